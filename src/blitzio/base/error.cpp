@@ -1,0 +1,43 @@
+#include <blitzio/base/error.hpp>
+
+#include <netdb.h>
+
+#include <system_error>
+
+namespace blitzio {
+
+namespace {
+
+const char* runtime_message(RuntimeErrc code) noexcept {
+  switch (code) {
+    case RuntimeErrc::closed:
+      return "the object is closed";
+    case RuntimeErrc::invalid_argument:
+      return "an argument is outside its documented range";
+    case RuntimeErrc::shut_down:
+      return "the executor has been shut down and takes no more work";
+    case RuntimeErrc::backend_unavailable:
+      return "the chosen backend cannot run on this system";
+    case RuntimeErrc::cancelled:
+      return "the operation was cancelled";
+    case RuntimeErrc::timed_out:
+      return "the deadline passed";
+  }
+  return "unknown runtime error";
+}
+
+}  // namespace
+
+std::string Error::message() const {
+  switch (domain_) {
+    case ErrorDomain::os:
+      return std::generic_category().message(code_);
+    case ErrorDomain::resolver:
+      return gai_strerror(code_);
+    case ErrorDomain::runtime:
+      return runtime_message(static_cast<RuntimeErrc>(code_));
+  }
+  return "unknown error";
+}
+
+}  // namespace blitzio

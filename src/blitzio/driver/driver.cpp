@@ -1,0 +1,40 @@
+#include <blitzio/driver/driver.hpp>
+
+namespace blitzio::driver {
+
+Driver::~Driver() {
+  BLITZIO_CHECK(in_flight_.is_empty());
+}
+
+std::size_t Driver::deliver_messages() noexcept {
+  std::size_t delivered = 0;
+  inbox_.take_all([&](Message& message) {
+    ++delivered;
+    message.deliver();
+  });
+  return delivered;
+}
+
+std::string_view name(Backend backend) noexcept {
+  switch (backend) {
+    case Backend::automatic:
+      return "auto";
+    case Backend::io_uring:
+      return "io_uring";
+    case Backend::epoll:
+      return "epoll";
+    case Backend::poll:
+      return "poll";
+  }
+  return "unknown";
+}
+
+Result<Backend> parse_backend(std::string_view text) noexcept {
+  for (const auto backend :
+       {Backend::automatic, Backend::io_uring, Backend::epoll, Backend::poll}) {
+    if (text == name(backend)) return backend;
+  }
+  return fail(Error::runtime(RuntimeErrc::invalid_argument));
+}
+
+}  // namespace blitzio::driver

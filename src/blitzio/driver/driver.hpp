@@ -1,0 +1,182 @@
+// `Driver`: the completion interface to the kernel. One driver per thread that polls.
+//
+// A turn of an event loop is
+//
+//     driver.collect();                          // never blocks; hands over what was submitted
+//     if (!driver.has_completions()) driver.wait(until);   // may block: give up locks around it
+//     driver.dispatch();                         // runs completion functions
+//
+// wait() and collect() run no completion function, so an embedder that holds a lock (Python's GIL)
+// may release it around wait() alone.
+//
+// Threads: the owner is the thread between bind() and unbind(); it alone calls collect(), wait(),
+// dispatch(). submit(), cancel(), attach(), detach() come from the owner, or from any single thread
+// while the driver is unbound. wake() and post() come from any thread at any time.
+#pragma once
+
+#include <blitzio/base/duration.hpp>
+#include <blitzio/base/inbox.hpp>
+#include <blitzio/base/result.hpp>
+#include <blitzio/driver/operation.hpp>
+#include <blitzio/driver/park_word.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace blitzio::driver {
+
+enum class Backend : std::uint8_t { automatic, io_uring, epoll, poll };
+
+/// "auto", "io_uring", "epoll", "poll".
+[[nodiscard]] std::string_view name(Backend backend) noexcept;
+/// The inverse of name(); Errors: invalid_argument for any other text.
+[[nodiscard]] Result<Backend> parse_backend(std::string_view text) noexcept;
+
+/// A message to another thread's driver: delivered on that driver's thread, from dispatch(), in the
+/// order of arrival. The sender keeps it alive until then; posting allocates nothing.
+class Message : public InboxNode {
+ public:
+  using Deliver = void (*)(Message& message) noexcept;
+  explicit Message(Deliver on_delivery) noexcept : deliver_(on_delivery) {}
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+  void deliver() noexcept { deliver_(*this); }
+
+ private:
+  Deliver deliver_;
+};
+
+struct Config {
+  Backend backend = Backend::automatic;
+  /// io_uring: submission entries, rounded up to a power of two. 0: 256. At most 32,768.
+  std::uint32_t ring_entries = 0;
+  /// io_uring: the provided buffers that recv_multishot uses. The pool starts small and grows on
+  /// ENOBUFS up to `buffer_count_max`. Powers of two.
+  std::uint32_t buffer_bytes = 16 * 1024;
+  std::uint32_t buffer_count = 64;
+  std::uint32_t buffer_count_max = 4096;
+};
+
+/// Counters since creation; plain numbers, owner thread.
+struct Metrics {
+  std::uint64_t submitted = 0;          ///< operations given to submit()
+  std::uint64_t completed = 0;          ///< completion functions run
+  std::uint64_t syscalls = 0;           ///< io_uring_enter, epoll_wait, epoll_ctl, poll calls
+  std::uint64_t waits = 0;              ///< calls of wait() that could block
+  std::uint64_t wakes = 0;              ///< wake-ups from other threads that needed a syscall
+  std::uint64_t buffers_exhausted = 0;  ///< recv_multishot restarted after ENOBUFS
+};
+
+class Driver {
+ public:
+  Driver() noexcept = default;
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+  /// Backends call shutdown() in their destructor, while they can still reach the kernel.
+  virtual ~Driver();
+
+  /// Never `automatic`.
+  [[nodiscard]] virtual Backend backend() const noexcept = 0;
+
+  /// Makes the calling thread the owner. Must be unbound.
+  /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …); still unbound.
+  [[nodiscard]] virtual Result<void> bind() noexcept = 0;
+  /// Ends ownership, so that another thread may bind(). Operations in flight stay in flight from
+  /// their owners' view; a backend whose kernel state is tied to the thread takes them back and
+  /// resubmits them in bind(). Completions that arrived meanwhile are kept for dispatch().
+  virtual void unbind() noexcept = 0;
+
+  /// Starts an idle, prepared operation. Cannot fail: what goes wrong arrives as its completion.
+  void submit(Operation& operation) noexcept {
+    operation.mark_submitted();
+    in_flight_.push_back(operation);
+    ++metrics_.submitted;
+    start(operation);
+  }
+  /// Asks for an early end; the last completion still arrives through dispatch(), with -ECANCELED
+  /// or with what had happened already. Does nothing for an idle or already cancelled operation.
+  void cancel(Operation& operation) noexcept {
+    if (operation.mark_cancelling()) stop(operation);
+  }
+
+  /// Promises that `fd` will not be closed or reused before detach(fd): a backend may then keep
+  /// state for it (epoll: one edge-triggered registration instead of one per wait). Optional: any
+  /// pollable fd works unattached. Errors: what registering gives (EPERM for regular files).
+  [[nodiscard]] virtual Result<void> attach(int fd) noexcept = 0;
+  /// Must have no operation in flight. Call it before the fd is closed.
+  virtual void detach(int fd) noexcept = 0;
+
+  /// Hands submitted operations to the kernel and collects what is complete; never blocks, and
+  /// makes a syscall only when there may be something to hand over or collect.
+  virtual void collect() noexcept = 0;
+  /// collect(), and if nothing has completed blocks until something does, wake() is called, a
+  /// signal arrives, or `timeout` has passed (zero or less: does not block; Duration::max(): for
+  /// ever). May return early.
+  virtual void wait(Duration timeout) noexcept = 0;
+  /// Whether dispatch() has anything to do.
+  [[nodiscard]] virtual bool has_completions() const noexcept = 0;
+  /// Runs the completion functions of what was collected before the call, and delivers messages.
+  /// What these start is left for the next dispatch(), so a turn always ends.
+  /// Returns the number of functions run.
+  virtual std::size_t dispatch() noexcept = 0;
+
+  /// Ends the current or next wait(). Any thread; at most one wake-up is in flight, and none is
+  /// sent while the owner is awake.
+  void wake() noexcept {
+    if (park_.notify()) interrupt();
+  }
+  /// Queues `message` for dispatch() and wakes the owner. Any thread, allocates nothing.
+  void post(Message& message) noexcept {
+    inbox_.push(message);
+    wake();
+  }
+
+  /// Cancels everything and completes it (-ECANCELED, or what had happened) before it returns.
+  /// Completion functions that submit anew see those operations cancelled too. Idempotent.
+  virtual void shutdown() noexcept = 0;
+
+  [[nodiscard]] bool has_in_flight() const noexcept { return !in_flight_.is_empty(); }
+  [[nodiscard]] const Metrics& metrics() const noexcept { return metrics_; }
+
+ protected:
+  virtual void start(Operation& operation) noexcept = 0;
+  virtual void stop(Operation& operation) noexcept = 0;
+  /// Makes a blocked wait() return. Any thread.
+  virtual void interrupt() noexcept = 0;
+
+  /// Unlinks (unless more follow) and completes.
+  void finish(Operation& operation, const Completion& completion) noexcept {
+    if (!completion.more) static_cast<ListNode<InFlightTag>&>(operation).unlink();
+    ++metrics_.completed;
+    operation.finish(completion);
+  }
+  std::size_t deliver_messages() noexcept;
+
+  ParkWord park_;
+  Inbox<Message> inbox_;
+  IntrusiveList<Operation, InFlightTag> in_flight_;
+  Metrics metrics_;
+};
+
+/// Whether a backend can run here, and if not, why, in a sentence ("io_uring_setup: Operation not
+/// permitted; a seccomp filter or kernel.io_uring_disabled forbids it").
+struct Availability {
+  Backend backend;
+  bool usable;
+  std::string reason;                 ///< empty if usable
+  std::vector<std::string> features;  ///< optional kernel features found, by name
+};
+/// Probes each backend once per process; in order of preference.
+[[nodiscard]] const std::vector<Availability>& detect() noexcept;
+
+/// Makes an unbound driver. `automatic` takes the first usable backend of detect(), and the next
+/// one if its creation fails after all. Errors   backend_unavailable if the named backend cannot
+/// run here (detect() says why); os errors
+///          (EMFILE, ENOMEM) from its creation; invalid_argument for a Config out of range.
+[[nodiscard]] Result<std::unique_ptr<Driver>> create(const Config& config = {}) noexcept;
+
+}  // namespace blitzio::driver

@@ -1,0 +1,255 @@
+// `Operation`: one request to a driver. An intrusive object that its owner (a future's frame, a
+// transport) keeps alive; submitting it allocates nothing.
+//
+//          submit                       last completion
+//   idle ──────────▶ in_flight ─────────────────────────▶ idle
+//                        │  ▲ │ completion with `more`      ▲
+//                 cancel │  └─┘ (multishot only)            │
+//                        ▼           last completion        │
+//                    cancelling ────────────────────────────┘
+//
+// in_flight   the kernel may own the buffers and the node; neither moves nor dies.
+// cancelling  as in_flight; the outcome may still be success, and its bytes are delivered.
+// submit, cancel: owner thread of the driver, never while another thread waits on it.
+// completion: the driver only, from dispatch() (or shutdown()); exactly one last completion per
+// submit. Never from inside submit() or cancel(), so neither can surprise its caller.
+//
+// A completion function may do anything: submit the same operation again, submit, cancel or destroy
+// others (if idle), destroy its own operation after a last completion.
+#pragma once
+
+#include <blitzio/base/check.hpp>
+#include <blitzio/base/instant.hpp>
+#include <blitzio/base/intrusive_list.hpp>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace blitzio::driver {
+
+/// What an operation asks for. The comment gives the result of a completion; every kind may also
+/// give a negative errno, and -ECANCELED after cancel().
+enum class OpKind : std::uint8_t {
+  nop,               ///< 0
+  read,              ///< bytes read, 0 at end of file
+  write,             ///< bytes written, may be short
+  readv,             ///< as read
+  writev,            ///< as write
+  open,              ///< the new fd
+  close,             ///< 0
+  fsync,             ///< 0
+  accept,            ///< the new fd, non-blocking and close-on-exec
+  accept_multishot,  ///< one completion per connection; the new fd
+  connect,           ///< 0
+  recv,              ///< bytes received, 0 at end of stream
+  recv_multishot,    ///< one completion per arrival, bytes in `data`; last: 0 (end) or -errno
+  send,              ///< bytes sent, may be short
+  sendmsg,           ///< as send
+  recvmsg,           ///< bytes received; msghdr's name, control and flags are filled in
+  poll,              ///< the ready poll(2) mask
+  poll_multishot,    ///< one completion per edge; the ready mask. Drain until EAGAIN each time.
+  timeout,           ///< 0 when the deadline passed
+};
+
+inline constexpr std::size_t kOpKinds = static_cast<std::size_t>(OpKind::timeout) + 1;
+
+/// What a driver reports.
+struct Completion {
+  /// Count, fd or mask as OpKind says, or a negative errno.
+  std::int32_t result;
+  /// Another completion of this (multishot) operation will follow.
+  bool more;
+  /// recv_multishot only: the received bytes, in the driver's memory, valid during the call only.
+  std::span<const std::byte> data;
+
+  [[nodiscard]] bool is_error() const noexcept { return result < 0; }
+  [[nodiscard]] int error_code() const noexcept { return result < 0 ? -result : 0; }
+};
+
+struct InFlightTag;  ///< the driver's list of what is in flight
+struct QueueTag;     ///< a backend's own queue: waiting for readiness, or completed
+
+class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
+ public:
+  using Complete = void (*)(Operation& operation, const Completion& completion) noexcept;
+  enum class State : std::uint8_t { idle, in_flight, cancelling };
+
+  /// `on_completion` gets every completion, on the driver's thread.
+  explicit Operation(Complete on_completion) noexcept : complete_(on_completion) {}
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  ~Operation() { BLITZIO_CHECK(state_ == State::idle, state_, kind_); }
+
+  // What to do next; the operation must be idle. Buffers, paths, addresses and msghdr are borrowed
+  // until the last completion.
+  void nop() noexcept { prepare(OpKind::nop, -1); }
+  /// `offset` -1: at the file's position. For files that are no regular files it is ignored.
+  void read(int fd, std::span<std::byte> buffer, std::int64_t offset = -1) noexcept {
+    prepare(OpKind::read, fd);
+    args_.buffer = {buffer.data(), buffer.size(), offset, 0};
+  }
+  void write(int fd, std::span<const std::byte> buffer, std::int64_t offset = -1) noexcept {
+    prepare(OpKind::write, fd);
+    args_.buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(), offset, 0};
+  }
+  /// At most IOV_MAX elements.
+  void readv(int fd, std::span<const iovec> vectors, std::int64_t offset = -1) noexcept {
+    prepare(OpKind::readv, fd);
+    args_.vectors = {vectors.data(), static_cast<std::uint32_t>(vectors.size()), offset};
+  }
+  void writev(int fd, std::span<const iovec> vectors, std::int64_t offset = -1) noexcept {
+    prepare(OpKind::writev, fd);
+    args_.vectors = {vectors.data(), static_cast<std::uint32_t>(vectors.size()), offset};
+  }
+  /// openat(2); `directory` may be AT_FDCWD. O_CLOEXEC is always added.
+  void open(int directory, const char* path, int flags, mode_t mode = 0) noexcept {
+    prepare(OpKind::open, directory);
+    args_.open = {path, flags | O_CLOEXEC, mode};
+  }
+  /// Detach the fd first if it was attached.
+  void close(int fd) noexcept { prepare(OpKind::close, fd); }
+  void fsync(int fd, bool data_only = false) noexcept {
+    prepare(OpKind::fsync, fd);
+    args_.fsync = {data_only};
+  }
+  void accept(int fd) noexcept { prepare(OpKind::accept, fd); }
+  void accept_multishot(int fd) noexcept { prepare(OpKind::accept_multishot, fd); }
+  void connect(int fd, const sockaddr* address, socklen_t length) noexcept {
+    prepare(OpKind::connect, fd);
+    args_.connect = {address, length, false};
+  }
+  void recv(int fd, std::span<std::byte> buffer, int flags = 0) noexcept {
+    prepare(OpKind::recv, fd);
+    args_.buffer = {buffer.data(), buffer.size(), 0, flags};
+  }
+  void recv_multishot(int fd) noexcept { prepare(OpKind::recv_multishot, fd); }
+  /// MSG_NOSIGNAL is always added.
+  void send(int fd, std::span<const std::byte> buffer, int flags = 0) noexcept {
+    prepare(OpKind::send, fd);
+    args_.buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(), 0, flags | MSG_NOSIGNAL};
+  }
+  void sendmsg(int fd, const msghdr* message, int flags = 0) noexcept {
+    prepare(OpKind::sendmsg, fd);
+    args_.message = {const_cast<msghdr*>(message), flags | MSG_NOSIGNAL};
+  }
+  void recvmsg(int fd, msghdr* message, int flags = 0) noexcept {
+    prepare(OpKind::recvmsg, fd);
+    args_.message = {message, flags};
+  }
+  /// `events`: POLLIN, POLLOUT, POLLPRI, POLLRDHUP; POLLERR and POLLHUP are always reported.
+  void poll(int fd, std::uint32_t events) noexcept {
+    prepare(OpKind::poll, fd);
+    args_.poll = {events};
+  }
+  void poll_multishot(int fd, std::uint32_t events) noexcept {
+    prepare(OpKind::poll_multishot, fd);
+    args_.poll = {events};
+  }
+  void timeout(Instant deadline) noexcept {
+    prepare(OpKind::timeout, -1);
+    args_.timeout = {deadline};
+  }
+
+  [[nodiscard]] OpKind kind() const noexcept { return kind_; }
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] bool is_idle() const noexcept { return state_ == State::idle; }
+  [[nodiscard]] bool is_multishot() const noexcept {
+    return kind_ == OpKind::accept_multishot || kind_ == OpKind::recv_multishot ||
+           kind_ == OpKind::poll_multishot;
+  }
+
+  // ---- for backends only -------------------------------------------------------------------
+
+  struct BufferArgs {
+    std::byte* data;
+    std::size_t bytes;
+    std::int64_t offset;
+    int flags;
+  };
+  struct VectorArgs {
+    const iovec* vectors;
+    std::uint32_t count;
+    std::int64_t offset;
+  };
+  struct OpenArgs {
+    const char* path;
+    int flags;
+    mode_t mode;
+  };
+  struct FsyncArgs {
+    bool data_only;
+  };
+  struct ConnectArgs {
+    const sockaddr* address;
+    socklen_t length;
+    bool started;  ///< readiness backends: connect() said EINPROGRESS
+  };
+  struct MessageArgs {
+    msghdr* message;
+    int flags;
+  };
+  struct PollArgs {
+    std::uint32_t events;
+  };
+  struct TimeoutArgs {
+    Instant deadline;
+  };
+  union Args {
+    Args() noexcept : buffer{} {}
+    BufferArgs buffer;
+    VectorArgs vectors;
+    OpenArgs open;
+    FsyncArgs fsync;
+    ConnectArgs connect;
+    MessageArgs message;
+    PollArgs poll;
+    TimeoutArgs timeout;
+  };
+
+  [[nodiscard]] Args& args() noexcept { return args_; }
+  [[nodiscard]] const Args& args() const noexcept { return args_; }
+
+  /// idle → in_flight. By Driver::submit().
+  void mark_submitted() noexcept {
+    BLITZIO_CHECK(state_ == State::idle, state_, kind_);
+    state_ = State::in_flight;
+  }
+  /// in_flight → cancelling. By Driver::cancel(). Returns false if it was idle or cancelling.
+  [[nodiscard]] bool mark_cancelling() noexcept {
+    if (state_ != State::in_flight) return false;
+    state_ = State::cancelling;
+    return true;
+  }
+  /// in_flight/cancelling → idle (unless `more`), then runs the completion function. The operation
+  /// may be gone when this returns.
+  void finish(const Completion& completion) noexcept {
+    BLITZIO_CHECK(state_ != State::idle, kind_, completion.result);
+    if (!completion.more) state_ = State::idle;
+    complete_(*this, completion);
+  }
+
+  // Scratch of the backend that has it in flight: a result waiting for dispatch, a heap index…
+  std::int32_t backend_result = 0;
+  std::uint32_t backend_word = 0;
+
+ private:
+  void prepare(OpKind kind, int fd) noexcept {
+    BLITZIO_CHECK(state_ == State::idle, state_, kind_);
+    kind_ = kind;
+    fd_ = fd;
+  }
+
+  Complete complete_;
+  int fd_ = -1;
+  OpKind kind_ = OpKind::nop;
+  State state_ = State::idle;
+  Args args_;
+};
+
+}  // namespace blitzio::driver

@@ -1,0 +1,61 @@
+// `Handle` and `TimerHandle`: a scheduled callback, with the interface of asyncio's.
+//
+// A handle is made and dropped once per callback, so it is our own type: up to four arguments lie in
+// it, the callback is called by vectorcall inside its context, and dead handles go to a free list.
+//
+// Threads: made and cancelled by whoever is attached; run by the loop's thread.
+#pragma once
+
+#include <blitzio/base/inbox.hpp>
+#include <blitzio/time/wheel.hpp>
+#include <python/support/state.hpp>
+
+#include <cstdint>
+
+namespace blitzio::python {
+
+struct LoopObject;
+
+inline constexpr Py_ssize_t kInlineArgs = 4;
+
+struct HandleObject {
+  PyObject_HEAD
+  LoopObject* loop;           ///< strong
+  PyObject* callback;         ///< null once cancelled or cleared
+  PyObject* context;          ///< contextvars.Context
+  PyObject* scratch;          ///< argument slot -1, which vectorcall may borrow; not owned
+  PyObject* args[kInlineArgs];  ///< or args[0] alone: a tuple, if arg_count is above kInlineArgs
+  PyObject* source_traceback;   ///< debug mode: list of frames, else null
+  PyObject* repr_info;          ///< debug mode, cancelled: how it looked before, else null
+  PyObject* weakrefs;
+#if BLITZIO_FREE_THREADED
+  HandleObject* inbox_next;     ///< link of the loop's inbox
+#endif
+  std::uint32_t arg_count;
+  bool cancelled;
+};
+
+struct TimerHandleObject {
+  HandleObject handle;
+  double when;                  ///< loop.time() seconds, as the caller gave it
+  time::TimerEntry entry;       ///< armed: the wheel holds a reference to this object
+};
+
+[[nodiscard]] int handle_register(PyObject* module, ModuleState& state) noexcept;
+
+/// A new handle for `callback(*args)`. `context` null: a copy of the current one (a reference is
+/// added otherwise). Returns null with an error set.
+[[nodiscard]] HandleObject* handle_new(LoopObject& loop, PyObject* callback, PyObject* const* args,
+                                       Py_ssize_t arg_count, PyObject* context) noexcept;
+[[nodiscard]] TimerHandleObject* timer_handle_new(LoopObject& loop, double when, PyObject* callback,
+                                                  PyObject* const* args, Py_ssize_t arg_count,
+                                                  PyObject* context) noexcept;
+
+/// Runs the callback in its context. An exception goes to the loop's exception handler.
+/// Returns  0, or -1 with KeyboardInterrupt or SystemExit set.
+[[nodiscard]] int handle_run(HandleObject& handle) noexcept;
+
+/// As Handle.cancel(): drops callback and arguments at once; a timer leaves the wheel.
+void handle_cancel(HandleObject& handle) noexcept;
+
+}  // namespace blitzio::python

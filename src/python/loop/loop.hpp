@@ -1,0 +1,117 @@
+// `LoopBase`: the native half of `blitzio.Loop`: what runs once per callback, packet or turn. The
+// Python half (python/blitzio/_loop/) subclasses it and does what happens once per connection or run.
+//
+// One turn (run_once in loop.cpp):
+//
+//   rearm watches, flush transports ─▶ executor.turn(): collect, wait, dispatch, timers, tasks
+//        ▲                                   │ completions call protocols or push handles
+//        └──────── run the batch ◀───────────┘
+//
+// The batch is exactly what stood in `ready` when it began; what its callbacks schedule waits for the
+// next turn. The GIL is released in one place only: around a wait that may block (WaitHooks).
+//
+// Threads: the loop belongs to the thread that runs it (`thread`), or to nobody. call_soon_threadsafe,
+// stop from a callback and _wake come from anywhere. With the interpreter lock, other calls from a
+// foreign thread touch only what the lock protects; on free-threaded builds they raise RuntimeError.
+#pragma once
+
+#include <blitzio/base/intrusive_list.hpp>
+#include <blitzio/executor/blocking_pool.hpp>
+#include <blitzio/executor/local_executor.hpp>
+#include <python/loop/handle.hpp>
+#include <python/loop/ready_queue.hpp>
+#include <python/support/state.hpp>
+
+#include <memory>
+#include <unordered_map>
+
+namespace blitzio::python {
+
+/// Something with output to hand over before the loop waits: a transport that gathered writes.
+struct FlushTag;
+class Flushable : public ListNode<FlushTag> {
+ public:
+  using Flush = void (*)(Flushable&) noexcept;
+  explicit Flushable(Flush on_flush) noexcept : flush_(on_flush) {}
+  void flush() noexcept { flush_(*this); }
+
+ private:
+  Flush flush_;
+};
+
+class FdWatch;  // fd_watch.hpp
+
+struct LoopObject {
+  PyObject_HEAD
+  PyObject* dict;
+  PyObject* weakrefs;
+  ModuleState* state;
+  LocalExecutor* executor;        ///< owned; null once closed (and before __init__)
+  BlockingPool* pool;             ///< owned; made by the first run_in_executor(None, …)
+  PyObject* task_factory;         ///< or null
+  PyObject* default_executor;     ///< set by the user, or null: the native pool
+  PyObject* fatal;                ///< exception that ends this run, or null
+  double slow_callback_duration;
+  Atomic<unsigned long> thread;   ///< who runs the loop, 0: nobody. Written by the runner alone.
+  bool initialised;
+  bool stopping;
+  bool closed;
+  bool debug;
+  bool executor_shut_down;        ///< shutdown_default_executor() was called
+
+  // C++ members: constructed in tp_new, destroyed in tp_dealloc.
+  ReadyQueue ready;                                           ///< strong references
+  IntrusiveList<Flushable, FlushTag> flush_list;
+  std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
+  IntrusiveList<FdWatch> rearm_list;                          ///< fired in this turn, to be armed again
+  std::unordered_map<int, PyObject*> transports;              ///< fd → transport (borrowed)
+#if BLITZIO_FREE_THREADED
+  PyMutex inbox_lock;
+  HandleObject* inbox_first;      ///< call_soon_threadsafe, oldest first; strong
+  HandleObject* inbox_last;
+#endif
+};
+
+[[nodiscard]] int loop_register(PyObject* module, ModuleState& state) noexcept;
+
+/// Whether `object` is a LoopBase (or of a subclass).
+[[nodiscard]] bool loop_check(const ModuleState& state, PyObject* object) noexcept;
+
+/// Raises RuntimeError('Event loop is closed') and returns -1 if it is.
+[[nodiscard]] int loop_check_closed(const LoopObject& loop) noexcept;
+
+/// For calls that touch the driver: -1 with RuntimeError if another thread is running the loop.
+[[nodiscard]] int loop_check_owner(const LoopObject& loop) noexcept;
+
+[[nodiscard]] inline driver::Driver& loop_driver(LoopObject& loop) noexcept {
+  return loop.executor->driver();
+}
+
+/// Schedules `callback(*args)` for the next turn, in `context` (null: the current one). Owner only.
+/// Returns  0, or -1 with an error set.
+[[nodiscard]] int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
+                                 Py_ssize_t arg_count, PyObject* context) noexcept;
+
+/// A new asyncio.Future of this loop; null with an error set.
+[[nodiscard]] PyRef loop_create_future(LoopObject& loop) noexcept;
+
+/// Asks for `flushable.flush()` before the loop waits. Owner only; may be asked for many times.
+inline void loop_request_flush(LoopObject& loop, Flushable& flushable) noexcept {
+  if (!flushable.is_linked()) loop.flush_list.push_back(flushable);
+}
+
+/// Reports the current Python exception: a fatal one (KeyboardInterrupt, SystemExit) ends the run
+/// after this turn, any other goes to call_exception_handler with `message` and up to three pairs
+/// of key and value (null key ends them). Clears the exception. Never fails: what the handler
+/// itself raises is fatal or written as unraisable.
+struct ContextItem {
+  PyObject* key;
+  PyObject* value;
+};
+void loop_report_exception(LoopObject& loop, const char* message,
+                           std::initializer_list<ContextItem> items = {}) noexcept;
+
+/// Keeps `exception` to be raised from run_forever(), which ends after this turn. The first wins.
+void loop_set_fatal(LoopObject& loop, PyRef exception) noexcept;
+
+}  // namespace blitzio::python

@@ -1,0 +1,58 @@
+// `ReadyQueue`: a ring of strong references to handles that grows when full and never shrinks while
+// it is in use. Owner thread only.
+#pragma once
+
+#include <blitzio/base/check.hpp>
+
+#include <cstddef>
+#include <memory>
+
+namespace blitzio::python {
+
+struct HandleObject;
+
+class ReadyQueue {
+ public:
+  [[nodiscard]] std::size_t size() const noexcept { return tail_ - head_; }
+  [[nodiscard]] bool is_empty() const noexcept { return tail_ == head_; }
+
+  /// Takes over a reference. Returns false if memory for a larger ring could not be had.
+  [[nodiscard]] bool push(HandleObject* handle) noexcept {
+    if (size() == capacity_ && !grow()) return false;
+    slots_[tail_++ & (capacity_ - 1)] = handle;
+    return true;
+  }
+  /// Gives the oldest reference to the caller. Must not be empty.
+  [[nodiscard]] HandleObject* pop() noexcept {
+    BLITZIO_DCHECK(!is_empty());
+    return slots_[head_++ & (capacity_ - 1)];
+  }
+  /// Borrowed, counted from the oldest; for the collector's traversal.
+  [[nodiscard]] HandleObject* at(std::size_t index) const noexcept {
+    return slots_[(head_ + index) & (capacity_ - 1)];
+  }
+
+ private:
+  [[nodiscard]] bool grow() noexcept {
+    const std::size_t wanted = capacity_ == 0 ? kFirstCapacity : capacity_ * 2;
+    std::unique_ptr<HandleObject*[]> larger(new (std::nothrow) HandleObject*[wanted]);
+    if (larger == nullptr) return false;
+    const std::size_t count = size();
+    for (std::size_t i = 0; i < count; ++i) larger[i] = at(i);
+    slots_ = std::move(larger);
+    head_ = 0;
+    tail_ = count;
+    capacity_ = wanted;
+    return true;
+  }
+
+  static constexpr std::size_t kFirstCapacity = 64;
+
+  // head_ and tail_ count for ever; capacity_ is a power of two, so their low bits are the slots.
+  std::unique_ptr<HandleObject*[]> slots_;
+  std::size_t head_ = 0;
+  std::size_t tail_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace blitzio::python

@@ -1,0 +1,1 @@
+"""What `./dev.py` does: set-up, builds, tests, checks. Standard library only."""

@@ -1,0 +1,177 @@
+"""What `./dev.py lint` looks at: formatting, style, spelling, types, stubs, clang-tidy, the tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from devtools import native, system
+from devtools.environments import Environment
+from devtools.interpreters import running
+from devtools.process import (
+    BUILD,
+    IN_CI,
+    ROOT,
+    Failed,
+    NothingToRun,
+    output,
+    run,
+    say,
+    tracked,
+)
+
+_CPP = ("*.cpp", "*.hpp", "*.c", "*.h")
+_PYTHON_ROOTS = ("dev.py", "devtools", "python", "tests", "benchmarks", "examples")
+#: stubtest's known differences, each with its reason, one regular expression per line.
+_STUBTEST_ALLOWED = ROOT / "tests/repo/stubtest_allowed.txt"
+
+
+def style() -> str:
+    """Formatting, ruff, spelling and the checks of tests/repo: seconds, not minutes."""
+    environment = _environment()
+    _clang_format("--dry-run", "-Werror")
+    run([environment.tool("ruff"), "check"], what="ruff check")
+    run([environment.tool("ruff"), "format", "--check"], what="ruff format --check")
+    run([environment.tool("codespell"), *map(_relative, _prose())], what="codespell")
+    run([environment.python, "-m", "pytest", "-q", "tests/repo"], what="tests/repo")
+    return f"{len(tracked(*_CPP))} C++ and {len(tracked('*.py'))} Python files"
+
+
+def fix() -> str:
+    """Formats everything and applies ruff's safe fixes."""
+    environment = _environment()
+    _clang_format("-i")
+    run([environment.tool("ruff"), "check", "--fix"], what="ruff check --fix")
+    run([environment.tool("ruff"), "format"], what="ruff format")
+    return "formatted"
+
+
+def types() -> str:
+    """Strict mypy over everything written in Python."""
+    environment = _environment()
+    roots = [name for name in _PYTHON_ROOTS if tracked(f"{name}", f"{name}/*.py", f"{name}/**.py")]
+    run([environment.python, "-m", "mypy", *roots], what="mypy")
+    return " ".join(roots)
+
+
+def stubs() -> str:
+    """stubtest: the stub says what the extension has, and the package what it exports."""
+    if not (ROOT / "python/blitzio/_native.pyi").is_file():
+        raise NothingToRun("no _native.pyi")
+    environment = native.extension(running())
+    allowed = ["--allowlist", _STUBTEST_ALLOWED] if _STUBTEST_ALLOWED.is_file() else []
+    run(
+        [
+            *(environment.python, "-m", "mypy.stubtest", "blitzio._native", "blitzio"),
+            *("--mypy-config-file", "pyproject.toml", *allowed),
+        ],
+        env={"PYTHONPATH": str(ROOT / "python"), "MYPYPATH": str(ROOT / "python")},
+        what="stubtest",
+    )
+    return "blitzio._native, blitzio"
+
+
+def tidy() -> str:
+    """clang-tidy over the sources of src/. A file is looked at again only when it, a header or
+    the settings have changed."""
+    program, runner = system.clang_tool("clang-tidy"), system.clang_tool("run-clang-tidy")
+    if program is None or runner is None or system.clang() is None:
+        if IN_CI:
+            raise Failed("clang-tidy is not installed")
+        raise NothingToRun("clang-tidy is not installed")
+    sources = [path for path in tracked("src/*.cpp") if _is_built_for_tidy(path)]
+    if not sources:
+        raise NothingToRun("no C++ sources")
+    folder = _tidy_database()
+    known = BUILD / "tidy-clean"
+    known.mkdir(parents=True, exist_ok=True)
+    keys = _tidy_keys(sources, program)
+    pending = [path for path in sources if not (known / keys[path]).exists()]
+    if pending:
+        patterns = [f"^{re.escape(str(path))}$" for path in pending]
+        run(
+            [runner, "-quiet", "-j", native.jobs(), "-clang-tidy-binary", program]
+            + ["-p", str(folder), "-warnings-as-errors=*", *patterns],
+            what="clang-tidy",
+        )
+        for path in pending:
+            (known / keys[path]).touch()
+    return f"{len(pending)} files, {len(sources) - len(pending)} unchanged since they were clean"
+
+
+def docs() -> str:
+    """Builds the documentation; a warning is an error."""
+    environment = _environment()
+    target = BUILD / "docs"
+    run(
+        [environment.tool("sphinx-build"), "-W", "--keep-going", "-q", "-b", "html"]
+        + ["-d", str(BUILD / "doctrees"), "docs", str(target)],
+        env={"PYTHONPATH": str(ROOT / "python")},
+        what="sphinx-build",
+    )
+    return f"{target.relative_to(ROOT)}/index.html"
+
+
+def _environment() -> Environment:
+    environment = Environment(running())
+    environment.create()
+    return environment
+
+
+def _clang_format(*words: str) -> None:
+    program = system.clang_tool("clang-format")
+    files = tracked(*_CPP)
+    if program is None:
+        if IN_CI:
+            raise Failed("clang-format is not installed")
+        say("note: clang-format is not installed; C++ formatting is not looked at")
+    elif files:
+        run([program, *words, *files], what="clang-format")
+
+
+def _prose() -> list[Path]:
+    """Everything people read, sources included."""
+    return tracked("*.md", "*.py", "*.pyi", "*.toml", "*.txt", "*.cmake", "*.yaml", *_CPP)
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _is_built_for_tidy(path: Path) -> bool:
+    return "io_uring" not in path.parts or output(["pkg-config", "--exists", "liburing"]) is not None
+
+
+def _tidy_database() -> Path:
+    """Returns a folder with a compile database of the core and, if it can be, the extension."""
+    folder = BUILD / "tidy"
+    compiler = system.clang()
+    assert compiler is not None
+    environment = _environment()
+    pybind11 = output([environment.python, "-m", "pybind11", "--cmakedir"]) or ""
+    has_extension = bool(tracked("src/python/*.cpp"))
+    run(
+        [native.cmake(), "-S", ROOT, "-B", folder, "-G", "Ninja"]
+        + [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Debug"]
+        + [f"-DBLITZIO_BUILD_PYTHON={'ON' if has_extension else 'OFF'}"]
+        + [f"-DPython_EXECUTABLE={environment.python}", f"-Dpybind11_DIR={pybind11.strip()}"],
+        what="configuring for clang-tidy",
+    )
+    return folder
+
+
+def _tidy_keys(sources: list[Path], program: str) -> dict[Path, str]:
+    """A name for each source's state: its text, all headers' text, the settings, the tool."""
+    common = hashlib.sha256((output([program, "--version"]) or "").encode())
+    for path in [ROOT / ".clang-tidy", ROOT / "CMakeLists.txt", *tracked("src/*.hpp")]:
+        common.update(path.read_bytes())
+    keys = {}
+    for path in sources:
+        key = common.copy()
+        key.update(os.fsencode(path) + b"\0" + path.read_bytes())
+        keys[path] = key.hexdigest()
+    return keys
+
+

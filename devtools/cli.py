@@ -1,0 +1,227 @@
+"""The command line of `./dev.py`: one function per command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from devtools import checks, interpreters, native, python_tests, system
+from devtools.environments import Environment
+from devtools.interpreters import Interpreter
+from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
+from devtools.stages import Stages
+
+_PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-io-uring")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except NothingToRun as nothing:
+        print(f"dev.py: nothing to run: {nothing}", file=sys.stderr)
+        return 1
+    except Failed as failure:
+        print(f"dev.py: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _setup(options: argparse.Namespace) -> int:
+    free_threaded = options.free_threaded
+    system.ensure_packages(for_cpython=free_threaded)
+    if free_threaded:
+        say(str(interpreters.build_free_threaded()))
+    for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        Environment(interpreter).create()
+    say("ready")
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    if options.what in ("all", "core"):
+        native.build(options.preset)
+    if options.what in ("all", "python"):
+        for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+            native.extension(interpreter)
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    if options.what == "core":
+        system.ensure_packages()
+        say(native.test(options.preset, options.keyword))
+        return 0
+    if options.what == "python":
+        system.ensure_packages()
+        for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+            say(python_tests.suite(interpreter, options.keyword))
+        return 0
+    if options.keyword:
+        raise Failed("-k goes with `test core` or `test python`")
+    return _test_everything(options)
+
+
+def _test_everything(options: argparse.Namespace) -> int:
+    """Every stage, whatever becomes of the ones before it, and a table at the end."""
+    stages = Stages(only=options.only)
+    main_interpreter = interpreters.running()
+
+    def prepare() -> str:
+        system.ensure_packages(for_cpython=IN_CI)
+        if IN_CI:
+            interpreters.build_free_threaded()
+        found = interpreters.find_all()
+        for interpreter in [main_interpreter, *_chosen(options.python)]:
+            Environment(interpreter).create()
+        absent = interpreters.missing(found)
+        return f"missing here: CPython {', '.join(absent)}" if absent else ""
+
+    def examples() -> str:
+        count = native.examples()
+        if list((ROOT / "examples/python").glob("*.py")):
+            count += python_tests.examples(native.extension(main_interpreter))
+        if count == 0:
+            raise NothingToRun("no examples")
+        return f"{count} programs"
+
+    stages.run("set-up", prepare, always=True)
+    ready = ("set-up",)
+    stages.run("style", checks.style, needs=ready)
+    stages.run("types", checks.types, needs=ready)
+    stages.run("core gcc", lambda: native.test("gcc"), needs=ready)
+    # The interpreters are found anew: set-up may have built one.
+    for interpreter in _chosen(options.python):
+        stages.run(
+            f"python {interpreter.version}",
+            lambda interpreter=interpreter: python_tests.suite(interpreter),  # type: ignore[misc]
+            needs=ready,
+        )
+    stages.run("stubs", checks.stubs, needs=ready)
+    stages.run("pip install", python_tests.installed, needs=ready)
+    stages.run("examples", examples, needs=ready)
+    stages.run("cmake package", native.package, needs=ready)
+    stages.run("core clang", lambda: native.test("clang"), needs=ready)
+    stages.run("core asan", lambda: native.test("asan"), needs=ready)
+    stages.run("core tsan", lambda: native.test("tsan"), needs=ready)
+    stages.run("core no-io-uring", lambda: native.test("no-io-uring"), needs=ready)
+    stages.run("docs", checks.docs, needs=ready)
+    stages.run("clang-tidy", checks.tidy, needs=ready)
+    return stages.summary()
+
+
+def _lint(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    stages = Stages()
+    stages.run("style", checks.style)
+    if not options.fast:
+        stages.run("types", checks.types)
+        stages.run("stubs", checks.stubs)
+        stages.run("clang-tidy", checks.tidy)
+    return stages.summary()
+
+
+def _fix(_: argparse.Namespace) -> int:
+    say(checks.fix())
+    return 0
+
+
+def _sanitize(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    say(native.test(options.preset, options.keyword))
+    return 0
+
+
+def _docs(_: argparse.Namespace) -> int:
+    say(checks.docs())
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    environment = native.extension(interpreters.running())
+    run(
+        [environment.python, "-m", "demo", *options.rest],
+        env=python_tests.PYTHON_PATH,
+        what="the demo",
+    )
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    if options.what in ("all", "core"):
+        say(native.bench())
+    if options.what in ("all", "loops"):
+        environment = native.extension(interpreters.running())
+        run(
+            [environment.python, ROOT / "benchmarks/loops.py", *options.rest],
+            env=python_tests.PYTHON_PATH,
+            what="benchmarks/loops.py",
+        )
+    return 0
+
+
+def _chosen(wanted: list[str]) -> list[Interpreter]:
+    return interpreters.select(interpreters.find_all(), wanted)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev.py", description="Build, test, measure blitzio.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    def add_python(sub: _Parser, text: str) -> None:
+        sub.add_argument("--python", action="append", default=[], metavar="X.Y", help=text)
+
+    def add_keyword(sub: _Parser) -> None:
+        sub.add_argument("-k", dest="keyword", metavar="X", help="only tests whose name matches X")
+
+    def add_preset(sub: _Parser) -> None:
+        sub.add_argument("--preset", choices=_PRESETS, default="debug", help="default: debug")
+
+    sub = add("setup", _setup, "system packages, interpreters, environments; nothing if all is there")
+    sub.add_argument("--free-threaded", action="store_true", help="build CPython 3.13 without GIL")
+    add_python(sub, "an environment for this version too (repeatable; or: all)")
+
+    sub = add("build", _build, "the core and the extension")
+    sub.add_argument("what", nargs="?", choices=("all", "core", "python"), default="all")
+    add_preset(sub)
+    add_python(sub, "the extension for this version (repeatable; or: all)")
+
+    sub = add("test", _test, "set-up, then every test; or one side's tests alone")
+    sub.add_argument("what", nargs="?", choices=("all", "core", "python"), default="all")
+    add_keyword(sub)
+    add_preset(sub)
+    add_python(sub, "on this version (repeatable; or: all; default: the ends of the range)")
+    sub.add_argument("--only", metavar="STAGE", help="of all stages, those whose name has STAGE")
+
+    sub = add("demo", _demo, "aiohttp and uvicorn on blitzio under load, against other loops")
+    sub.add_argument("rest", nargs=argparse.REMAINDER, help="for the demo itself")
+
+    sub = add("bench", _bench, "the benchmarks of the core, of the loops, or both")
+    sub.add_argument("what", nargs="?", choices=("all", "core", "loops"), default="all")
+    sub.add_argument("rest", nargs=argparse.REMAINDER, help="for benchmarks/loops.py")
+
+    sub = add("lint", _lint, "formatting, style, spelling, types, stubs, clang-tidy")
+    sub.add_argument("--fast", action="store_true", help="only what takes seconds")
+
+    add("fix", _fix, "format everything, apply safe fixes")
+    for preset in ("asan", "tsan"):
+        sub = add(preset, _sanitize, f"the C++ tests under {preset}")
+        sub.set_defaults(preset=preset)
+        add_keyword(sub)
+    add("docs", _docs, "the documentation, into build/docs")
+    return parser
+
+
+_Parser = argparse.ArgumentParser

@@ -1,0 +1,115 @@
+"""Virtual environments in .venv/, one per interpreter, made again only when their inputs change.
+
+The environment of the interpreter that runs the dev script holds everything (tests, checks,
+documentation); the others hold what the tests need. Requirements are the dependency groups of
+pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from devtools.interpreters import Interpreter, running
+from devtools.process import ROOT, Failed, run, say
+
+_HOME = ROOT / ".venv"
+#: Groups every interpreter gets; and the one of packages that some interpreters cannot have.
+_TEST_GROUPS = ("build", "test")
+_OPTIONAL_GROUP = "test-optional"
+_MAIN_GROUPS = ("build", "test", "lint", "docs")
+
+
+class Environment:
+    """A virtual environment. `create()` brings it up to date."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+        self.path = _HOME / interpreter.tag
+
+    @property
+    def python(self) -> Path:
+        return self.path / "bin" / "python"
+
+    def tool(self, name: str) -> Path:
+        """Returns the path of an installed command."""
+        return self.path / "bin" / name
+
+    def create(self) -> None:
+        """Makes the environment, or brings it up to date. Fast when nothing has changed."""
+        _HOME.mkdir(exist_ok=True)
+        with _locked(_HOME / ".lock"):
+            wanted = self._fingerprint()
+            stamp = self.path / ".stamp"
+            if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+                return
+            say(f"environment {self.path.relative_to(ROOT)} for CPython {self.interpreter.version}")
+            if not self.python.exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+                run([self.interpreter.path, "-m", "venv", self.path], what="python -m venv")
+            self._pip("--upgrade", "pip>=25.1")
+            self._pip(*(word for group in self._groups() for word in ("--group", group)))
+            self._install_optional()
+            stamp.write_text(wanted, encoding="utf-8")
+
+    def has(self, package: str) -> bool:
+        """Whether the distribution `package` is installed."""
+        name = re.sub(r"[-_.]+", "_", package).lower()
+        return any(self.path.glob(f"lib/python*/site-packages/{name}-*.dist-info"))
+
+    def _groups(self) -> tuple[str, ...]:
+        return _MAIN_GROUPS if self.interpreter == running() else _TEST_GROUPS
+
+    def _pip(self, *words: str) -> None:
+        run([self.python, "-m", "pip", "install", "-q", *words], what="pip install")
+
+    def _install_optional(self) -> None:
+        """Takes the wheels that there are; on most interpreters that is all of them."""
+        requirements = group_requirements(_OPTIONAL_GROUP)
+        try:
+            self._pip("--only-binary", ":all:", *requirements)
+            return
+        except Failed:
+            say(f"CPython {self.interpreter.version}: not all of {_OPTIONAL_GROUP}; one by one")
+        for requirement in requirements:
+            try:
+                self._pip("--only-binary", ":all:", requirement)
+            except Failed:
+                say(f"CPython {self.interpreter.version}: no wheel of {requirement}, done without")
+
+    def _fingerprint(self) -> str:
+        text = "\n".join([_groups_text(), str(self.interpreter.path), *self._groups()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def group_requirements(group: str) -> list[str]:
+    """Returns the requirement strings of a dependency group that includes no other.
+
+    Read without a TOML parser: the oldest supported Python has none.
+    """
+    match = re.search(
+        rf"^{re.escape(group)} = \[(.*?)^\]", _groups_text(), re.MULTILINE | re.DOTALL
+    )
+    if match is None:
+        raise Failed(f"pyproject.toml has no dependency group {group}")
+    return re.findall(r'^\s*"([^"]+)",', match.group(1), re.MULTILINE)
+
+
+def _groups_text() -> str:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    start = text.index("[dependency-groups]")
+    end = text.find("\n[", start)
+    return text[start : end if end >= 0 else len(text)]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keeps two dev scripts in one checkout from making the same environment at once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,197 @@
+"""Finding the CPythons to test on, and building the one without the GIL.
+
+Interpreters are looked for on PATH, under pyenv's versions and in /usr/bin. The free-threaded one
+is rarely packaged, so `build_free_threaded()` compiles it once from Debian's source package into
+a cache outside the repository. The archive to take it from is the one this machine's apt uses, in
+a private apt configuration: the system's own is not changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools import system
+from devtools.process import Failed, first_program, output, run, say
+
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
+#: The one without the GIL that a complete run covers.
+FREE_THREADED = "3.13t"
+_SOURCE_PACKAGE = "python3.13"
+_SOURCE_SUITE = "trixie"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython that can be tested on."""
+
+    version: str  #: "3.12"; "3.13t" without the GIL
+    path: Path
+
+    @property
+    def tag(self) -> str:
+        """The ABI tag's form of the version: cp312, cp313t."""
+        return "cp" + self.version.replace(".", "")
+
+    @property
+    def is_free_threaded(self) -> bool:
+        return self.version.endswith("t")
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts old to new, each free-threaded one after its twin."""
+        plain = self.version.rstrip("t")
+        return (*map(int, plain.split(".")), int(self.is_free_threaded))
+
+
+def running() -> Interpreter:
+    """Returns the interpreter that runs the dev script; the base one, if in an environment."""
+    base = Path(getattr(sys, "_base_executable", sys.executable))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    free_threaded = "free-threading" in sys.version
+    return Interpreter(version + ("t" if free_threaded else ""), base)
+
+
+def find_all() -> list[Interpreter]:
+    """Returns one interpreter per supported version that is here, old to new."""
+    here = running()
+    found = {here.version: here}
+    for version in (*SUPPORTED, *(f"{v}t" for v in SUPPORTED[3:])):
+        if version in found:
+            continue
+        for path in _candidates(version):
+            if _version_of(path) == version:
+                found[version] = Interpreter(version, path)
+                break
+    return sorted(found.values(), key=lambda interpreter: interpreter.order)
+
+
+def missing(found: list[Interpreter]) -> list[str]:
+    """Returns the versions a complete run covers and this machine lacks."""
+    have = {interpreter.version for interpreter in found}
+    return [version for version in (*SUPPORTED[:4], FREE_THREADED) if version not in have]
+
+
+def select(found: list[Interpreter], wanted: list[str]) -> list[Interpreter]:
+    """Returns the interpreters called `wanted`; "all" is all, nothing is the ends of the range:
+    the oldest, the newest and the free-threaded one.
+
+    Raises Failed if a wanted one is not here.
+    """
+    if "all" in wanted:
+        return found
+    if not wanted:
+        with_gil = [i for i in found if not i.is_free_threaded]
+        without = [i for i in found if i.version == FREE_THREADED]
+        return list(dict.fromkeys([*with_gil[:1], *with_gil[-1:], *without[-1:]]))
+    by_version = {interpreter.version: interpreter for interpreter in found}
+    absent = [version for version in wanted if version not in by_version]
+    if absent:
+        raise Failed(f"no CPython {', '.join(absent)} here; found: {', '.join(by_version)}")
+    return [by_version[version] for version in wanted]
+
+
+def free_threaded_prefix() -> Path:
+    """Returns where the free-threaded CPython is (to be) installed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "blitzio" / "cpython-3.13t"
+
+
+def build_free_threaded() -> Path:
+    """Builds and installs CPython 3.13 without the GIL, unless that has been done.
+
+    Returns the interpreter. Raises Failed where apt has no source for it.
+    """
+    prefix = free_threaded_prefix()
+    python = prefix / "bin" / "python3.13t"
+    if _version_of(python) == FREE_THREADED:
+        return python
+    mirror = system.apt_mirror()
+    if mirror is None or first_program("apt-get", "dpkg-source") is None:
+        raise Failed("CPython without the GIL is built from Debian's source; apt knows none here")
+    say(f"building CPython {FREE_THREADED} into {prefix}; this takes some minutes, once")
+    with tempfile.TemporaryDirectory(prefix="blitzio-cpython-") as name:
+        work = Path(name)
+        work.chmod(0o755)
+        source = _download(work, *mirror)
+        compiler = "ccache gcc" if first_program("ccache") else "gcc"
+        environment = {"CC": compiler}
+        run(
+            ["./configure", "-q", "--disable-gil", f"--prefix={prefix}"],
+            cwd=source,
+            env=environment,
+            what="configure of CPython",
+        )
+        jobs = str(os.cpu_count() or 2)
+        run(["make", "-s", f"-j{jobs}"], cwd=source, what="make of CPython")
+        # Installed beside and renamed at the end: an interrupted run leaves nothing half done.
+        stage = work / "stage"
+        run(["make", "-s", "install", f"DESTDIR={stage}"], cwd=source, what="install of CPython")
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(prefix, ignore_errors=True)
+        shutil.move(stage / prefix.relative_to("/"), prefix)
+    if _version_of(python) != FREE_THREADED:
+        raise Failed(f"the new interpreter {python} does not run as {FREE_THREADED}")
+    return python
+
+
+def _download(work: Path, uri: str, keyring: str) -> Path:
+    """Fetches and unpacks the source package. Returns its folder."""
+    sources = work / "debian.sources"
+    signed = f"Signed-By: {keyring}\n" if keyring else ""
+    sources.write_text(
+        f"Types: deb-src\nURIs: {uri}\nSuites: {_SOURCE_SUITE}\nComponents: main\n{signed}",
+        encoding="utf-8",
+    )
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True)
+    private = [
+        *("-o", f"Dir::Etc::sourcelist={sources}"),
+        *("-o", "Dir::Etc::sourceparts=-"),
+        *("-o", f"Dir::State::lists={work / 'lists'}"),
+        *("-o", f"Dir::Cache={work / 'cache'}"),
+        *("-o", "APT::Sandbox::User="),
+    ]
+    run(["apt-get", "update", "-q", *private], cwd=work, what="apt-get update (private)")
+    run(
+        ["apt-get", "source", "-q", "--download-only", *private, _SOURCE_PACKAGE],
+        cwd=work,
+        what=f"apt-get source {_SOURCE_PACKAGE}",
+    )
+    archives = sorted(work.glob(f"{_SOURCE_PACKAGE}_*.orig.tar.*[!c]"))
+    if not archives:
+        raise Failed(f"apt-get source {_SOURCE_PACKAGE} brought no upstream archive")
+    source = work / "source"
+    source.mkdir()
+    run(["tar", "-xf", archives[0], "--strip-components=1", "-C", source], cwd=work)
+    return source
+
+
+def _candidates(version: str) -> list[Path]:
+    """Returns where an interpreter of `version` may be, most wanted first."""
+    name = f"python{version}"
+    plain, t = version.rstrip("t"), version[len(version.rstrip("t")) :]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    # pyenv's own first: what stands on PATH may be a shim that answers for one version only.
+    paths = [p / "bin" / name for p in sorted(pyenv.glob(f"{plain}.*{t}"), reverse=True)]
+    if version == FREE_THREADED:
+        paths.insert(0, free_threaded_prefix() / "bin" / name)
+    on_path = shutil.which(name)
+    return [*paths, *([Path(on_path)] if on_path else []), Path("/usr/bin") / name]
+
+
+def _version_of(path: Path) -> str | None:
+    """Returns "3.12" or "3.13t", or None if `path` is no CPython that can make environments."""
+    if not path.is_file():
+        return None
+    code = (
+        "import sys, sysconfig, venv, ensurepip;"
+        "assert sys.implementation.name == 'cpython';"
+        "t = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else '';"
+        "print(f'{sys.version_info[0]}.{sys.version_info[1]}{t}')"
+    )
+    return (output([path, "-c", code]) or "").strip() or None

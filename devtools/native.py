@@ -1,0 +1,183 @@
+"""Building and testing the C++ side: CMake presets, ctest, benchmarks, the extension.
+
+Build folders are build/<preset> and, for the extension, build/<interpreter tag>. Compilers start
+through ccache where it is installed, with settings that let two checkouts share its results.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from devtools import system
+from devtools.environments import Environment
+from devtools.interpreters import Interpreter, running
+from devtools.process import BUILD, ROOT, Failed, NothingToRun, first_program, output, run, say
+
+_MIN_CMAKE = (3, 25)
+#: Presets built with Clang where it is installed: its sanitizers know newer kernels' address maps.
+_CLANG_PRESETS = ("clang", "asan", "tsan")
+_SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1",
+}
+
+
+def jobs() -> str:
+    """Returns how many compilers may run at once."""
+    return str(os.environ.get("BLITZIO_JOBS") or len(os.sched_getaffinity(0)))
+
+
+def cmake() -> str:
+    """Returns a CMake that is new enough: the system's, or one from PyPI in the environment."""
+    for path in (first_program("cmake"), str(Environment(running()).tool("cmake"))):
+        if path and _cmake_version(path) >= _MIN_CMAKE:
+            return path
+    environment = Environment(running())
+    environment.create()
+    run([environment.python, "-m", "pip", "install", "-q", "cmake>=3.25"], what="pip install cmake")
+    return str(environment.tool("cmake"))
+
+
+def build(preset: str, *targets: str) -> Path:
+    """Configures and builds `preset`. Returns its build folder."""
+    clang = system.clang()
+    if preset == "clang" and clang is None:
+        raise Failed("no clang++ is installed")
+    compiler = clang if clang and preset in _CLANG_PRESETS else system.gcc()
+    folder = BUILD / preset
+    defines = {"CMAKE_CXX_COMPILER": compiler, "CMAKE_C_COMPILER": _c_compiler(compiler)}
+    _configure(folder, ["--preset", preset], defines)
+    _ninja(folder, *targets)
+    return folder
+
+
+def test(preset: str, pattern: str | None = None) -> str:
+    """Builds `preset` and runs its tests, those whose name matches `pattern` (a regular
+    expression). Returns how many there were."""
+    folder = build(preset)
+    command = [_ctest(), "--test-dir", folder, "--output-on-failure", "-j", jobs()]
+    listing = output([*command, "-N", *(["-R", pattern] if pattern else [])]) or ""
+    match = re.search(r"Total Tests: (\d+)", listing)
+    count = int(match.group(1)) if match else 0
+    if count == 0:
+        raise NothingToRun(f"no C++ test matches {pattern}" if pattern else "no C++ tests")
+    run(
+        [*command, "--no-tests=error", *(["-R", pattern] if pattern else [])],
+        env=_SANITIZER_ENVIRONMENT,
+        what=f"ctest of {preset}",
+    )
+    return f"{count} tests"
+
+
+def extension(interpreter: Interpreter) -> Environment:
+    """Builds blitzio._native for `interpreter` into python/blitzio, where its ABI tag keeps it
+    apart from those of other interpreters. Returns the environment to run it with."""
+    environment = Environment(interpreter)
+    environment.create()
+    if not list((ROOT / "src/python").glob("**/*.cpp")):
+        raise NothingToRun("no extension sources in src/python")
+    compiler = system.gcc()
+    pybind11 = output([environment.python, "-m", "pybind11", "--cmakedir"])
+    if pybind11 is None:
+        raise Failed(f"no pybind11 in {environment.path}")
+    folder = BUILD / interpreter.tag
+    _configure(
+        folder,
+        ["-G", "Ninja"],
+        {
+            "CMAKE_CXX_COMPILER": compiler,
+            "CMAKE_C_COMPILER": _c_compiler(compiler),
+            "CMAKE_BUILD_TYPE": "Release",
+            "BLITZIO_BUILD_PYTHON": "ON",
+            "BLITZIO_PYTHON_IN_PLACE": "ON",
+            "BLITZIO_WERROR": "ON",
+            "Python_EXECUTABLE": str(environment.python),
+            "pybind11_DIR": pybind11.strip(),
+        },
+    )
+    _ninja(folder, "_native")
+    return environment
+
+
+def bench() -> str:
+    """Builds and runs the Google Benchmark programs of benchmarks/core."""
+    if not list((ROOT / "benchmarks/core").glob("*_bench.cpp")):
+        raise NothingToRun("no programs in benchmarks/core")
+    folder = build("release")
+    programs = sorted(p for p in folder.glob("core_*_bench") if p.is_file())
+    for program in programs:
+        say(f"\n== {program.name}")
+        run([program, "--benchmark_counters_tabular=true"])
+    return f"{len(programs)} programs"
+
+
+def examples(preset: str = "gcc") -> int:
+    """Runs the C++ examples of a preset that is built. Returns how many there are."""
+    sources = sorted((ROOT / "examples/cpp").glob("*.cpp"))
+    for source in sources:
+        run([BUILD / preset / f"cpp_{source.stem}"], what=f"example {source.name}")
+    return len(sources)
+
+
+def package(preset: str = "gcc") -> str:
+    """Installs the core of a preset that is built, and builds and runs a small project outside
+    this tree that finds it as a CMake package and includes every installed header."""
+    with tempfile.TemporaryDirectory(prefix="blitzio-package-") as name:
+        prefix, folder = Path(name) / "prefix", Path(name) / "build"
+        run([cmake(), "--install", BUILD / preset, "--prefix", prefix, "--component", "core"])
+        defines = {
+            "CMAKE_PREFIX_PATH": str(prefix),
+            "CMAKE_CXX_COMPILER": system.gcc(),
+            "CMAKE_BUILD_TYPE": "Release",
+        }
+        _configure(folder, ["-G", "Ninja"], defines, source=ROOT / "tests/package")
+        _ninja(folder)
+        run([folder / "consumer"])
+        count = len(list(prefix.glob("include/**/*.hpp")))
+    return f"{count} public headers"
+
+
+def _configure(
+    folder: Path, words: list[str], defines: dict[str, str], *, source: Path = ROOT
+) -> None:
+    stamp = folder / ".configured"
+    command = [cmake(), "-S", str(source), "-B", str(folder), *words]
+    command += [f"-D{name}={value}" for name, value in defines.items()]
+    presets = (ROOT / "CMakePresets.json").read_text(encoding="utf-8")
+    wanted = "\n".join([*command, presets])
+    # Ninja runs CMake again by itself when a CMake file or the set of sources changes.
+    if (folder / "build.ninja").is_file() and stamp.is_file():
+        if stamp.read_text(encoding="utf-8") == wanted:
+            return
+        command.insert(1, "--fresh")
+    run(command, what=f"configuring {folder.name}")
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def _ninja(folder: Path, *targets: str) -> None:
+    environment = {
+        "CCACHE_BASEDIR": str(ROOT),
+        "CCACHE_NOHASHDIR": "1",
+        "CLICOLOR_FORCE": "0",
+    }
+    command = [cmake(), "--build", str(folder), "-j", jobs()]
+    if targets:
+        command += ["--target", *targets]
+    run(command, env=environment, what=f"building {folder.name}")
+
+
+def _ctest() -> str:
+    return str(Path(cmake()).with_name("ctest"))
+
+
+def _c_compiler(compiler: str) -> str:
+    return compiler.replace("clang++", "clang").replace("g++", "gcc")
+
+
+def _cmake_version(path: str) -> tuple[int, ...]:
+    match = re.search(r"version (\d+)\.(\d+)", output([path, "--version"]) or "")
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)

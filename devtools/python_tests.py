@@ -1,0 +1,77 @@
+"""The Python side of the test run: pytest per interpreter, examples, the installed package."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from devtools import native
+from devtools.environments import Environment
+from devtools.interpreters import Interpreter, running
+from devtools.process import ROOT, NothingToRun, run
+
+_EXAMPLE_SECONDS = 60
+#: Where `import blitzio` and the benchmarks' modules are found.
+PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
+
+
+def suite(interpreter: Interpreter, keyword: str | None = None) -> str:
+    """Builds the extension for `interpreter` and runs tests/python on it."""
+    environment = native.extension(interpreter)
+    if not list((ROOT / "tests/python").glob("**/test_*.py")):
+        raise NothingToRun("no tests in tests/python")
+    _prove_import(environment)
+    words = ["-k", keyword] if keyword else []
+    run(
+        [environment.python, "-m", "pytest", "tests/python", *words],
+        env=PYTHON_PATH,
+        what=f"pytest on CPython {interpreter.version}",
+    )
+    return f"CPython {interpreter.version}"
+
+
+def examples(environment: Environment) -> int:
+    """Runs every Python example. Returns how many there are."""
+    sources = sorted((ROOT / "examples/python").glob("*.py"))
+    for source in sources:
+        run(
+            ["timeout", str(_EXAMPLE_SECONDS), environment.python, source],
+            env=PYTHON_PATH,
+            what=f"example {source.name}",
+        )
+    return len(sources)
+
+
+def installed() -> str:
+    """`pip install .` into a throw-away environment, and the result used from elsewhere."""
+    if not (ROOT / "python/blitzio/__init__.py").is_file():
+        raise NothingToRun("no package in python/blitzio")
+    interpreter = running()
+    with tempfile.TemporaryDirectory(prefix="blitzio-install-") as name:
+        work = Path(name)
+        run([interpreter.path, "-m", "venv", work / "venv"], what="python -m venv")
+        python = work / "venv/bin/python"
+        run([python, "-m", "pip", "install", "-q", "--upgrade", "pip"], what="pip install pip")
+        run([python, "-m", "pip", "install", ROOT], cwd=work, what="pip install .")
+        code = (
+            "import pathlib, blitzio\n"
+            "from blitzio import _native\n"
+            "home = pathlib.Path(blitzio.__file__).parent\n"
+            f"assert home.is_relative_to({str(work)!r}), home\n"
+            "assert pathlib.Path(_native.__file__).parent == home, _native.__file__\n"
+            "for name in ('py.typed', '_native.pyi'):\n"
+            "    assert (home / name).is_file(), name\n"
+        )
+        run([python, "-c", code], cwd=work, what="importing the installed package")
+        run([python, "-m", "blitzio", "info"], cwd=work, what="python -m blitzio info")
+    return f"CPython {interpreter.version}"
+
+
+def _prove_import(environment: Environment) -> None:
+    """Fails unless what the tests will import is what was just built in this tree."""
+    code = (
+        "import pathlib, blitzio._native as n; p = pathlib.Path(n.__file__); print('testing', p);"
+        f"assert p.parent == pathlib.Path({str(ROOT / 'python/blitzio')!r}), p"
+    )
+    run([environment.python, "-c", code], env=PYTHON_PATH, what="importing blitzio._native")

@@ -19,8 +19,8 @@ class [[nodiscard]] Poll {
   using Output = T;
 
   constexpr Poll(Pending) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
-  constexpr Poll(T value) noexcept(std::is_nothrow_move_constructible_v<T>)  // NOLINT(google-explicit-constructor):
-                                                                             // `return value;`
+  // NOLINTNEXTLINE(google-explicit-constructor): `return value;`
+  constexpr Poll(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(value)) {}
 
   [[nodiscard]] constexpr bool is_ready() const noexcept { return value_.has_value(); }

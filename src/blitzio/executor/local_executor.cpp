@@ -1,0 +1,193 @@
+#include <blitzio/executor/local_executor.hpp>
+
+#include <algorithm>
+#include <new>
+#include <system_error>
+#include <thread>
+
+namespace blitzio {
+
+thread_local constinit LocalExecutor* LocalExecutor::current_ = nullptr;
+
+Result<std::unique_ptr<LocalExecutor>> LocalExecutor::create(
+    const driver::Config& config) noexcept {
+  auto driver = driver::create(config);
+  if (!driver) return fail(driver.error());
+  auto* executor = new (std::nothrow) LocalExecutor(std::move(*driver));
+  if (executor == nullptr) return fail(Error::os(ENOMEM));
+  return std::unique_ptr<LocalExecutor>(executor);
+}
+
+LocalExecutor::LocalExecutor(std::unique_ptr<driver::Driver> driver) noexcept
+    : driver_(std::move(driver)) {}
+
+LocalExecutor::~LocalExecutor() {
+  shutdown();
+  if (is_bound_) unbind();
+}
+
+Result<void> LocalExecutor::bind() noexcept {
+  BLITZIO_CHECK(!is_bound_);
+  if (auto bound = driver_->bind(); !bound) return bound;
+  outer_ = std::exchange(current_, this);
+  timer_scope_.enter(wheel_);
+  is_bound_ = true;
+  return {};
+}
+
+void LocalExecutor::unbind() noexcept {
+  BLITZIO_CHECK(is_bound_ && is_owner() && !is_in_turn_, is_bound_, is_in_turn_);
+  driver_->unbind();
+  timer_scope_.leave();
+  current_ = std::exchange(outer_, nullptr);
+  is_bound_ = false;
+}
+
+void LocalExecutor::bind_or_throw() {
+  if (auto bound = bind(); !bound) {
+    throw std::system_error(bound.error().code(), std::generic_category(), "LocalExecutor::bind");
+  }
+}
+
+void LocalExecutor::refresh_now() noexcept {
+  now_ = Instant::now();
+  now_is_fresh_ = true;
+}
+
+// ---- turns -----------------------------------------------------------------------------------
+
+void LocalExecutor::turn(Duration max_wait, const WaitHooks& hooks) noexcept {
+  BLITZIO_DCHECK(is_bound_ && is_owner() && !is_in_turn_, is_bound_, is_in_turn_);
+  is_in_turn_ = true;
+  now_is_fresh_ = false;
+  driver::Driver& driver = *driver_;
+  driver.collect();
+  drain_inbox();
+  bool has_completions = driver.has_completions();
+  if (!has_completions && !has_ready_tasks() && max_wait > Duration::zero()) {
+    wait(max_wait, hooks);
+    has_completions = driver.has_completions();
+  }
+  if (has_completions) driver.dispatch();
+  if (!wheel_.is_empty()) wheel_.advance(now());
+  if (has_ready_tasks()) run_tasks();
+  is_in_turn_ = false;
+}
+
+void LocalExecutor::wait(Duration max_wait, const WaitHooks& hooks) noexcept {
+  if (!wheel_.is_empty()) {
+    const Instant next = wheel_.next_deadline();
+    if (next != Instant::max()) {
+      max_wait = std::min(max_wait, next - now());
+      if (max_wait <= Duration::zero()) return;
+    }
+  }
+  if (hooks.before_wait != nullptr) hooks.before_wait(hooks.data);
+  driver_->wait(max_wait);
+  if (hooks.after_wait != nullptr) hooks.after_wait(hooks.data);
+  now_is_fresh_ = false;
+  drain_inbox();
+}
+
+void LocalExecutor::run_tasks() noexcept {
+  is_running_tasks_ = true;
+  unsigned lifo_polls = 0;
+  for (unsigned polls = 0; polls < kPollsPerTurn; ++polls) {
+    Task* task = nullptr;
+    if (lifo_ != nullptr && lifo_polls < kLifoPollsMax) {
+      task = std::exchange(lifo_, nullptr);
+      ++lifo_polls;
+    } else {
+      if (lifo_ != nullptr) push_back(*std::exchange(lifo_, nullptr));
+      task = pop();
+      if (task == nullptr) break;
+      lifo_polls = 0;
+    }
+    if (task->run() == Task::RunOutcome::again) push_back(*task);
+  }
+  is_running_tasks_ = false;
+}
+
+// ---- queues ----------------------------------------------------------------------------------
+
+void LocalExecutor::push_back(Task& task) noexcept {
+  task.inbox_next = nullptr;
+  if (queue_head_ == nullptr) {
+    queue_head_ = &task;
+  } else {
+    queue_tail_->inbox_next = &task;
+  }
+  queue_tail_ = &task;
+}
+
+Task* LocalExecutor::pop() noexcept {
+  Task* task = queue_head_;
+  if (task != nullptr) {
+    queue_head_ = static_cast<Task*>(std::exchange(task->inbox_next, nullptr));
+  }
+  return task;
+}
+
+void LocalExecutor::drain_inbox() noexcept {
+  inbox_.take_all([this](Task& task) { push_back(task); });
+}
+
+void LocalExecutor::schedule(Task& task) noexcept {
+  if (!is_owner()) {
+    schedule_remote(task);
+  } else if (!is_running_tasks_) {
+    push_back(task);
+  } else {
+    if (lifo_ != nullptr) push_back(*lifo_);
+    lifo_ = &task;
+  }
+}
+
+void LocalExecutor::schedule_remote(Task& task) noexcept {
+  // Relaxed: shutdown() reads the count after it has taken `task`, which the push below publishes.
+  remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
+  inbox_.push(task);
+  driver_->wake();
+  // Release: the last access to the executor; pairs with the acquire load in shutdown().
+  remote_schedulers_.fetch_sub(1, std::memory_order_release);
+}
+
+void LocalExecutor::adopt(Task& task) noexcept {
+  tasks_.push_back(task);
+  ++task_count_;
+  if (BLITZIO_UNLIKELY(is_shut_down_)) task.cancel();
+  // Not to the LIFO slot: what a task spawns waits its turn, so that a spawning loop keeps order.
+  push_back(task);
+}
+
+void LocalExecutor::release(Task& task) noexcept {
+  static_cast<ListNode<OwnedTag>&>(task).unlink();
+  --task_count_;
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+void LocalExecutor::shutdown() noexcept {
+  BLITZIO_CHECK(!is_in_turn_);
+  is_shut_down_ = true;
+  // Dropping futures may wake, spawn, submit and arm: repeat until nothing is left. Tasks go first,
+  // so that they still find a driver and a wheel.
+  while (!tasks_.is_empty()) {
+    tasks_.for_each([](Task& task) { task.cancel(); });
+    drain_inbox();
+    if (lifo_ != nullptr) push_back(*std::exchange(lifo_, nullptr));
+    Task* task = pop();
+    // Nothing queued, but tasks are left: another thread has claimed them and is about to push.
+    if (task == nullptr) std::this_thread::yield();
+    for (; task != nullptr; task = pop()) {
+      if (task->run() == Task::RunOutcome::again) push_back(*task);
+    }
+  }
+  driver_->shutdown();
+  while (wheel_.disarm_any() != nullptr) {
+  }
+  // Acquire: pairs with the release in schedule_remote().
+  while (remote_schedulers_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+}
+
+}  // namespace blitzio

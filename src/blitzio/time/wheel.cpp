@@ -1,0 +1,292 @@
+#include <blitzio/time/wheel.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace blitzio::time {
+
+namespace {
+
+constexpr unsigned kLevel0Bits = 8;
+constexpr unsigned kLevelBits = 6;
+constexpr unsigned kWindowBits = kLevel0Bits + 3 * kLevelBits;
+
+/// The lowest tick bit that selects a slot of `level` (1 to 3).
+constexpr unsigned shift_of(unsigned level) noexcept {
+  return kLevel0Bits + (level - 1) * kLevelBits;
+}
+
+}  // namespace
+
+namespace detail {
+
+// Either may be null; both are roots. The later one becomes the first child of the earlier.
+TimerEntry* TimerHeap::meld(TimerEntry* a, TimerEntry* b) noexcept {
+  if (a == nullptr) return b;
+  if (b == nullptr) return a;
+  if (b->is_before(*a)) std::swap(a, b);
+  b->next = a->child_;
+  if (a->child_ != nullptr) a->child_->prev = b;
+  b->prev = a;
+  a->child_ = b;
+  return a;
+}
+
+// Two passes, neither recursive: siblings are melded in pairs from the left, then the pairs are
+// melded from the right; this order is what makes removal O(log n) amortised.
+TimerEntry* TimerHeap::meld_siblings(TimerEntry* first) noexcept {
+  TimerEntry* pairs = nullptr;
+  while (first != nullptr) {
+    TimerEntry* a = first;
+    auto* b = static_cast<TimerEntry*>(a->next);
+    first = b != nullptr ? static_cast<TimerEntry*>(b->next) : nullptr;
+    a->next = a->prev = nullptr;
+    if (b != nullptr) b->next = b->prev = nullptr;
+    TimerEntry* pair = meld(a, b);
+    pair->next = pairs;
+    pairs = pair;
+  }
+  TimerEntry* root = nullptr;
+  while (pairs != nullptr) {
+    auto* next = static_cast<TimerEntry*>(std::exchange(pairs->next, nullptr));
+    root = meld(root, pairs);
+    pairs = next;
+  }
+  return root;
+}
+
+void TimerHeap::push(TimerEntry& entry) noexcept {
+  entry.next = entry.prev = nullptr;
+  entry.child_ = nullptr;
+  root_ = meld(root_, &entry);
+}
+
+void TimerHeap::pop() noexcept {
+  root_ = meld_siblings(std::exchange(root_->child_, nullptr));
+}
+
+void TimerHeap::merge(TimerHeap& other) noexcept {
+  root_ = meld(root_, std::exchange(other.root_, nullptr));
+}
+
+// The entry's children, melded, take its place among its siblings: they are later than the entry,
+// and so than its parent.
+void TimerHeap::remove_inner(TimerEntry& entry) noexcept {
+  auto* before = static_cast<TimerEntry*>(entry.prev);
+  auto* after = static_cast<TimerEntry*>(entry.next);
+  BLITZIO_CHECK(before != nullptr);
+  TimerEntry* heir = meld_siblings(std::exchange(entry.child_, nullptr));
+  TimerEntry* successor = heir != nullptr ? heir : after;
+  if (heir != nullptr) {
+    heir->next = after;
+    if (after != nullptr) after->prev = heir;
+  }
+  if (successor != nullptr) successor->prev = before;
+  if (before->child_ == &entry) {
+    before->child_ = successor;
+  } else {
+    before->next = successor;
+  }
+}
+
+}  // namespace detail
+
+TimerWheel::TimerWheel(Instant now) noexcept : cursor_(tick_of(now)) {
+  for (Slot& slot : slots_) slot.next = slot.prev = &slot;
+}
+
+TimerWheel::~TimerWheel() {
+  BLITZIO_CHECK(is_empty() && !advancing_, size_);
+}
+
+std::uint64_t TimerWheel::tick_of(Instant at) noexcept {
+  const std::int64_t nanos = std::max<std::int64_t>(at.as_nanos(), 0);
+  return static_cast<std::uint64_t>(nanos) >> kTickShift;
+}
+
+void TimerWheel::insert(TimerEntry& entry, Instant deadline) noexcept {
+  BLITZIO_CHECK(!entry.is_armed(), deadline.as_nanos());
+  entry.deadline_ = deadline;
+  entry.sequence_ = next_sequence_++;
+  ++size_;
+  if (BLITZIO_UNLIKELY(advancing_) && deadline <= advancing_to_) {
+    entry.place_ = TimerEntry::kInHeap;
+    deferred_.push(entry);
+  } else {
+    place(entry);
+  }
+}
+
+void TimerWheel::place(TimerEntry& entry) noexcept {
+  const std::uint64_t tick = tick_of(entry.deadline_);
+  if (tick <= cursor_) {
+    entry.place_ = TimerEntry::kInHeap;
+    current_.push(entry);
+    return;
+  }
+  const std::uint64_t differing = tick ^ cursor_;
+  std::size_t index = 0;
+  if (differing < 256) {
+    index = tick & 255;
+  } else if (differing < (std::uint64_t{1} << kWindowBits)) {
+    const auto top_bit = static_cast<unsigned>(std::bit_width(differing)) - 1;
+    const unsigned level = (top_bit - kLevel0Bits) / kLevelBits + 1;
+    index = 256 + (level - 1) * 64 + ((tick >> shift_of(level)) & 63);
+  } else {
+    entry.place_ = TimerEntry::kInHeap;
+    beyond_.push(entry);
+    return;
+  }
+  Slot& slot = slots_[index];
+  const bool was_empty = slot.next == &slot;
+  slot.earliest = was_empty ? entry.deadline_ : std::min(slot.earliest, entry.deadline_);
+  occupied_[index / 64] |= std::uint64_t{1} << (index % 64);
+  entry.place_ = TimerEntry::kInSlot;
+  entry.next = &slot;
+  entry.prev = slot.prev;
+  slot.prev->next = &entry;
+  slot.prev = &entry;
+}
+
+void TimerWheel::take_from_slot(TimerEntry& entry) noexcept {
+  detail::TimerLinks* before = entry.prev;
+  detail::TimerLinks* after = entry.next;
+  before->next = after;
+  after->prev = before;
+  if (before == after) {
+    // Only the slot's own links are left, and their address tells which slot it is.
+    const auto index = static_cast<std::size_t>(static_cast<Slot*>(before) - slots_.data());
+    occupied_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+  }
+}
+
+void TimerWheel::cancel(TimerEntry& entry) noexcept {
+  BLITZIO_CHECK(entry.is_armed(), entry.deadline_.as_nanos());
+  if (entry.place_ == TimerEntry::kInSlot) {
+    take_from_slot(entry);
+  } else if (&entry == current_.top()) {
+    current_.pop();
+  } else if (&entry == beyond_.top()) {
+    beyond_.pop();
+  } else if (&entry == deferred_.top()) {
+    deferred_.pop();
+  } else {
+    detail::TimerHeap::remove_inner(entry);
+  }
+  entry.place_ = TimerEntry::kIdle;
+  --size_;
+}
+
+std::size_t TimerWheel::first_occupied() const noexcept {
+  for (std::size_t word = 0; word < kWords; ++word) {
+    if (occupied_[word] != 0) {
+      return word * 64 + static_cast<std::size_t>(std::countr_zero(occupied_[word]));
+    }
+  }
+  return kNone;
+}
+
+std::uint64_t TimerWheel::start_of(std::size_t slot) const noexcept {
+  if (slot < 256) return (cursor_ & ~std::uint64_t{255}) | slot;
+  const auto level = static_cast<unsigned>((slot - 256) / 64 + 1);
+  const unsigned shift = shift_of(level);
+  const std::uint64_t window = cursor_ >> (shift + kLevelBits) << (shift + kLevelBits);
+  return window | (static_cast<std::uint64_t>(slot % 64) << shift);
+}
+
+void TimerWheel::enter_slot(std::size_t index) noexcept {
+  cursor_ = start_of(index);
+  Slot& slot = slots_[index];
+  detail::TimerLinks* link = slot.next;
+  slot.next = slot.prev = &slot;
+  occupied_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+  while (link != &slot) {
+    auto& entry = static_cast<TimerEntry&>(*std::exchange(link, link->next));
+    BLITZIO_DCHECK(tick_of(entry.deadline_) >= cursor_, cursor_, entry.deadline_.as_nanos());
+    place(entry);
+  }
+}
+
+void TimerWheel::enter_window() noexcept {
+  const std::uint64_t window = tick_of(beyond_.top()->deadline_) >> kWindowBits;
+  cursor_ = window << kWindowBits;
+  while (TimerEntry* entry = beyond_.top()) {
+    if (tick_of(entry->deadline_) >> kWindowBits != window) break;
+    beyond_.pop();
+    place(*entry);
+  }
+}
+
+// Moves the cursor to the next place that holds entries, or to `target` if that comes first.
+// Returns false once it stands at `target`.
+bool TimerWheel::step(std::uint64_t target) noexcept {
+  if (cursor_ == target) return false;
+  if (const std::size_t slot = first_occupied(); slot != kNone) {
+    if (start_of(slot) <= target) {
+      enter_slot(slot);
+    } else {
+      cursor_ = target;
+    }
+  } else if (!beyond_.is_empty() &&
+             tick_of(beyond_.top()->deadline_) >> kWindowBits <= target >> kWindowBits) {
+    enter_window();
+  } else {
+    cursor_ = target;
+  }
+  return true;
+}
+
+std::size_t TimerWheel::fire_due(Instant now) noexcept {
+  std::size_t fired = 0;
+  while (TimerEntry* entry = current_.top()) {
+    if (entry->deadline_ > now) break;
+    current_.pop();
+    entry->place_ = TimerEntry::kIdle;
+    --size_;
+    ++fired;
+    entry->fire_(*entry);  // the entry may be gone afterwards
+  }
+  return fired;
+}
+
+std::size_t TimerWheel::advance(Instant now) noexcept {
+  BLITZIO_CHECK(!advancing_);
+  advancing_ = true;
+  advancing_to_ = now;
+  const std::uint64_t target = std::max(tick_of(now), cursor_);
+  // A slot's entries fire before the cursor moves on, so the heap holds one tick at a time.
+  std::size_t fired = fire_due(now);
+  while (step(target)) fired += fire_due(now);
+  advancing_ = false;
+  current_.merge(deferred_);
+  return fired;
+}
+
+Instant TimerWheel::next_deadline() const noexcept {
+  Instant next = Instant::max();
+  if (const TimerEntry* entry = current_.top()) {
+    next = entry->deadline_;
+  } else if (const std::size_t slot = first_occupied(); slot != kNone) {
+    next = slots_[slot].earliest;
+  } else if (const TimerEntry* far = beyond_.top()) {
+    next = far->deadline_;
+  }
+  if (const TimerEntry* entry = deferred_.top()) next = std::min(next, entry->deadline_);
+  return next;
+}
+
+TimerEntry* TimerWheel::disarm_any() noexcept {
+  TimerEntry* entry = current_.top();
+  if (entry == nullptr) entry = deferred_.top();
+  if (entry == nullptr) {
+    if (const std::size_t slot = first_occupied(); slot != kNone) {
+      entry = static_cast<TimerEntry*>(slots_[slot].next);
+    }
+  }
+  if (entry == nullptr) entry = beyond_.top();
+  if (entry != nullptr) cancel(*entry);
+  return entry;
+}
+
+}  // namespace blitzio::time

@@ -1,12 +1,13 @@
 // `Handle` and `TimerHandle`: a scheduled callback, with the interface of asyncio's.
 //
-// A handle is made and dropped once per callback, so it is our own type: up to four arguments lie in
-// it, the callback is called by vectorcall inside its context, and dead handles go to a free list.
+// A handle is made and dropped once per callback, so it is our own type: up to four arguments lie
+// in it, the callback is called by vectorcall inside its context, and dead handles go to a free
+// list.
 //
 // Threads: made and cancelled by whoever is attached; run by the loop's thread.
 #pragma once
 
-#include <blitzio/base/inbox.hpp>
+#include <blitzio/base/atomic.hpp>
 #include <blitzio/time/wheel.hpp>
 #include <python/support/state.hpp>
 
@@ -19,26 +20,38 @@ struct LoopObject;
 inline constexpr Py_ssize_t kInlineArgs = 4;
 
 struct HandleObject {
-  PyObject_HEAD
-  LoopObject* loop;           ///< strong
-  PyObject* callback;         ///< null once cancelled or cleared
-  PyObject* context;          ///< contextvars.Context
-  PyObject* scratch;          ///< argument slot -1, which vectorcall may borrow; not owned
-  PyObject* args[kInlineArgs];  ///< or args[0] alone: a tuple, if arg_count is above kInlineArgs
-  PyObject* source_traceback;   ///< debug mode: list of frames, else null
-  PyObject* repr_info;          ///< debug mode, cancelled: how it looked before, else null
+  PyObject_HEAD LoopObject* loop;  ///< strong
+  PyObject* callback;              ///< null once cancelled or cleared
+  PyObject* context;               ///< contextvars.Context
+  PyObject* scratch;               ///< argument slot -1, which vectorcall may borrow; not owned
+  PyObject* args[kInlineArgs];     ///< or args[0] alone: a tuple, if arg_count is above kInlineArgs
+  PyObject* source_traceback;      ///< debug mode: list of frames, else null
+  PyObject* repr_info;             ///< debug mode, cancelled: how it looked before, else null
   PyObject* weakrefs;
 #if BLITZIO_FREE_THREADED
-  HandleObject* inbox_next;     ///< link of the loop's inbox
+  HandleObject* inbox_next;  ///< link of the loop's inbox
 #endif
   std::uint32_t arg_count;
-  bool cancelled;
+  Atomic<bool> cancelled;  ///< by cancel(), any thread; read by the loop
+  bool running;            ///< its arguments are on loan to the callback: clear them afterwards
+};
+
+struct TimerHandleObject;
+
+/// The wheel's entry of a timer handle; while armed, the wheel holds a reference to the handle.
+class HandleTimer : public time::TimerEntry {
+ public:
+  explicit HandleTimer(TimerHandleObject& owner) noexcept;
+  [[nodiscard]] TimerHandleObject& owner() const noexcept { return *owner_; }
+
+ private:
+  TimerHandleObject* owner_;
 };
 
 struct TimerHandleObject {
   HandleObject handle;
-  double when;                  ///< loop.time() seconds, as the caller gave it
-  time::TimerEntry entry;       ///< armed: the wheel holds a reference to this object
+  double when;        ///< loop.time() seconds, as the caller gave it
+  HandleTimer timer;  ///< constructed with the object, destroyed before it is freed
 };
 
 [[nodiscard]] int handle_register(PyObject* module, ModuleState& state) noexcept;

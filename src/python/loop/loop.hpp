@@ -1,5 +1,6 @@
 // `LoopBase`: the native half of `blitzio.Loop`: what runs once per callback, packet or turn. The
-// Python half (python/blitzio/_loop/) subclasses it and does what happens once per connection or run.
+// Python half (python/blitzio/_loop/) subclasses it and does what happens once per connection or
+// run.
 //
 // One turn (run_once in loop.cpp):
 //
@@ -7,12 +8,13 @@
 //        ▲                                   │ completions call protocols or push handles
 //        └──────── run the batch ◀───────────┘
 //
-// The batch is exactly what stood in `ready` when it began; what its callbacks schedule waits for the
-// next turn. The GIL is released in one place only: around a wait that may block (WaitHooks).
+// The batch is exactly what stood in `ready` when it began; what its callbacks schedule waits for
+// the next turn. The GIL is released in one place only: around a wait that may block (WaitHooks).
 //
-// Threads: the loop belongs to the thread that runs it (`thread`), or to nobody. call_soon_threadsafe,
-// stop from a callback and _wake come from anywhere. With the interpreter lock, other calls from a
-// foreign thread touch only what the lock protects; on free-threaded builds they raise RuntimeError.
+// Threads: the loop belongs to the thread that runs it (`thread`), or to nobody.
+// call_soon_threadsafe, stop from a callback and _wake come from anywhere. With the interpreter
+// lock, other calls from a foreign thread touch only what the lock protects; on free-threaded
+// builds they raise RuntimeError.
 #pragma once
 
 #include <blitzio/base/intrusive_list.hpp>
@@ -42,32 +44,31 @@ class Flushable : public ListNode<FlushTag> {
 class FdWatch;  // fd_watch.hpp
 
 struct LoopObject {
-  PyObject_HEAD
-  PyObject* dict;
+  PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
   ModuleState* state;
-  LocalExecutor* executor;        ///< owned; null once closed (and before __init__)
-  BlockingPool* pool;             ///< owned; made by the first run_in_executor(None, …)
-  PyObject* task_factory;         ///< or null
-  PyObject* default_executor;     ///< set by the user, or null: the native pool
-  PyObject* fatal;                ///< exception that ends this run, or null
+  LocalExecutor* executor;     ///< owned; null once closed (and before __init__)
+  BlockingPool* pool;          ///< owned; made by the first run_in_executor(None, …)
+  PyObject* task_factory;      ///< or null
+  PyObject* default_executor;  ///< set by the user, or null: the native pool
+  PyObject* fatal;             ///< exception that ends this run, or null
   double slow_callback_duration;
-  Atomic<unsigned long> thread;   ///< who runs the loop, 0: nobody. Written by the runner alone.
+  Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
   bool initialised;
   bool stopping;
   bool closed;
   bool debug;
-  bool executor_shut_down;        ///< shutdown_default_executor() was called
+  bool executor_shut_down;  ///< shutdown_default_executor() was called
 
   // C++ members: constructed in tp_new, destroyed in tp_dealloc.
-  ReadyQueue ready;                                           ///< strong references
+  ReadyQueue ready;  ///< strong references
   IntrusiveList<Flushable, FlushTag> flush_list;
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
-  IntrusiveList<FdWatch> rearm_list;                          ///< fired in this turn, to be armed again
-  std::unordered_map<int, PyObject*> transports;              ///< fd → transport (borrowed)
+  IntrusiveList<FdWatch> rearm_list;              ///< fired in this turn, to be armed again
+  std::unordered_map<int, PyObject*> transports;  ///< fd → transport (borrowed)
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
-  HandleObject* inbox_first;      ///< call_soon_threadsafe, oldest first; strong
+  HandleObject* inbox_first;  ///< call_soon_threadsafe, oldest first; strong
   HandleObject* inbox_last;
 #endif
 };

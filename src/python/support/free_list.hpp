@@ -1,5 +1,5 @@
-// A stack of dead objects of one type that are ready to be used again: making a handle then costs no
-// allocator call and no collector bookkeeping beyond track and untrack.
+// A stack of dead objects of one type that are ready to be used again: making a handle then costs
+// no allocator call and no collector bookkeeping beyond track and untrack.
 //
 // Protected by the interpreter lock. Free-threaded builds keep none: their allocator has per-thread
 // caches already, and a shared stack would need a lock.

@@ -33,6 +33,8 @@ class ObjectLock {
 };
 
 /// A number that names the calling thread, never 0.
-[[nodiscard]] inline unsigned long current_thread() noexcept { return PyThread_get_thread_ident(); }
+[[nodiscard]] inline unsigned long current_thread() noexcept {
+  return PyThread_get_thread_ident();
+}
 
 }  // namespace blitzio::python

@@ -1,4 +1,5 @@
-// `PyRef` owns a reference; a bare `PyObject*` borrows. Owner: whoever is attached to the interpreter.
+// `PyRef` owns a reference; a bare `PyObject*` borrows. Owner: whoever is attached to the
+// interpreter.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN

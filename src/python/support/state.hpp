@@ -1,6 +1,6 @@
-// `ModuleState`: everything the extension keeps per interpreter: its types, interned names, objects of
-// asyncio that hot paths call, and free lists. Nothing lives in globals, so each sub-interpreter has
-// its own. Objects keep a plain pointer to it; their types keep the module alive.
+// `ModuleState`: everything the extension keeps per interpreter: its types, interned names, objects
+// of asyncio that hot paths call, and free lists. Nothing lives in globals, so each sub-interpreter
+// has its own. Objects keep a plain pointer to it; their types keep the module alive.
 #pragma once
 
 #include <python/support/free_list.hpp>
@@ -9,40 +9,40 @@
 namespace blitzio::python {
 
 // Interned strings: `state.names.call_soon`.
-#define BLITZIO_NAMES(X)                                                                        \
-  X(__name__)                                                                                   \
-  X(_accept_connection)                                                                         \
-  X(_asyncio_future_blocking)                                                                   \
-  X(_create_task_with_factory)                                                                  \
-  X(_run_in_python_executor)                                                                    \
-  X(_source_traceback)                                                                          \
-  X(add_done_callback)                                                                          \
-  X(buffer_updated)                                                                             \
-  X(call_exception_handler)                                                                     \
-  X(cancel)                                                                                     \
-  X(cancelled)                                                                                  \
-  X(close)                                                                                      \
-  X(connection_lost)                                                                            \
-  X(connection_made)                                                                            \
-  X(context)                                                                                    \
-  X(data_received)                                                                              \
-  X(detach)                                                                                     \
-  X(done)                                                                                       \
-  X(eof_received)                                                                               \
-  X(exception)                                                                                  \
-  X(fileno)                                                                                     \
-  X(future)                                                                                     \
-  X(get_buffer)                                                                                 \
-  X(handle)                                                                                     \
-  X(loop)                                                                                       \
-  X(message)                                                                                    \
-  X(name)                                                                                       \
-  X(pause_writing)                                                                              \
-  X(protocol)                                                                                   \
-  X(resume_writing)                                                                             \
-  X(set_exception)                                                                              \
-  X(set_result)                                                                                 \
-  X(source_traceback)                                                                           \
+#define BLITZIO_NAMES(X)       \
+  X(__name__)                  \
+  X(_accept_connection)        \
+  X(_asyncio_future_blocking)  \
+  X(_create_task_with_factory) \
+  X(_run_in_python_executor)   \
+  X(_source_traceback)         \
+  X(add_done_callback)         \
+  X(buffer_updated)            \
+  X(call_exception_handler)    \
+  X(cancel)                    \
+  X(cancelled)                 \
+  X(close)                     \
+  X(connection_lost)           \
+  X(connection_made)           \
+  X(context)                   \
+  X(data_received)             \
+  X(detach)                    \
+  X(done)                      \
+  X(eof_received)              \
+  X(exception)                 \
+  X(fileno)                    \
+  X(future)                    \
+  X(get_buffer)                \
+  X(handle)                    \
+  X(loop)                      \
+  X(message)                   \
+  X(name)                      \
+  X(pause_writing)             \
+  X(protocol)                  \
+  X(resume_writing)            \
+  X(set_exception)             \
+  X(set_result)                \
+  X(source_traceback)          \
   X(transport)
 
 struct Names {
@@ -61,22 +61,22 @@ struct ModuleState {
   PyTypeObject* job_type = nullptr;
 
   // From asyncio and the standard library, looked up once at import.
-  PyObject* asyncio_future = nullptr;           // asyncio.Future
-  PyObject* asyncio_task = nullptr;             // asyncio.Task
-  PyObject* asyncio_transport = nullptr;        // asyncio.Transport
-  PyObject* buffered_protocol = nullptr;        // asyncio.BufferedProtocol
-  PyObject* cancelled_error = nullptr;          // asyncio.CancelledError
-  PyObject* invalid_state_error = nullptr;      // asyncio.InvalidStateError
-  PyObject* extract_stack = nullptr;            // asyncio.format_helpers.extract_stack
-  PyObject* format_callback_source = nullptr;   // asyncio.format_helpers._format_callback_source
-  PyObject* socket_type = nullptr;              // socket.socket
-  PyObject* logger = nullptr;                   // logging.getLogger("asyncio")
-  PyObject* debug_helpers = nullptr;            // blitzio._loop._debug, imported when first needed
+  PyObject* asyncio_future = nullptr;          // asyncio.Future
+  PyObject* asyncio_task = nullptr;            // asyncio.Task
+  PyObject* asyncio_transport = nullptr;       // asyncio.Transport
+  PyObject* buffered_protocol = nullptr;       // asyncio.BufferedProtocol
+  PyObject* cancelled_error = nullptr;         // asyncio.CancelledError
+  PyObject* invalid_state_error = nullptr;     // asyncio.InvalidStateError
+  PyObject* extract_stack = nullptr;           // asyncio.format_helpers.extract_stack
+  PyObject* format_callback_source = nullptr;  // asyncio.format_helpers._format_callback_source
+  PyObject* socket_type = nullptr;             // socket.socket
+  PyObject* logger = nullptr;                  // logging.getLogger("asyncio")
+  PyObject* debug_helpers = nullptr;           // blitzio._loop._debug, imported when first needed
 
   PyObject* empty_tuple = nullptr;
-  PyObject* future_kwnames = nullptr;           // ("loop",)
-  PyObject* task_kwnames = nullptr;             // ("loop", "name")
-  PyObject* task_context_kwnames = nullptr;     // ("loop", "name", "context")
+  PyObject* future_kwnames = nullptr;        // ("loop",)
+  PyObject* task_kwnames = nullptr;          // ("loop", "name")
+  PyObject* task_context_kwnames = nullptr;  // ("loop", "name", "context")
   Names names;
 
   FreeList<256> handles;

@@ -1,0 +1,400 @@
+#include <python/loop/fd_watch.hpp>
+#include <python/loop/job.hpp>
+#include <python/loop/loop.hpp>
+#include <python/loop/loop_call.hpp>
+#include <python/loop/loop_run.hpp>
+#include <python/loop/sock_operation.hpp>
+#include <python/support/error.hpp>
+
+#include <structmember.h>
+
+#include <cstddef>
+#include <limits>
+#include <new>
+#include <string>
+
+namespace blitzio::python {
+
+namespace {
+
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
+}
+
+/// The state of the module of the first base of `type` that one of our types made.
+ModuleState* find_state(PyTypeObject* type) noexcept {
+  for (; type != nullptr; type = type->tp_base) {
+    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) continue;
+    void* state = PyType_GetModuleState(type);
+    if (state != nullptr) return static_cast<ModuleState*>(state);
+    PyErr_Clear();
+  }
+  PyErr_SetString(PyExc_SystemError, "blitzio.LoopBase lost its module");
+  return nullptr;
+}
+
+// ---- lifetime
+// ------------------------------------------------------------------------------------
+
+PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
+  ModuleState* state = find_state(type);
+  if (state == nullptr) return nullptr;
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self == nullptr) return nullptr;
+  LoopObject& loop = as_loop(self);
+  loop.state = state;
+  loop.slow_callback_duration = 0.1;
+  loop.closed = true;  // until __init__
+  new (&loop.thread) Atomic<unsigned long>(0);
+  new (&loop.ready) ReadyQueue();
+  new (&loop.flush_list) decltype(loop.flush_list)();
+  new (&loop.watches) decltype(loop.watches)();
+  new (&loop.rearm_list) decltype(loop.rearm_list)();
+  new (&loop.transports) decltype(loop.transports)();
+  return self;
+}
+
+/// Says why `backend` cannot run, as detect() found out.
+PyObject* raise_unavailable(driver::Backend backend) noexcept {
+  for (const driver::Availability& found : driver::detect()) {
+    if (found.backend == backend && !found.usable) {
+      const std::string name(driver::name(backend));
+      return PyErr_Format(PyExc_RuntimeError, "backend %s cannot run here: %s", name.c_str(),
+                          found.reason.c_str());
+    }
+  }
+  return raise_error(Error::runtime(RuntimeErrc::backend_unavailable), "new_event_loop");
+}
+
+int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"backend",      "ring_entries",     "buffer_bytes",
+                                         "buffer_count", "buffer_count_max", nullptr};
+  LoopObject& loop = as_loop(self);
+  if (loop.initialised) {
+    PyErr_SetString(PyExc_RuntimeError, "the loop is initialised already");
+    return -1;
+  }
+  const char* backend_name = "auto";
+  driver::Config config;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sIIII:LoopBase", const_cast<char**>(keywords),
+                                   &backend_name, &config.ring_entries, &config.buffer_bytes,
+                                   &config.buffer_count, &config.buffer_count_max)) {
+    return -1;
+  }
+  const Result<driver::Backend> backend = driver::parse_backend(backend_name);
+  if (!backend) {
+    PyErr_Format(PyExc_ValueError,
+                 "backend must be one of 'auto', 'io_uring', 'epoll', 'poll', got '%s'",
+                 backend_name);
+    return -1;
+  }
+  config.backend = *backend;
+  Result<std::unique_ptr<LocalExecutor>> executor = LocalExecutor::create(config);
+  if (!executor) {
+    if (executor.error().is(RuntimeErrc::backend_unavailable)) {
+      raise_unavailable(config.backend);
+    } else {
+      raise_error(executor.error(), "new_event_loop");
+    }
+    return -1;
+  }
+  loop.executor = executor->release();
+  loop.initialised = true;
+  loop.closed = false;
+  return 0;
+}
+
+int loop_traverse(PyObject* self, visitproc visit, void* arg) {
+  LoopObject& loop = as_loop(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(loop.dict);
+  Py_VISIT(loop.task_factory);
+  Py_VISIT(loop.default_executor);
+  Py_VISIT(loop.fatal);
+  for (std::size_t i = 0; i < loop.ready.size(); ++i) {
+    Py_VISIT(reinterpret_cast<PyObject*>(loop.ready.at(i)));
+  }
+  return fd_watch_traverse(loop, visit, arg);
+}
+
+int loop_clear(PyObject* self) {
+  LoopObject& loop = as_loop(self);
+  loop_shut_down(loop);
+  Py_CLEAR(loop.task_factory);
+  Py_CLEAR(loop.default_executor);
+  Py_CLEAR(loop.fatal);
+  Py_CLEAR(loop.dict);
+  return 0;
+}
+
+void loop_dealloc(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  LoopObject& loop = as_loop(self);
+  if (loop.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  loop_clear(self);
+  job_pool_release(loop);
+  loop.transports.~unordered_map();
+  loop.rearm_list.~IntrusiveList();
+  loop.watches.~unordered_map();
+  loop.flush_list.~IntrusiveList();
+  loop.ready.~ReadyQueue();
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// ---- small methods
+// -------------------------------------------------------------------------------
+
+PyObject* method_stop(PyObject* self, PyObject* /*unused*/) {
+  as_loop(self).stopping = true;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_is_running(PyObject* self, PyObject* /*unused*/) {
+  // Relaxed: a snapshot.
+  return PyBool_FromLong(as_loop(self).thread.load(std::memory_order_relaxed) != 0 ? 1 : 0);
+}
+
+PyObject* method_is_closed(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(as_loop(self).closed ? 1 : 0);
+}
+
+PyObject* method_check_closed(PyObject* self, PyObject* /*unused*/) {
+  if (loop_check_closed(as_loop(self)) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_get_debug(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(as_loop(self).debug ? 1 : 0);
+}
+
+PyObject* method_set_debug(PyObject* self, PyObject* enabled) {
+  const int truth = PyObject_IsTrue(enabled);
+  if (truth < 0) return nullptr;
+  as_loop(self).debug = truth != 0;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_get_task_factory(PyObject* self, PyObject* /*unused*/) {
+  PyObject* factory = as_loop(self).task_factory;
+  return Py_NewRef(factory == nullptr ? Py_None : factory);
+}
+
+PyObject* method_set_task_factory(PyObject* self, PyObject* factory) {
+  if (factory != Py_None && PyCallable_Check(factory) == 0) {
+    PyErr_SetString(PyExc_TypeError, "task factory must be a callable or None");
+    return nullptr;
+  }
+  Py_XSETREF(as_loop(self).task_factory, factory == Py_None ? nullptr : Py_NewRef(factory));
+  Py_RETURN_NONE;
+}
+
+PyObject* method_wake(PyObject* self, PyObject* /*unused*/) {
+  LoopObject& loop = as_loop(self);
+  const ObjectLock lock(self);
+  if (loop.executor != nullptr) loop_driver(loop).wake();
+  Py_RETURN_NONE;
+}
+
+bool add_number(PyObject* dict, const char* name, std::uint64_t value) noexcept {
+  const PyRef number = PyRef::steal(PyLong_FromUnsignedLongLong(value));
+  return number && PyDict_SetItemString(dict, name, number.get()) == 0;
+}
+
+PyObject* method_metrics(PyObject* self, PyObject* /*unused*/) {
+  LoopObject& loop = as_loop(self);
+  if (loop_check_closed(loop) != 0) return nullptr;
+  PyRef dict = PyRef::steal(PyDict_New());
+  if (!dict) return nullptr;
+  const driver::Metrics& io = loop_driver(loop).metrics();
+  const BlockingPool::Metrics pool = job_pool_metrics(loop);
+  const bool complete = add_number(dict.get(), "io_submitted", io.submitted) &&
+                        add_number(dict.get(), "io_completed", io.completed) &&
+                        add_number(dict.get(), "io_syscalls", io.syscalls) &&
+                        add_number(dict.get(), "waits", io.waits) &&
+                        add_number(dict.get(), "wakes", io.wakes) &&
+                        add_number(dict.get(), "buffers_exhausted", io.buffers_exhausted) &&
+                        add_number(dict.get(), "ready", loop.ready.size()) &&
+                        add_number(dict.get(), "timers", loop.executor->wheel().size()) &&
+                        add_number(dict.get(), "transports", loop.transports.size()) &&
+                        add_number(dict.get(), "blocking_threads", pool.threads) &&
+                        add_number(dict.get(), "blocking_idle", pool.idle) &&
+                        add_number(dict.get(), "blocking_queued", pool.queued);
+  return complete ? dict.release() : nullptr;
+}
+
+PyObject* get_backend(PyObject* self, void* /*unused*/) {
+  LoopObject& loop = as_loop(self);
+  if (loop_check_closed(loop) != 0) return nullptr;
+  const std::string_view name = driver::name(loop_driver(loop).backend());
+  return PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size()));
+}
+
+PyObject* get_thread_id(PyObject* self, void* /*unused*/) {
+  // Relaxed: a snapshot.
+  const unsigned long thread = as_loop(self).thread.load(std::memory_order_relaxed);
+  if (thread == 0) Py_RETURN_NONE;
+  return PyLong_FromUnsignedLong(thread);
+}
+
+template <class Function>
+PyCFunction fast(Function* function) noexcept {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+template <class Function>
+void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
+
+PyMethodDef loop_methods[] = {
+    {"call_soon", fast(method_call_soon), kFastKeywords,
+     PyDoc_STR("call_soon($self, callback, /, *args, context=None)\n--\n\n"
+               "Run callback(*args) in the next turn. Returns a Handle.")},
+    {"call_soon_threadsafe", fast(method_call_soon_threadsafe), kFastKeywords,
+     PyDoc_STR("call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+               "call_soon() from any thread; wakes the loop.")},
+    {"call_later", fast(method_call_later), kFastKeywords,
+     PyDoc_STR("call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+               "Run callback(*args) after `delay` seconds. Returns a TimerHandle.")},
+    {"call_at", fast(method_call_at), kFastKeywords,
+     PyDoc_STR("call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+               "Run callback(*args) at `when`, seconds on time()'s clock.")},
+    {"create_task", fast(method_create_task), kFastKeywords,
+     PyDoc_STR("create_task($self, coro, *, name=None, context=None, **kwargs)\n--\n\n"
+               "Schedule a coroutine; returns an asyncio.Task.")},
+    {"create_future", method_create_future, METH_NOARGS,
+     PyDoc_STR("create_future($self)\n--\n\nA new asyncio.Future of this loop.")},
+    {"time", method_time, METH_NOARGS,
+     PyDoc_STR("time($self)\n--\n\nSeconds on the monotonic clock.")},
+    {"stop", method_stop, METH_NOARGS,
+     PyDoc_STR("stop($self)\n--\n\nEnd run_forever() after the current turn.")},
+    {"is_running", method_is_running, METH_NOARGS, PyDoc_STR("is_running($self)\n--\n\n")},
+    {"is_closed", method_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    {"get_debug", method_get_debug, METH_NOARGS, PyDoc_STR("get_debug($self)\n--\n\n")},
+    {"set_debug", method_set_debug, METH_O, PyDoc_STR("set_debug($self, enabled, /)\n--\n\n")},
+    {"get_task_factory", method_get_task_factory, METH_NOARGS,
+     PyDoc_STR("get_task_factory($self)\n--\n\n")},
+    {"set_task_factory", method_set_task_factory, METH_O,
+     PyDoc_STR("set_task_factory($self, factory, /)\n--\n\n")},
+    {"metrics", method_metrics, METH_NOARGS,
+     PyDoc_STR("metrics($self)\n--\n\nCounters and queue lengths of this loop, by name.")},
+    BLITZIO_FD_WATCH_METHODS,
+    BLITZIO_SOCK_METHODS,
+    BLITZIO_JOB_METHODS,
+    {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
+    {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
+    {"_check_closed", method_check_closed, METH_NOARGS,
+     PyDoc_STR("Raise RuntimeError if the loop is closed.")},
+    {"_wake", method_wake, METH_NOARGS, PyDoc_STR("End the loop's wait. Any thread.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef loop_getset[] = {
+    {"backend", get_backend, nullptr,
+     PyDoc_STR("The driver in use: 'io_uring', 'epoll' or 'poll'."), nullptr},
+    {"_thread_id", get_thread_id, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMemberDef loop_members[] = {
+    {"slow_callback_duration", T_DOUBLE, offsetof(LoopObject, slow_callback_duration), 0,
+     PyDoc_STR("Debug mode warns of callbacks that take longer; seconds.")},
+    {"_debug", T_BOOL, offsetof(LoopObject, debug), READONLY, nullptr},
+    {"_stopping", T_BOOL, offsetof(LoopObject, stopping), 0, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(LoopObject, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(LoopObject, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+bool loop_check(const ModuleState& state, PyObject* object) noexcept {
+  return PyObject_TypeCheck(object, state.loop_type) != 0;
+}
+
+int loop_check_closed(const LoopObject& loop) noexcept {
+  if (BLITZIO_LIKELY(!loop.closed)) return 0;
+  PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+  return -1;
+}
+
+int loop_check_owner(const LoopObject& loop) noexcept {
+  // Relaxed: a thread compares with its own number, which no other thread ever stores.
+  const unsigned long runner = loop.thread.load(std::memory_order_relaxed);
+  if (BLITZIO_LIKELY(runner == current_thread() || runner == 0)) return 0;
+  PyErr_SetString(PyExc_RuntimeError,
+                  "Non-thread-safe operation invoked on an event loop other than the current one");
+  return -1;
+}
+
+void loop_set_fatal(LoopObject& loop, PyRef exception) noexcept {
+  if (loop.fatal == nullptr) loop.fatal = exception.release();
+}
+
+void loop_report_exception(LoopObject& loop, const char* message,
+                           std::initializer_list<ContextItem> items) noexcept {
+  PyRef exception = take_exception();
+  if (!exception) return;
+  if (is_fatal_exception(exception.get())) {
+    loop_set_fatal(loop, std::move(exception));
+    return;
+  }
+  const Names& names = loop.state->names;
+  PyObject* self = reinterpret_cast<PyObject*>(&loop);
+  const PyRef context = PyRef::steal(PyDict_New());
+  const PyRef text = PyRef::steal(PyUnicode_FromString(message));
+  bool complete = context && text &&
+                  PyDict_SetItem(context.get(), names.message, text.get()) == 0 &&
+                  PyDict_SetItem(context.get(), names.exception, exception.get()) == 0;
+  for (const ContextItem& item : items) {
+    if (!complete || item.value == nullptr) continue;
+    complete = PyDict_SetItem(context.get(), item.key, item.value) == 0;
+  }
+  const PyRef done = complete ? PyRef::steal(PyObject_CallMethodOneArg(
+                                    self, names.call_exception_handler, context.get()))
+                              : PyRef();
+  if (done) return;
+  PyRef second = take_exception();
+  if (second && is_fatal_exception(second.get())) {
+    loop_set_fatal(loop, std::move(second));
+  } else if (second) {
+    restore_exception(std::move(second));
+    PyErr_WriteUnraisable(self);
+  }
+}
+
+int loop_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc,
+       const_cast<char*>("LoopBase(*, backend='auto', ring_entries=0, buffer_bytes=16384, "
+                         "buffer_count=64, buffer_count_max=4096)\n--\n\n"
+                         "The native half of blitzio.Loop.")},
+      {Py_tp_new, slot(loop_new)},
+      {Py_tp_init, slot(loop_init)},
+      {Py_tp_dealloc, slot(loop_dealloc)},
+      {Py_tp_traverse, slot(loop_traverse)},
+      {Py_tp_clear, slot(loop_clear)},
+      {Py_tp_methods, loop_methods},
+      {Py_tp_getset, loop_getset},
+      {Py_tp_members, loop_members},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.LoopBase",
+      .basicsize = sizeof(LoopObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.loop_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddType(module, state.loop_type);
+}
+
+}  // namespace blitzio::python

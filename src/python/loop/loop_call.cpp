@@ -1,0 +1,326 @@
+#include <python/loop/loop_call.hpp>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <vector>
+
+namespace blitzio::python {
+
+namespace {
+
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
+}
+
+/// Reads the only keyword that these methods take, `context`. Returns false with an error set.
+bool parse_context(const LoopObject& loop, const char* method, PyObject* const* values,
+                   PyObject* kwnames, PyObject** context) noexcept {
+  *context = nullptr;
+  if (kwnames == nullptr) return true;
+  const Py_ssize_t count = PyTuple_GET_SIZE(kwnames);
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* name = PyTuple_GET_ITEM(kwnames, i);
+    // Keyword names in calls are interned nearly always; the comparison is for the rest.
+    if (name != loop.state->names.context &&
+        PyUnicode_Compare(name, loop.state->names.context) != 0) {
+      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", method, name);
+      return false;
+    }
+    *context = values[i] == Py_None ? nullptr : values[i];
+  }
+  if (*context != nullptr && !PyContext_CheckExact(*context)) {
+    PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, got %R", method,
+                 *context);
+    return false;
+  }
+  return true;
+}
+
+bool is_runner(const LoopObject& loop) noexcept {
+  // Relaxed: a thread compares with its own number, which no other thread ever stores.
+  return loop.thread.load(std::memory_order_relaxed) == current_thread();
+}
+
+BLITZIO_COLD bool debug_check(const LoopObject& loop, const char* method, PyObject* callback,
+                              bool check_thread) noexcept {
+  if (check_thread && loop.thread.load(std::memory_order_relaxed) != 0 && !is_runner(loop)) {
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "Non-thread-safe operation invoked on an event loop other than the current one");
+    return false;
+  }
+  const PyRef coroutines = PyRef::steal(PyImport_ImportModule("asyncio.coroutines"));
+  if (!coroutines) return false;
+  for (const char* test : {"iscoroutine", "iscoroutinefunction"}) {
+    const PyRef answer = PyRef::steal(PyObject_CallMethod(coroutines.get(), test, "O", callback));
+    const int is_coroutine = answer ? PyObject_IsTrue(answer.get()) : -1;
+    if (is_coroutine < 0) return false;
+    if (is_coroutine != 0) {
+      PyErr_Format(PyExc_TypeError, "coroutines cannot be used with %s()", method);
+      return false;
+    }
+  }
+  if (PyCallable_Check(callback) == 0) {
+    PyErr_Format(PyExc_TypeError, "a callable object was expected by %s(), got %R", method,
+                 callback);
+    return false;
+  }
+  return true;
+}
+
+bool check_call(const LoopObject& loop, const char* method, PyObject* callback,
+                bool check_thread = true) noexcept {
+  if (BLITZIO_UNLIKELY(loop.closed) && loop_check_closed(loop) != 0) return false;
+  return BLITZIO_LIKELY(!loop.debug) || debug_check(loop, method, callback, check_thread);
+}
+
+#if BLITZIO_FREE_THREADED
+void push_inbox(LoopObject& loop, HandleObject* handle) noexcept {
+  PyMutex_Lock(&loop.inbox_lock);
+  if (loop.inbox_last == nullptr) {
+    loop.inbox_first = handle;
+  } else {
+    loop.inbox_last->inbox_next = handle;
+  }
+  loop.inbox_last = handle;
+  PyMutex_Unlock(&loop.inbox_lock);
+}
+#endif
+
+/// Puts a reference to `handle` into the queue. From the runner, or under the interpreter lock from
+/// anybody. Returns false with MemoryError set.
+bool enqueue(LoopObject& loop, HandleObject* handle) noexcept {
+#if BLITZIO_FREE_THREADED
+  if (!is_runner(loop)) {
+    Py_INCREF(handle);
+    push_inbox(loop, handle);
+    return true;
+  }
+#endif
+  if (BLITZIO_UNLIKELY(!loop.ready.push(handle))) {
+    PyErr_NoMemory();
+    return false;
+  }
+  Py_INCREF(handle);
+  return true;
+}
+
+PyObject* missing_argument(const char* method, const char* what) noexcept {
+  return PyErr_Format(PyExc_TypeError, "%s() missing required argument: %s", method, what);
+}
+
+/// call_soon and call_soon_threadsafe, which differ in checks and in the wake-up.
+PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject* const* args,
+               Py_ssize_t nargs, PyObject* kwnames) noexcept {
+  if (BLITZIO_UNLIKELY(nargs < 1)) return missing_argument(method, "'callback'");
+  PyObject* context = nullptr;
+  if (kwnames != nullptr && !parse_context(loop, method, args + nargs, kwnames, &context)) {
+    return nullptr;
+  }
+  if (!check_call(loop, method, args[0], check_thread)) return nullptr;
+  HandleObject* handle = handle_new(loop, args[0], args + 1, nargs - 1, context);
+  if (BLITZIO_UNLIKELY(handle == nullptr)) return nullptr;
+  if (!enqueue(loop, handle)) {
+    Py_DECREF(handle);
+    return nullptr;
+  }
+  return reinterpret_cast<PyObject*>(handle);
+}
+
+PyObject* at(LoopObject& loop, double when, const char* method, PyObject* const* args,
+             Py_ssize_t nargs, PyObject* kwnames) noexcept {
+  PyObject* context = nullptr;
+  if (kwnames != nullptr && !parse_context(loop, method, args + nargs, kwnames, &context)) {
+    return nullptr;
+  }
+  if (!check_call(loop, method, args[1])) return nullptr;
+  if constexpr (kFreeThreaded) {
+    if (loop_check_owner(loop) != 0) return nullptr;
+  }
+  TimerHandleObject* timer = timer_handle_new(loop, when, args[1], args + 2, nargs - 2, context);
+  if (BLITZIO_UNLIKELY(timer == nullptr)) return nullptr;
+  const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(when).as_nanos());
+  const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
+  loop.executor->wheel().insert(timer->timer, deadline);
+  return Py_NewRef(reinterpret_cast<PyObject*>(timer));
+}
+
+double loop_time() noexcept {
+  return static_cast<double>(Instant::now().as_nanos()) / 1e9;
+}
+
+/// A number of seconds, or -1 with an error set.
+double parse_seconds(PyObject* value, const char* none_message) noexcept {
+  if (value == Py_None) {
+    PyErr_SetString(PyExc_TypeError, none_message);
+    return -1;
+  }
+  return PyFloat_AsDouble(value);
+}
+
+}  // namespace
+
+#if BLITZIO_FREE_THREADED
+void loop_take_inbox(LoopObject& loop) noexcept {
+  PyMutex_Lock(&loop.inbox_lock);
+  HandleObject* handle = loop.inbox_first;
+  loop.inbox_first = loop.inbox_last = nullptr;
+  PyMutex_Unlock(&loop.inbox_lock);
+  while (handle != nullptr) {
+    HandleObject* next = std::exchange(handle->inbox_next, nullptr);
+    if (!loop.ready.push(handle)) {
+      PyErr_NoMemory();
+      loop_set_fatal(loop, PyRef::steal(PyErr_GetRaisedException()));
+      Py_DECREF(handle);
+    }
+    handle = next;
+  }
+}
+#endif
+
+int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
+                   Py_ssize_t arg_count, PyObject* context) noexcept {
+  HandleObject* handle = handle_new(loop, callback, args, arg_count, context);
+  if (handle == nullptr) return -1;
+  const bool queued = enqueue(loop, handle);
+  Py_DECREF(handle);
+  return queued ? 0 : -1;
+}
+
+PyRef loop_create_future(LoopObject& loop) noexcept {
+  ModuleState& state = *loop.state;
+  PyObject* const args[] = {nullptr, reinterpret_cast<PyObject*>(&loop)};
+  return PyRef::steal(PyObject_Vectorcall(state.asyncio_future, args + 1,
+                                          PY_VECTORCALL_ARGUMENTS_OFFSET, state.future_kwnames));
+}
+
+PyObject* method_call_soon(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) noexcept {
+  return soon(as_loop(self), "call_soon", true, args, nargs, kwnames);
+}
+
+PyObject* method_call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                      PyObject* kwnames) noexcept {
+  LoopObject& loop = as_loop(self);
+  PyObject* handle = soon(loop, "call_soon_threadsafe", false, args, nargs, kwnames);
+  // The closed check is inside soon(); the lock on free-threaded builds keeps close() away.
+  if (handle != nullptr) {
+    const ObjectLock lock(self);
+    if (loop.executor != nullptr) loop_driver(loop).wake();
+  }
+  return handle;
+}
+
+PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                            PyObject* kwnames) noexcept {
+  if (nargs < 2) return missing_argument("call_later", nargs < 1 ? "'delay'" : "'callback'");
+  const double delay = parse_seconds(args[0], "delay must not be None");
+  if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  return at(as_loop(self), loop_time() + delay, "call_later", args, nargs, kwnames);
+}
+
+PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                         PyObject* kwnames) noexcept {
+  if (nargs < 2) return missing_argument("call_at", nargs < 1 ? "'when'" : "'callback'");
+  const double when = parse_seconds(args[0], "when cannot be None");
+  if (when == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  return at(as_loop(self), when, "call_at", args, nargs, kwnames);
+}
+
+PyObject* method_time(PyObject* /*self*/, PyObject* /*unused*/) noexcept {
+  return PyFloat_FromDouble(loop_time());
+}
+
+PyObject* method_create_future(PyObject* self, PyObject* /*unused*/) noexcept {
+  return loop_create_future(as_loop(self)).release();
+}
+
+namespace {
+
+/// Calls asyncio.Task(coro, *, loop=self, **keywords), leaving out keywords that are None: they are
+/// the defaults, and asyncio.create_task() always passes `name`.
+PyObject* make_task(LoopObject& loop, PyObject* coro, PyObject* const* values,
+                    PyObject* kwnames) noexcept {
+  ModuleState& state = *loop.state;
+  PyObject* self = reinterpret_cast<PyObject*>(&loop);
+  const Py_ssize_t given = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
+  constexpr Py_ssize_t kKeywordsMax = 6;
+  if (given > kKeywordsMax) {
+    return PyErr_Format(PyExc_TypeError, "create_task() got too many keyword arguments");
+  }
+  std::array<PyObject*, kKeywordsMax + 3> call{nullptr, coro, self};
+  std::array<PyObject*, kKeywordsMax> names{};
+  Py_ssize_t kept = 0;
+  for (Py_ssize_t i = 0; i < given; ++i) {
+    if (values[i] == Py_None) continue;
+    names[kept] = PyTuple_GET_ITEM(kwnames, i);
+    call[3 + kept++] = values[i];
+  }
+  PyRef built;
+  PyObject* keywords = state.future_kwnames;  // ("loop",)
+  if (kept == 1 && names[0] == state.names.name) {
+    keywords = state.task_kwnames;  // ("loop", "name")
+  } else if (kept != 0) {
+    built = PyRef::steal(PyTuple_New(kept + 1));
+    if (!built) return nullptr;
+    PyTuple_SET_ITEM(built.get(), 0, Py_NewRef(state.names.loop));
+    for (Py_ssize_t i = 0; i < kept; ++i) PyTuple_SET_ITEM(built.get(), i + 1, Py_NewRef(names[i]));
+    keywords = built.get();
+  }
+  return PyObject_Vectorcall(state.asyncio_task, call.data() + 1,
+                             1 | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+}
+
+/// The rare way, in Python: factories differ between CPython's versions.
+PyObject* make_task_with_factory(LoopObject& loop, PyObject* coro, PyObject* const* values,
+                                 PyObject* kwnames) noexcept {
+  const Py_ssize_t given = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
+  std::vector<PyObject*> call;
+  call.reserve(static_cast<std::size_t>(given) + 3);
+  const PyRef factory = PyRef::borrow(loop.task_factory);
+  call.assign({reinterpret_cast<PyObject*>(&loop), factory.get(), coro});
+  call.insert(call.end(), values, values + given);
+  return PyObject_VectorcallMethod(loop.state->names._create_task_with_factory, call.data(), 3,
+                                   kwnames);
+}
+
+}  // namespace
+
+PyObject* method_create_task(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                             PyObject* kwnames) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (nargs > 1) {
+    return PyErr_Format(PyExc_TypeError,
+                        "create_task() takes 1 positional argument but %zd were given", nargs);
+  }
+  PyObject* coro = nargs == 1 ? args[0] : nullptr;
+  PyObject* const* values = args + nargs;
+  PyRef rest;  // kwnames without `coro`, if that came by name
+  std::vector<PyObject*> rest_values;
+  if (coro == nullptr && kwnames != nullptr) {
+    std::vector<PyObject*> rest_names;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
+      PyObject* name = PyTuple_GET_ITEM(kwnames, i);
+      if (PyUnicode_CompareWithASCIIString(name, "coro") == 0) {
+        coro = values[i];
+      } else {
+        rest_names.push_back(name);
+        rest_values.push_back(values[i]);
+      }
+    }
+    rest = PyRef::steal(PyTuple_New(static_cast<Py_ssize_t>(rest_names.size())));
+    if (!rest) return nullptr;
+    for (std::size_t i = 0; i < rest_names.size(); ++i) {
+      PyTuple_SET_ITEM(rest.get(), static_cast<Py_ssize_t>(i), Py_NewRef(rest_names[i]));
+    }
+    values = rest_values.data();
+    kwnames = rest.get();
+  }
+  if (coro == nullptr) return missing_argument("create_task", "'coro'");
+  if (loop.closed && loop_check_closed(loop) != 0) return nullptr;
+  return loop.task_factory == nullptr ? make_task(loop, coro, values, kwnames)
+                                      : make_task_with_factory(loop, coro, values, kwnames);
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,150 @@
+#include <python/loop/fd_watch.hpp>
+#include <python/loop/loop_call.hpp>
+#include <python/loop/loop_run.hpp>
+#include <python/support/error.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
+}
+
+/// The only place where the interpreter lock is given up: around a wait that may block.
+struct LockRelease {
+  PyThreadState* thread_state = nullptr;
+  bool waited = false;
+
+  static void before_wait(void* self) noexcept {
+    static_cast<LockRelease*>(self)->thread_state = PyEval_SaveThread();
+  }
+  static void after_wait(void* self) noexcept {
+    auto* release = static_cast<LockRelease*>(self);
+    PyEval_RestoreThread(release->thread_state);
+    release->waited = true;
+  }
+};
+
+/// "Executing <Handle …> took 0.123 seconds", as asyncio's debug mode says it.
+BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
+  const Instant start = Instant::now();
+  const int outcome = handle_run(handle);
+  const double seconds = (Instant::now() - start).as_secs_f64();
+  if (outcome != 0 || seconds < loop.slow_callback_duration) return outcome;
+  const PyRef base_events = PyRef::steal(PyImport_ImportModule("asyncio.base_events"));
+  const PyRef text =
+      base_events
+          ? PyRef::steal(PyObject_CallMethod(base_events.get(), "_format_handle", "O", &handle))
+          : PyRef();
+  const PyRef logged =
+      text
+          ? PyRef::steal(PyObject_CallMethod(loop.state->logger, "warning", "sOd",
+                                             "Executing %s took %.3f seconds", text.get(), seconds))
+          : PyRef();
+  if (!logged) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
+  return 0;
+}
+
+/// Runs what was queued when it began. Returns -1 with a fatal exception set; the rest stays
+/// queued.
+int run_batch(LoopObject& loop) noexcept {
+  for (std::size_t left = loop.ready.size(); left != 0; --left) {
+    HandleObject* handle = loop.ready.pop();
+    const int outcome =
+        BLITZIO_UNLIKELY(loop.debug) ? run_timed(loop, *handle) : handle_run(*handle);
+    Py_DECREF(reinterpret_cast<PyObject*>(handle));
+    if (BLITZIO_UNLIKELY(outcome != 0)) return -1;
+    // Something below a callback that could not raise by itself (a transport's event).
+    if (BLITZIO_UNLIKELY(loop.fatal != nullptr)) break;
+  }
+  return 0;
+}
+
+void flush_all(LoopObject& loop) noexcept {
+  while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
+}
+
+/// Returns 0, or -1 with the exception set that ends the run.
+int run_once(LoopObject& loop) noexcept {
+  flush_all(loop);
+  fd_watch_rearm(loop);
+#if BLITZIO_FREE_THREADED
+  loop_take_inbox(loop);
+#endif
+  LockRelease release;
+  const bool busy = !loop.ready.is_empty() || loop.stopping || loop.fatal != nullptr;
+  loop.executor->turn(busy ? Duration::zero() : Duration::max(),
+                      {LockRelease::before_wait, LockRelease::after_wait, &release});
+  // A signal may have ended the wait; its Python handler runs here, not at the next event.
+  if (release.waited && PyErr_CheckSignals() != 0) return -1;
+  if (loop.fatal == nullptr && run_batch(loop) != 0) return -1;
+  if (BLITZIO_UNLIKELY(loop.fatal != nullptr)) {
+    restore_exception(PyRef::steal(std::exchange(loop.fatal, nullptr)));
+    return -1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (loop_check_closed(loop) != 0) return nullptr;
+  unsigned long nobody = 0;
+  // Relaxed: the number orders nothing; the interpreter hands the loop from thread to thread.
+  if (!loop.thread.compare_exchange_strong(nobody, current_thread(), std::memory_order_relaxed)) {
+    PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+    return nullptr;
+  }
+  const PyRef keep = PyRef::borrow(self);
+  int outcome = 0;
+  const Result<void> bound = loop.executor->bind();
+  if (!bound) {
+    raise_error(bound.error(), "run_forever");
+    outcome = -1;
+  } else {
+    do {
+      outcome = run_once(loop);
+    } while (outcome == 0 && !loop.stopping);
+    loop.stopping = false;
+    // What the last callbacks wrote must not wait for a run that may never come.
+    PyRef exception = take_exception();
+    flush_all(loop);
+    loop.executor->unbind();
+    if (exception) restore_exception(std::move(exception));
+  }
+  loop.thread.store(0, std::memory_order_relaxed);  // Relaxed: as above.
+  if (outcome != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void loop_shut_down(LoopObject& loop) noexcept {
+  loop.closed = true;
+  if (loop.executor == nullptr) return;
+  PyRef exception = take_exception();
+#if BLITZIO_FREE_THREADED
+  loop_take_inbox(loop);
+#endif
+  // Firing puts the wheel's references where the next loop drops them; nothing is run.
+  loop.executor->wheel().advance(Instant::max());
+  fd_watch_clear_all(loop);
+  loop.executor->shutdown();
+  while (!loop.ready.is_empty()) Py_DECREF(reinterpret_cast<PyObject*>(loop.ready.pop()));
+  while (loop.flush_list.pop_front() != nullptr) {
+  }
+  delete std::exchange(loop.executor, nullptr);
+  if (exception) restore_exception(std::move(exception));
+}
+
+PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (loop.thread.load(std::memory_order_relaxed) != 0) {  // Relaxed: see method_run().
+    PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
+    return nullptr;
+  }
+  loop_shut_down(loop);
+  Py_RETURN_NONE;
+}
+
+}  // namespace blitzio::python

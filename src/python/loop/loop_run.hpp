@@ -1,0 +1,15 @@
+// Running a loop: turns until stop(), and the end of everything in close().
+#pragma once
+
+#include <python/loop/loop.hpp>
+
+namespace blitzio::python {
+
+// METH_NOARGS, for the method table in loop.cpp.
+PyObject* method_run(PyObject* self, PyObject* unused) noexcept;
+PyObject* method_close(PyObject* self, PyObject* unused) noexcept;
+
+/// Ends everything that the loop's core still has in flight and frees the core. Idempotent.
+void loop_shut_down(LoopObject& loop) noexcept;
+
+}  // namespace blitzio::python

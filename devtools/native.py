@@ -59,14 +59,16 @@ def test(preset: str, pattern: str | None = None) -> str:
     """Builds `preset` and runs its tests, those whose name matches `pattern` (a regular
     expression). Returns how many there were."""
     folder = build(preset)
-    command = [_ctest(), "--test-dir", folder, "--output-on-failure", "-j", jobs()]
-    listing = output([*command, "-N", *(["-R", pattern] if pattern else [])]) or ""
+    command = [_ctest(), "--test-dir", str(folder), "--output-on-failure", "-j", jobs()]
+    if pattern:
+        command += ["-R", pattern]
+    listing = output([*command, "-N"]) or ""
     match = re.search(r"Total Tests: (\d+)", listing)
     count = int(match.group(1)) if match else 0
     if count == 0:
         raise NothingToRun(f"no C++ test matches {pattern}" if pattern else "no C++ tests")
     run(
-        [*command, "--no-tests=error", *(["-R", pattern] if pattern else [])],
+        [*command, "--no-tests=error"],
         env=_SANITIZER_ENVIRONMENT,
         what=f"ctest of {preset}",
     )

@@ -12,14 +12,19 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 #: Continuous integration: what would be left out with a notice elsewhere is a failure here.
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
+
+Command = Sequence[str | Path]
 
 _log: TextIO | None = None
 
@@ -51,7 +56,7 @@ def say(text: str) -> None:
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Command,
     *,
     cwd: Path = ROOT,
     env: Mapping[str, str] | None = None,
@@ -70,7 +75,7 @@ def run(
         raise Failed(f"{what or shlex.join(words[:6])}: exit status {code}")
 
 
-def output(command: Sequence[str | Path], *, cwd: Path = ROOT) -> str | None:
+def output(command: Command, *, cwd: Path = ROOT) -> str | None:
     """Returns what `command` writes to its standard output, or None if it fails or is missing."""
     try:
         done = subprocess.run(

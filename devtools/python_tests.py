@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools import native
-from devtools.environments import Environment
 from devtools.interpreters import Interpreter, running
 from devtools.process import ROOT, NothingToRun, run
+
+if TYPE_CHECKING:
+    from devtools.environments import Environment
 
 _EXAMPLE_SECONDS = 60
 #: Where `import blitzio` and the benchmarks' modules are found.

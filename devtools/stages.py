@@ -11,11 +11,14 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools.process import BUILD, Failed, NothingToRun, capture_to, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 LOGS = BUILD / "logs"
 _TAIL_LINES = 80

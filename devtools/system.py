@@ -1,4 +1,4 @@
-"""System packages and programs: what a Debian or Ubuntu machine must have before anything builds."""
+"""System packages and programs: what a Debian or Ubuntu machine must have first."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools.process import IN_CI, Failed, first_program, output, run, say
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: Without these nothing builds.
 _REQUIRED = ("git", "g++", "cmake", "ninja-build", "pkg-config")
-#: Without these something is left out: io_uring, the C++ tests and benchmarks, compiling again fast.
+#: Without these something is left out: io_uring, C++ tests and benchmarks, compiling again fast.
 _WANTED = (
     "ccache",
     "liburing-dev",
@@ -62,9 +65,11 @@ def ensure_packages(*, for_cpython: bool = False) -> None:
         wanted = _not_installed([*packages, *_clang_packages(offered=_is_offered)])
         command = f"sudo apt-get update && sudo apt-get install -y {shlex.join(wanted)}"
         if not set(wanted) & set(_REQUIRED) and not IN_CI:
-            say(f"note: some packages are missing and are done without. To install them:\n  {command}")
+            say(f"note: packages are missing and done without. To install them:\n  {command}")
             return
-        raise Failed(f"system packages are missing and apt needs root. Run this, then again:\n  {command}")
+        raise Failed(
+            f"system packages are missing and apt needs root. Run this, then again:\n  {command}"
+        )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     say(f"installing system packages: {' '.join(missing)}")
     run([*privilege, "apt-get", "update", "-q"], env=environment, what="apt-get update")
@@ -137,7 +142,9 @@ def _sources_in(text: str, *, deb822: bool) -> list[tuple[str, str]]:
 
 
 def _not_installed(names: list[str]) -> list[str]:
-    listing = output(["dpkg-query", "-W", "-f", "${Package} ${Provides} ${db:Status-Abbrev}\n"]) or ""
+    listing = (
+        output(["dpkg-query", "-W", "-f", "${Package} ${Provides} ${db:Status-Abbrev}\n"]) or ""
+    )
     installed: set[str] = set()
     for line in listing.splitlines():
         if line.rstrip().endswith("ii"):
@@ -197,4 +204,3 @@ def _require_programs() -> None:
     if missing:
         raise Failed(f"these programs are needed and not found: {' '.join(missing)}")
     gcc()
-

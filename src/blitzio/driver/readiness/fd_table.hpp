@@ -1,0 +1,102 @@
+// `FdTable`: what a readiness backend knows about each file descriptor, found by its number.
+//
+// Two levels: a root array that grows, and chunks of 64 entries that never move, so that an entry's
+// address (and the list heads in it) stays good while completion functions make the table grow.
+// 64 bytes per descriptor; chunks are kept until the driver goes. Owner thread only.
+#pragma once
+
+#include <blitzio/base/intrusive_list.hpp>
+#include <blitzio/driver/operation.hpp>
+#include <blitzio/driver/readiness/perform.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace blitzio::driver::readiness {
+
+using WaitQueue = IntrusiveList<Operation, QueueTag>;
+
+/// What the waiting operations of one descriptor want to hear of.
+struct Interest {
+  std::uint32_t events;  ///< poll(2) bits; 0 if nobody waits
+  bool is_multishot;     ///< somebody stays after the first event
+};
+
+struct FdEntry {
+  static constexpr std::uint32_t kNoSlot = 0xFFFF'FFFF;
+
+  // Operations that wait, oldest first. The head of readers or writers stands for its queue: if it
+  // would block, so would those behind it.
+  WaitQueue readers;
+  WaitQueue writers;
+  WaitQueue pollers;
+
+  /// Counts registrations; rides in the kernel's event, so that events of a registration that
+  /// outlived its descriptor (a dup keeps the description alive) are told from the present one's.
+  std::uint32_t generation = 0;
+  /// poll backend: index in the pollfd array.
+  std::uint32_t slot = kNoSlot;
+  /// Unattached: the poll(2) bits that the kernel watches, as far as we know.
+  std::uint16_t armed = 0;
+  /// Events that came while poll_multishot operations were on their way to dispatch().
+  std::uint16_t missed = 0;
+  /// How many poll_multishot operations are on that way.
+  std::uint16_t runnable_pollers = 0;
+
+  bool attached : 1 = false;
+  /// The kernel has a registration, as far as we know (an unattached fd may have been closed).
+  bool registered : 1 = false;
+  /// The registration outlives events (edge-triggered) rather than ending with the first.
+  bool persistent : 1 = false;
+  // Attached only: false means that a call said EAGAIN, and that any readiness since then is still
+  // to come as an event. True means "try".
+  bool read_ready : 1 = false;
+  bool write_ready : 1 = false;
+  /// The last event said end, error or urgent data: a short read does not mean "drained".
+  bool sticky : 1 = false;
+  // Whether a short read means "drained" here; asked once per attached fd.
+  bool short_read_known : 1 = false;
+  bool short_read_drains : 1 = false;
+
+  [[nodiscard]] bool has_waiters() const noexcept {
+    return !readers.is_empty() || !writers.is_empty() || !pollers.is_empty();
+  }
+  [[nodiscard]] WaitQueue& queue(Direction direction) noexcept;
+  /// O(waiting operations), which are one or two.
+  [[nodiscard]] Interest interest() noexcept;
+};
+
+static_assert(sizeof(FdEntry) == 64);
+
+class FdTable {
+ public:
+  FdTable() noexcept = default;
+  FdTable(const FdTable&) = delete;
+  FdTable& operator=(const FdTable&) = delete;
+
+  /// The entry of `fd`, or null if ensure() never made one.
+  [[nodiscard]] FdEntry* find(int fd) noexcept {
+    const auto index = static_cast<std::uint32_t>(fd);
+    const std::uint32_t chunk = index / kChunkEntries;
+    if (chunk >= chunk_count_ || chunks_[chunk] == nullptr) return nullptr;
+    return &chunks_[chunk]->entries[index % kChunkEntries];
+  }
+
+  /// Makes the entry if need be.
+  /// Returns  0, or an errno: EBADF (asked only when the table must grow: a wild number must not
+  ///          make it huge), ENOMEM.
+  [[nodiscard]] int ensure(int fd, FdEntry*& entry) noexcept;
+
+ private:
+  static constexpr std::uint32_t kChunkEntries = 64;
+  struct Chunk {
+    std::array<FdEntry, kChunkEntries> entries;
+  };
+
+  std::unique_ptr<std::unique_ptr<Chunk>[]> chunks_;
+  std::uint32_t chunk_count_ = 0;
+};
+
+}  // namespace blitzio::driver::readiness

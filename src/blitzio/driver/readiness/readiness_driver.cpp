@@ -1,0 +1,423 @@
+#include <blitzio/driver/readiness/readiness_driver.hpp>
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+namespace blitzio::driver::readiness {
+
+namespace {
+
+constexpr std::uint32_t kEnding = POLLERR | POLLHUP;
+constexpr std::uint32_t kReadable = POLLIN | POLLPRI | POLLRDHUP | kEnding;
+constexpr std::uint32_t kWritable = POLLOUT | kEnding;
+
+}  // namespace
+
+int ReadinessDriver::allocate() noexcept {
+  receive_buffer_.reset(new (std::nothrow) std::byte[kReceiveBytes]);
+  return receive_buffer_ == nullptr ? ENOMEM : 0;
+}
+
+Result<void> ReadinessDriver::bind() noexcept {
+  BLITZIO_CHECK(owner_ == std::thread::id());
+  owner_ = std::this_thread::get_id();
+  return {};
+}
+
+void ReadinessDriver::unbind() noexcept {
+  check_owner();
+  owner_ = std::thread::id();
+}
+
+Result<void> ReadinessDriver::attach(int fd) noexcept {
+  FdEntry* entry = nullptr;
+  if (fd < 0) return fail(Error::os(EBADF));
+  if (const int code = table_.ensure(fd, entry); code != 0) return fail(Error::os(code));
+  if (const int code = attach_in_kernel(fd, *entry); code != 0) return fail(Error::os(code));
+  entry->attached = true;
+  // Registering reports what is readable already as the first event, so the first receive need not
+  // try. Sending must: it is done before the next collect(), and almost always succeeds.
+  entry->read_ready = false;
+  entry->write_ready = true;
+  entry->sticky = false;
+  entry->short_read_known = false;
+  return {};
+}
+
+void ReadinessDriver::detach(int fd) noexcept {
+  FdEntry* entry = fd < 0 ? nullptr : table_.find(fd);
+  if (entry == nullptr || !entry->attached) return;
+  BLITZIO_CHECK(!entry->has_waiters(), fd);
+  detach_in_kernel(fd, *entry);
+  entry->attached = false;
+}
+
+// ---- turns --------------------------------------------------------------------------------------
+
+void ReadinessDriver::collect() noexcept {
+  check_owner();
+  expire_timeouts();
+  // Nobody waits, so no event can complete anything. A look now and then takes stale events out.
+  constexpr std::uint32_t kLookEvery = 32;
+  if (waiting_count_ == 0 && ++collects_skipped_ % kLookEvery != 0) return;
+  gather(Duration::zero());
+}
+
+void ReadinessDriver::wait(Duration timeout) noexcept {
+  check_owner();
+  expire_timeouts();
+  if (has_completions() || timeout <= Duration::zero()) {
+    collect();
+    return;
+  }
+  if (!timeouts_.is_empty()) {
+    timeout = std::min(timeout, timeouts_.earliest() - Instant::now());
+  }
+  if (!park_.begin_sleep()) {
+    collect();
+    return;
+  }
+  ++metrics_.waits;
+  gather(std::max(timeout, Duration::zero()));
+  park_.end_sleep();
+  expire_timeouts();
+}
+
+void ReadinessDriver::expire_timeouts() noexcept {
+  if (timeouts_.is_empty()) return;
+  const Instant now = Instant::now();
+  while (Operation* due = timeouts_.pop_due(now)) to_done(*due, 0);
+}
+
+std::size_t ReadinessDriver::dispatch() noexcept {
+  check_owner();
+  const std::size_t completed = run_ready();
+  return completed + deliver_messages();
+}
+
+std::size_t ReadinessDriver::run_ready() noexcept {
+  const std::uint64_t before = metrics_.completed;
+  batch_.splice_back(ready_);
+  while (Operation* operation = batch_.pop_front()) run(*operation);
+  return metrics_.completed - before;
+}
+
+void ReadinessDriver::shutdown() noexcept {
+  shutting_down_ = true;
+  do {
+    in_flight_.for_each([this](Operation& operation) { cancel(operation); });
+    run_ready();
+    deliver_messages();
+  } while (has_in_flight() || has_completions());
+}
+
+// ---- starting and stopping ----------------------------------------------------------------------
+
+void ReadinessDriver::start(Operation& operation) noexcept {
+  if (shutting_down_) {
+    to_done(operation, -ECANCELED);
+    return;
+  }
+  switch (direction_of(operation.kind())) {
+    case Direction::none:
+      if (operation.kind() == OpKind::timeout) {
+        start_timeout(operation);
+      } else {
+        to_done(operation, perform(operation));
+      }
+      return;
+    case Direction::poll:
+      start_poll(operation);
+      return;
+    case Direction::read:
+    case Direction::write:
+      if (operation.fd() < 0) {
+        to_done(operation, -EBADF);
+      } else if (operation.is_multishot()) {
+        start_multishot(operation);
+      } else {
+        start_one_shot(operation);
+      }
+      return;
+  }
+}
+
+void ReadinessDriver::start_timeout(Operation& operation) noexcept {
+  if (const int code = timeouts_.push(operation); code != 0) to_done(operation, -code);
+}
+
+void ReadinessDriver::start_one_shot(Operation& operation) noexcept {
+  FdEntry* entry = table_.find(operation.fd());
+  const bool is_connect = operation.kind() == OpKind::connect;
+  if (is_connect) {
+    operation.args().connect.started = false;
+  } else if (entry != nullptr) {
+    const Direction direction = direction_of(operation.kind());
+    const bool is_ready = direction == Direction::read ? entry->read_ready : entry->write_ready;
+    // Behind those who came first; and with the bit clear a try is known to fail.
+    if (!entry->queue(direction).is_empty() ||
+        (entry->attached && !is_ready && !is_special(operation))) {
+      wait_for(operation, *entry, true);
+      return;
+    }
+  }
+  const std::int32_t result = perform(operation);
+  if (entry != nullptr) note_outcome(*entry, operation, result);
+  if (result == kWouldBlock) {
+    wait_for(operation);
+  } else {
+    to_done(operation, result);
+  }
+}
+
+void ReadinessDriver::start_multishot(Operation& operation) noexcept {
+  operation.backend_result = 0;  // Not armed yet, see wait_again().
+  FdEntry* entry = table_.find(operation.fd());
+  if (entry != nullptr && entry->attached && !entry->read_ready) {
+    operation.backend_result = 1;
+    wait_for(operation, *entry, true);
+  } else {
+    to_runnable(operation);
+  }
+}
+
+void ReadinessDriver::start_poll(Operation& operation) noexcept {
+  const std::uint32_t events = operation.args().poll.events;
+  FdEntry* entry = nullptr;
+  const int code = operation.fd() < 0 ? EBADF : table_.ensure(operation.fd(), entry);
+  if (code != 0) {
+    to_done(operation, -code);
+    return;
+  }
+  // Arming an unattached fd reports what is ready already; an attached one reports only changes.
+  // Where both bits are clear such a change is yet to come, else the state must be asked.
+  const bool may_be_ready = ((events & POLLOUT) != 0 && entry->write_ready) ||
+                            ((events & ~std::uint32_t{POLLOUT}) != 0 && entry->read_ready) ||
+                            (events & POLLPRI) != 0 || entry->sticky;
+  if (!entry->attached || !may_be_ready) {
+    wait_for(operation, *entry, true);
+    return;
+  }
+  ++metrics_.syscalls;
+  const std::int32_t result = ready_now(operation.fd(), events);
+  const std::uint32_t ready = result > 0 ? static_cast<std::uint32_t>(result) : 0;
+  if (result >= 0 || result == kWouldBlock) {
+    if ((events & POLLIN) != 0 && (ready & kReadable) == 0) entry->read_ready = false;
+    if ((events & POLLOUT) != 0 && (ready & kWritable) == 0) entry->write_ready = false;
+  }
+  if (result == kWouldBlock) {
+    wait_for(operation, *entry, true);
+  } else if (result > 0 && operation.is_multishot()) {
+    operation.backend_result = result;
+    to_runnable(operation);
+  } else {
+    to_done(operation, result);
+  }
+}
+
+void ReadinessDriver::stop(Operation& operation) noexcept {
+  if (operation.kind() == OpKind::timeout && operation.backend_word <= kLargestHeapIndex) {
+    timeouts_.remove(operation);
+    to_done(operation, -ECANCELED);
+    return;
+  }
+  switch (operation.backend_word) {
+    case kDone:
+      return;  // What had happened already counts.
+    case kRunnable:
+      // Nothing is consumed yet. It stays where it is in ready_ or batch_.
+      static_cast<ListNode<QueueTag>&>(operation).unlink();
+      if (operation.kind() == OpKind::poll_multishot) {
+        --table_.find(operation.fd())->runnable_pollers;
+      }
+      break;
+    case kRunning:
+      break;
+    case kWaiting:
+      leave_waiting(operation);
+      break;
+    default:
+      BLITZIO_CHECK(false && "no such phase", operation.backend_word, operation.kind());
+  }
+  to_done(operation, -ECANCELED);
+}
+
+// ---- edges of the diagram -----------------------------------------------------------------------
+
+void ReadinessDriver::to_done(Operation& operation, std::int32_t result) noexcept {
+  operation.backend_word = kDone;
+  operation.backend_result = result;
+  ready_.push_back(operation);
+}
+
+void ReadinessDriver::to_runnable(Operation& operation) noexcept {
+  if (operation.kind() == OpKind::poll_multishot) {
+    FdEntry& entry = *table_.find(operation.fd());
+    if (entry.runnable_pollers++ == 0) entry.missed = 0;
+  }
+  operation.backend_word = kRunnable;
+  ready_.push_back(operation);
+}
+
+void ReadinessDriver::to_waiting(Operation& operation, FdEntry& entry) noexcept {
+  operation.backend_word = kWaiting;
+  entry.queue(direction_of(operation.kind())).push_back(operation);
+  ++waiting_count_;
+}
+
+void ReadinessDriver::leave_waiting(Operation& operation) noexcept {
+  BLITZIO_CHECK(operation.backend_word == kWaiting, operation.backend_word);
+  static_cast<ListNode<QueueTag>&>(operation).unlink();
+  --waiting_count_;
+}
+
+void ReadinessDriver::wait_for(Operation& operation, FdEntry& entry, bool fresh) noexcept {
+  to_waiting(operation, entry);
+  const int code = arm(operation.fd(), entry, fresh);
+  if (code == 0) return;
+  if (code == EPERM && direction_of(operation.kind()) == Direction::poll) {
+    // Always ready: says so, and a multishot one then has no further edges to report.
+    const auto ready = static_cast<std::int32_t>(operation.args().poll.events & (POLLIN | POLLOUT));
+    if (!operation.is_multishot()) {
+      leave_waiting(operation);
+      to_done(operation, ready);
+    } else if (fresh) {
+      leave_waiting(operation);
+      operation.backend_result = ready;
+      to_runnable(operation);
+    }
+    return;
+  }
+  leave_waiting(operation);
+  to_done(operation, -code);
+}
+
+void ReadinessDriver::wait_for(Operation& operation) noexcept {
+  FdEntry* entry = nullptr;
+  if (const int code = table_.ensure(operation.fd(), entry); code != 0) {
+    to_done(operation, -code);
+  } else {
+    wait_for(operation, *entry, true);
+  }
+}
+
+void ReadinessDriver::wait_again(Operation& operation) noexcept {
+  FdEntry* entry = table_.find(operation.fd());
+  if (entry == nullptr || operation.backend_result == 0) {
+    operation.backend_result = 1;
+    wait_for(operation);
+  } else {
+    wait_for(operation, *entry, false);
+  }
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+void ReadinessDriver::on_event(int fd, FdEntry& entry, std::uint32_t events) noexcept {
+  const bool was_waited_for = entry.has_waiters();
+  if ((events & kReadable) != 0) entry.read_ready = true;
+  if ((events & kWritable) != 0) entry.write_ready = true;
+  // Each event tells the whole state, so this replaces what an earlier one said.
+  entry.sticky = (events & (POLLPRI | POLLRDHUP | kEnding)) != 0;
+  entry.missed = static_cast<std::uint16_t>(entry.missed | events);
+
+  if ((events & kReadable) != 0) retry(entry.readers, entry);
+  if ((events & kWritable) != 0) retry(entry.writers, entry);
+  notify_pollers(entry, events);
+
+  if (entry.has_waiters()) {
+    rearm(fd, entry);
+  } else if (!was_waited_for && !entry.attached) {
+    disarm(fd, entry);
+  }
+}
+
+void ReadinessDriver::retry(WaitQueue& queue, FdEntry& entry) noexcept {
+  bool is_blocked = false;
+  queue.for_each([&](Operation& operation) {
+    if (is_blocked) return;
+    if (operation.is_multishot()) {
+      leave_waiting(operation);
+      to_runnable(operation);
+      is_blocked = true;  // It takes what comes; those behind it wait for its end.
+      return;
+    }
+    const std::int32_t result = perform(operation);
+    note_outcome(entry, operation, result);
+    if (result == kWouldBlock) {
+      is_blocked = !is_special(operation);
+      return;
+    }
+    leave_waiting(operation);
+    to_done(operation, result);
+  });
+}
+
+void ReadinessDriver::notify_pollers(FdEntry& entry, std::uint32_t events) noexcept {
+  entry.pollers.for_each([&](Operation& operation) {
+    const std::uint32_t ready = events & (operation.args().poll.events | kEnding);
+    if (ready == 0) return;
+    leave_waiting(operation);
+    if (operation.is_multishot()) {
+      operation.backend_result = static_cast<std::int32_t>(ready);
+      to_runnable(operation);
+    } else {
+      to_done(operation, static_cast<std::int32_t>(ready));
+    }
+  });
+}
+
+/// After an event, for those who still wait.
+void ReadinessDriver::rearm(int fd, FdEntry& entry) noexcept {
+  const int code = arm(fd, entry, false);
+  // EBADF: closed behind our back, they wait until cancelled. EPERM: only after such a close, too.
+  if (code == 0 || code == EBADF || code == EPERM) return;
+  for (WaitQueue* queue : {&entry.readers, &entry.writers, &entry.pollers}) {
+    while (!queue->is_empty()) {
+      Operation& operation = queue->front();
+      leave_waiting(operation);
+      to_done(operation, -code);
+    }
+  }
+}
+
+/// Remembers what a result tells about an attached descriptor.
+void ReadinessDriver::note_outcome(FdEntry& entry, const Operation& operation,
+                                   std::int32_t result) noexcept {
+  if (!entry.attached) return;
+  if (direction_of(operation.kind()) == Direction::write) {
+    if (result == kWouldBlock) entry.write_ready = false;
+    return;
+  }
+  if (is_special(operation)) return;  // Says nothing about ordinary data.
+  if (result == kWouldBlock) {
+    entry.read_ready = false;
+    return;
+  }
+  const bool is_short = result > 0 && (receive_flags(operation) & MSG_PEEK) == 0 &&
+                        (operation.kind() == OpKind::recv || operation.kind() == OpKind::read) &&
+                        static_cast<std::size_t>(result) < operation.args().buffer.bytes;
+  if (is_short && is_drained_by_short_read(entry, operation.fd())) entry.read_ready = false;
+}
+
+/// Whether a read of less than was asked for left nothing behind: then the EAGAIN that would tell
+/// so can be saved. True for TCP alone: datagrams, records and Unix streams that carry descriptors
+/// end a read early. Not after an end, error or urgent mark, which are still to be read.
+bool ReadinessDriver::is_drained_by_short_read(FdEntry& entry, int fd) noexcept {
+  if (!entry.attached || entry.sticky) return false;
+  if (!entry.short_read_known) {
+    int protocol = 0;
+    socklen_t length = sizeof protocol;
+    entry.short_read_drains = ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
+                              protocol == IPPROTO_TCP;
+    entry.short_read_known = true;
+  }
+  return entry.short_read_drains;
+}
+
+}  // namespace blitzio::driver::readiness

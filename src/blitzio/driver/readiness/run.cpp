@@ -1,0 +1,94 @@
+// The dispatch half of ReadinessDriver: finishes what is done and performs multishot operations.
+//
+// A completion function may cancel its own operation, and cancel, submit or destroy others. So an
+// operation is put where it belongs before its function runs, and after each function only the
+// phase of the operation itself (alive until its last completion) is looked at.
+#include <blitzio/driver/readiness/readiness_driver.hpp>
+
+#include <poll.h>
+
+#include <cerrno>
+
+namespace blitzio::driver::readiness {
+
+void ReadinessDriver::run(Operation& operation) noexcept {
+  if (operation.backend_word == kDone) {
+    finish(operation, {operation.backend_result, false, {}});
+    return;
+  }
+  BLITZIO_CHECK(operation.backend_word == kRunnable, operation.backend_word, operation.kind());
+  operation.backend_word = kRunning;
+  switch (operation.kind()) {
+    case OpKind::recv_multishot:
+      run_recv(operation);
+      return;
+    case OpKind::accept_multishot:
+      run_accept(operation);
+      return;
+    default:
+      run_poll(operation);
+      return;
+  }
+}
+
+bool ReadinessDriver::report(Operation& operation, const Completion& completion) noexcept {
+  finish(operation, completion);
+  // After a nested shutdown() the operation is complete, and perhaps gone.
+  return !shutting_down_ && operation.backend_word == kRunning;
+}
+
+void ReadinessDriver::run_recv(Operation& operation) noexcept {
+  const int fd = operation.fd();
+  for (int turn = 1;; ++turn) {
+    const std::span<std::byte> buffer{receive_buffer_.get(), kReceiveBytes};
+    const std::int32_t result = receive(fd, buffer);
+    FdEntry* entry = table_.find(fd);
+    if (result == kWouldBlock) {
+      if (entry != nullptr) entry->read_ready = false;
+      wait_again(operation);
+      return;
+    }
+    if (result <= 0) {
+      finish(operation, {result, false, {}});
+      return;
+    }
+    const auto count = static_cast<std::size_t>(result);
+    if (count < kReceiveBytes && entry != nullptr && is_drained_by_short_read(*entry, fd)) {
+      entry->read_ready = false;
+      wait_again(operation);
+    } else if (turn == kReceivesPerTurn) {
+      to_runnable(operation);
+    }
+    if (!report(operation, {result, true, buffer.first(count)})) return;
+  }
+}
+
+void ReadinessDriver::run_accept(Operation& operation) noexcept {
+  for (int turn = 1;; ++turn) {
+    const std::int32_t result = perform(operation);
+    if (result == kWouldBlock) {
+      FdEntry* entry = table_.find(operation.fd());
+      if (entry != nullptr) entry->read_ready = false;
+      wait_again(operation);
+      return;
+    }
+    if (result < 0) {
+      finish(operation, {result, false, {}});
+      return;
+    }
+    if (turn == kAcceptsPerTurn) to_runnable(operation);
+    if (!report(operation, {result, true, {}})) return;
+  }
+}
+
+void ReadinessDriver::run_poll(Operation& operation) noexcept {
+  FdEntry& entry = *table_.find(operation.fd());
+  --entry.runnable_pollers;
+  const std::uint32_t wanted = operation.args().poll.events | POLLERR | POLLHUP;
+  const std::int32_t ready =
+      operation.backend_result | static_cast<std::int32_t>(entry.missed & wanted);
+  wait_for(operation, entry, false);
+  finish(operation, {ready, true, {}});
+}
+
+}  // namespace blitzio::driver::readiness

@@ -1,0 +1,253 @@
+#include <blitzio/executor/blocking_pool.hpp>
+
+#include <blitzio/base/atomic.hpp>
+#include <blitzio/base/check.hpp>
+#include <blitzio/base/intrusive_list.hpp>
+#include <blitzio/base/mutex.hpp>
+
+#include <pthread.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <new>
+#include <utility>
+
+namespace blitzio {
+
+// The pool's shared half: owned by the pool and by every thread.
+class BlockingPool::State {
+ public:
+  explicit State(const Config& config) noexcept : config_(config) {
+    BLITZIO_CHECK(config.threads_max >= 1 && config.threads_max <= 32'768, config.threads_max);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  Result<void> submit(Job& job) noexcept BLITZIO_EXCLUDES(mutex_);
+  void shutdown(bool wait, bool cancel_pending) noexcept BLITZIO_EXCLUDES(mutex_);
+  [[nodiscard]] bool is_shut_down() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return is_shut_down_;
+  }
+  [[nodiscard]] Metrics metrics() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return {alive_, idle_count_, queued_count_};
+  }
+  void release_ref() noexcept {
+    // Acquire-release: the last owner sees everybody's accesses; pairs with itself.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ private:
+  // A thread's place in the pool. Places are used again and freed with the pool alone, so a
+  // notification may come late, after the thread that it was for has gone.
+  struct Worker : ListNode<> {
+    State* state = nullptr;
+    std::size_t number = 0;
+    Worker* next_made = nullptr;  // all places, to free them
+    Worker* next_free = nullptr;  // places without a thread
+    Job* job = nullptr;           // handed over while idle, or before the thread starts
+    CondVar wake;
+  };
+
+  ~State() {
+    BLITZIO_CHECK(alive_ == 0 && queue_head_ == nullptr, alive_);
+    while (made_ != nullptr) delete std::exchange(made_, made_->next_made);
+  }
+
+  int start_thread(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
+  static void* thread_main(void* worker) noexcept;
+  void run_worker(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
+  Job* next_job(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
+  void push(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
+  Job* pop() noexcept BLITZIO_REQUIRES(mutex_);
+
+  const Config config_;
+  Mutex mutex_{LockRank::blocking_pool};
+  CondVar all_ended_;
+  Job* queue_head_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  Job* queue_tail_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  std::size_t queued_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  IntrusiveList<Worker> idle_ BLITZIO_GUARDED_BY(mutex_);  // front: idle for the shortest time
+  std::size_t idle_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  // Threads that will look at the queue again. While the queue is not empty there is at least one.
+  std::size_t working_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  std::size_t alive_ BLITZIO_GUARDED_BY(mutex_) = 0;  // and those that are running their stop hook
+  std::size_t made_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  Worker* made_ = nullptr;  // guarded by mutex_, and by the last reference in the destructor
+  Worker* free_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  bool is_shut_down_ BLITZIO_GUARDED_BY(mutex_) = false;
+  // Counted by the pool and its threads.
+  Atomic<std::size_t> refs_{1};
+};
+
+// ---- the pool's side -------------------------------------------------------------------------
+
+Result<void> BlockingPool::State::submit(Job& job) noexcept {
+  MutexLock lock(mutex_);
+  if (is_shut_down_) return fail(Error::runtime(RuntimeErrc::shut_down));
+  if (Worker* worker = idle_.pop_front()) {
+    --idle_count_;
+    worker->job = &job;
+    lock.unlock();
+    worker->wake.notify_one();
+    return {};
+  }
+  if (working_ < config_.threads_max) {
+    const int error = start_thread(job);
+    if (error == 0) return {};
+    if (working_ == 0) return fail(Error::os(error));
+  }
+  push(job);
+  return {};
+}
+
+// Creates the thread with the lock held, so that whoever fails knows whether others are there to
+// take the job. The new thread has its job already and does not need the lock to begin.
+int BlockingPool::State::start_thread(Job& job) noexcept {
+  Worker* worker = free_;
+  if (worker != nullptr) {
+    free_ = worker->next_free;
+  } else {
+    worker = new (std::nothrow) Worker;
+    if (worker == nullptr) return ENOMEM;
+    worker->state = this;
+    worker->number = made_count_++;
+    worker->next_made = std::exchange(made_, worker);
+  }
+  worker->job = &job;
+  ++working_;
+  ++alive_;
+  // Relaxed: the caller holds a reference itself.
+  refs_.fetch_add(1, std::memory_order_relaxed);
+
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread{};
+  const int error = pthread_create(
+      &thread, &attributes, [](void* data) -> void* { return thread_main(data); }, worker);
+  pthread_attr_destroy(&attributes);
+  if (error != 0) {
+    worker->job = nullptr;
+    worker->next_free = std::exchange(free_, worker);
+    --working_;
+    --alive_;
+    // Relaxed: the caller's own reference is left.
+    refs_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  return error;
+}
+
+void BlockingPool::State::shutdown(bool wait, bool cancel_pending) noexcept {
+  Job* dropped = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    is_shut_down_ = true;
+    if (cancel_pending) {
+      dropped = std::exchange(queue_head_, nullptr);
+      queued_count_ = 0;
+    }
+    // Woken with the lock held, unlike elsewhere: it happens once, and the list must not change.
+    idle_.for_each([](Worker& worker) { worker.wake.notify_one(); });
+  }
+  while (dropped != nullptr) {
+    Job& job = *std::exchange(dropped, dropped->next);
+    job.drop(job);
+  }
+  if (wait) {
+    const MutexLock lock(mutex_);
+    while (alive_ != 0) all_ended_.wait(mutex_);
+  }
+}
+
+void BlockingPool::State::push(Job& job) noexcept {
+  job.next = nullptr;
+  if (queue_head_ == nullptr) {
+    queue_head_ = &job;
+  } else {
+    queue_tail_->next = &job;
+  }
+  queue_tail_ = &job;
+  ++queued_count_;
+}
+
+BlockingPool::Job* BlockingPool::State::pop() noexcept {
+  Job* job = queue_head_;
+  if (job != nullptr) {
+    queue_head_ = job->next;
+    --queued_count_;
+  }
+  return job;
+}
+
+// ---- a thread's side -------------------------------------------------------------------------
+
+void* BlockingPool::State::thread_main(void* data) noexcept {
+  auto& worker = *static_cast<Worker*>(data);
+  State& state = *worker.state;
+  std::array<char, 16> name{};
+  std::snprintf(name.data(), name.size(), "blitzio-blk-%zu", worker.number % 1'000);
+  pthread_setname_np(pthread_self(), name.data());
+  state.run_worker(worker);
+  state.release_ref();
+  return nullptr;
+}
+
+void BlockingPool::State::run_worker(Worker& worker) noexcept {
+  if (config_.on_thread_start != nullptr) config_.on_thread_start(config_.hook_data);
+  for (Job* job = std::exchange(worker.job, nullptr); job != nullptr; job = next_job(worker)) {
+    job->run(*job);  // the job may be gone afterwards
+  }
+  if (config_.on_thread_stop != nullptr) config_.on_thread_stop(config_.hook_data);
+  MutexLock lock(mutex_);
+  worker.next_free = std::exchange(free_, &worker);
+  const bool is_last = --alive_ == 0;
+  lock.unlock();
+  if (is_last) all_ended_.notify_all();  // this thread's reference keeps it there
+}
+
+// Null: the thread shall end, and does not count as working any more.
+BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
+  const MutexLock lock(mutex_);
+  if (Job* job = pop()) return job;
+  if (!is_shut_down_) {
+    idle_.push_front(worker);
+    ++idle_count_;
+    const Instant deadline = Instant::now() + config_.keep_alive;
+    bool is_young = true;
+    while (worker.job == nullptr && !is_shut_down_ && is_young) {
+      is_young = worker.wake.wait_until(mutex_, deadline);
+    }
+    // A job that came with the last tick still counts: it was handed to this thread alone.
+    if (worker.job != nullptr) return std::exchange(worker.job, nullptr);
+    worker.unlink();
+    --idle_count_;
+  }
+  --working_;
+  return nullptr;
+}
+
+// ---- the handle ------------------------------------------------------------------------------
+
+BlockingPool::BlockingPool(const Config& config) noexcept : state_(new State(config)) {}
+
+BlockingPool::~BlockingPool() {
+  if (!state_->is_shut_down()) state_->shutdown(true, false);
+  state_->release_ref();
+}
+
+Result<void> BlockingPool::submit(Job& job) noexcept {
+  return state_->submit(job);
+}
+
+void BlockingPool::shutdown(bool wait, bool cancel_pending) noexcept {
+  state_->shutdown(wait, cancel_pending);
+}
+
+BlockingPool::Metrics BlockingPool::metrics() const noexcept {
+  return state_->metrics();
+}
+
+}  // namespace blitzio

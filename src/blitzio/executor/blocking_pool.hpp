@@ -1,0 +1,86 @@
+// `BlockingPool`: threads for work that blocks.
+//
+// A job goes to the thread that became idle last, if there is one; else to a new thread, up to
+// `threads_max`; else to a queue, first in, first out. The last idle thread has the warmest cache,
+// and the others can grow old: one that is idle for `keep_alive` ends.
+//
+// A job is handed to one chosen thread, each of which sleeps on its own condition variable: no
+// thread wakes in vain, and none that is about to end can be counted as idle. The job is a node
+// that its owner keeps, so submitting allocates nothing, save for the thread it may start.
+//
+// Threads are detached and share the pool's state by reference count, so a pool may go while jobs
+// still run (shutdown(wait = false)); shutdown(wait = true) waits until the last thread has left
+// its hooks.
+//
+// Threads: any.
+#pragma once
+
+#include <blitzio/base/duration.hpp>
+#include <blitzio/base/result.hpp>
+
+#include <cstddef>
+
+namespace blitzio {
+
+/// Work for a BlockingPool: derive from it. Exactly one of the two functions is called, once; the
+/// job may be gone when it returns. Neither can throw.
+struct BlockingJob {
+  using Function = void (*)(BlockingJob& job) noexcept;
+  /// `run` does the work, on a pool thread; `drop` is called instead if the pool is shut down with
+  /// its queue cancelled, on the thread that does so.
+  constexpr BlockingJob(Function on_run, Function on_drop) noexcept : run(on_run), drop(on_drop) {}
+
+  Function run;
+  Function drop;
+  BlockingJob* next = nullptr;  ///< the pool's
+};
+
+class BlockingPool {
+ public:
+  using Job = BlockingJob;
+
+  struct Config {
+    /// 1 to 32,768.
+    std::size_t threads_max = 512;
+    /// How long a thread stays without work. Zero or less: it ends at once.
+    Duration keep_alive = Duration::from_secs(10);
+    /// Run by each thread at its beginning and its end, with `hook_data`, which must stay valid
+    /// until shutdown(wait = true) has returned.
+    void (*on_thread_start)(void* data) noexcept = nullptr;
+    void (*on_thread_stop)(void* data) noexcept = nullptr;
+    void* hook_data = nullptr;
+  };
+  struct Metrics {
+    std::size_t threads = 0;  ///< alive, those that are ending included
+    std::size_t idle = 0;     ///< waiting for work
+    std::size_t queued = 0;   ///< jobs waiting for a thread
+  };
+
+  /// Starts no thread.
+  BlockingPool() noexcept : BlockingPool(Config()) {}
+  explicit BlockingPool(const Config& config) noexcept;
+  BlockingPool(const BlockingPool&) = delete;
+  BlockingPool& operator=(const BlockingPool&) = delete;
+  /// shutdown(true, false), unless shutdown() was called before.
+  ~BlockingPool();
+
+  /// Has `job` run on a pool thread. The pool has it until it calls `run` or `drop`.
+  /// Errors   shut_down after shutdown(); what creating a thread gave (EAGAIN), if there is no
+  /// other
+  ///          thread to take the job. The job is untouched then.
+  [[nodiscard]] Result<void> submit(Job& job) noexcept;
+
+  /// Takes no more jobs. Those that run are finished, and those in the queue too unless
+  /// `cancel_pending`, which drops them before this returns: as concurrent.futures does. With
+  /// `wait` it returns when all threads have ended; not from a pool thread then. May be called
+  /// again.
+  void shutdown(bool wait, bool cancel_pending = false) noexcept;
+
+  [[nodiscard]] Metrics metrics() const noexcept;
+
+ private:
+  class State;
+  State* state_;
+};
+
+}  // namespace blitzio

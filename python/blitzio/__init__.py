@@ -1,0 +1,44 @@
+"""blitzio: a native runtime for Python and C++ with an asyncio-compatible event loop.
+
+`blitzio.run(main())` is `asyncio.run(main())` on a faster loop; everything written for asyncio runs
+unchanged on it. `new_event_loop` is the factory for `asyncio.Runner(loop_factory=…)`, `Config`
+chooses the backend (io_uring, epoll, poll), and `python -m blitzio` runs a program as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blitzio._config import Config
+from blitzio._loop import Loop
+from blitzio._native import build_info
+from blitzio._run import new_event_loop, run
+
+if TYPE_CHECKING:
+    from blitzio._policy import EventLoopPolicy, install
+
+__all__ = (
+    "Config",
+    "EventLoopPolicy",
+    "Loop",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+)
+
+__version__: str = build_info()["version"]
+
+
+def __getattr__(name: str) -> object:
+    # Policies are on their way out of asyncio, and naming their base class warns there. Whoever
+    # does not ask for them should not pay for the import nor see the warning.
+    if name in ("EventLoopPolicy", "install"):
+        from blitzio import _policy
+
+        return getattr(_policy, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

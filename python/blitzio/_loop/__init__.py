@@ -1,0 +1,88 @@
+"""`Loop`: the asyncio event loop, put together from the native core and one mixin per idea.
+
+Native (`LoopBase`) is what runs once per callback, packet or turn; here is what runs once per
+connection, per server or per run. Each mixin is a subclass of `LoopBase` (and of the mixins it
+needs), so every file type-checks alone and says by its bases what it stands on:
+
+    running     run_forever, run_until_complete, close, async generators
+    errors      exception handlers
+    tasks       task factories
+    executor    run_in_executor with Python executors, shutting the pool down
+    names       getaddrinfo, getnameinfo
+    signals     add_signal_handler, waking an idle loop for Ctrl-C
+    tls         transports over asyncio's SSLProtocol, start_tls
+    connect     create_connection, connect_accepted_socket
+    listen      create_server; server: what it returns
+    sendfile    sock_sendfile, sendfile
+
+Threads: a loop belongs to the thread that runs it; only call_soon_threadsafe may come from others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from blitzio._config import Config
+from blitzio._loop.connect import ConnectMixin
+from blitzio._loop.errors import ErrorsMixin
+from blitzio._loop.executor import ExecutorMixin
+from blitzio._loop.listen import ListenMixin
+from blitzio._loop.names import NamesMixin
+from blitzio._loop.running import RunningMixin
+from blitzio._loop.sendfile import SendfileMixin
+from blitzio._loop.signals import SignalsMixin
+from blitzio._loop.tasks import TasksMixin
+from blitzio._loop.tls import TlsMixin
+from blitzio._native import LoopBase
+
+
+class Loop(
+    ListenMixin,
+    ConnectMixin,
+    SendfileMixin,
+    NamesMixin,
+    TlsMixin,
+    RunningMixin,
+    SignalsMixin,
+    ExecutorMixin,
+    TasksMixin,
+    ErrorsMixin,
+    LoopBase,
+    asyncio.AbstractEventLoop,
+):
+    """A drop-in asyncio event loop on io_uring, epoll or poll.
+
+    Args:
+        config: options; None for the defaults.
+
+    Raises:
+        ValueError: `BLITZIO_BACKEND` names no backend.
+        RuntimeError: the chosen backend does not work on this machine.
+        OSError: the kernel refused what the loop needs, such as file descriptors.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        if config is None:
+            config = Config()
+        elif not isinstance(config, Config):
+            raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
+        super().__init__(
+            backend=config.resolve_backend(),
+            ring_entries=config.ring_entries,
+            buffer_bytes=config.buffer_bytes,
+            buffer_count=config.buffer_count,
+            buffer_count_max=config.buffer_count_max,
+        )
+        self.set_debug(_debug_by_default())
+        self._open = True
+
+
+def _debug_by_default() -> bool:
+    return sys.flags.dev_mode or (
+        not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG"))
+    )
+
+
+Loop.__module__ = "blitzio"

@@ -1,0 +1,169 @@
+"""TLS: asyncio's own SSLProtocol over our native transport.
+
+    application protocol ◀─▶ SSLProtocol (records, handshake) ◀─▶ StreamTransport (bytes)
+
+The user's `ssl.SSLContext` is used as it is: certificates, ALPN, SNI, verification are its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as ssl_module
+import sys
+from asyncio import sslproto
+from typing import TYPE_CHECKING, Any
+
+from blitzio._loop import _compat
+from blitzio._native import LoopBase, StreamTransport
+
+if TYPE_CHECKING:
+    import socket
+
+
+class TlsMixin(LoopBase):
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> asyncio.Transport:
+        return StreamTransport(self, sock, protocol, extra=extra, server=server, waiter=waiter)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl_module.SSLContext | None,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        call_connection_made: bool = True,
+    ) -> asyncio.Transport:
+        ssl_protocol = self._make_ssl_protocol(
+            protocol,
+            sslcontext,
+            waiter,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            call_connection_made=call_connection_made,
+        )
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, waiter=None)
+        transport: asyncio.Transport = ssl_protocol._app_transport
+        return transport
+
+    def _make_ssl_protocol(
+        self,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl_module.SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        *,
+        server_side: bool,
+        server_hostname: str | None,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None,
+        call_connection_made: bool,
+    ) -> Any:
+        options: dict[str, Any] = {"ssl_handshake_timeout": ssl_handshake_timeout}
+        if _compat.SSL_SHUTDOWN_TIMEOUT:
+            options["ssl_shutdown_timeout"] = ssl_shutdown_timeout
+        protocol_class: Any = sslproto.SSLProtocol
+        return protocol_class(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            call_connection_made=call_connection_made,
+            **options,
+        )
+
+    async def start_tls(
+        self,
+        transport: asyncio.BaseTransport,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl_module.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> asyncio.Transport:
+        """Upgrades a connected transport to TLS.
+
+        Returns:
+            the transport that `protocol` is to use from now on.
+
+        Raises:
+            TypeError: `sslcontext` is no SSLContext, or `transport` cannot be upgraded.
+            ssl.SSLError, ConnectionError: the handshake failed; the transport is closed.
+
+        Cancellation: the transport is closed.
+        """
+        check_shutdown_timeout("start_tls", ssl_shutdown_timeout)
+        if not isinstance(sslcontext, ssl_module.SSLContext):
+            raise TypeError(
+                f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}"
+            )
+        lower: Any = transport
+        if not getattr(lower, "_start_tls_compatible", False):
+            raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+
+        waiter: asyncio.Future[None] = self.create_future()
+        ssl_protocol = self._make_ssl_protocol(
+            protocol,
+            sslcontext,
+            waiter,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            call_connection_made=False,
+        )
+        # Paused first, so that no data reaches the new protocol before its connection_made().
+        lower.pause_reading()
+        lower.set_protocol(ssl_protocol)
+        made = self.call_soon(ssl_protocol.connection_made, lower)
+        resumed = self.call_soon(lower.resume_reading)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            made.cancel()
+            resumed.cancel()
+            raise
+        upgraded: asyncio.Transport = ssl_protocol._app_transport
+        return upgraded
+
+
+def check_not_ssl_socket(sock: socket.socket) -> None:
+    if isinstance(sock, ssl_module.SSLSocket):
+        raise TypeError("Socket cannot be of type SSLSocket")
+
+
+def check_timeouts(
+    method: str, with_ssl: bool, handshake_timeout: float | None, shutdown_timeout: float | None
+) -> None:
+    """Refuses the TLS timeouts of a connection or server that has no TLS."""
+    check_shutdown_timeout(method, shutdown_timeout)
+    if with_ssl:
+        return
+    if handshake_timeout is not None:
+        raise ValueError("ssl_handshake_timeout is only meaningful with ssl")
+    if shutdown_timeout is not None:
+        raise ValueError("ssl_shutdown_timeout is only meaningful with ssl")
+
+
+def check_shutdown_timeout(method: str, shutdown_timeout: float | None) -> None:
+    if shutdown_timeout is not None and sys.version_info < (3, 11):
+        raise TypeError(f"{method}() got an unexpected keyword argument 'ssl_shutdown_timeout'")

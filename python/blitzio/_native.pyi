@@ -1,0 +1,312 @@
+"""The native extension: the hot half of the loop. Private; use `blitzio.Loop` and friends.
+
+Threads: an object belongs to the thread that runs its loop, unless its documentation says more.
+"""
+
+import asyncio
+import contextvars
+import socket
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from typing import Any, Protocol, TypeVar, final
+
+from typing_extensions import Buffer, TypeVarTuple, Unpack
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+class Handle:
+    """A scheduled callback, with the interface of asyncio.Handle."""
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: LoopBase,
+        context: contextvars.Context | None = None,
+    ) -> None: ...
+    _callback: Callable[..., object] | None
+    _args: tuple[Any, ...] | None
+    _cancelled: bool
+    _context: contextvars.Context
+    _loop: LoopBase
+    _source_traceback: Any
+    _repr: str | None
+    def cancel(self) -> None:
+        """Drop the callback; it will not run. Thread: any."""
+
+    def cancelled(self) -> bool:
+        """Whether cancel() was called."""
+
+    def get_context(self) -> contextvars.Context:
+        """The context that the callback runs in."""
+
+    def _run(self) -> None:
+        """Run the callback now, as the loop does."""
+
+    def _repr_info(self) -> list[str]:
+        """The words of repr(), as a list."""
+
+class TimerHandle(Handle):
+    """A callback scheduled for a time, with the interface of asyncio.TimerHandle."""
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: LoopBase,
+        context: contextvars.Context | None = None,
+    ) -> None: ...
+    _when: float
+    _scheduled: bool
+    def when(self) -> float:
+        """When it is due, in seconds on loop.time()'s clock."""
+
+class LoopBase:
+    """The native half of `blitzio.Loop`: what runs once per callback, packet or turn."""
+
+    def __init__(
+        self,
+        *,
+        backend: str = "auto",
+        ring_entries: int = 0,
+        buffer_bytes: int = 16384,
+        buffer_count: int = 64,
+        buffer_count_max: int = 4096,
+    ) -> None: ...
+
+    slow_callback_duration: float
+    @property
+    def backend(self) -> str:
+        """The backend in use: "io_uring", "epoll" or "poll"."""
+
+    @property
+    def _thread_id(self) -> int | None:
+        """Identifier of the thread that runs the loop, or None."""
+
+    def metrics(self) -> dict[str, int]:
+        """Counters since the loop was made."""
+    # ---- state ----
+    def stop(self) -> None:
+        """Make run_forever() return after the callbacks that are due now."""
+
+    def is_running(self) -> bool:
+        """Whether a thread is running the loop."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+    def get_debug(self) -> bool:
+        """Whether debug mode is on."""
+
+    def set_debug(self, enabled: bool) -> None:
+        """Switch debug mode."""
+
+    def time(self) -> float:
+        """Seconds on the loop's monotonic clock."""
+    # ---- callbacks ----
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """Call callback(*args) in the next turn, after those already scheduled."""
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """As call_soon, and wakes the loop. Thread: any."""
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call callback(*args) after `delay` seconds."""
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call callback(*args) when time() reaches `when`."""
+    # ---- futures, tasks, executors ----
+    def create_future(self) -> asyncio.Future[Any]:
+        """A new asyncio.Future of this loop."""
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
+        *,
+        name: object = None,
+        context: contextvars.Context | None = None,
+        **kwargs: Any,
+    ) -> asyncio.Task[_T]:
+        """Schedule a coroutine and return its task (through the task factory, if one is set)."""
+
+    def get_task_factory(self) -> Any:
+        """The task factory, or None."""
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Make create_task call factory(loop, coro, …); None for asyncio.Task."""
+
+    def run_in_executor(
+        self,
+        executor: Executor | None,
+        func: Callable[[Unpack[_Ts]], _T],
+        *args: Unpack[_Ts],
+    ) -> asyncio.Future[_T]:
+        """Call func(*args) in a thread of the executor; None for the default one."""
+    # ---- readiness ----
+    def add_reader(
+        self,
+        fd: int | _HasFileno,
+        callback: Callable[[Unpack[_Ts]], Any],
+        *args: Unpack[_Ts],
+    ) -> None:
+        """Call callback(*args) whenever fd can be read."""
+
+    def remove_reader(self, fd: int | _HasFileno) -> bool:
+        """Stop watching; whether fd was watched for reading."""
+
+    def add_writer(
+        self,
+        fd: int | _HasFileno,
+        callback: Callable[[Unpack[_Ts]], Any],
+        *args: Unpack[_Ts],
+    ) -> None:
+        """Call callback(*args) whenever fd can be written."""
+
+    def remove_writer(self, fd: int | _HasFileno) -> bool:
+        """Stop watching; whether fd was watched for writing."""
+    # ---- sockets ----
+    def sock_recv(self, sock: socket.socket, nbytes: int) -> Coroutine[Any, Any, bytes]:
+        """Receive up to nbytes; b"" is the end."""
+
+    def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> Coroutine[Any, Any, int]:
+        """Receive into buf; the number of bytes."""
+
+    def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Coroutine[Any, Any, Any]:
+        """Receive a datagram: (bytes, address)."""
+
+    def sock_recvfrom_into(
+        self, sock: socket.socket, buf: Buffer, nbytes: int = 0
+    ) -> Coroutine[Any, Any, tuple[int, Any]]:
+        """Receive a datagram into buf: (number of bytes, address)."""
+
+    def sock_sendall(self, sock: socket.socket, data: Buffer) -> Coroutine[Any, Any, None]:
+        """Send all of data."""
+
+    def sock_sendto(
+        self, sock: socket.socket, data: Buffer, address: Any
+    ) -> Coroutine[Any, Any, int]:
+        """Send a datagram; the number of bytes."""
+
+    def sock_accept(self, sock: socket.socket) -> Coroutine[Any, Any, tuple[socket.socket, Any]]:
+        """Accept a connection: (socket, address)."""
+
+    def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
+        """Connect; host names of IP sockets are resolved."""
+    # ---- for the Python half ----
+    def _run(self) -> None:
+        """Run turns until stop(). The caller has set the running loop.
+
+        Raises what callbacks may raise through the loop: SystemExit, KeyboardInterrupt.
+        """
+
+    def _close(self) -> None:
+        """Drop handles and timers and shut the driver down. Idempotent."""
+
+    def _check_closed(self) -> None:
+        """Raise RuntimeError('Event loop is closed') if it is."""
+
+    def _set_default_executor_object(self, executor: Executor | None, /) -> None:
+        """Make run_in_executor(None, …) go through _run_in_python_executor; None for the pool."""
+
+    def _shutdown_blocking_pool(self, wait: bool, /) -> bool | None:
+        """End the native pool; it takes no more work. With wait, return when its threads are done.
+
+        True says that no thread is left. Thread: any, once per value of wait.
+        """
+
+    def _wake(self) -> None:
+        """End the loop's wait. Thread: any."""
+
+class StreamTransport(asyncio.Transport):
+    """Transport of one connected stream socket, which it owns."""
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        *,
+        extra: dict[str, Any] | None,
+        server: Any,
+        waiter: asyncio.Future[Any] | None,
+        call_connection_made: bool = True,
+    ) -> None: ...
+    _loop: LoopBase | None
+    _sock: socket.socket | None
+    _protocol: asyncio.BaseProtocol | None
+    _extra: dict[str, Any]
+    _server: Any
+    _start_tls_compatible: bool
+    _sendfile_compatible: Any
+    @property
+    def _protocol_paused(self) -> bool:
+        """Whether the protocol was told to pause writing."""
+
+    def _force_close(self, exc: BaseException | None, /) -> None:
+        """Close at once and tell the protocol `exc`."""
+
+@final
+class Listener:
+    """Accepts connections of one listening socket, which the server owns."""
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        sock: socket.socket,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        server: Any,
+        backlog: int,
+        on_accept: Callable[[socket.socket], object] | None,
+    ) -> None: ...
+    def start(self) -> None:
+        """Begin to accept."""
+
+    def close(self) -> None:
+        """Stop accepting, for good."""
+
+    def pause(self) -> None:
+        """Stop accepting until start()."""
+
+def numeric_address(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int,
+    type: int,
+    proto: int,
+    flags: int,
+    /,
+) -> list[tuple[int, int, int, str, Any]] | None:
+    """What getaddrinfo gives for a numeric host and port; None if it needs the resolver."""
+
+def detect() -> list[tuple[str, bool, str, list[str]]]:
+    """Each backend, best first: (name, usable, why not, features)."""
+
+def build_info() -> dict[str, str]:
+    """How the extension was built: version, compiler, liburing, build type."""

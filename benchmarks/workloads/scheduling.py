@@ -1,0 +1,71 @@
+"""Callbacks and timers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from workloads import Bench, workload
+
+
+def nothing(*args: object) -> None:
+    """What a callback does here."""
+
+
+async def call_soon_with(bench: Bench, *args: object) -> None:
+    loop = asyncio.get_running_loop()
+    batch = 100
+    with bench.timed():
+        for _ in range(bench.ops // batch):
+            for _ in range(batch):
+                loop.call_soon(nothing, *args)
+            await asyncio.sleep(0)
+
+
+@workload("call_soon", "call_soon, no arguments", "callback", 100_000)
+async def call_soon(bench: Bench) -> None:
+    await call_soon_with(bench)
+
+
+@workload("call_soon_2", "call_soon, two arguments", "callback", 100_000)
+async def call_soon_2(bench: Bench) -> None:
+    await call_soon_with(bench, 1, 2)
+
+
+@workload("call_soon_threadsafe", "call_soon_threadsafe", "callback", 30_000)
+async def call_soon_threadsafe(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    batch = 100
+    with bench.timed():
+        for _ in range(bench.ops // batch):
+            for _ in range(batch):
+                loop.call_soon_threadsafe(nothing)
+            await asyncio.sleep(0)
+
+
+@workload("timer_cancel", "timer scheduled and cancelled", "timer", 50_000)
+async def timer_cancel(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    with bench.timed():
+        for i in range(bench.ops):
+            loop.call_later(10 + i % 50, nothing).cancel()
+            if i % 1_000 == 0:
+                await asyncio.sleep(0)
+
+
+@workload("timer_fire", "timers firing", "timer", 20_000)
+async def timer_fire(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = bench.ops
+
+    def fired() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done.set_result(None)
+
+    with bench.timed():
+        # Due at once, in scrambled order: the cost of the queue, not the waiting.
+        for i in range(bench.ops):
+            loop.call_later((i * 7919 % bench.ops) * 1e-9, fired)
+        await done

@@ -1,0 +1,39 @@
+"""The loop's methods on plain sockets, and numeric name look-ups."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from workloads import Bench, workload
+
+
+@workload("sock_echo", "sock_recv and sock_sendall", "round trip", 3_000)
+async def sock_echo(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    payload = b"x" * 1024
+
+    async def serve() -> None:
+        while data := await loop.sock_recv(far, 65536):
+            await loop.sock_sendall(far, data)
+
+    server = loop.create_task(serve())
+    with bench.timed():
+        for _ in range(bench.ops):
+            await loop.sock_sendall(near, payload)
+            await loop.sock_recv(near, 65536)
+    near.shutdown(socket.SHUT_WR)
+    await server
+    near.close()
+    far.close()
+
+
+@workload("getaddrinfo", "numeric getaddrinfo", "look-up", 300)
+async def getaddrinfo(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    with bench.timed():
+        for _ in range(bench.ops):
+            await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)

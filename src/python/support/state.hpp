@@ -13,15 +13,24 @@ namespace blitzio::python {
   X(__name__)                  \
   X(_accept_connection)        \
   X(_asyncio_future_blocking)  \
+  X(_attach)                   \
+  X(_call_connection_lost)     \
   X(_create_task_with_factory) \
+  X(_detach)                   \
+  X(_register_atexit)          \
   X(_run_in_python_executor)   \
+  X(_sock_connect_unresolved)  \
   X(_source_traceback)         \
+  X(_start_reading)            \
+  X(_wake_waiter)              \
+  X(accept)                    \
   X(add_done_callback)         \
   X(buffer_updated)            \
   X(call_exception_handler)    \
   X(cancel)                    \
   X(cancelled)                 \
   X(close)                     \
+  X(connect)                   \
   X(connection_lost)           \
   X(connection_made)           \
   X(context)                   \
@@ -30,18 +39,32 @@ namespace blitzio::python {
   X(done)                      \
   X(eof_received)              \
   X(exception)                 \
+  X(family)                    \
   X(fileno)                    \
   X(future)                    \
   X(get_buffer)                \
+  X(getpeername)               \
+  X(gettimeout)                \
   X(handle)                    \
+  X(is_closing)                \
   X(loop)                      \
   X(message)                   \
   X(name)                      \
   X(pause_writing)             \
+  X(peername)                  \
   X(protocol)                  \
+  X(recv)                      \
+  X(recv_into)                 \
+  X(recvfrom)                  \
+  X(recvfrom_into)             \
   X(resume_writing)            \
+  X(send)                      \
+  X(sendto)                    \
   X(set_exception)             \
   X(set_result)                \
+  X(setblocking)               \
+  X(socket)                    \
+  X(sockname)                  \
   X(source_traceback)          \
   X(transport)
 

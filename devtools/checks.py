@@ -23,6 +23,7 @@ from devtools.process import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _CPP = ("*.cpp", "*.hpp", "*.c", "*.h")
@@ -34,11 +35,14 @@ _STUBTEST_ALLOWED = ROOT / "tests/repo/stubtest_allowed.txt"
 def style() -> str:
     """Formatting, ruff, spelling and the checks of tests/repo: seconds, not minutes."""
     environment = _environment()
-    _clang_format("--dry-run", "-Werror")
-    run([environment.tool("ruff"), "check"], what="ruff check")
-    run([environment.tool("ruff"), "format", "--check"], what="ruff format --check")
-    run([environment.tool("codespell"), *_prose()], what="codespell")
-    run([environment.python, "-m", "pytest", "-q", "tests/repo"], what="tests/repo")
+    ruff, codespell = environment.tool("ruff"), environment.tool("codespell")
+    _all_of(
+        lambda: run([ruff, "check"], what="ruff check"),
+        lambda: run([ruff, "format", "--check"], what="ruff format --check"),
+        lambda: run([codespell, *_prose()], what="codespell"),
+        lambda: run([environment.python, "-m", "pytest", "-q", "tests/repo"], what="tests/repo"),
+        lambda: _clang_format("--dry-run", "-Werror", "--ferror-limit=1"),
+    )
     return f"{len(tracked(*_CPP))} C++ and {len(tracked('*.py'))} Python files"
 
 
@@ -110,6 +114,19 @@ def docs() -> str:
         what="sphinx-build",
     )
     return f"{target.relative_to(ROOT)}/index.html"
+
+
+def _all_of(*steps: Callable[[], None]) -> None:
+    """Runs all the steps, and fails at the end if one has failed: one round shows everything."""
+    failures = []
+    for step in steps:
+        try:
+            step()
+        except Failed as failure:
+            say(f"FAILED: {failure}")
+            failures.append(str(failure))
+    if failures:
+        raise Failed("; ".join(failures))
 
 
 def _environment() -> Environment:

@@ -26,6 +26,7 @@ IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 Command = Sequence[str | Path]
 
+_LINE_MAX = 500
 _log: TextIO | None = None
 
 
@@ -67,7 +68,8 @@ def run(
     Raises Failed, naming `what` (default: the command), if it exits with anything but 0.
     """
     words = [str(word) for word in command]
-    say("$ " + shlex.join(words))
+    line = shlex.join(words)
+    say("$ " + (line if len(line) < _LINE_MAX else f"{line[:_LINE_MAX]} … ({len(words)} words)"))
     code = subprocess.run(
         words, cwd=cwd, env={**os.environ, **(env or {})}, stdout=_log, stderr=_log, check=False
     ).returncode

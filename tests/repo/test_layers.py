@@ -64,6 +64,16 @@ def test_every_folder_of_the_core_is_in_the_table() -> None:
     assert folders <= set(CORE), f"folders without a row in CORE: {folders - set(CORE)}"
 
 
+def test_the_architecture_page_shows_this_table() -> None:
+    page = read(Path("docs/internals/architecture.md"))
+    shown = {
+        match.group(1): tuple(re.findall(r"`(\w+)`", match.group(2)))
+        for match in re.finditer(r"^\| `([a-z_]+)` \| ((?:–|[`\w, ])+) \|$", page, re.MULTILINE)
+    }
+    present = {path.parts[2] for path in cpp_files("src/blitzio/") if len(path.parts) > 3}
+    assert shown == {name: CORE[name] for name in CORE if name in present}
+
+
 def test_folders_include_only_what_is_below_them() -> None:
     wrong = []
     for path in cpp_files("src/blitzio/"):

@@ -61,6 +61,11 @@ struct Config {
   std::uint32_t buffer_count_max = 4096;
 };
 
+/// Errors   invalid_argument if a field is out of range: ring_entries above 32,768; buffer_bytes no
+///          power of two from 256 to 16 MiB; buffer_count and buffer_count_max no powers of two
+///          from 1 to 32,768, or in the wrong order.
+[[nodiscard]] Result<void> validate(const Config& config) noexcept;
+
 /// Counters since creation; plain numbers, owner thread.
 struct Metrics {
   std::uint64_t submitted = 0;          ///< operations given to submit()

@@ -1,0 +1,370 @@
+#include <blitzio/driver/io_uring/io_uring_driver.hpp>
+
+#include <blitzio/driver/io_uring/driver_impl.hpp>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+namespace blitzio::driver {
+
+Result<std::unique_ptr<Driver>> make_io_uring(const Config& config) noexcept {
+  if (const auto valid = validate(config); !valid) return fail(valid.error());
+  const io_uring::ProbeResult& probed = io_uring::probe();
+  if (!probed.usable) return fail(Error::runtime(RuntimeErrc::backend_unavailable));
+  OwnedFd wake_fd = OwnedFd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_fd) return fail(Error::os(errno));
+  std::unique_ptr<io_uring::IoUringDriver> driver(
+      new (std::nothrow) io_uring::IoUringDriver(config, probed.features, std::move(wake_fd)));
+  if (!driver) return fail(Error::os(ENOMEM));
+  if (const auto opened = driver->open(); !opened) return fail(opened.error());
+  return driver;
+}
+
+namespace io_uring {
+
+namespace {
+
+constexpr std::uint32_t kDefaultEntries = 256;
+// How long reclaiming waits before it asks again: a request that was just changing hands inside the
+// kernel is missed by a cancel request.
+constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
+
+// Numbers threads from 1, never reusing a number.
+std::uint64_t this_thread_serial() noexcept {
+  // Counts threads that ever asked. Relaxed: only uniqueness matters.
+  static Atomic<std::uint64_t> count{0};
+  thread_local const std::uint64_t serial = count.fetch_add(1, std::memory_order_relaxed) + 1;
+  return serial;
+}
+
+__kernel_timespec to_timespec(Duration span) noexcept {
+  return {span.as_nanos() / 1'000'000'000, span.as_nanos() % 1'000'000'000};
+}
+
+}  // namespace
+
+IoUringDriver::IoUringDriver(const Config& config, const Features& features,
+                             OwnedFd wake_fd) noexcept
+    : config_(config),
+      features_(features),
+      wake_fd_(std::move(wake_fd)),
+      buffers_(config.buffer_bytes, config.buffer_count, config.buffer_count_max) {}
+
+IoUringDriver::~IoUringDriver() {
+  shutdown();
+}
+
+Result<void> IoUringDriver::open() noexcept {
+  return ring_.open(config_.ring_entries == 0 ? kDefaultEntries : config_.ring_entries,
+                    features_.setup_flags);
+}
+
+// ---- ownership
+// -----------------------------------------------------------------------------------
+
+Result<void> IoUringDriver::bind() noexcept {
+  BLITZIO_CHECK(!bound_);
+  if (shutting_down_ || fork_guard_.in_child()) {
+    bound_ = true;
+    return {};
+  }
+  const std::uint64_t thread = this_thread_serial();
+  if (ring_thread_ == thread) {
+    ring_.join_thread(features_.registered_ring_fd);
+  } else {
+    if (ring_thread_ != 0 || !ring_.is_open()) {
+      if (const auto replaced = replace_ring(); !replaced) return replaced;
+    }
+    if (const auto enabled = ring_.enable(features_.registered_ring_fd); !enabled) {
+      // Enabled for nobody: the next bind() makes another.
+      ring_.close();
+      return enabled;
+    }
+    ring_thread_ = thread;
+  }
+  bound_ = true;
+  if (!wake_armed_) arm_wake();
+  flush_backlog();
+  return {};
+}
+
+Result<void> IoUringDriver::replace_ring() noexcept {
+  BLITZIO_CHECK(kernel_count_ == 0, kernel_count_);
+  ring_.close();
+  buffers_.detach();
+  wake_armed_ = false;
+  ring_thread_ = 0;
+  return open();
+}
+
+void IoUringDriver::unbind() noexcept {
+  BLITZIO_CHECK(bound_);
+  BLITZIO_DCHECK(!dispatching_);
+  const bool reachable = can_reach_kernel();
+  // First, so that what reclaiming ends stays in the backlog.
+  bound_ = false;
+  if (!reachable) return;
+  reclaim();
+  ring_.leave_thread();
+}
+
+// Takes every operation back from the kernel: afterwards kernel_count_ is zero.
+void IoUringDriver::reclaim() noexcept {
+  const __kernel_timespec patience{0, kReclaimPatienceNs};
+  save_completions();
+  while (kernel_count_ != 0) {
+    io_uring_sqe* sqe = ring_.next_sqe();
+    if (sqe != nullptr) prepare_cancel_all(*sqe);
+    // A full queue means that entries wait to be submitted: that comes first.
+    enter(sqe == nullptr ? 0 : 1, &patience);
+    save_completions();
+  }
+}
+
+void IoUringDriver::save_completions() noexcept {
+  while (ring_.has_completions()) {
+    const Cqe cqe = take();
+    const Tag tag = tag_of(cqe.user_data);
+    if (tag == Tag::ignored) continue;
+    if (tag != Tag::wake && (cqe.flags & IORING_CQE_F_MORE) == 0) {
+      Operation& operation = operation_of(cqe.user_data);
+      // Reclaiming ended it, its owner did not: it starts again in bind().
+      if (!is_cancelling(operation) &&
+          (cqe.result == -ECANCELED || is_interrupted(operation, cqe.result))) {
+        start_over(operation);
+        continue;
+      }
+      set_place(operation, Place::saved);
+    }
+    saved_.push_back(cqe);
+  }
+}
+
+void IoUringDriver::shutdown() noexcept {
+  if (shutting_down_) return;
+  BLITZIO_DCHECK(!dispatching_);
+  shutting_down_ = true;
+  in_flight_.for_each([](Operation& operation) { (void)operation.mark_cancelling(); });
+  const bool in_child = fork_guard_.in_child();
+  if (!in_child) {
+    if (kernel_count_ != 0) {
+      // Only the issuer can take requests back.
+      BLITZIO_CHECK(bound_ && ring_thread_ == this_thread_serial());
+      reclaim();
+    }
+    if (bound_) ring_.leave_thread();
+    deliver_saved();
+  }
+  saved_.clear();
+  // What remains never reached the kernel, or, in a forked child, belongs to the parent's.
+  while (!in_flight_.is_empty()) {
+    Operation& operation = in_flight_.front();
+    ListNode<QueueTag>& node = operation;
+    if (node.is_linked()) node.unlink();
+    deliver_last(operation,
+                 place(operation) == Place::ready ? operation.backend_result : -ECANCELED);
+  }
+  deliver_messages();
+  starved_count_ = 0;
+  kernel_count_ = 0;
+  ring_.close();
+  buffers_.detach();
+}
+
+// ---- submission
+// ----------------------------------------------------------------------------------
+
+void IoUringDriver::start(Operation& operation) noexcept {
+  operation.backend_word = 0;
+  restart(operation);
+}
+
+// Starts an operation again that ended before it had an outcome.
+void IoUringDriver::start_over(Operation& operation) noexcept {
+  // A connection attempt goes on without its request; asking again before it has an outcome would
+  // give EALREADY.
+  if (operation.kind() == OpKind::connect) operation.backend_word |= kReadinessFirst;
+  restart(operation);
+}
+
+// Hands the operation to the kernel, or queues it until that is possible.
+void IoUringDriver::restart(Operation& operation) noexcept {
+  if (BLITZIO_UNLIKELY(shutting_down_ || fork_guard_.in_child())) {
+    make_ready(operation, -ECANCELED);
+    return;
+  }
+  // Behind what waits already, so that operations start in the order of submission.
+  if (BLITZIO_LIKELY(bound_ && backlog_.is_empty()) && try_prepare(operation)) return;
+  set_place(operation, Place::backlog);
+  backlog_.push_back(operation);
+}
+
+// Returns false if there is no room; true if the operation is on its way, be it to a failure.
+bool IoUringDriver::try_prepare(Operation& operation) noexcept {
+  if (operation.kind() == OpKind::recv_multishot && BLITZIO_UNLIKELY(!buffers_.is_attached())) {
+    std::vector<bool> held;
+    for (const Cqe& cqe : saved_) {
+      if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) continue;
+      const std::size_t id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+      held.resize(std::max(held.size(), id + 1));
+      held[id] = true;
+    }
+    if (const auto attached = buffers_.attach(ring_, held); !attached) {
+      make_ready(operation, -attached.error().code());
+      return true;
+    }
+  }
+  io_uring_sqe* sqe = sqe_or_flush();
+  if (BLITZIO_UNLIKELY(sqe == nullptr)) return false;
+  if (BLITZIO_UNLIKELY(readiness_first(operation))) {
+    prepare_readiness(*sqe, operation);
+  } else {
+    prepare(*sqe, operation, {features_.multishot_accept, features_.multishot_recv},
+            ring_.timespec_of(*sqe));
+  }
+  set_place(operation, Place::kernel);
+  ++kernel_count_;
+  return true;
+}
+
+void IoUringDriver::make_ready(Operation& operation, std::int32_t result) noexcept {
+  operation.backend_result = result;
+  set_place(operation, Place::ready);
+  ready_.push_back(operation);
+}
+
+void IoUringDriver::stop(Operation& operation) noexcept {
+  ListNode<QueueTag>& node = operation;
+  switch (place(operation)) {
+    case Place::kernel: {
+      if (BLITZIO_UNLIKELY(!can_reach_kernel())) {
+        // Only in a forked child: unbinding leaves nothing in the kernel.
+        BLITZIO_DCHECK(fork_guard_.in_child());
+        make_ready(operation, -ECANCELED);
+        return;
+      }
+      io_uring_sqe* sqe = sqe_or_flush();
+      if (BLITZIO_LIKELY(sqe != nullptr)) {
+        prepare_cancel(*sqe, kernel_name(operation));
+      } else {
+        uncancelled_.push_back(operation);
+      }
+      return;
+    }
+    case Place::starved:
+      --starved_count_;
+      [[fallthrough]];
+    case Place::backlog:
+      node.unlink();
+      make_ready(operation, -ECANCELED);
+      return;
+    case Place::ready:
+    case Place::saved:
+    case Place::none:
+      // Its last completion is under way.
+      return;
+  }
+}
+
+// An entry to fill, after submitting what fills the queue if need be; null if the kernel takes no
+// more for now (EBUSY while completions overflow, EAGAIN without memory).
+io_uring_sqe* IoUringDriver::sqe_or_flush() noexcept {
+  io_uring_sqe* sqe = ring_.next_sqe();
+  if (BLITZIO_LIKELY(sqe != nullptr)) return sqe;
+  enter(0, nullptr);
+  return ring_.next_sqe();
+}
+
+void IoUringDriver::flush_backlog() noexcept {
+  while (!uncancelled_.is_empty()) {
+    io_uring_sqe* sqe = sqe_or_flush();
+    if (sqe == nullptr) return;
+    prepare_cancel(*sqe, kernel_name(*uncancelled_.pop_front()));
+  }
+  while (!backlog_.is_empty()) {
+    Operation& operation = *backlog_.pop_front();
+    if (!try_prepare(operation)) {
+      backlog_.push_front(operation);
+      return;
+    }
+  }
+}
+
+void IoUringDriver::arm_wake() noexcept {
+  io_uring_sqe* sqe = sqe_or_flush();
+  // Without room now, collect() tries again; it runs before every wait.
+  if (sqe == nullptr) return;
+  prepare_wake(*sqe, wake_fd_.get());
+  wake_armed_ = true;
+}
+
+void IoUringDriver::interrupt() noexcept {
+  if (fork_guard_.in_child()) return;
+  const std::uint64_t one = 1;
+  // EAGAIN, the only failure of a valid eventfd, would mean 2^64 wakes.
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+}
+
+// ---- the turn
+// ------------------------------------------------------------------------------------
+
+void IoUringDriver::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept {
+  ++metrics_.syscalls;
+  const int result = ring_.enter(wait_for, timeout);
+  if (result >= 0) return;
+  switch (-result) {
+    case EINTR:   // a signal: the caller's turn ends early
+    case ETIME:   // the timeout
+    case EAGAIN:  // no memory for requests: what was not submitted stays in the queue
+    case ENOMEM:
+    case EBUSY:  // completions overflow: dispatch() makes room first
+      return;
+    default:
+      // EBADR says that the kernel lost a completion for want of memory, after which nothing can be
+      // trusted to end; the others would be our own mistake.
+      BLITZIO_CHECK(result >= 0, result);
+  }
+}
+
+bool IoUringDriver::has_completions() const noexcept {
+  if (ring_.is_open() && !fork_guard_.in_child() && ring_.has_completions()) return true;
+  return !saved_.empty() || !ready_.is_empty() || !inbox_.is_empty();
+}
+
+void IoUringDriver::collect() noexcept {
+  if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
+  if (BLITZIO_UNLIKELY(!wake_armed_)) arm_wake();
+  if (BLITZIO_UNLIKELY(!backlog_.is_empty() || !uncancelled_.is_empty())) flush_backlog();
+  if (ring_.unsubmitted() != 0 || ring_.needs_enter()) enter(0, nullptr);
+}
+
+void IoUringDriver::wait(Duration timeout) noexcept {
+  if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
+  // Every connection that found no buffer has to be armed again before the thread sleeps. A batch
+  // either yields completions, and then there is no sleep, or leaves its buffers for the next.
+  while (BLITZIO_UNLIKELY(!starved_.is_empty()) && !has_completions()) {
+    feed_starved(buffers_.count());
+    collect();
+  }
+  if (timeout <= Duration::zero() || has_completions() || !backlog_.is_empty() ||
+      !uncancelled_.is_empty() || !wake_armed_) {
+    collect();
+    return;
+  }
+  if (!park_.begin_sleep()) {
+    collect();
+    return;
+  }
+  ++metrics_.waits;
+  const __kernel_timespec limit = to_timespec(timeout);
+  enter(1, timeout.is_forever() ? nullptr : &limit);
+  park_.end_sleep();
+}
+
+}  // namespace io_uring
+
+}  // namespace blitzio::driver

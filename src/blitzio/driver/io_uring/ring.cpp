@@ -1,0 +1,85 @@
+#include <blitzio/driver/io_uring/ring.hpp>
+
+#include <blitzio/base/check.hpp>
+
+#include <csignal>
+#include <new>
+
+namespace blitzio::driver::io_uring {
+
+namespace {
+
+constexpr std::uint32_t kCompletionsPerEntry = 4;
+
+}  // namespace
+
+Result<void> Ring::open(std::uint32_t entries, std::uint32_t setup_flags) noexcept {
+  BLITZIO_CHECK(!open_);
+  io_uring_params params{};
+  params.flags = setup_flags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                 IORING_SETUP_SUBMIT_ALL;
+  params.cq_entries = entries * kCompletionsPerEntry;
+  if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result < 0) {
+    return fail(Error::os(-result));
+  }
+  open_ = true;
+  registered_fd_ = false;
+  tail_ = 0;
+  head_ = 0;
+  sq_mask_ = params.sq_entries - 1;
+  cq_mask_ = params.cq_entries - 1;
+  timespecs_.reset(new (std::nothrow) __kernel_timespec[params.sq_entries]);
+  if (!timespecs_) {
+    close();
+    return fail(Error::os(ENOMEM));
+  }
+  // Entries are used in order, so the indirection array stays the identity.
+  for (std::uint32_t i = 0; i < params.sq_entries; ++i) ring_.sq.array[i] = i;
+  return {};
+}
+
+Result<void> Ring::enable(bool register_fd) noexcept {
+  if (const int result = io_uring_enable_rings(&ring_); result < 0) {
+    return fail(Error::os(-result));
+  }
+  join_thread(register_fd);
+  return {};
+}
+
+void Ring::join_thread(bool register_fd) noexcept {
+  // A thread may register sixteen rings; beyond that the plain fd serves, a little slower.
+  if (register_fd && !registered_fd_) registered_fd_ = io_uring_register_ring_fd(&ring_) == 1;
+}
+
+void Ring::leave_thread() noexcept {
+  // Fails only if the slot is not ours any more, and then there is nothing to free.
+  if (registered_fd_) io_uring_unregister_ring_fd(&ring_);
+  registered_fd_ = false;
+}
+
+void Ring::close() noexcept {
+  if (!open_) return;
+  io_uring_queue_exit(&ring_);
+  ring_ = {};
+  open_ = false;
+  registered_fd_ = false;
+}
+
+int Ring::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept {
+  const std::uint32_t to_submit = unsubmitted();
+  // Release: pairs with the kernel's acquire of the tail; the entries before it are filled.
+  std::atomic_ref(*ring_.sq.ktail).store(tail_, std::memory_order_release);
+  std::uint32_t flags = IORING_ENTER_GETEVENTS;
+  if (registered_fd_) flags |= IORING_ENTER_REGISTERED_RING;
+  if (timeout == nullptr) {
+    return io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_for, flags,
+                           nullptr, _NSIG / 8);
+  }
+  io_uring_getevents_arg argument{};
+  argument.ts = reinterpret_cast<std::uintptr_t>(timeout);
+  return io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_for,
+                         flags | IORING_ENTER_EXT_ARG, reinterpret_cast<sigset_t*>(&argument),
+                         sizeof argument);
+}
+
+}  // namespace blitzio::driver::io_uring

@@ -1,7 +1,7 @@
 """What the loop benchmarks do: one coroutine per workload, the same on every loop.
 
 A workload sets up whatever it needs, then does `bench.ops` operations inside `with bench.timed():`.
-Only what is inside counts, so connecting and tearing down are not measured unless they are the point.
+Only what is inside counts: connecting and tearing down do not, unless they are the point.
 Client and server share one loop and one thread: the figure is the loop's whole cost per operation.
 """
 

@@ -1,0 +1,29 @@
+"""The loops that the demo compares, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOPS = ("asyncio", "uvloop", "blitzio-epoll", "blitzio-io_uring")
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Raises ImportError for a package that is not installed, RuntimeError for a backend that
+    cannot run here."""
+    if name == "asyncio":
+        return asyncio.SelectorEventLoop
+    if name == "uvloop":
+        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
+            "uvloop"
+        ).new_event_loop
+        return factory
+    import blitzio
+
+    config = blitzio.Config(backend=name.removeprefix("blitzio-"))
+    blitzio.new_event_loop(config).close()
+    return lambda: blitzio.new_event_loop(config)

@@ -178,7 +178,7 @@ OutputOf<F> LocalExecutor::block_on(F&& future) {
   }
   auto handle = spawn(Borrowed<F>{&future});
   while (!handle.is_finished()) turn(Duration::max());
-  return std::move(handle).take().get();
+  return std::move(*handle.try_join()).get();
 }
 
 }  // namespace blitzio

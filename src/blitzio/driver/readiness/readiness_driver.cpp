@@ -159,9 +159,10 @@ void ReadinessDriver::start_one_shot(Operation& operation) noexcept {
   } else if (entry != nullptr) {
     const Direction direction = direction_of(operation.kind());
     const bool is_ready = direction == Direction::read ? entry->read_ready : entry->write_ready;
-    // Behind those who came first; and with the bit clear a try is known to fail.
-    if (!entry->queue(direction).is_empty() ||
-        (entry->attached && !is_ready && !is_special(operation))) {
+    // Attached: with the bit clear a try is known to fail. Unattached: behind those who came first.
+    const bool must_wait =
+        entry->attached ? !is_ready && !is_special(operation) : !entry->queue(direction).is_empty();
+    if (must_wait) {
       wait_for(operation, *entry, true);
       return;
     }
@@ -240,11 +241,13 @@ void ReadinessDriver::stop(Operation& operation) noexcept {
       break;
     case kWaiting:
       leave_waiting(operation);
-      break;
+      to_done(operation, -ECANCELED);
+      return;
     default:
       BLITZIO_CHECK(false && "no such phase", operation.backend_word, operation.kind());
   }
   to_done(operation, -ECANCELED);
+  wake_next_reader(operation.fd());
 }
 
 // ---- edges of the diagram -----------------------------------------------------------------------
@@ -331,7 +334,7 @@ void ReadinessDriver::on_event(int fd, FdEntry& entry, std::uint32_t events) noe
   notify_pollers(entry, events);
 
   if (entry.has_waiters()) {
-    rearm(fd, entry);
+    rearm(fd, entry, false);
   } else if (!was_waited_for && !entry.attached) {
     disarm(fd, entry);
   }
@@ -372,9 +375,18 @@ void ReadinessDriver::notify_pollers(FdEntry& entry, std::uint32_t events) noexc
   });
 }
 
+/// A multishot operation ended without having met EAGAIN: what it left is for those who queued up
+/// behind it.
+void ReadinessDriver::wake_next_reader(int fd) noexcept {
+  FdEntry* entry = table_.find(fd);
+  if (entry == nullptr || entry->readers.is_empty()) return;
+  if (entry->attached && entry->read_ready) retry(entry->readers, *entry);
+  if (!entry->attached) rearm(fd, *entry, true);
+}
+
 /// After an event, for those who still wait.
-void ReadinessDriver::rearm(int fd, FdEntry& entry) noexcept {
-  const int code = arm(fd, entry, false);
+void ReadinessDriver::rearm(int fd, FdEntry& entry, bool fresh) noexcept {
+  const int code = arm(fd, entry, fresh);
   // EBADF: closed behind our back, they wait until cancelled. EPERM: only after such a close, too.
   if (code == 0 || code == EBADF || code == EPERM) return;
   for (WaitQueue* queue : {&entry.readers, &entry.writers, &entry.pollers}) {

@@ -120,7 +120,8 @@ class ReadinessDriver : public Driver {
 
   void retry(WaitQueue& queue, FdEntry& entry) noexcept;
   void notify_pollers(FdEntry& entry, std::uint32_t events) noexcept;
-  void rearm(int fd, FdEntry& entry) noexcept;
+  void wake_next_reader(int fd) noexcept;
+  void rearm(int fd, FdEntry& entry, bool fresh) noexcept;
   void expire_timeouts() noexcept;
   void note_outcome(FdEntry& entry, const Operation& operation, std::int32_t result) noexcept;
   [[nodiscard]] bool is_drained_by_short_read(FdEntry& entry, int fd) noexcept;

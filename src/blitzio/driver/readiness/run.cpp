@@ -49,6 +49,7 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
       return;
     }
     if (result <= 0) {
+      wake_next_reader(fd);
       finish(operation, {result, false, {}});
       return;
     }
@@ -73,6 +74,7 @@ void ReadinessDriver::run_accept(Operation& operation) noexcept {
       return;
     }
     if (result < 0) {
+      wake_next_reader(operation.fd());
       finish(operation, {result, false, {}});
       return;
     }

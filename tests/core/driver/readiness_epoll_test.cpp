@@ -1,0 +1,249 @@
+// What is epoll's own: the price of a wait in system calls, batches larger than its event array,
+// events of registrations that outlived their descriptor, interrupted waits.
+#include "core/driver/support.hpp"
+
+#include <blitzio/driver/epoll/epoll_driver.hpp>
+
+#include <sys/resource.h>
+#include <csignal>
+#include <thread>
+
+namespace blitzio::driver::contract {
+namespace {
+
+class Epoll : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = make_epoll({});
+    ASSERT_TRUE(made.has_value()) << made.error().message();
+    driver_ = std::move(*made);
+    ASSERT_TRUE(driver_->bind());
+  }
+  [[nodiscard]] Driver& driver() { return *driver_; }
+  [[nodiscard]] bool run(const Recorder& operation) {
+    return run_until(*driver_, [&] { return operation.done(); });
+  }
+  void end(Recorder& operation) {
+    operation.cancel();
+    EXPECT_TRUE(run(operation));
+  }
+
+  std::unique_ptr<Driver> driver_;
+};
+
+TEST_F(Epoll, AnUnattachedPollCostsOneArmingAndOneWait) {
+  Pair pair = pipe_pair();
+  Recorder poll(driver());
+  std::uint64_t before = 0;
+  for (int round = 0; round < 5; ++round) {
+    before = driver().metrics().syscalls;
+    poll.poll(pair.a.get(), POLLIN);
+    poll.submit();
+    put(pair.b, "x");
+    driver().wait(kPatience);
+    EXPECT_EQ(driver().dispatch(), 1U);
+    EXPECT_EQ(driver().metrics().syscalls - before, 2U);
+    EXPECT_EQ(take(pair.a), "x");
+  }
+}
+
+TEST_F(Epoll, AnUnattachedPollOnWhatIsReadyCompletesAtTheNextCollect) {
+  Pair pair = pipe_pair();
+  put(pair.b, "x");
+  Recorder poll(driver());
+  for (int round = 0; round < 3; ++round) {
+    poll.poll(pair.a.get(), POLLIN);
+    poll.submit();
+    driver().collect();
+    EXPECT_EQ(driver().dispatch(), 1U);
+    EXPECT_EQ(poll.result(), POLLIN);
+  }
+}
+
+TEST_F(Epoll, APollMultishotReportsOncePerEdgeAndArmsOnce) {
+  for (const bool attach : {true, false}) {
+    Pair pair = pipe_pair();
+    Attachment attached(driver(), pair.a, attach);
+    Recorder poll(driver());
+    poll.poll_multishot(pair.a.get(), POLLIN);
+    poll.submit();
+    fence(driver());
+    const std::uint64_t before = driver().metrics().syscalls;
+    for (std::size_t round = 1; round <= 5; ++round) {
+      put(pair.b, "x");
+      driver().collect();
+      EXPECT_EQ(driver().dispatch(), 1U);
+      EXPECT_EQ(poll.count(), round);
+    }
+    EXPECT_EQ(driver().metrics().syscalls - before, 5U);
+    fence(driver());
+    EXPECT_EQ(poll.count(), 5U) << "not drained, but no further edge";
+    end(poll);
+  }
+}
+
+TEST_F(Epoll, OperationsOfOneDescriptorShareItsRegistration) {
+  Pair pair = unix_pair();
+  fill(pair.a);
+  std::array<std::byte, 8> buffer{};
+  Recorder recv(driver());
+  recv.recv(pair.a.get(), buffer);
+  recv.submit();
+  Recorder send(driver());
+  send.send(pair.a.get(), bytes("out"));
+  send.submit();
+  Recorder poll(driver());
+  poll.poll(pair.a.get(), POLLIN);
+  poll.submit();
+  fence(driver());
+  EXPECT_FALSE(recv.done() || send.done() || poll.done());
+  put(pair.b, "in");
+  EXPECT_TRUE(run(recv));
+  EXPECT_TRUE(run(poll));
+  EXPECT_EQ(recv.result(), 2);
+  EXPECT_FALSE(send.done());
+  EXPECT_FALSE(take(pair.b).empty());
+  EXPECT_TRUE(run(send));
+  EXPECT_EQ(send.result(), 3);
+}
+
+TEST_F(Epoll, MoreEventsThanTheArrayHoldsAreAllServed) {
+  std::vector<Pair> pairs;
+  std::vector<std::unique_ptr<Recorder>> polls;
+  for (int i = 0; i < 1000; ++i) {
+    pairs.push_back(pipe_pair());
+    polls.push_back(std::make_unique<Recorder>(driver()));
+    polls.back()->poll(pairs.back().a.get(), POLLIN);
+    polls.back()->submit();
+    put(pairs.back().b, "x");
+  }
+  std::size_t done = 0;
+  EXPECT_TRUE(run_until(driver(), [&] {
+    done = 0;
+    for (const auto& poll : polls) done += poll->done() ? 1 : 0;
+    return done == polls.size();
+  }));
+}
+
+TEST_F(Epoll, EventsOfAnEarlierUserOfTheNumberAreIgnored) {
+  Pair old = pipe_pair();
+  const int number = old.a.get();
+  Recorder poll(driver());
+  poll.poll(number, POLLIN);
+  poll.submit();
+  fence(driver());
+  end(poll);
+  const OwnedFd twin = OwnedFd::adopt(ok(::dup(number)));  // keeps the registration alive, armed
+  Pair next = pipe_pair();
+  ASSERT_EQ(ok(::dup2(next.a.get(), number)), number);
+  poll.poll(number, POLLIN);
+  poll.submit();
+  put(old.b, "for the twin");
+  fence(driver());
+  EXPECT_FALSE(poll.done());
+  put(next.b, "x");
+  EXPECT_TRUE(run(poll));
+}
+
+TEST_F(Epoll, ANumberThatBecomesItsOldFileAgainIsArmedOverTheOldRegistration) {
+  Pair pair = pipe_pair();
+  const int number = pair.a.get();
+  Recorder poll(driver());
+  poll.poll(number, POLLIN);
+  poll.submit();
+  fence(driver());
+  end(poll);
+  const OwnedFd twin = OwnedFd::adopt(ok(::dup(number)));
+  // Another file takes the number and is armed: the driver now believes in that registration.
+  Pair other = pipe_pair();
+  ASSERT_EQ(ok(::dup2(other.a.get(), number)), number);
+  poll.poll(number, POLLIN);
+  poll.submit();
+  fence(driver());
+  end(poll);
+  // The first file comes back to it. The kernel still has that registration: ENOENT, then EEXIST,
+  // or a change at once, as the kernel sees it.
+  ASSERT_EQ(ok(::dup2(twin.get(), number)), number);
+  poll.poll(number, POLLIN);
+  poll.submit();
+  fence(driver());
+  EXPECT_FALSE(poll.done());
+  put(pair.b, "x");
+  EXPECT_TRUE(run(poll));
+}
+
+TEST_F(Epoll, AWaitIsNeverShorterThanItsTimeout) {
+  for (const std::int64_t micros : {1, 300, 1'500}) {
+    const Instant before = Instant::now();
+    driver().wait(Duration::from_micros(micros));
+    EXPECT_GE((Instant::now() - before).as_nanos(), micros * 1000);
+  }
+}
+
+TEST_F(Epoll, ASignalEndsAWaitEarly) {
+  static std::atomic<bool> ran{false};
+  ran = false;
+  struct sigaction action{};
+  action.sa_handler = [](int) { ran = true; };
+  struct sigaction saved{};
+  ok(::sigaction(SIGUSR1, &action, &saved));
+  const pthread_t self = ::pthread_self();
+  std::atomic<bool> stop{false};
+  // Again and again, because a signal may come before the wait has begun.
+  std::thread sender([&] {
+    while (!stop) {
+      ::pthread_kill(self, SIGUSR1);
+      ::usleep(1000);
+    }
+  });
+  driver().wait(Duration::max());
+  stop = true;
+  sender.join();
+  EXPECT_TRUE(ran);
+  ok(::sigaction(SIGUSR1, &saved, nullptr));
+}
+
+TEST_F(Epoll, AnotherThreadEndsTheWaitWithOneWakeUp) {
+  std::thread waker([&] { driver().wake(); });
+  driver().wait(Duration::max());
+  waker.join();
+  EXPECT_LE(driver().metrics().wakes, 1U);
+}
+
+TEST_F(Epoll, RunningOutOfDescriptorsEndsAMultishotAcceptAndLosesNoConnection) {
+  const OwnedFd listener = tcp_listener();
+  const OwnedFd client = tcp_client(listener);
+  ASSERT_TRUE(wait_for(listener, POLLIN));
+  rlimit saved{};
+  ok(::getrlimit(RLIMIT_NOFILE, &saved));
+  const int lowest_free = ok(::dup(0));
+  ::close(lowest_free);
+  const rlimit tight{static_cast<rlim_t>(lowest_free), saved.rlim_max};
+  ok(::setrlimit(RLIMIT_NOFILE, &tight));
+  Recorder accept(driver());
+  accept.accept_multishot(listener.get());
+  accept.submit();
+  EXPECT_TRUE(run(accept));
+  EXPECT_EQ(accept.result(), -EMFILE);
+  ok(::setrlimit(RLIMIT_NOFILE, &saved));
+  accept.forget();
+  accept.submit();
+  EXPECT_TRUE(run_until(driver(), [&] { return accept.count() == 1; }));
+  const OwnedFd server = OwnedFd::adopt(accept.result());
+  EXPECT_TRUE(is_open(server.get()));
+  end(accept);
+}
+
+TEST(MakeEpoll, SaysWhenDescriptorsRunOut) {
+  rlimit saved{};
+  ok(::getrlimit(RLIMIT_NOFILE, &saved));
+  const rlimit none{0, saved.rlim_max};
+  ok(::setrlimit(RLIMIT_NOFILE, &none));
+  const auto made = make_epoll({});
+  ok(::setrlimit(RLIMIT_NOFILE, &saved));
+  ASSERT_FALSE(made.has_value());
+  EXPECT_TRUE(made.error().is_os(EMFILE));
+}
+
+}  // namespace
+}  // namespace blitzio::driver::contract

@@ -67,7 +67,10 @@ APPLICATIONS = {"aiohttp": serve_aiohttp, "uvicorn": serve_uvicorn}
 
 def main() -> None:
     application, loop_name = sys.argv[1:3]
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    # With the protocol named: asyncio sets TCP_NODELAY only on sockets whose `proto` says TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
     listener.setblocking(False)
     print(listener.getsockname()[1], flush=True)
     loop = loop_factory(loop_name)()

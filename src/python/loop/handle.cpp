@@ -8,6 +8,10 @@
 #include <cstddef>
 #include <new>
 
+// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for every
+// class without virtual bases.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace blitzio::python {
 
 namespace {

@@ -13,6 +13,10 @@
 #include <new>
 #include <string>
 
+// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for every
+// class without virtual bases.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace blitzio::python {
 
 namespace {
@@ -50,6 +54,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.flush_list) decltype(loop.flush_list)();
   new (&loop.watches) decltype(loop.watches)();
   new (&loop.rearm_list) decltype(loop.rearm_list)();
+  new (&loop.sock_waits) decltype(loop.sock_waits)();
   new (&loop.transports) decltype(loop.transports)();
   return self;
 }
@@ -114,6 +119,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   for (std::size_t i = 0; i < loop.ready.size(); ++i) {
     Py_VISIT(reinterpret_cast<PyObject*>(loop.ready.at(i)));
   }
+  if (const int outcome = sock_wait_traverse(loop, visit, arg); outcome != 0) return outcome;
   return fd_watch_traverse(loop, visit, arg);
 }
 
@@ -134,6 +140,7 @@ void loop_dealloc(PyObject* self) {
   loop_clear(self);
   job_pool_release(loop);
   loop.transports.~unordered_map();
+  loop.sock_waits.~IntrusiveList();
   loop.rearm_list.~IntrusiveList();
   loop.watches.~unordered_map();
   loop.flush_list.~IntrusiveList();

@@ -88,6 +88,7 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->format_callback_source);
   Py_VISIT(state->socket_type);
   Py_VISIT(state->logger);
+  Py_VISIT(state->socket_numbers);
   return 0;
 }
 
@@ -113,6 +114,7 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->format_callback_source);
   Py_CLEAR(state->socket_type);
   Py_CLEAR(state->logger);
+  Py_CLEAR(state->socket_numbers);
   return 0;
 }
 
@@ -130,6 +132,7 @@ void module_free(void* module) {
   // A loop that outlives the module's clearing may still have given handles back.
   state->handles.clear();
   state->timer_handles.clear();
+  job_registry_free(*state);
   state->~ModuleState();
 }
 

@@ -41,14 +41,17 @@ class Flushable : public ListNode<FlushTag> {
   Flush flush_;
 };
 
-class FdWatch;  // fd_watch.hpp
+class FdWatch;   // fd_watch.hpp
+class JobPool;   // job.hpp
+class SockWait;  // sock_wait.hpp
+struct SockWaitTag;
 
 struct LoopObject {
   PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
   ModuleState* state;
   LocalExecutor* executor;     ///< owned; null once closed (and before __init__)
-  BlockingPool* pool;          ///< owned; made by the first run_in_executor(None, …)
+  JobPool* pool;               ///< made by the first run_in_executor(None, …); see job.hpp
   PyObject* task_factory;      ///< or null
   PyObject* default_executor;  ///< set by the user, or null: the native pool
   PyObject* fatal;             ///< exception that ends this run, or null
@@ -64,8 +67,9 @@ struct LoopObject {
   ReadyQueue ready;  ///< strong references
   IntrusiveList<Flushable, FlushTag> flush_list;
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
-  IntrusiveList<FdWatch> rearm_list;              ///< fired in this turn, to be armed again
-  std::unordered_map<int, PyObject*> transports;  ///< fd → transport (borrowed)
+  IntrusiveList<FdWatch> rearm_list;                ///< fired in this turn, to be armed again
+  IntrusiveList<SockWait, SockWaitTag> sock_waits;  ///< sock_* coroutines that wait
+  std::unordered_map<int, PyObject*> transports;    ///< fd → transport (borrowed)
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< call_soon_threadsafe, oldest first; strong

@@ -179,6 +179,10 @@ void loop_take_inbox(LoopObject& loop) noexcept {
 }
 #endif
 
+bool loop_check_callback(const LoopObject& loop, const char* method, PyObject* callback) noexcept {
+  return debug_check(loop, method, callback, false);
+}
+
 int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
                    Py_ssize_t arg_count, PyObject* context) noexcept {
   HandleObject* handle = handle_new(loop, callback, args, arg_count, context);

@@ -22,6 +22,11 @@ PyObject* method_create_task(PyObject* self, PyObject* const* args, Py_ssize_t n
 PyObject* method_time(PyObject* self, PyObject* unused) noexcept;
 PyObject* method_create_future(PyObject* self, PyObject* unused) noexcept;
 
+/// Debug mode's check of a callable that `method` was given: no coroutine, no coroutine function,
+/// callable. Returns false with TypeError set.
+[[nodiscard]] bool loop_check_callback(const LoopObject& loop, const char* method,
+                                       PyObject* callback) noexcept;
+
 #if BLITZIO_FREE_THREADED
 /// Moves what other threads scheduled to the ready queue. By the loop, once per turn.
 void loop_take_inbox(LoopObject& loop) noexcept;

@@ -1,4 +1,5 @@
 #include <python/loop/fd_watch.hpp>
+#include <python/loop/job.hpp>
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/support/error.hpp>
@@ -129,6 +130,7 @@ void loop_shut_down(LoopObject& loop) noexcept {
   // Firing puts the wheel's references where the next loop drops them; nothing is run.
   loop.executor->wheel().advance(Instant::max());
   fd_watch_clear_all(loop);
+  job_pool_detach(loop);
   loop.executor->shutdown();
   while (!loop.ready.is_empty()) Py_DECREF(reinterpret_cast<PyObject*>(loop.ready.pop()));
   while (loop.flush_list.pop_front() != nullptr) {

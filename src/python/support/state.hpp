@@ -17,7 +17,6 @@ namespace blitzio::python {
   X(_call_connection_lost)     \
   X(_create_task_with_factory) \
   X(_detach)                   \
-  X(_register_atexit)          \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \
@@ -43,7 +42,6 @@ namespace blitzio::python {
   X(fileno)                    \
   X(future)                    \
   X(get_buffer)                \
-  X(getpeername)               \
   X(gettimeout)                \
   X(handle)                    \
   X(is_closing)                \
@@ -74,6 +72,8 @@ struct Names {
 #undef BLITZIO_NAME_MEMBER
 };
 
+struct JobRegistry;
+
 struct ModuleState {
   PyTypeObject* loop_type = nullptr;
   PyTypeObject* handle_type = nullptr;
@@ -95,6 +95,11 @@ struct ModuleState {
   PyObject* socket_type = nullptr;             // socket.socket
   PyObject* logger = nullptr;                  // logging.getLogger("asyncio")
   PyObject* debug_helpers = nullptr;           // blitzio._loop._debug, imported when first needed
+
+  PyObject* socket_numbers =
+      nullptr;  // socket's (AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW)
+
+  JobRegistry* job_registry = nullptr;  // job.cpp
 
   PyObject* empty_tuple = nullptr;
   PyObject* future_kwnames = nullptr;        // ("loop",)

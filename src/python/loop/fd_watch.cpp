@@ -1,0 +1,308 @@
+#include <python/loop/fd_watch.hpp>
+#include <python/support/error.hpp>
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <climits>
+#include <new>
+
+namespace blitzio::python {
+
+namespace {
+
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
+}
+PyObject* as_object(HandleObject* handle) noexcept {
+  return reinterpret_cast<PyObject*>(handle);
+}
+
+}  // namespace
+
+FdWatch::FdWatch(LoopObject& loop, int fd) noexcept
+    : loop_(loop), fd_(fd), reader_(*this, POLLIN), writer_(*this, POLLOUT) {}
+
+void FdWatch::set(Side side, HandleObject* handle) noexcept {
+  SidePoll& target = poll(side);
+  HandleObject* old = std::exchange(target.handle, handle);
+  if (old != nullptr) {
+    // A poll in flight may belong to a file that was closed while the number was reused: start it
+    // anew. Its completion arms the side again.
+    cancel(target);
+    handle_cancel(*old);
+    Py_DECREF(as_object(old));
+  } else {
+    arm();
+  }
+}
+
+bool FdWatch::clear(Side side) noexcept {
+  SidePoll& target = poll(side);
+  HandleObject* old = std::exchange(target.handle, nullptr);
+  if (old == nullptr) return false;
+  cancel(target);
+  // The last step: dropping the callback may run any code, which may retire this watch.
+  handle_cancel(*old);
+  Py_DECREF(as_object(old));
+  return true;
+}
+
+void FdWatch::cancel(SidePoll& side) noexcept {
+  if (side.is_idle()) return;
+  side.is_stale = true;
+  loop_driver(loop_).cancel(side);
+}
+
+void FdWatch::arm() noexcept {
+  for (SidePoll* side : {&reader_, &writer_}) {
+    if (side->handle == nullptr || !side->is_idle()) continue;
+    side->poll(fd_, side->events);
+    loop_driver(loop_).submit(*side);
+  }
+}
+
+bool FdWatch::is_unused() const noexcept {
+  return reader_.handle == nullptr && writer_.handle == nullptr;
+}
+
+void FdWatch::retire(std::unique_ptr<FdWatch> watch) noexcept {
+  BLITZIO_CHECK(watch->is_unused());
+  if (watch->is_linked()) watch->unlink();
+  watch->is_retired_ = true;
+  if (!watch->reader_.is_idle() || !watch->writer_.is_idle()) watch.release();
+}
+
+int FdWatch::traverse(visitproc visit, void* arg) noexcept {
+  Py_VISIT(reader_.handle);
+  Py_VISIT(writer_.handle);
+  Py_VISIT(file_object_.get());
+  return 0;
+}
+
+void FdWatch::on_poll(driver::Operation& operation, const driver::Completion& completion) noexcept {
+  SidePoll& side = static_cast<SidePoll&>(operation);
+  FdWatch& watch = side.watch;
+  if (watch.is_retired_) {
+    if (watch.reader_.is_idle() && watch.writer_.is_idle()) delete &watch;
+    return;
+  }
+  const bool is_stale = std::exchange(side.is_stale, false);
+  if (side.handle == nullptr) return;  // Cleared; the other side keeps the watch.
+  if (is_stale || completion.result == -EINTR) {
+    if (!watch.is_linked()) watch.loop_.rearm_list.push_back(watch);
+  } else if (completion.result >= 0) {
+    watch.fired(side);
+  } else if (completion.result != -ECANCELED) {  // Which a driver says that is shutting down.
+    watch.failed(side, -completion.result);
+  }
+}
+
+void FdWatch::fired(SidePoll& side) noexcept {
+  if (!is_linked()) loop_.rearm_list.push_back(*this);
+  Py_INCREF(as_object(side.handle));
+  if (BLITZIO_LIKELY(loop_.ready.push(side.handle))) return;
+  Py_DECREF(as_object(side.handle));
+  PyErr_NoMemory();
+  loop_report_exception(loop_, "A file descriptor's callback could not be scheduled");
+}
+
+void FdWatch::failed(SidePoll& side, int error) noexcept {
+  LoopObject& loop = loop_;
+  const int fd = fd_;
+  clear(&side == &reader_ ? Side::reader : Side::writer);
+  const auto found = loop.watches.find(fd);
+  if (found != loop.watches.end() && found->second->is_unused()) {
+    std::unique_ptr<FdWatch> watch = std::move(found->second);
+    loop.watches.erase(found);
+    retire(std::move(watch));
+  }
+  // A closed fd is forgotten in silence, as the kernel's own epoll forgets it.
+  if (error == EBADF) return;
+  const PyRef exception = make_os_error(error);
+  if (exception) PyErr_SetObject(PyExceptionInstance_Class(exception.get()), exception.get());
+  loop_report_exception(loop, "Watching a file descriptor failed");
+}
+
+void fd_watch_rearm(LoopObject& loop) noexcept {
+  while (FdWatch* watch = loop.rearm_list.pop_front()) watch->arm();
+}
+
+void fd_watch_clear_all(LoopObject& loop) noexcept {
+  // Dropping a callback may run any code, even code that adds watches: until none is left.
+  while (!loop.watches.empty()) {
+    const auto first = loop.watches.begin();
+    std::unique_ptr<FdWatch> watch = std::move(first->second);
+    loop.watches.erase(first);
+    watch->clear(FdWatch::Side::reader);
+    watch->clear(FdWatch::Side::writer);
+    FdWatch::retire(std::move(watch));
+  }
+}
+
+int fd_watch_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept {
+  for (const auto& [fd, watch] : loop.watches) {
+    if (const int outcome = watch->traverse(visit, arg); outcome != 0) return outcome;
+  }
+  return 0;
+}
+
+// ---- arguments
+// -----------------------------------------------------------------------------------
+
+bool fd_from_object(PyObject* fd, int* number) noexcept {
+  PyRef value;
+  if (!PyLong_Check(fd)) {
+    PyRef fileno = PyRef::steal(PyObject_CallMethod(fd, "fileno", nullptr));
+    if (fileno) value = PyRef::steal(PyNumber_Long(fileno.get()));
+    if (!value) {
+      if (PyErr_ExceptionMatches(PyExc_AttributeError) != 0 ||
+          PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
+          PyErr_ExceptionMatches(PyExc_ValueError) != 0) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fd);
+      }
+      return false;
+    }
+    fd = value.get();
+  }
+  const long wide = PyLong_AsLong(fd);
+  if (wide == -1 && PyErr_Occurred() != nullptr) return false;
+  if (wide > INT_MAX || wide < INT_MIN) {
+    PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C int");
+    return false;
+  }
+  *number = static_cast<int>(wide);
+  return true;
+}
+
+int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept {
+  const auto found = loop.transports.find(number);
+  if (BLITZIO_LIKELY(found == loop.transports.end())) return 0;
+  const PyRef transport = PyRef::borrow(found->second);
+  const PyRef closing =
+      PyRef::steal(PyObject_CallMethodNoArgs(transport.get(), loop.state->names.is_closing));
+  const int is_closing = closing ? PyObject_IsTrue(closing.get()) : -1;
+  if (is_closing != 0) return is_closing < 0 ? -1 : 0;
+  const PyRef shown = fd != nullptr ? PyRef::borrow(fd) : PyRef::steal(PyLong_FromLong(number));
+  if (shown) {
+    PyErr_Format(PyExc_RuntimeError, "File descriptor %R is used by transport %R", shown.get(),
+                 transport.get());
+  }
+  return -1;
+}
+
+namespace {
+
+/// What epoll_ctl would refuse at once: closed fds and files that are always ready.
+bool check_watchable(int fd) noexcept {
+  struct stat status{};
+  if (::fstat(fd, &status) == 0) {
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return true;
+    errno = EPERM;
+  }
+  PyErr_SetFromErrno(PyExc_OSError);
+  return false;
+}
+
+bool raise_negative(int number) noexcept {
+  PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %d", number);
+  return false;
+}
+
+PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* const* args,
+              Py_ssize_t nargs) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (nargs < 2) {
+    return PyErr_Format(PyExc_TypeError, "%s() missing required argument: %s", method,
+                        nargs < 1 ? "'fd'" : "'callback'");
+  }
+  int fd = -1;
+  if (!fd_from_object(args[0], &fd)) return nullptr;
+  if (fd_check_no_transport(loop, fd, args[0]) != 0) return nullptr;
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
+  if (fd < 0) {
+    raise_negative(fd);
+    return nullptr;
+  }
+  if (!check_watchable(fd)) return nullptr;
+  HandleObject* handle = handle_new(loop, args[1], args + 2, nargs - 2, nullptr);
+  if (handle == nullptr) return nullptr;
+  std::unique_ptr<FdWatch>& watch = loop.watches[fd];
+  if (watch == nullptr) watch.reset(new (std::nothrow) FdWatch(loop, fd));
+  if (watch == nullptr) {
+    loop.watches.erase(fd);
+    Py_DECREF(as_object(handle));
+    return PyErr_NoMemory();
+  }
+  if (!PyLong_Check(args[0])) watch->set_file_object(args[0]);
+  watch->set(side, handle);
+  Py_RETURN_NONE;
+}
+
+using WatchMap = std::unordered_map<int, std::unique_ptr<FdWatch>>;
+
+/// The watch that `file` names, or end(). Returns false with an error set.
+bool find_watch(LoopObject& loop, PyObject* file, int number, WatchMap::iterator* found) noexcept {
+  *found = number >= 0 ? loop.watches.find(number) : loop.watches.end();
+  if (number >= 0) return true;
+  // A closed file object has no fd any more, but its watch may still be there.
+  for (auto each = loop.watches.begin(); each != loop.watches.end(); ++each) {
+    if (each->second->file_object() != file) continue;
+    *found = each;
+    return true;
+  }
+  return raise_negative(number);
+}
+
+PyObject* remove(PyObject* self, FdWatch::Side side, PyObject* const* args,
+                 Py_ssize_t nargs) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (nargs != 1) {
+    return PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument (%zd given)",
+                        side == FdWatch::Side::reader ? "remove_reader" : "remove_writer", nargs);
+  }
+  int fd = -1;
+  if (!fd_from_object(args[0], &fd)) return nullptr;
+  if (fd_check_no_transport(loop, fd, args[0]) != 0) return nullptr;
+  if (loop.closed || loop.executor == nullptr) Py_RETURN_FALSE;
+  if (loop_check_owner(loop) != 0) return nullptr;
+  WatchMap::iterator found;
+  if (!find_watch(loop, args[0], fd, &found)) return nullptr;
+  if (found == loop.watches.end()) Py_RETURN_FALSE;
+  // Out of the map first: dropping the callback may run code that watches the fd anew.
+  std::unique_ptr<FdWatch> watch = std::move(found->second);
+  const int number = found->first;
+  loop.watches.erase(found);
+  const bool removed = watch->clear(side);
+  if (watch->is_unused()) {
+    FdWatch::retire(std::move(watch));
+  } else if (std::unique_ptr<FdWatch>& place = loop.watches[number]; place == nullptr) {
+    place = std::move(watch);
+  } else {
+    watch->clear(side == FdWatch::Side::reader ? FdWatch::Side::writer : FdWatch::Side::reader);
+    FdWatch::retire(std::move(watch));
+  }
+  return PyBool_FromLong(removed ? 1 : 0);
+}
+
+}  // namespace
+
+PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  return add(self, "add_reader", FdWatch::Side::reader, args, nargs);
+}
+
+PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  return add(self, "add_writer", FdWatch::Side::writer, args, nargs);
+}
+
+PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  return remove(self, FdWatch::Side::reader, args, nargs);
+}
+
+PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  return remove(self, FdWatch::Side::writer, args, nargs);
+}
+
+}  // namespace blitzio::python

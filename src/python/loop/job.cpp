@@ -1,0 +1,414 @@
+#include <python/loop/job.hpp>
+#include <python/loop/loop_call.hpp>
+#include <python/support/error.hpp>
+
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <new>
+#include <span>
+#include <vector>
+
+namespace blitzio::python {
+
+// Every pool that may still have threads. Members: guarded by `mutex`, save for the pools' own.
+struct JobRegistry {
+  Mutex mutex{LockRank::job_registry};
+  IntrusiveList<JobPool, JobRegistryTag> pools BLITZIO_GUARDED_BY(mutex);
+  bool interpreter_exits BLITZIO_GUARDED_BY(mutex) = false;
+};
+
+namespace {
+
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
+}
+
+/// Gives up the interpreter lock for a scope.
+class Detached {
+ public:
+  Detached() noexcept : state_(PyEval_SaveThread()) {}
+  Detached(const Detached&) = delete;
+  Detached& operator=(const Detached&) = delete;
+  ~Detached() { PyEval_RestoreThread(state_); }
+
+ private:
+  PyThreadState* state_;
+};
+
+// ---- pool threads
+// --------------------------------------------------------------------------------
+
+// The pool thread's own; made and freed by the hooks below. Null if memory for it could not be had.
+thread_local PyThreadState* pool_thread_state = nullptr;
+
+void on_thread_start(void* interpreter) noexcept {
+  pool_thread_state = PyThreadState_New(static_cast<PyInterpreterState*>(interpreter));
+}
+
+void on_thread_stop(void* /*interpreter*/) noexcept {
+  PyThreadState* state = std::exchange(pool_thread_state, nullptr);
+  if (state == nullptr) return;
+  PyEval_RestoreThread(state);
+  PyThreadState_Clear(state);
+  PyThreadState_DeleteCurrent();
+}
+
+// ---- the job
+// -------------------------------------------------------------------------------------
+
+constexpr std::size_t kInlineJobArgs = 4;
+
+/// From submit() to deliver(). Everything it holds is dropped by a thread that is attached.
+class Job : public BlockingJob, public driver::Message {
+ public:
+  Job(JobPool& pool, LoopObject& loop, PyObject* future, PyObject* func,
+      std::span<PyObject* const> args)
+      : BlockingJob(on_run, on_drop),
+        driver::Message(on_delivery),
+        pool_(pool),
+        loop_(loop),
+        future_(PyRef::borrow(future)),
+        func_(PyRef::borrow(func)),
+        arg_count_(args.size()),
+        many_args_(args.size() > kInlineJobArgs ? new PyObject*[args.size() + 1] : nullptr) {
+    PyObject** slots = this->args();
+    for (std::size_t i = 0; i < args.size(); ++i) slots[i] = Py_NewRef(args[i]);
+  }
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  ~Job() { drop_call(); }
+
+ private:
+  static void on_run(BlockingJob& base) noexcept { static_cast<Job&>(base).run(); }
+  static void on_drop(BlockingJob& base) noexcept { delete &static_cast<Job&>(base); }
+  static void on_delivery(driver::Message& base) noexcept { static_cast<Job&>(base).deliver(); }
+
+  /// Behind a free slot, which vectorcall may borrow.
+  PyObject** args() noexcept {
+    return (many_args_ != nullptr ? many_args_.get() : inline_args_.data()) + 1;
+  }
+  void drop_call() noexcept {
+    for (; arg_count_ != 0; --arg_count_) Py_CLEAR(args()[arg_count_ - 1]);
+    func_.reset();
+  }
+
+  void run() noexcept;
+  void call() noexcept;
+  void deliver() noexcept;
+  void keep_exception() noexcept;
+
+  JobPool& pool_;     // freed after its last thread, so after run()
+  LoopObject& loop_;  // the future keeps it
+  PyRef future_;
+  PyRef func_;
+  PyRef result_;     // of func, or
+  PyRef exception_;  // what it raised, or neither: cancelled before it started
+  std::size_t arg_count_;
+  std::unique_ptr<PyObject*[]> many_args_;
+  std::array<PyObject*, kInlineJobArgs + 1> inline_args_;
+};
+
+/// Takes the current exception as a future may hold it: StopIteration would end whoever awaits.
+void Job::keep_exception() noexcept {
+  exception_ = take_exception();
+  if (PyErr_GivenExceptionMatches(exception_.get(), PyExc_StopIteration) == 0) return;
+  PyRef replacement = PyRef::steal(
+      PyObject_CallFunction(PyExc_RuntimeError, "s",
+                            "StopIteration interacts badly with generators and cannot be raised "
+                            "into a Future"));
+  if (!replacement) {
+    exception_ = take_exception();
+    return;
+  }
+  PyException_SetCause(replacement.get(), Py_NewRef(exception_.get()));
+  PyException_SetContext(replacement.get(), exception_.release());
+  exception_ = std::move(replacement);
+}
+
+void Job::call() noexcept {
+  const ModuleState& state = *loop_.state;
+  const PyRef answer =
+      PyRef::steal(PyObject_CallMethodNoArgs(future_.get(), state.names.cancelled));
+  const int is_cancelled = answer ? PyObject_IsTrue(answer.get()) : -1;
+  if (is_cancelled > 0) return;
+  if (is_cancelled == 0) {
+    result_ = PyRef::steal(PyObject_Vectorcall(
+        func_.get(), args(), arg_count_ | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  }
+  if (!result_) keep_exception();
+}
+
+void Job::run() noexcept {
+  PyThreadState* state = pool_thread_state;
+  // Without a thread state nothing of Python's can be touched; deliver() reports it.
+  if (BLITZIO_LIKELY(state != nullptr)) {
+    PyEval_RestoreThread(state);
+    call();
+    // Here rather than on the loop's thread, which has other things to do.
+    drop_call();
+    PyEval_SaveThread();
+  }
+  if (pool_.post(*this)) return;
+  // The loop was closed meanwhile: nobody waits for the outcome.
+  if (state == nullptr) return;
+  PyEval_RestoreThread(state);
+  delete this;
+  PyEval_SaveThread();
+}
+
+void Job::deliver() noexcept {
+  const std::unique_ptr<Job> self(this);
+  if (loop_.closed) return;
+  const Names& names = loop_.state->names;
+  if (!result_ && !exception_ && func_) {
+    PyErr_NoMemory();  // The pool thread has no thread state.
+    exception_ = take_exception();
+  }
+  PyRef done;
+  if (result_) {
+    done = PyRef::steal(PyObject_CallMethodOneArg(future_.get(), names.set_result, result_.get()));
+  } else if (exception_) {
+    done = PyRef::steal(
+        PyObject_CallMethodOneArg(future_.get(), names.set_exception, exception_.get()));
+  } else {
+    return;
+  }
+  if (BLITZIO_LIKELY(static_cast<bool>(done))) return;
+  if (PyErr_ExceptionMatches(loop_.state->invalid_state_error) != 0) {
+    PyErr_Clear();  // Cancelled while the job ran.
+    return;
+  }
+  // Keeps the loop: the future that does is dropped with this job.
+  const PyRef keep = PyRef::borrow(reinterpret_cast<PyObject*>(&loop_));
+  loop_report_exception(loop_, "The outcome of run_in_executor() could not be delivered",
+                        {{names.future, future_.get()}});
+}
+
+// ---- pools and their registry
+// --------------------------------------------------------------------
+
+/// Frees what is given up and has no thread left. Attached, or at the end.
+void reap(JobRegistry& registry) noexcept {
+  std::vector<std::unique_ptr<JobPool>> dead;
+  {
+    const MutexLock lock(registry.mutex);
+    registry.pools.for_each([&](JobPool& pool) {
+      if (!pool.is_given_up() || pool.threads().metrics().threads != 0) return;
+      static_cast<ListNode<JobRegistryTag>&>(pool).unlink();
+      dead.emplace_back(&pool);
+    });
+  }
+}
+
+PyObject* raise_exiting() noexcept {
+  return PyErr_Format(PyExc_RuntimeError, "cannot schedule new futures after interpreter shutdown");
+}
+
+/// The loop's pool, made if need be; null with an error set.
+JobPool* pool_of(LoopObject& loop) noexcept {
+  const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
+  if (BLITZIO_LIKELY(loop.pool != nullptr)) return loop.pool;
+  JobRegistry& registry = *loop.state->job_registry;
+  reap(registry);
+  std::unique_ptr<JobPool> pool(new (std::nothrow)
+                                    JobPool(loop_driver(loop), PyInterpreterState_Get()));
+  if (pool == nullptr) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  {
+    const MutexLock registry_lock(registry.mutex);
+    if (!registry.interpreter_exits) {
+      registry.pools.push_back(*pool);
+      loop.pool = pool.release();
+    }
+  }
+  if (loop.pool == nullptr) raise_exiting();
+  return loop.pool;
+}
+
+/// Before the interpreter is finalised: joins every thread, as concurrent.futures does.
+PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
+  JobRegistry& registry = *static_cast<ModuleState*>(PyModule_GetState(module))->job_registry;
+  std::vector<JobPool*> pools;
+  {
+    const MutexLock lock(registry.mutex);
+    registry.interpreter_exits = true;  // From now on the list only shrinks, and only in reap().
+    registry.pools.for_each([&](JobPool& pool) {
+      if (pool.is_of_this_process()) pools.push_back(&pool);
+    });
+  }
+  {
+    const Detached detached;
+    for (JobPool* pool : pools) pool->threads().shutdown(true);
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef join_all_pools_definition = {"_join_all_pools", join_all_pools, METH_NOARGS, nullptr};
+
+}  // namespace
+
+JobPool::JobPool(driver::Driver& driver, PyInterpreterState* interpreter) noexcept
+    : driver_(&driver),
+      process_(::getpid()),
+      threads_({.on_thread_start = on_thread_start,
+                .on_thread_stop = on_thread_stop,
+                .hook_data = interpreter}) {}
+
+bool JobPool::post(driver::Message& message) noexcept {
+  const MutexLock lock(driver_mutex_);
+  if (driver_ == nullptr) return false;
+  driver_->post(message);
+  return true;
+}
+
+void JobPool::detach_driver() noexcept {
+  const MutexLock lock(driver_mutex_);
+  driver_ = nullptr;
+}
+
+bool JobPool::is_of_this_process() const noexcept {
+  return process_ == ::getpid();
+}
+
+void JobPool::give_up() noexcept {
+  detach_driver();
+  threads_.shutdown(false);
+  // Release: what the loop did with the pool comes before whoever frees it; pairs with the acquire
+  // in is_given_up().
+  is_given_up_.store(true, std::memory_order_release);
+}
+
+bool JobPool::is_given_up() const noexcept {
+  // Acquire: pairs with the release in give_up().
+  return is_given_up_.load(std::memory_order_acquire);
+}
+
+void job_pool_detach(LoopObject& loop) noexcept {
+  if (loop.pool != nullptr) loop.pool->detach_driver();
+}
+
+void job_pool_release(LoopObject& loop) noexcept {
+  JobPool* pool = std::exchange(loop.pool, nullptr);
+  if (pool == nullptr) return;
+  pool->give_up();
+  reap(*loop.state->job_registry);
+}
+
+BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept {
+  return loop.pool == nullptr ? BlockingPool::Metrics() : loop.pool->threads().metrics();
+}
+
+// ---- the loop's methods
+// --------------------------------------------------------------------------
+
+namespace {
+
+PyObject* run_in_python_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  // args[-1] is not ours to borrow (METH_FASTCALL does not say so): copy the call.
+  std::vector<PyObject*> call;
+  call.reserve(static_cast<std::size_t>(nargs) + 1);
+  call.push_back(self);
+  call.insert(call.end(), args, args + nargs);
+  return PyObject_VectorcallMethod(as_loop(self).state->names._run_in_python_executor, call.data(),
+                                   call.size(), nullptr);
+}
+
+PyObject* submit(LoopObject& loop, PyObject* func, std::span<PyObject* const> args) noexcept {
+  JobPool* pool = pool_of(loop);
+  if (pool == nullptr) return nullptr;
+  PyRef future = loop_create_future(loop);
+  if (!future) return nullptr;
+  auto* job = new (std::nothrow) Job(*pool, loop, future.get(), func, args);
+  if (job == nullptr) return PyErr_NoMemory();
+  const Result<void> submitted = pool->threads().submit(*job);
+  if (BLITZIO_LIKELY(submitted.has_value())) return future.release();
+  delete job;
+  // Only the end of the interpreter shuts a pool down behind the loop's back.
+  if (submitted.error().is(RuntimeErrc::shut_down)) return raise_exiting();
+  return PyErr_Format(PyExc_RuntimeError, "can't start new thread");
+}
+
+}  // namespace
+
+PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (nargs < 2) {
+    return PyErr_Format(PyExc_TypeError, "run_in_executor() missing required argument: %s",
+                        nargs < 1 ? "'executor'" : "'func'");
+  }
+  if (loop_check_closed(loop) != 0) return nullptr;
+  if (BLITZIO_UNLIKELY(loop.debug) && !loop_check_callback(loop, "run_in_executor", args[1])) {
+    return nullptr;
+  }
+  if (args[0] != Py_None || loop.default_executor != nullptr) {
+    return run_in_python_executor(self, args, nargs);
+  }
+  if (loop.executor_shut_down) {
+    PyErr_SetString(PyExc_RuntimeError, "Executor shutdown has been called");
+    return nullptr;
+  }
+  return submit(loop, args[1], {args + 2, static_cast<std::size_t>(nargs - 2)});
+}
+
+PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept {
+  LoopObject& loop = as_loop(self);
+  const int waits = PyObject_IsTrue(wait);
+  if (waits < 0) return nullptr;
+  loop.executor_shut_down = true;
+  JobPool* pool = loop.pool;
+  if (pool == nullptr || !pool->is_of_this_process()) Py_RETURN_TRUE;
+  const PyRef keep = PyRef::borrow(self);  // and with it the pool
+  {
+    const Detached detached;
+    pool->threads().shutdown(waits != 0);
+  }
+  return PyBool_FromLong(pool->threads().metrics().threads == 0 ? 1 : 0);
+}
+
+PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) noexcept {
+  LoopObject& loop = as_loop(self);
+  PyObject* old =
+      std::exchange(loop.default_executor, executor == Py_None ? nullptr : Py_NewRef(executor));
+  Py_XDECREF(old);
+  Py_RETURN_NONE;
+}
+
+int job_register(PyObject* module, ModuleState& state) noexcept {
+  state.job_registry = new (std::nothrow) JobRegistry;
+  if (state.job_registry == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  const PyRef join = PyRef::steal(PyCFunction_NewEx(&join_all_pools_definition, module, nullptr));
+  const PyRef threading = PyRef::steal(PyImport_ImportModule("threading"));
+  if (!join || !threading) return -1;
+  // Runs before non-daemon threads are joined, and so before any atexit callback: what
+  // concurrent.futures uses. atexit serves where it is missing or comes too late.
+  PyRef done =
+      PyRef::steal(PyObject_CallMethod(threading.get(), "_register_atexit", "O", join.get()));
+  if (done) return 0;
+  PyErr_Clear();
+  const PyRef atexit = PyRef::steal(PyImport_ImportModule("atexit"));
+  if (!atexit) return -1;
+  done = PyRef::steal(PyObject_CallMethod(atexit.get(), "register", "O", join.get()));
+  return done ? 0 : -1;
+}
+
+void job_registry_free(ModuleState& state) noexcept {
+  if (state.job_registry == nullptr) return;
+  reap(*state.job_registry);
+  // What is left belongs to a fork's parent, or to a loop that outlives the module by mistake: its
+  // threads may still run, so it is not freed.
+  {
+    const MutexLock lock(state.job_registry->mutex);
+    while (state.job_registry->pools.pop_front() != nullptr) {
+    }
+  }
+  delete std::exchange(state.job_registry, nullptr);
+}
+
+}  // namespace blitzio::python

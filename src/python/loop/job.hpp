@@ -1,0 +1,84 @@
+// run_in_executor(None, …): a `Job` runs a Python callable on a native pool thread and brings its
+// outcome back to the loop.
+//
+//   loop thread: submit ─▶ pool thread: attach, func(*args), detach ─▶ post ─▶ loop thread: deliver
+//
+// No concurrent.futures.Future, no callback chain, no handle: one block per job that is a node of
+// the pool and then a message to the loop's driver. Each pool thread keeps one thread state for
+// life. A future that is cancelled before its job starts keeps the job from running.
+//
+// A loop's `JobPool` may outlive the loop (close() does not wait for running jobs). The registry of
+// the module knows every pool and joins their threads before the interpreter is finalised: a thread
+// that finalisation caught while it attaches would be killed in the middle of noexcept frames.
+//
+// Threads: each function says its own.
+#pragma once
+
+#include <blitzio/base/mutex.hpp>
+#include <python/loop/loop.hpp>
+
+namespace blitzio::python {
+
+struct JobRegistryTag;
+
+/// The threads of one loop, and the way back to it.
+class JobPool : public ListNode<JobRegistryTag> {
+ public:
+  JobPool(driver::Driver& driver, PyInterpreterState* interpreter) noexcept;
+
+  [[nodiscard]] BlockingPool& threads() noexcept { return threads_; }
+  /// Delivers `message` on the loop's thread. Any thread.
+  /// Returns  false if the loop is closed; the message is untouched.
+  [[nodiscard]] bool post(driver::Message& message) noexcept;
+  /// The loop's driver goes: from now on post() refuses. Loop's thread.
+  void detach_driver() noexcept;
+  /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
+  void give_up() noexcept;
+  [[nodiscard]] bool is_given_up() const noexcept;
+  /// False in a forked child, which has the pool but not its threads.
+  [[nodiscard]] bool is_of_this_process() const noexcept;
+
+ private:
+  // The last step of a job reads it, close() clears it. Held while posting, which takes no lock: it
+  // keeps the driver there.
+  Mutex driver_mutex_{LockRank::job_driver};
+  driver::Driver* driver_ BLITZIO_GUARDED_BY(driver_mutex_);
+  const int process_;
+  Atomic<bool> is_given_up_{false};  // by the loop; read by whoever reaps
+  BlockingPool threads_;
+};
+
+[[nodiscard]] int job_register(PyObject* module, ModuleState& state) noexcept;
+/// Frees the registry. When the module's state goes.
+void job_registry_free(ModuleState& state) noexcept;
+
+/// No job reaches the loop any more. Before its driver shuts down; loop's thread.
+void job_pool_detach(LoopObject& loop) noexcept;
+/// Gives the pool up without waiting: what runs, runs on. Attached.
+void job_pool_release(LoopObject& loop) noexcept;
+/// Zeros if no pool was ever needed.
+[[nodiscard]] BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept;
+
+// METH_FASTCALL.
+PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
+// METH_O.
+PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept;
+PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) noexcept;
+
+// Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
+#define BLITZIO_JOB_METHODS                                                                        \
+  {"run_in_executor", fast(loop_run_in_executor), METH_FASTCALL,                                   \
+   PyDoc_STR("run_in_executor($self, executor, func, /, *args)\n--\n\n"                            \
+             "Run func(*args) in a thread; returns an asyncio.Future. executor None: the default " \
+             "executor, which is a native pool unless set_default_executor() was called.")},       \
+      {"_shutdown_blocking_pool", loop_shutdown_blocking_pool, METH_O,                             \
+       PyDoc_STR("_shutdown_blocking_pool($self, wait, /)\n--\n\n"                                 \
+                 "Take no more jobs. Returns whether no thread is left.")},                        \
+  {                                                                                                \
+    "_set_default_executor_object", loop_set_default_executor_object, METH_O,                      \
+        PyDoc_STR(                                                                                 \
+            "_set_default_executor_object($self, executor, /)\n--\n\n"                             \
+            "What run_in_executor(None, …) uses; None: the native pool.")                          \
+  }
+
+}  // namespace blitzio::python

@@ -1,0 +1,15 @@
+// `numeric_address()`: what socket.getaddrinfo() says of a host and a port that are numbers,
+// without a thread and without the C library's resolver.
+//
+// It answers only what it knows for sure, the plain cases: an IPv4 or IPv6 literal, a decimal port,
+// stream or datagram sockets. For everything else (names, service names, short forms like "127.1",
+// unusual flags, errors) it says None, and the caller asks the resolver.
+#pragma once
+
+#include <python/support/state.hpp>
+
+namespace blitzio::python {
+
+[[nodiscard]] int names_register(PyObject* module, ModuleState& state) noexcept;
+
+}  // namespace blitzio::python

@@ -1,0 +1,320 @@
+#include <python/loop/fd_watch.hpp>
+#include <python/loop/sock_attempt.hpp>
+#include <python/loop/sock_operation.hpp>
+#include <python/support/error.hpp>
+
+#include <poll.h>
+
+namespace blitzio::python {
+
+namespace {
+
+using State = SockOperationObject::State;
+
+SockOperationObject& as_operation(PyObject* self) noexcept {
+  return *reinterpret_cast<SockOperationObject*>(self);
+}
+
+/// Any state → finished: lets go of the wait, the buffer and the arguments.
+void finish(SockOperationObject& op) noexcept {
+  op.state = State::finished;
+  if (op.wait != nullptr) op.wait->abandon();
+  if (std::exchange(op.has_view, false)) PyBuffer_Release(&op.view);
+  Py_CLEAR(op.extra);
+  Py_CLEAR(op.argument);
+  Py_CLEAR(op.sock);
+}
+
+/// running → waiting. Returns the future to yield, or null with an error set.
+PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
+  LoopObject& loop = *op.loop;
+  if (BLITZIO_UNLIKELY(op.poll_error != 0)) {
+    // The fd can neither be used nor waited for.
+    errno = op.poll_error;
+    return PyErr_SetFromErrno(PyExc_OSError);
+  }
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
+  if (!op.is_raw) {
+    if (!fd_from_object(op.sock, &op.fd)) return nullptr;
+    if (op.fd < 0) {
+      return PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %d", op.fd);
+    }
+  } else if (op.kind == SockKind::connect || op.kind == SockKind::sendto) {
+    // Served by the socket's methods: the fd may have changed since (detach, close).
+    if (!fd_from_object(op.sock, &op.fd)) return nullptr;
+  }
+  if (fd_check_no_transport(loop, op.fd, nullptr) != 0) return nullptr;
+  PyRef future = loop_create_future(loop);
+  if (!future ||
+      PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
+    return nullptr;
+  }
+  if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()))) return nullptr;
+  op.state = State::waiting;
+  return future.release();
+}
+
+PySendResult raise_finished() noexcept {
+  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+  return PYGEN_ERROR;
+}
+
+PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) {
+  SockOperationObject& op = as_operation(self);
+  *result = nullptr;
+  switch (op.state) {
+    case State::created:
+      if (value != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        return PYGEN_ERROR;
+      }
+      op.state = State::running;
+      if (!sock_prepare(op)) {
+        finish(op);
+        return PYGEN_ERROR;
+      }
+      break;
+    case State::waiting:
+      op.state = State::running;
+      // Resumed before its time: whoever drives us may have seen the future cancelled elsewhere.
+      if (BLITZIO_UNLIKELY(op.wait != nullptr)) op.wait->abandon();
+      break;
+    case State::running:
+      PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+      return PYGEN_ERROR;
+    case State::finished:
+      return raise_finished();
+  }
+  PyRef outcome;
+  const Attempt attempt = sock_attempt(op, &outcome);
+  if (attempt == Attempt::wait_read || attempt == Attempt::wait_write) {
+    *result = suspend(op, attempt == Attempt::wait_read ? POLLIN : POLLOUT);
+    if (BLITZIO_LIKELY(*result != nullptr)) return PYGEN_NEXT;
+  }
+  if (attempt != Attempt::done) {
+    PyRef error = take_exception();
+    finish(op);
+    restore_exception(std::move(error));
+    return PYGEN_ERROR;
+  }
+  finish(op);
+  *result = outcome.release();
+  return PYGEN_RETURN;
+}
+
+/// Turns the answer of operation_send() into the iterator protocol's.
+PyObject* as_iteration(PySendResult outcome, PyObject* result) noexcept {
+  if (outcome != PYGEN_RETURN) return result;
+  const PyRef value = PyRef::steal(result);
+  // StopIteration(value) made by hand: PyErr_SetObject would spread a tuple over its arguments.
+  const PyRef stop = PyRef::steal(PyObject_CallOneArg(PyExc_StopIteration, value.get()));
+  if (stop) PyErr_SetObject(PyExc_StopIteration, stop.get());
+  return nullptr;
+}
+
+PyObject* operation_iternext(PyObject* self) {
+  PyObject* result = nullptr;
+  const PySendResult outcome = operation_send(self, Py_None, &result);
+  return as_iteration(outcome, result);
+}
+
+PyObject* method_send(PyObject* self, PyObject* value) {
+  PyObject* result = nullptr;
+  const PySendResult outcome = operation_send(self, value, &result);
+  return as_iteration(outcome, result);
+}
+
+/// Sets the exception that throw()'s arguments describe, or says what is wrong with them.
+void raise_thrown(PyObject* type, PyObject* value, PyObject* traceback) noexcept {
+  if (PyExceptionInstance_Check(type) != 0) {
+    if (value != nullptr && value != Py_None) {
+      PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
+      return;
+    }
+    PyErr_SetObject(PyExceptionInstance_Class(type), type);
+  } else if (PyExceptionClass_Check(type) != 0) {
+    PyErr_SetObject(type, value == Py_None ? nullptr : value);
+  } else {
+    PyErr_Format(PyExc_TypeError,
+                 "exceptions must be classes or instances deriving from BaseException, not %s",
+                 Py_TYPE(type)->tp_name);
+    return;
+  }
+  if (traceback == nullptr || traceback == Py_None) return;
+  PyRef exception = take_exception();
+  if (PyException_SetTraceback(exception.get(), traceback) != 0) return;
+  restore_exception(std::move(exception));
+}
+
+PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  SockOperationObject& op = as_operation(self);
+  if (nargs < 1 || nargs > 3) {
+    return PyErr_Format(PyExc_TypeError, "throw() takes 1 to 3 arguments (%zd given)", nargs);
+  }
+  if (op.state == State::running) {
+    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    return nullptr;
+  }
+  if (op.state == State::finished) {
+    raise_finished();
+    return nullptr;
+  }
+  finish(op);
+  raise_thrown(args[0], nargs > 1 ? args[1] : nullptr, nargs > 2 ? args[2] : nullptr);
+  return nullptr;
+}
+
+PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
+  SockOperationObject& op = as_operation(self);
+  if (op.state == State::running) {
+    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    return nullptr;
+  }
+  finish(op);
+  Py_RETURN_NONE;
+}
+
+PyObject* get_name(PyObject* self, void* /*unused*/) {
+  return PyUnicode_FromString(name(as_operation(self).kind));
+}
+
+PyObject* get_qualname(PyObject* self, void* /*unused*/) {
+  return PyUnicode_FromFormat("Loop.%s", name(as_operation(self).kind));
+}
+
+PyObject* get_running(PyObject* self, void* /*unused*/) {
+  return PyBool_FromLong(as_operation(self).state == State::running ? 1 : 0);
+}
+
+// ---- lifetime
+// ------------------------------------------------------------------------------------
+
+int operation_traverse(PyObject* self, visitproc visit, void* arg) {
+  SockOperationObject& op = as_operation(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(reinterpret_cast<PyObject*>(op.loop));
+  Py_VISIT(op.sock);
+  Py_VISIT(op.argument);
+  Py_VISIT(op.extra);
+  if (op.has_view) Py_VISIT(op.view.obj);
+  return 0;
+}
+
+int operation_clear(PyObject* self) {
+  // The loop stays until the end: it is where the type's module state comes from.
+  finish(as_operation(self));
+  return 0;
+}
+
+BLITZIO_COLD void warn_never_awaited(const SockOperationObject& op) noexcept {
+  PyRef exception = take_exception();
+  if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine 'Loop.%s' was never awaited",
+                       name(op.kind)) != 0) {
+    PyErr_WriteUnraisable(nullptr);
+  }
+  if (exception) restore_exception(std::move(exception));
+}
+
+void operation_dealloc(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  SockOperationObject& op = as_operation(self);
+  if (BLITZIO_UNLIKELY(op.state == State::created)) warn_never_awaited(op);
+  finish(op);
+  PyObject* loop = reinterpret_cast<PyObject*>(op.loop);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+  Py_DECREF(loop);
+}
+
+PyMethodDef operation_methods[] = {
+    {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
+    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_throw)),
+     METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
+    {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef operation_getset[] = {
+    {"__name__", get_name, nullptr, nullptr, nullptr},
+    {"__qualname__", get_qualname, nullptr, nullptr, nullptr},
+    {"cr_running", get_running, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace
+
+const char* name(SockKind kind) noexcept {
+  switch (kind) {
+    case SockKind::recv:
+      return "sock_recv";
+    case SockKind::recv_into:
+      return "sock_recv_into";
+    case SockKind::recvfrom:
+      return "sock_recvfrom";
+    case SockKind::recvfrom_into:
+      return "sock_recvfrom_into";
+    case SockKind::sendall:
+      return "sock_sendall";
+    case SockKind::sendto:
+      return "sock_sendto";
+    case SockKind::accept:
+      return "sock_accept";
+    case SockKind::connect:
+      return "sock_connect";
+  }
+  return "sock_unknown";
+}
+
+PyObject* sock_operation_new(LoopObject& loop, SockKind kind, PyObject* sock, PyObject* argument,
+                             PyObject* extra) noexcept {
+  auto* op = PyObject_GC_New(SockOperationObject, loop.state->sock_operation_type);
+  if (op == nullptr) return nullptr;
+  op->loop = &loop;
+  Py_INCREF(reinterpret_cast<PyObject*>(&loop));
+  op->sock = Py_NewRef(sock);
+  op->argument = Py_XNewRef(argument);
+  op->extra = Py_XNewRef(extra);
+  op->wait = nullptr;
+  op->count = 0;
+  op->fd = -1;
+  op->poll_error = 0;
+  op->kind = kind;
+  op->state = State::created;
+  op->is_raw = false;
+  op->has_view = false;
+  op->is_connecting = false;
+  op->wait_first = false;
+  PyObject_GC_Track(op);
+  return reinterpret_cast<PyObject*>(op);
+}
+
+int sock_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("A coroutine that performs one socket operation.")},
+      {Py_tp_dealloc, reinterpret_cast<void*>(operation_dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(operation_traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(operation_clear)},
+      {Py_am_await, reinterpret_cast<void*>(PyObject_SelfIter)},
+      {Py_am_send, reinterpret_cast<void*>(operation_send)},
+      {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
+      {Py_tp_iternext, reinterpret_cast<void*>(operation_iternext)},
+      {Py_tp_methods, operation_methods},
+      {Py_tp_getset, operation_getset},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.SockOperation",
+      .basicsize = sizeof(SockOperationObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+               Py_TPFLAGS_IMMUTABLETYPE,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.sock_operation_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddType(module, state.sock_operation_type);
+}
+
+}  // namespace blitzio::python

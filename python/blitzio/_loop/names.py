@@ -99,6 +99,13 @@ class NamesMixin(LoopBase):
             host, port, family=family, type=type, proto=proto, flags=flags
         )
 
+    async def _sock_connect_unresolved(self, sock: socket.socket, address: Any) -> None:
+        """`sock_connect` to an address whose host is a name (or is otherwise not plain)."""
+        infos = await self._ensure_resolved(
+            address, family=sock.family, type=sock.type, proto=sock.proto
+        )
+        await self._sock_connect_resolved(sock, infos[0][4])
+
 
 def numeric_info(
     host: Any, port: Any, family: int, type: int, proto: int, flow: int = 0, scope: int = 0

@@ -1,0 +1,478 @@
+#include <python/loop/listener.hpp>
+
+#include <blitzio/driver/operation.hpp>
+#include <python/loop/loop.hpp>
+#include <python/loop/stream_transport.hpp>
+#include <python/support/error.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <new>
+
+namespace blitzio::python {
+
+namespace {
+
+/// As asyncio's ACCEPT_RETRY_DELAY, seconds.
+constexpr double kRetryDelay = 1.0;
+
+class Listener;
+
+struct AcceptOperation : driver::Operation {
+  AcceptOperation(Listener& listener, Complete on_completion) noexcept
+      : Operation(on_completion), owner(listener) {}
+  Listener& owner;
+};
+
+void on_accept_completion(driver::Operation& operation,
+                          const driver::Completion& completion) noexcept;
+
+/// The C++ part, made by __init__ and freed with the object.
+class Listener {
+ public:
+  explicit Listener(PyObject* object) noexcept
+      : self(object), accept(*this, on_accept_completion) {}
+
+  PyObject* self;              // borrowed
+  LoopObject* loop = nullptr;  // strong, as all below; null only while __init__ fails
+  PyObject* sock = nullptr;    // null once closed
+  PyObject* factory = nullptr;
+  PyObject* server = nullptr;
+  PyObject* on_accept = nullptr;  // or null
+  PyObject* context = nullptr;    // that of start(); each connection gets a copy
+  PyObject* retry = nullptr;      // handle of the timer after EMFILE and its like, or null
+  int fd = -1;
+  int orphan_fd = -1;  // to be closed with the last completion
+  int family = 0;
+  int type = 0;
+  int proto = 0;
+  int backlog = 0;
+  bool is_nodelay = false;  // connections inherit TCP_NODELAY
+  bool is_attached = false;
+  bool is_wanted = false;  // start() was called, and pause() or close() not since
+  bool is_closed = false;
+  AcceptOperation accept;
+};
+
+struct ListenerObject {
+  PyObject_HEAD Listener* listener;  // owned; null before __init__
+};
+
+Listener* listener_of(PyObject* self) noexcept {
+  return reinterpret_cast<ListenerObject*>(self)->listener;
+}
+
+/// The listener, if a method may use it here; null with an error set otherwise.
+Listener* check(PyObject* self) noexcept {
+  Listener* listener = listener_of(self);
+  if (listener == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the listener is not initialised");
+    return nullptr;
+  }
+  return loop_check_owner(*listener->loop) == 0 ? listener : nullptr;
+}
+
+// ---- connections
+// ----------------------------------------------------------------------------------
+
+PyRef make_socket(Listener& listener, int fd) noexcept {
+  PyRef sock =
+      PyRef::steal(PyObject_CallFunction(listener.loop->state->socket_type, "iiii", listener.family,
+                                         listener.type, listener.proto, fd));
+  if (!sock) ::close(fd);
+  return sock;
+}
+
+void make_transport(Listener& listener, int fd) noexcept {
+  constexpr const char* kMessage = "Error on transport creation for incoming connection";
+  const Names& names = listener.loop->state->names;
+  const PyRef factory = PyRef::borrow(listener.factory);
+  const PyRef protocol = PyRef::steal(PyObject_CallNoArgs(factory.get()));
+  if (!protocol) {
+    ::close(fd);
+    loop_report_exception(*listener.loop, kMessage);
+    return;
+  }
+  StreamParts parts;
+  parts.fd = fd;
+  parts.family = listener.family;
+  parts.proto = listener.proto;
+  parts.is_nodelay = listener.is_nodelay;
+  parts.protocol = protocol.get();
+  parts.server = listener.server;
+  const PyRef transport = stream_transport_new(*listener.loop, parts);
+  if (!transport) {
+    loop_report_exception(*listener.loop, kMessage, {{names.protocol, protocol.get()}});
+  }
+}
+
+/// Makes what a connection needs, in a context of its own: what the protocol factory sets there is
+/// seen by this connection alone.
+void on_connection(Listener& listener, int fd) noexcept {
+  if (listener.is_closed || listener.loop->closed) {
+    ::close(fd);
+    return;
+  }
+  const PyRef context = PyRef::steal(PyContext_Copy(listener.context));
+  if (!context || PyContext_Enter(context.get()) != 0) {
+    ::close(fd);
+    loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
+    return;
+  }
+  if (listener.on_accept == nullptr) {
+    make_transport(listener, fd);
+  } else {
+    const PyRef callback = PyRef::borrow(listener.on_accept);
+    const PyRef sock = make_socket(listener, fd);
+    const PyRef result =
+        sock ? PyRef::steal(PyObject_CallOneArg(callback.get(), sock.get())) : PyRef();
+    if (!result) {
+      loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
+    }
+  }
+  if (PyContext_Exit(context.get()) != 0) PyErr_WriteUnraisable(context.get());
+}
+
+// ---- the operation
+// --------------------------------------------------------------------------------
+
+/// Submits unless it is in flight (being cancelled: the last completion comes here again).
+void update(Listener& listener) noexcept {
+  if (!listener.is_wanted || listener.retry != nullptr || !listener.accept.is_idle()) return;
+  listener.accept.accept_multishot(listener.fd);
+  Py_INCREF(listener.self);
+  loop_driver(*listener.loop).submit(listener.accept);
+}
+
+/// After the last completion, or at once if nothing was in flight.
+void release_fd(Listener& listener) noexcept {
+  if (std::exchange(listener.is_attached, false) && listener.loop->executor != nullptr) {
+    loop_driver(*listener.loop).detach(listener.fd);
+  }
+  if (listener.orphan_fd >= 0) ::close(std::exchange(listener.orphan_fd, -1));
+}
+
+bool is_out_of_resources(int code) noexcept {
+  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
+}
+
+/// accept(2) passes on errors of the new connection, or of the network; the next may do better.
+bool is_passing(int code) noexcept {
+  switch (code) {
+    case EAGAIN:
+    case EINTR:
+    case ECONNABORTED:
+    case ECANCELED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM:  // A firewall's.
+      return true;
+    default:
+      return false;
+  }
+}
+
+void report(Listener& listener, int code, const char* message) noexcept {
+  PyRef exception = make_os_error(code);
+  const PyRef module = PyRef::steal(PyImport_ImportModule("asyncio.trsock"));
+  const PyRef sock =
+      module && listener.sock != nullptr
+          ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", listener.sock))
+          : PyRef();
+  if (exception) {
+    PyErr_Clear();
+    restore_exception(std::move(exception));
+  }
+  loop_report_exception(*listener.loop, message,
+                        {{listener.loop->state->names.socket, sock.get()}});
+}
+
+void on_failure(Listener& listener, int code) noexcept {
+  if (is_passing(code) || listener.is_closed || listener.retry != nullptr) return;
+  if (!is_out_of_resources(code)) {
+    listener.is_wanted = false;
+    report(listener, code, "Error on accepting connections; the listener stops");
+    return;
+  }
+  report(listener, code, "socket.accept() out of system resource");
+  if (listener.is_closed) return;  // The handler may do anything.
+  const PyRef callback = PyRef::steal(PyObject_GetAttrString(listener.self, "_retry"));
+  listener.retry = callback ? PyObject_CallMethod(reinterpret_cast<PyObject*>(listener.loop),
+                                                  "call_later", "dO", kRetryDelay, callback.get())
+                            : nullptr;
+  if (listener.retry == nullptr) {
+    listener.is_wanted = false;
+    loop_report_exception(*listener.loop, "socket.accept() out of system resource");
+  }
+}
+
+void on_accept_completion(driver::Operation& operation,
+                          const driver::Completion& completion) noexcept {
+  Listener& listener = static_cast<AcceptOperation&>(operation).owner;
+  PyRef keep;
+  if (!completion.more) keep = PyRef::steal(listener.self);
+  if (completion.result >= 0) {
+    on_connection(listener, completion.result);
+  } else if (!listener.loop->closed) {
+    on_failure(listener, completion.error_code());
+  }
+  if (completion.more) return;
+  if (listener.is_closed || listener.loop->closed) {
+    release_fd(listener);
+  } else {
+    update(listener);
+  }
+}
+
+void cancel_retry(Listener& listener) noexcept {
+  const PyRef retry = PyRef::steal(std::exchange(listener.retry, nullptr));
+  if (!retry) return;
+  const PyRef done =
+      PyRef::steal(PyObject_CallMethodNoArgs(retry.get(), listener.loop->state->names.cancel));
+  if (!done) PyErr_WriteUnraisable(listener.self);
+}
+
+// ---- methods
+// --------------------------------------------------------------------------------------
+
+/// Sets TCP_NODELAY on the listening socket: connections inherit it, which saves a call for each.
+void set_nodelay(Listener& listener) noexcept {
+  if (listener.family != AF_INET && listener.family != AF_INET6) return;
+  const int enabled = 1;
+  listener.is_nodelay =
+      ::setsockopt(listener.fd, IPPROTO_TCP, TCP_NODELAY, &enabled, sizeof enabled) == 0;
+}
+
+PyObject* method_start(PyObject* self, PyObject* /*unused*/) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  if (listener->is_closed) {
+    PyErr_SetString(PyExc_RuntimeError, "the listener is closed");
+    return nullptr;
+  }
+  if (loop_check_closed(*listener->loop) != 0) return nullptr;
+  if (listener->is_wanted) Py_RETURN_NONE;
+  // Harmless where the server did it already; needed where it left that to us.
+  if (::listen(listener->fd, listener->backlog) != 0) {
+    return raise_error(Error::os(errno), "listen");
+  }
+  if (!listener->is_attached) {
+    const Result<void> attached = loop_driver(*listener->loop).attach(listener->fd);
+    if (!attached) return raise_error(attached.error(), "Listener.start");
+    listener->is_attached = true;
+    set_nodelay(*listener);
+  }
+  Py_XSETREF(listener->context, PyContext_CopyCurrent());
+  if (listener->context == nullptr) return nullptr;
+  listener->is_wanted = true;
+  update(*listener);
+  Py_RETURN_NONE;
+}
+
+PyObject* method_retry(PyObject* self, PyObject* /*unused*/) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  Py_CLEAR(listener->retry);
+  if (!listener->is_closed && loop_check_closed(*listener->loop) != 0) return nullptr;
+  update(*listener);
+  Py_RETURN_NONE;
+}
+
+void stop(Listener& listener) noexcept {
+  listener.is_wanted = false;
+  cancel_retry(listener);
+  if (listener.loop->executor != nullptr) loop_driver(*listener.loop).cancel(listener.accept);
+}
+
+PyObject* method_pause(PyObject* self, PyObject* /*unused*/) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  stop(*listener);
+  Py_RETURN_NONE;
+}
+
+PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  if (listener->is_closed) Py_RETURN_NONE;
+  listener->is_closed = true;
+  stop(*listener);
+  const PyRef sock = PyRef::steal(std::exchange(listener->sock, nullptr));
+  const Names& names = listener->loop->state->names;
+  if (listener->accept.is_idle()) {
+    release_fd(*listener);
+    const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), names.close));
+    if (!closed) return nullptr;
+    Py_RETURN_NONE;
+  }
+  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), names.detach));
+  if (!number) return nullptr;
+  listener->orphan_fd = static_cast<int>(PyLong_AsLong(number.get()));
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* listener_repr(PyObject* self) noexcept {
+  const Listener* listener = listener_of(self);
+  if (listener == nullptr) return PyUnicode_FromString("<Listener>");
+  const char* state = listener->is_closed          ? "closed"
+                      : listener->retry != nullptr ? "waiting"
+                      : listener->is_wanted        ? "accepting"
+                                                   : "idle";
+  return PyUnicode_FromFormat("<Listener %s fd=%d>", state, listener->fd);
+}
+
+// ---- lifetime
+// -------------------------------------------------------------------------------------
+
+/// `sock.name` as an int. False with an error set.
+bool read_number(PyObject* sock, const char* name, int* value) noexcept {
+  const PyRef number = PyRef::steal(PyObject_GetAttrString(sock, name));
+  if (!number) return false;
+  *value = static_cast<int>(PyLong_AsLong(number.get()));
+  return PyErr_Occurred() == nullptr;
+}
+
+int listener_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  static const char* const keywords[] = {
+      "loop", "sock", "protocol_factory", "server", "backlog", "on_accept", nullptr};
+  PyObject *loop = nullptr, *sock = nullptr, *factory = nullptr, *server = nullptr;
+  PyObject* on_accept = Py_None;
+  int backlog = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OOOi|O:Listener", const_cast<char**>(keywords),
+                                   state_of_type(Py_TYPE(self)).loop_type, &loop, &sock, &factory,
+                                   &server, &backlog, &on_accept)) {
+    return -1;
+  }
+  if (listener_of(self) != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the listener is initialised already");
+    return -1;
+  }
+  int family = 0, type = 0, proto = 0;
+  const int fd = PyObject_AsFileDescriptor(sock);
+  if (fd < 0 || !read_number(sock, "family", &family) || !read_number(sock, "type", &type) ||
+      !read_number(sock, "proto", &proto)) {
+    return -1;
+  }
+  auto* listener = new (std::nothrow) Listener(self);
+  if (listener == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  listener->loop = reinterpret_cast<LoopObject*>(Py_NewRef(loop));
+  listener->sock = Py_NewRef(sock);
+  listener->factory = Py_NewRef(factory);
+  listener->server = Py_NewRef(server);
+  listener->on_accept = on_accept == Py_None ? nullptr : Py_NewRef(on_accept);
+  listener->fd = fd;
+  listener->family = family;
+  listener->type = type;
+  listener->proto = proto;
+  listener->backlog = backlog;
+  reinterpret_cast<ListenerObject*>(self)->listener = listener;
+  return 0;
+}
+
+int listener_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
+  Py_VISIT(Py_TYPE(self));
+  const Listener* listener = listener_of(self);
+  if (listener == nullptr) return 0;
+  Py_VISIT(reinterpret_cast<PyObject*>(listener->loop));
+  Py_VISIT(listener->sock);
+  Py_VISIT(listener->factory);
+  Py_VISIT(listener->server);
+  Py_VISIT(listener->on_accept);
+  Py_VISIT(listener->context);
+  Py_VISIT(listener->retry);
+  return 0;
+}
+
+// `loop` and `sock` stay until dealloc: every cycle through them has another member to cut.
+int listener_clear(PyObject* self) noexcept {
+  Listener* listener = listener_of(self);
+  if (listener == nullptr) return 0;
+  Py_CLEAR(listener->factory);
+  Py_CLEAR(listener->server);
+  Py_CLEAR(listener->on_accept);
+  Py_CLEAR(listener->context);
+  Py_CLEAR(listener->retry);
+  return 0;
+}
+
+void listener_dealloc(PyObject* self) noexcept {
+  PyObject_GC_UnTrack(self);
+  Listener* listener = listener_of(self);
+  if (listener != nullptr) {
+    // Nothing is in flight. A foreign thread must not use the driver; it then keeps a stale
+    // registration of the descriptor, which it can cope with.
+    const PyRef pending = take_exception();
+    if (loop_check_owner(*listener->loop) == 0) {
+      release_fd(*listener);
+    } else {
+      PyErr_Clear();
+    }
+    listener_clear(self);
+    Py_CLEAR(listener->sock);
+    Py_CLEAR(listener->loop);
+    delete listener;
+    if (pending) restore_exception(PyRef::borrow(pending.get()));
+  }
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+template <class Function>
+void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+PyMethodDef listener_methods[] = {
+    {"start", method_start, METH_NOARGS, PyDoc_STR("start($self)\n--\n\nBegin to accept.")},
+    {"pause", method_pause, METH_NOARGS,
+     PyDoc_STR("pause($self)\n--\n\nStop accepting until start().")},
+    {"close", method_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nStop accepting, for good, and close the socket.")},
+    {"_retry", method_retry, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+int listener_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("Accepts the connections of one listening socket.")},
+      {Py_tp_new, slot(PyType_GenericNew)},
+      {Py_tp_init, slot(listener_init)},
+      {Py_tp_dealloc, slot(listener_dealloc)},
+      {Py_tp_traverse, slot(listener_traverse)},
+      {Py_tp_clear, slot(listener_clear)},
+      {Py_tp_repr, slot(listener_repr)},
+      {Py_tp_methods, listener_methods},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.Listener",
+      .basicsize = sizeof(ListenerObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.listener_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddObjectRef(module, "Listener", type);
+}
+
+}  // namespace blitzio::python

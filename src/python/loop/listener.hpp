@@ -1,0 +1,26 @@
+// `Listener`: accepts the connections of one listening socket and makes their transports.
+//
+// One multishot accept stays in flight; per connection there is no Python call but the protocol
+// factory, and not even a socket object until somebody asks the transport for it. With `on_accept`
+// (TLS) the socket object is made and handed over instead.
+//
+//            start                 close
+//   idle ◀────────▶ accepting ─────────────▶ closed ── last completion ──▶ descriptor closed
+//     ▲    pause        │ EMFILE, ENOMEM…
+//     │                 ▼
+//     └── 1 s later ─ waiting
+//
+// The listener owns the socket from start() on: close() closes it, but a descriptor with an accept
+// in flight must stay until the last completion. So the socket object gives it up at once, and what
+// is accepted meanwhile is closed. The operation in flight owns a reference to the listener.
+//
+// Threads: the loop's, or any single one while the loop does not run; other calls raise.
+#pragma once
+
+#include <python/support/state.hpp>
+
+namespace blitzio::python {
+
+[[nodiscard]] int listener_register(PyObject* module, ModuleState& state) noexcept;
+
+}  // namespace blitzio::python

@@ -1,0 +1,271 @@
+// What a transport tells about itself: repr, extra info, water marks, and the private attributes
+// that asyncio's own TLS and sendfile code reads from a transport.
+#include <python/loop/stream_internal.hpp>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace blitzio::python {
+
+namespace {
+
+/// ("192.0.2.1", 80) or ("2001:db8::1", 80, 0, 0), as the socket module words addresses.
+PyRef address_object(const StoredAddress& address) noexcept {
+  std::array<char, INET6_ADDRSTRLEN> host{};
+  const auto* generic = reinterpret_cast<const sockaddr*>(address.bytes.data());
+  if (generic->sa_family == AF_INET) {
+    const auto& inet = *reinterpret_cast<const sockaddr_in*>(address.bytes.data());
+    if (::inet_ntop(AF_INET, &inet.sin_addr, host.data(), host.size()) == nullptr) return {};
+    return PyRef::steal(Py_BuildValue("(si)", host.data(), ntohs(inet.sin_port)));
+  }
+  const auto& inet6 = *reinterpret_cast<const sockaddr_in6*>(address.bytes.data());
+  if (::inet_ntop(AF_INET6, &inet6.sin6_addr, host.data(), host.size()) == nullptr) return {};
+  return PyRef::steal(Py_BuildValue("(siII)", host.data(), ntohs(inet6.sin6_port),
+                                    ntohl(inet6.sin6_flowinfo), inet6.sin6_scope_id));
+}
+
+using AskKernel = int (*)(int, sockaddr*, socklen_t*);
+
+/// Keeps an internet address as it is. False: another family, or none.
+bool store(StoredAddress& address, int fd, AskKernel ask, int* family) noexcept {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return false;
+  *family = storage.ss_family;
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return false;
+  if (size > sizeof address.bytes) return false;
+  std::memcpy(address.bytes.data(), &storage, size);
+  address.size = static_cast<std::uint8_t>(size);
+  return true;
+}
+
+/// Lets the socket object word the address of another family; None if there is none.
+int ask_socket(StreamTransport& t, PyObject* key, const char* method) noexcept {
+  PyObject* sock = stream_socket(t);
+  if (sock == nullptr) return -1;
+  PyRef value = PyRef::steal(PyObject_CallMethod(sock, method, nullptr));
+  if (!value) {
+    if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return -1;
+    PyErr_Clear();
+    value = PyRef::borrow(Py_None);
+  }
+  return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());
+}
+
+bool is_inet(int family) noexcept {
+  return family == AF_INET || family == AF_INET6;
+}
+
+/// trsock.TransportSocket(sock), or null: no error set if there is no socket any more.
+PyRef transport_socket(StreamTransport& t) noexcept {
+  PyObject* sock = stream_socket(t);
+  if (sock == nullptr) return {};
+  const PyRef module = PyRef::steal(PyImport_ImportModule("asyncio.trsock"));
+  return module ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", sock))
+                : PyRef();
+}
+
+/// What get_extra_info() knows without the dict; put there when first asked for. Null without an
+/// error: nothing.
+PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
+  const Names& names = t.state->names;
+  PyRef value;
+  if (PyUnicode_Compare(key, names.socket) == 0) {
+    value = transport_socket(t);
+  } else if (PyUnicode_Compare(key, names.peername) == 0) {
+    value = t.peer.size != 0 ? address_object(t.peer) : PyRef::borrow(Py_None);
+  } else if (PyUnicode_Compare(key, names.sockname) == 0) {
+    value = t.local.size != 0 ? address_object(t.local) : PyRef::borrow(Py_None);
+  }
+  if (value && PyDict_SetItem(head_of(as_object(t)).extra, key, value.get()) != 0) return {};
+  return value;
+}
+
+}  // namespace
+
+int stream_store_addresses(StreamTransport& t) noexcept {
+  PyObject* extra = head_of(as_object(t)).extra;
+  const Names& names = t.state->names;
+  int family = t.family;
+  if (!store(t.local, t.fd, ::getsockname, &family) && !is_inet(family)) {
+    if (ask_socket(t, names.sockname, "getsockname") != 0) return -1;
+  }
+  t.family = family;
+  const int has_peer = PyDict_Contains(extra, names.peername);
+  if (has_peer != 0) return has_peer < 0 ? -1 : 0;
+  if (!store(t.peer, t.fd, ::getpeername, &family) && !is_inet(family)) {
+    return ask_socket(t, names.peername, "getpeername");
+  }
+  return 0;
+}
+
+PyObject* stream_socket(StreamTransport& t) noexcept {
+  if (t.sock != nullptr || t.fd_state != FdState::open) return t.sock;
+  // From here on the object owns the descriptor.
+  t.sock =
+      PyObject_CallFunction(t.state->socket_type, "iiii", t.family, SOCK_STREAM, t.proto, t.fd);
+  return t.sock;
+}
+
+PyObject* stream_repr(PyObject* self) noexcept {
+  StreamTransport& t = as_stream(self);
+  const char* dot = std::strrchr(Py_TYPE(self)->tp_name, '.');
+  const char* name = dot == nullptr ? Py_TYPE(self)->tp_name : dot + 1;
+  const bool is_open = t.fd_state == FdState::open;
+  const char* state = !is_open ? " closed" : t.closing ? " closing" : "";
+  if (!is_open || t.loop->closed) return PyUnicode_FromFormat("<%s%s fd=%d>", name, state, t.fd);
+  const bool reads = t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none;
+  return PyUnicode_FromFormat("<%s%s fd=%d read=%s write=<%s, bufsize=%zu>>", name, state, t.fd,
+                              reads ? "polling" : "idle", t.writable.is_idle() ? "idle" : "polling",
+                              t.queue.size_bytes());
+}
+
+PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                PyObject* kwnames) noexcept {
+  const Py_ssize_t named = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
+  PyObject* key = nargs >= 1 ? args[0] : nullptr;
+  PyObject* fallback = nargs >= 2 ? args[1] : nullptr;
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* keyword = PyTuple_GET_ITEM(kwnames, i);
+    if (key == nullptr && PyUnicode_CompareWithASCIIString(keyword, "name") == 0) {
+      key = args[nargs + i];
+    } else if (fallback == nullptr && PyUnicode_CompareWithASCIIString(keyword, "default") == 0) {
+      fallback = args[nargs + i];
+    } else {
+      return PyErr_Format(PyExc_TypeError,
+                          "get_extra_info() got an unexpected keyword argument '%U'", keyword);
+    }
+  }
+  if (key == nullptr || nargs > 2) {
+    PyErr_SetString(PyExc_TypeError, "get_extra_info() takes a name and a default");
+    return nullptr;
+  }
+  StreamTransport& t = as_stream(self);
+  PyObject* extra = head_of(self).extra;
+  if (extra != nullptr) {
+    PyObject* known = PyDict_GetItemWithError(extra, key);
+    if (known != nullptr) return Py_NewRef(known);
+    if (PyErr_Occurred() != nullptr) return nullptr;
+    if (t.loop != nullptr && PyUnicode_Check(key)) {
+      PyRef made = make_extra(t, key);
+      if (made) return made.release();
+      if (PyErr_Occurred() != nullptr) return nullptr;
+    }
+  }
+  return Py_NewRef(fallback == nullptr ? Py_None : fallback);
+}
+
+PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  // What is merely gathered asyncio would have sent by now.
+  if (t.conn_lost == 0) stream_flush(t);
+  return PyLong_FromSize_t(t.queue.size_bytes());
+}
+
+PyObject* stream_get_write_buffer_limits(PyObject* self, PyObject* /*unused*/) noexcept {
+  const StreamTransport& t = as_stream(self);
+  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(t.low_water),
+                       static_cast<Py_ssize_t>(t.high_water));
+}
+
+PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
+                                         PyObject* kwargs) noexcept {
+  static const char* const keywords[] = {"high", "low", nullptr};
+  PyObject* high_object = Py_None;
+  PyObject* low_object = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:set_write_buffer_limits",
+                                   const_cast<char**>(keywords), &high_object, &low_object)) {
+    return nullptr;
+  }
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  // Numbers too large for a size mean "never pause", so they are clamped as indices are.
+  Py_ssize_t low = 0;
+  Py_ssize_t high = 64 * 1024;
+  if (low_object != Py_None) {
+    low = PyNumber_AsSsize_t(low_object, nullptr);
+    if (low == -1 && PyErr_Occurred() != nullptr) return nullptr;
+    high = low > PY_SSIZE_T_MAX / 4 ? PY_SSIZE_T_MAX : 4 * low;
+  }
+  if (high_object != Py_None) {
+    high = PyNumber_AsSsize_t(high_object, nullptr);
+    if (high == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  }
+  if (low_object == Py_None) low = high >= 0 ? high / 4 : -((-high + 3) / 4);
+  if (!(high >= low && low >= 0)) {
+    return PyErr_Format(PyExc_ValueError, "high (%zd) must be >= low (%zd) must be >= 0", high,
+                        low);
+  }
+  t.high_water = static_cast<std::size_t>(high);
+  t.low_water = static_cast<std::size_t>(low);
+  if (t.conn_lost == 0) stream_flush(t);
+  if (stream_maybe_pause_protocol(t) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+// ---- private attributes
+// ---------------------------------------------------------------------------
+
+namespace {
+
+PyObject* or_none(PyObject* object) noexcept {
+  return Py_NewRef(object == nullptr ? Py_None : object);
+}
+PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(reinterpret_cast<PyObject*>(as_stream(self).loop));
+}
+PyObject* get_sock(PyObject* self, void* /*unused*/) noexcept {
+  PyObject* sock = stream_socket(as_stream(self));
+  return sock == nullptr && PyErr_Occurred() != nullptr ? nullptr : or_none(sock);
+}
+PyObject* get_sock_fd(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromLong(as_stream(self).fd);
+}
+PyObject* get_protocol(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_stream(self).protocol);
+}
+PyObject* get_server(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_stream(self).server);
+}
+PyObject* get_closing(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_stream(self).closing ? 1 : 0);
+}
+PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_stream(self).paused ? 1 : 0);
+}
+PyObject* get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_stream(self).protocol_paused ? 1 : 0);
+}
+PyObject* get_eof(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_stream(self).eof_written ? 1 : 0);
+}
+PyObject* get_conn_lost(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromUnsignedLong(as_stream(self).conn_lost);
+}
+PyObject* get_empty_waiter(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_stream(self).empty_waiter);
+}
+
+}  // namespace
+
+PyGetSetDef stream_getset[] = {
+    {"_loop", get_loop, nullptr, nullptr, nullptr},
+    {"_sock", get_sock, nullptr, nullptr, nullptr},
+    {"_sock_fd", get_sock_fd, nullptr, nullptr, nullptr},
+    {"_protocol", get_protocol, nullptr, nullptr, nullptr},
+    {"_server", get_server, nullptr, nullptr, nullptr},
+    {"_closing", get_closing, nullptr, nullptr, nullptr},
+    {"_paused", get_paused, nullptr, nullptr, nullptr},
+    {"_protocol_paused", get_protocol_paused, nullptr, nullptr, nullptr},
+    {"_eof", get_eof, nullptr, nullptr, nullptr},
+    {"_conn_lost", get_conn_lost, nullptr, nullptr, nullptr},
+    {"_empty_waiter", get_empty_waiter, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace blitzio::python

@@ -1,0 +1,159 @@
+// What the files of StreamTransport share; see stream_transport.hpp for who does what.
+#pragma once
+
+#include <python/loop/stream_transport.hpp>
+#include <python/support/error.hpp>
+
+#include <cstddef>
+
+namespace blitzio::python {
+
+[[nodiscard]] inline StreamTransport& as_stream(PyObject* self) noexcept {
+  return *reinterpret_cast<StreamTransport*>(reinterpret_cast<std::byte*>(self) + kStreamOffset);
+}
+[[nodiscard]] inline PyObject* as_object(StreamTransport& transport) noexcept {
+  return reinterpret_cast<PyObject*>(reinterpret_cast<std::byte*>(&transport) - kStreamOffset);
+}
+[[nodiscard]] inline StreamHead& head_of(PyObject* self) noexcept {
+  return *reinterpret_cast<StreamHead*>(self);
+}
+[[nodiscard]] inline StreamTransport& owner_of(driver::Operation& operation) noexcept {
+  return static_cast<StreamOperation&>(operation).owner;
+}
+
+/// For methods: -1 with RuntimeError if __init__ has not run or another thread runs the loop.
+[[nodiscard]] inline int stream_check(const StreamTransport& transport) noexcept {
+  if (BLITZIO_UNLIKELY(transport.loop == nullptr)) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is not initialised");
+    return -1;
+  }
+  return loop_check_owner(*transport.loop);
+}
+
+/// False during and after the loop's close: operations end, and nobody may be called.
+[[nodiscard]] inline bool is_loop_alive(const StreamTransport& transport) noexcept {
+  return !transport.loop->closed;
+}
+
+/// Submits; the operation owns a reference until its last completion.
+inline void stream_submit(StreamTransport& transport, driver::Operation& operation) noexcept {
+  Py_INCREF(as_object(transport));
+  loop_driver(*transport.loop).submit(operation);
+}
+/// The reference that a last completion gives back.
+[[nodiscard]] inline PyRef stream_take_self(StreamTransport& transport) noexcept {
+  return PyRef::steal(as_object(transport));
+}
+
+/// Enters the transport's context for the scope. Entering fails only if the thread is in it already
+/// (a protocol method that led here), which is as well.
+class ContextScope {
+ public:
+  explicit ContextScope(StreamTransport& transport) noexcept
+      : context_(Py_NewRef(transport.context)) {
+    is_entered_ = PyContext_Enter(context_) == 0;
+    if (BLITZIO_UNLIKELY(!is_entered_)) PyErr_Clear();
+  }
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+  ~ContextScope() {
+    if (BLITZIO_LIKELY(is_entered_) && PyContext_Exit(context_) != 0) {
+      PyErr_WriteUnraisable(context_);
+    }
+    Py_DECREF(context_);
+  }
+
+ private:
+  PyObject* context_;
+  bool is_entered_;
+};
+
+/// protocol.name(), or protocol.name(argument), looked up each time as asyncio does (users replace
+/// methods on instances). Null with an error set.
+[[nodiscard]] inline PyRef stream_call(StreamTransport& transport, PyObject* name,
+                                       PyObject* argument = nullptr) noexcept {
+  const PyRef protocol = PyRef::borrow(transport.protocol);
+  PyObject* args[3] = {nullptr, protocol.get(), argument};
+  const std::size_t count = argument == nullptr ? 1 : 2;
+  return PyRef::steal(
+      PyObject_VectorcallMethod(name, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+}
+
+// ---- stream_read.cpp
+// ------------------------------------------------------------------------------
+
+/// Brings the read operation into line with the flags: submits or cancels it.
+void stream_update_reading(StreamTransport& transport) noexcept;
+void stream_on_read(driver::Operation& operation, const driver::Completion& completion) noexcept;
+void stream_on_resume(driver::Operation& operation, const driver::Completion& completion) noexcept;
+
+PyObject* stream_pause_reading(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_resume_reading(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_start_reading(PyObject* self, PyObject* unused) noexcept;
+
+// ---- stream_write.cpp
+// -----------------------------------------------------------------------------
+
+/// Sends what is queued unless the kernel's buffer is known to be full. Leaves no error set.
+void stream_flush(StreamTransport& transport) noexcept;
+void stream_on_flush(Flushable& flushable) noexcept;
+void stream_on_writable(driver::Operation& operation,
+                        const driver::Completion& completion) noexcept;
+/// Calls pause_writing() if more than the high-water mark is queued. Returns -1 with a fatal error.
+[[nodiscard]] int stream_maybe_pause_protocol(StreamTransport& transport) noexcept;
+
+PyObject* stream_write(PyObject* self, PyObject* data) noexcept;
+PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept;
+PyObject* stream_write_eof(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_make_empty_waiter(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* unused) noexcept;
+
+// ---- stream_close.cpp
+// -----------------------------------------------------------------------------
+
+/// As close(). Returns -1 with an error set (the loop is closed).
+[[nodiscard]] int stream_close(StreamTransport& transport) noexcept;
+/// As asyncio's _force_close(): drops what is queued. `exception` null: None.
+[[nodiscard]] int stream_force_close(StreamTransport& transport, PyObject* exception) noexcept;
+/// Schedules connection_lost(exception). Must not be lost yet.
+[[nodiscard]] int stream_schedule_lost(StreamTransport& transport, PyObject* exception) noexcept;
+/// As asyncio's _fatal_error(): reports anything but an OSError, and aborts. Leaves no error set.
+void stream_fatal_error(StreamTransport& transport, PyRef exception, const char* message) noexcept;
+/// stream_fatal_error() with the current exception; a KeyboardInterrupt or SystemExit ends the run
+/// instead.
+void stream_protocol_failed(StreamTransport& transport, const char* message) noexcept;
+/// To be called after a last completion: closes an orphaned descriptor when nothing uses it.
+void stream_operation_ended(StreamTransport& transport) noexcept;
+/// Closes the socket, now or with the last completion. Leaves no error set.
+void stream_release_fd(StreamTransport& transport) noexcept;
+/// Tells and forgets the server.
+void stream_detach_server(StreamTransport& transport) noexcept;
+/// logger.debug(format, self, text), `exception` as exc_info if not null. Leaves no error set.
+void stream_log_debug(StreamTransport& transport, const char* format, const char* text = nullptr,
+                      PyObject* exception = nullptr) noexcept;
+
+PyObject* stream_method_close(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_method_abort(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_method_force_close(PyObject* self, PyObject* exception) noexcept;
+PyObject* stream_method_fatal_error(PyObject* self, PyObject* args, PyObject* kwargs) noexcept;
+PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexcept;
+PyObject* stream_release_socket(PyObject* self, PyObject* unused) noexcept;
+void stream_finalize(PyObject* self) noexcept;
+
+// ---- stream_info.cpp
+// ------------------------------------------------------------------------------
+
+/// Asks the kernel for both addresses, while it still knows the peer's.
+[[nodiscard]] int stream_store_addresses(StreamTransport& transport) noexcept;
+/// The socket object, made now if there is none yet. Borrowed; null with or without an error set.
+[[nodiscard]] PyObject* stream_socket(StreamTransport& transport) noexcept;
+
+PyObject* stream_repr(PyObject* self) noexcept;
+PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                PyObject* kwnames) noexcept;
+PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_get_write_buffer_limits(PyObject* self, PyObject* unused) noexcept;
+PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args, PyObject* kwargs) noexcept;
+extern PyGetSetDef stream_getset[];
+
+}  // namespace blitzio::python

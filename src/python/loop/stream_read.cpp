@@ -1,0 +1,425 @@
+// Receiving.
+//
+// Small messages come by recv_multishot: no syscall of ours per arrival on io_uring, one on epoll,
+// and a copy of a few hundred bytes. From kBulkBytes on the copy costs more than a poll event, so
+// the transport changes to poll_multishot and receives into the final object. It returns after
+// kSmallArrivalsMax small ones in a row.
+//
+// pause_reading() cancels the operation, so the kernel's window closes. What the driver had already
+// taken is held and delivered, in order, after resume_reading(); then the operation starts again.
+#include <python/loop/stream_internal.hpp>
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace blitzio::python {
+
+namespace {
+
+/// An arrival of this size promises more, or larger ones.
+constexpr std::size_t kBulkBytes = 16 * 1024;
+/// In mode edges: so small that the copy would cost less than the poll event and the call.
+constexpr std::size_t kSmallBytes = 4 * 1024;
+constexpr std::uint8_t kSmallArrivalsMax = 16;
+/// The `bytes` that large arrivals are received into; asyncio's largest is the same.
+constexpr std::uint32_t kReadBytesMin = 64 * 1024;
+constexpr std::uint32_t kReadBytesMax = 256 * 1024;
+/// What one connection may deliver in a turn before others get theirs.
+constexpr std::size_t kTurnBytes = 256 * 1024;
+
+bool wants_data(const StreamTransport& t) noexcept {
+  return t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none;
+}
+
+/// Keeps `data` until reading goes on. Out of memory is an error of the connection.
+void hold(StreamTransport& t, std::span<const std::byte> data, bool in_front) noexcept {
+  PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data()),
+                                                       static_cast<Py_ssize_t>(data.size())));
+  if (bytes) {
+    try {
+      t.held.insert(in_front ? t.held.begin() : t.held.end(), bytes.get());
+      static_cast<void>(bytes.release());
+      return;
+    } catch (const std::bad_alloc&) {
+      PyErr_NoMemory();
+    }
+  }
+  stream_protocol_failed(t, "Fatal read error on socket transport");
+}
+
+/// Calls data_received() with `bytes`. The transport may be in any state afterwards.
+void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
+  PyRef result;
+  {
+    const ContextScope scope(t);
+    result = stream_call(t, t.state->names.data_received, bytes);
+  }
+  if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
+  stream_protocol_failed(t, "Fatal error: protocol.data_received() call failed.");
+}
+
+bool has_length(PyObject* object) noexcept {
+  const PyTypeObject* type = Py_TYPE(object);
+  return (type->tp_as_sequence != nullptr && type->tp_as_sequence->sq_length != nullptr) ||
+         (type->tp_as_mapping != nullptr && type->tp_as_mapping->mp_length != nullptr);
+}
+
+/// A buffer from the protocol's get_buffer(), held while it lives.
+class ProtocolBuffer {
+ public:
+  ProtocolBuffer() noexcept = default;
+  ProtocolBuffer(const ProtocolBuffer&) = delete;
+  ProtocolBuffer& operator=(const ProtocolBuffer&) = delete;
+  ~ProtocolBuffer() { release(); }
+
+  /// False: the transport has been told of the failure.
+  [[nodiscard]] bool get(StreamTransport& t) noexcept {
+    const char* message = "Fatal error: protocol.get_buffer() call failed.";
+    const PyRef hint = PyRef::steal(PyLong_FromLong(-1));
+    const PyRef buffer = hint ? stream_call(t, t.state->names.get_buffer, hint.get()) : PyRef();
+    if (buffer) {
+      if (PyObject_GetBuffer(buffer.get(), &view_, PyBUF_WRITABLE) == 0) {
+        if (view_.len > 0) return true;
+        release();
+        PyErr_SetString(PyExc_RuntimeError, "get_buffer() returned an empty buffer");
+      } else if (has_length(buffer.get())) {
+        // asyncio asks for len() first and fails with this one in recv_into().
+        message = "Fatal read error on socket transport";
+      }
+    }
+    stream_protocol_failed(t, message);
+    return false;
+  }
+  [[nodiscard]] std::span<std::byte> span() const noexcept {
+    return {static_cast<std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
+  }
+  void release() noexcept {
+    if (view_.obj != nullptr) PyBuffer_Release(&view_);
+  }
+
+ private:
+  Py_buffer view_{};
+};
+
+void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
+  const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
+  const PyRef result =
+      number ? stream_call(t, t.state->names.buffer_updated, number.get()) : PyRef();
+  if (!result) {
+    stream_protocol_failed(t, "Fatal error: protocol.buffer_updated() call failed.");
+  }
+}
+
+/// Delivers `data` piece by piece, whichever protocol the transport has by then. What cannot be
+/// delivered is held, in front of what is held already.
+void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
+  while (!data.empty()) {
+    if (t.closing) return;
+    if (t.paused) {
+      hold(t, data, true);
+      return;
+    }
+    if (!t.is_buffered) {
+      const PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(
+          reinterpret_cast<const char*>(data.data()), static_cast<Py_ssize_t>(data.size())));
+      if (BLITZIO_LIKELY(static_cast<bool>(bytes))) {
+        deliver_bytes(t, bytes.get());
+      } else {
+        stream_protocol_failed(t, "Fatal read error on socket transport");
+      }
+      return;
+    }
+    const ContextScope scope(t);
+    ProtocolBuffer buffer;
+    if (!buffer.get(t)) return;
+    // get_buffer() may have paused or closed the transport; asyncio still hands over this piece.
+    const std::size_t count = std::min(buffer.span().size(), data.size());
+    std::memcpy(buffer.span().data(), data.data(), count);
+    buffer.release();
+    tell_buffer_updated(t, count);
+    data = data.subspan(count);
+  }
+}
+
+void tell_eof(StreamTransport& t) noexcept {
+  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r received EOF");
+  int keep_open = -1;
+  {
+    const ContextScope scope(t);
+    const PyRef result = stream_call(t, t.state->names.eof_received);
+    if (result) keep_open = PyObject_IsTrue(result.get());
+  }
+  if (keep_open < 0) {
+    stream_protocol_failed(t, "Fatal error: protocol.eof_received() call failed.");
+  } else if (keep_open == 0 && stream_close(t) != 0) {
+    loop_report_exception(*t.loop, "Fatal error on transport");
+  }
+}
+
+/// Tells the end of reading, if it has come and everything before it was delivered.
+void tell_end(StreamTransport& t) noexcept {
+  if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing || !t.held.empty()) {
+    return;
+  }
+  t.read_end_told = true;
+  if (t.read_end == ReadEnd::eof) {
+    tell_eof(t);
+    return;
+  }
+  PyRef exception = make_os_error(t.read_error);
+  if (!exception) exception = take_exception();
+  stream_fatal_error(t, std::move(exception), "Fatal read error on socket transport");
+}
+
+/// Notes the end: `result` is 0 or a negative errno.
+void end_reading(StreamTransport& t, std::int32_t result) noexcept {
+  if (t.read_end != ReadEnd::none) return;
+  t.read_end = result == 0 ? ReadEnd::eof : ReadEnd::error;
+  t.read_error = -result;
+  tell_end(t);
+}
+
+void ask_for_next_turn(StreamTransport& t) noexcept {
+  if (t.resume.is_idle()) {
+    t.resume.nop();
+    stream_submit(t, t.resume);
+  }
+}
+
+// ---- mode edges
+// -----------------------------------------------------------------------------------
+
+/// recv(2) into `buffer`. Returns a count, 0 at the end, or a negative errno.
+std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
+  for (;;) {
+    const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count >= 0) return static_cast<std::int32_t>(count);
+    if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
+}
+
+/// One receive and its delivery.
+struct Received {
+  std::int32_t result;  ///< as receive(); -EAGAIN as well if the protocol gave no buffer
+  bool filled;          ///< there may be more
+};
+
+Received receive_bytes(StreamTransport& t) noexcept {
+  const std::uint32_t size = t.read_bytes;
+  PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+  if (bytes == nullptr) {
+    stream_protocol_failed(t, "Fatal read error on socket transport");
+    return {-EAGAIN, false};
+  }
+  const std::int32_t count =
+      receive(t.fd, {reinterpret_cast<std::byte*>(PyBytes_AS_STRING(bytes)), size});
+  if (count <= 0) {
+    Py_DECREF(bytes);
+    return {count, false};
+  }
+  const auto got = static_cast<std::uint32_t>(count);
+  if (got == size) {
+    t.read_bytes = std::min(size * 2, kReadBytesMax);
+  } else {
+    if (got < size / 4) t.read_bytes = std::max(size / 2, kReadBytesMin);
+    if (_PyBytes_Resize(&bytes, count) != 0) {
+      stream_protocol_failed(t, "Fatal read error on socket transport");
+      return {-EAGAIN, false};
+    }
+  }
+  deliver_bytes(t, bytes);
+  Py_DECREF(bytes);
+  return {count, got == size};
+}
+
+Received receive_into_protocol(StreamTransport& t) noexcept {
+  const ContextScope scope(t);
+  ProtocolBuffer buffer;
+  if (!buffer.get(t)) return {-EAGAIN, false};
+  const std::size_t size = std::min<std::size_t>(buffer.span().size(), 1U << 30);
+  const std::int32_t count = receive(t.fd, buffer.span().first(size));
+  buffer.release();
+  if (count > 0) tell_buffer_updated(t, static_cast<std::size_t>(count));
+  return {count, static_cast<std::size_t>(count) == size};
+}
+
+/// A short read empties an internet socket. A Unix socket stops at messages that carry descriptors.
+bool is_drained_by_short_read(const StreamTransport& t) noexcept {
+  return !t.edge_said_end && (t.family == AF_INET || t.family == AF_INET6);
+}
+
+void count_arrival(StreamTransport& t, std::size_t bytes) noexcept {
+  if (bytes >= kSmallBytes) {
+    t.small_arrivals = 0;
+  } else if (++t.small_arrivals >= kSmallArrivalsMax) {
+    t.small_arrivals = 0;
+    t.bulk = false;  // What is left is received by the other mode.
+  }
+}
+
+/// Receives until the socket is empty or this turn's share is used up.
+void drain(StreamTransport& t) noexcept {
+  std::size_t taken = 0;
+  while (wants_data(t) && t.bulk && t.held.empty()) {
+    if (taken >= kTurnBytes) {
+      t.drain_again = true;
+      ask_for_next_turn(t);
+      return;
+    }
+    const Received received = t.is_buffered ? receive_into_protocol(t) : receive_bytes(t);
+    if (received.result == -EAGAIN) return;
+    if (received.result <= 0) {
+      end_reading(t, received.result);
+      return;
+    }
+    taken += static_cast<std::size_t>(received.result);
+    if (!received.filled) {
+      count_arrival(t, taken);
+      if (is_drained_by_short_read(t)) return;
+    }
+  }
+}
+
+void on_edge(StreamTransport& t, std::uint32_t mask) noexcept {
+  if ((mask & (POLLRDHUP | POLLHUP | POLLERR)) != 0) t.edge_said_end = true;
+  // Paused, or changing mode: whoever starts the next operation is told of what is ready.
+  if (t.read.state() == driver::Operation::State::in_flight || t.read.is_idle()) drain(t);
+  stream_update_reading(t);  // The end may have come, or the other mode be wanted.
+}
+
+// ---- mode arrivals
+// --------------------------------------------------------------------------------
+
+void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
+  if (t.closing || t.read_end != ReadEnd::none) return;
+  if (data.size() >= kBulkBytes && !t.bulk) {
+    t.bulk = true;
+    t.small_arrivals = 0;
+    stream_update_reading(t);  // Cancels; the rest of what the driver took still comes here.
+  }
+  if (BLITZIO_UNLIKELY(t.paused || !t.held.empty())) {
+    hold(t, data, false);
+    return;
+  }
+  deliver(t, data);
+}
+
+/// Whether reading starts anew after this last completion rather than being at its end.
+bool is_interruption(std::int32_t result) noexcept {
+  return result == -ECANCELED || result == -EAGAIN || result == -EINTR || result == -ENOBUFS;
+}
+
+void deliver_held(StreamTransport& t) noexcept {
+  while (!t.held.empty() && !t.paused && !t.closing) {
+    const PyRef bytes = PyRef::steal(t.held.front());
+    t.held.erase(t.held.begin());
+    if (t.is_buffered) {
+      deliver(t, {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.get())),
+                  static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))});
+    } else {
+      deliver_bytes(t, bytes.get());
+    }
+  }
+  tell_end(t);
+}
+
+}  // namespace
+
+// ---- the operation
+// --------------------------------------------------------------------------------
+
+void stream_update_reading(StreamTransport& t) noexcept {
+  if (!is_loop_alive(t)) return;
+  const driver::OpKind kind =
+      t.bulk ? driver::OpKind::poll_multishot : driver::OpKind::recv_multishot;
+  // Held data goes first, by way of `resume`.
+  const bool is_wanted = wants_data(t) && t.held.empty();
+  if (!t.read.is_idle()) {
+    if (!is_wanted || t.read.kind() != kind) loop_driver(*t.loop).cancel(t.read);
+    return;
+  }
+  if (!is_wanted) return;
+  if (t.bulk) {
+    t.edge_said_end = false;
+    if (t.read_bytes == 0) t.read_bytes = kReadBytesMin;
+    t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP);
+  } else {
+    t.read.recv_multishot(t.fd);
+  }
+  stream_submit(t, t.read);
+}
+
+void stream_on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
+  StreamTransport& t = owner_of(operation);
+  PyRef keep;
+  if (!completion.more) keep = stream_take_self(t);
+  if (BLITZIO_LIKELY(is_loop_alive(t))) {
+    const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;
+    if (BLITZIO_LIKELY(completion.result > 0)) {
+      if (BLITZIO_LIKELY(is_arrival)) {
+        on_arrival(t, completion.data);
+      } else {
+        on_edge(t, static_cast<std::uint32_t>(completion.result));
+      }
+    } else if (!completion.more && !t.closing && !is_interruption(completion.result) &&
+               (is_arrival || completion.result < 0)) {
+      end_reading(t, completion.result);
+    }
+    if (completion.more) return;
+    stream_update_reading(t);
+  }
+  stream_operation_ended(t);
+}
+
+void stream_on_resume(driver::Operation& operation,
+                      const driver::Completion& /*completion*/) noexcept {
+  StreamTransport& t = owner_of(operation);
+  const PyRef keep = stream_take_self(t);
+  if (!is_loop_alive(t)) return;
+  deliver_held(t);
+  if (std::exchange(t.drain_again, false) && !t.read.is_idle() &&
+      t.read.kind() == driver::OpKind::poll_multishot) {
+    drain(t);
+  }
+  stream_update_reading(t);
+}
+
+// ---- methods
+// --------------------------------------------------------------------------------------
+
+PyObject* stream_start_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  t.started = true;
+  stream_update_reading(t);
+  Py_RETURN_NONE;
+}
+
+PyObject* stream_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  if (t.closing || t.paused) Py_RETURN_NONE;
+  t.paused = true;
+  stream_update_reading(t);
+  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r pauses reading");
+  Py_RETURN_NONE;
+}
+
+PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  if (t.closing || !t.paused) Py_RETURN_NONE;
+  t.paused = false;
+  if (is_loop_alive(t) && (!t.held.empty() || (t.read_end != ReadEnd::none && !t.read_end_told))) {
+    ask_for_next_turn(t);
+  }
+  stream_update_reading(t);
+  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r resumes reading");
+  Py_RETURN_NONE;
+}
+
+}  // namespace blitzio::python

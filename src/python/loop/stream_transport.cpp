@@ -1,0 +1,379 @@
+#include <python/loop/stream_transport.hpp>
+
+#include <python/loop/stream_internal.hpp>
+
+#include <netinet/tcp.h>
+#include <structmember.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <new>
+
+namespace blitzio::python {
+
+StreamFlush::StreamFlush(StreamTransport& transport) noexcept
+    : Flushable(stream_on_flush), owner(transport) {}
+
+StreamTransport::StreamTransport(ModuleState& module_state) noexcept
+    : state(&module_state),
+      flush(*this),
+      read(*this, stream_on_read),
+      writable(*this, stream_on_writable),
+      resume(*this, stream_on_resume) {}
+
+namespace {
+
+// ---- lifetime
+// -------------------------------------------------------------------------------------
+
+void stream_dealloc(PyObject* self) noexcept;
+
+PyObject* stream_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
+  // A subclass made in Python has a dealloc of its own; ours marks the type that has the state.
+  PyTypeObject* ours = type;
+  while (ours->tp_dealloc != stream_dealloc) ours = ours->tp_base;
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self != nullptr) new (&as_stream(self)) StreamTransport(state_of_type(ours));
+  return self;
+}
+
+int stream_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
+  StreamTransport& t = as_stream(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(head_of(self).extra);
+  Py_VISIT(head_of(self).dict);
+  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  Py_VISIT(t.sock);
+  Py_VISIT(t.protocol);
+  Py_VISIT(t.server);
+  Py_VISIT(t.context);
+  Py_VISIT(t.empty_waiter);
+  return 0;
+}
+
+// `loop` stays until dealloc, which needs it; every cycle through it has another member to cut.
+int stream_clear(PyObject* self) noexcept {
+  StreamTransport& t = as_stream(self);
+  Py_CLEAR(head_of(self).extra);
+  Py_CLEAR(head_of(self).dict);
+  Py_CLEAR(t.protocol);
+  Py_CLEAR(t.server);
+  Py_CLEAR(t.context);
+  Py_CLEAR(t.empty_waiter);
+  return 0;
+}
+
+void stream_dealloc(PyObject* self) noexcept {
+  if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // Revived, see stream_finalize().
+  PyObject_GC_UnTrack(self);
+  if (head_of(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  StreamTransport& t = as_stream(self);
+  if (t.fd_state == FdState::open) {
+    // The finaliser left it to a loop that was closed meanwhile.
+    if (t.loop->executor == nullptr) stream_release_fd(t);
+    t.loop->transports.erase(t.fd);
+  }
+  stream_clear(self);
+  for (PyObject* bytes : std::exchange(t.held, {})) Py_DECREF(bytes);
+  Py_CLEAR(t.sock);
+  Py_CLEAR(t.loop);
+  t.~StreamTransport();
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// ---- construction
+// ---------------------------------------------------------------------------------
+
+int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
+  const int is_buffered = PyObject_IsInstance(protocol, t.state->buffered_protocol);
+  if (is_buffered < 0) return -1;
+  t.is_buffered = is_buffered != 0;
+  Py_XSETREF(t.protocol, Py_NewRef(protocol));
+  return 0;
+}
+
+int attach_server(StreamTransport& t, PyObject* server) noexcept {
+  if (server == nullptr || server == Py_None) return 0;
+#if PY_VERSION_HEX >= 0x030D0000
+  const PyRef done =
+      PyRef::steal(PyObject_CallMethodOneArg(server, t.state->names._attach, as_object(t)));
+#else
+  const PyRef done = PyRef::steal(PyObject_CallMethodNoArgs(server, t.state->names._attach));
+#endif
+  if (!done) return -1;
+  t.server = Py_NewRef(server);
+  return 0;
+}
+
+int call_soon(StreamTransport& t, PyObject* target, PyObject* name, PyObject* argument) noexcept {
+  const PyRef callback = PyRef::steal(PyObject_GetAttr(target, name));
+  if (!callback) return -1;
+  PyObject* const args[] = {argument};
+  return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
+}
+
+/// Takes the descriptor of `parts`, or that of its socket.
+int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
+  t.family = parts.family;
+  t.proto = parts.proto;
+  t.fd = parts.sock == nullptr ? parts.fd : PyObject_AsFileDescriptor(parts.sock);
+  if (t.fd < 0) return -1;
+  const Result<void> attached = loop_driver(*t.loop).attach(t.fd);
+  if (!attached) {
+    raise_error(attached.error(), "StreamTransport");
+    if (parts.sock == nullptr) ::close(t.fd);
+    return -1;
+  }
+  t.sock = Py_XNewRef(parts.sock);
+  t.fd_state = FdState::open;
+  return 0;
+}
+
+/// All that may fail, in asyncio's order.
+int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
+  PyObject* self = as_object(t);
+  const Names& names = t.state->names;
+  t.context = PyContext_CopyCurrent();
+  if (t.context == nullptr || take_socket(t, parts) != 0) return -1;
+  head_of(self).extra =
+      parts.extra == nullptr || parts.extra == Py_None ? PyDict_New() : Py_NewRef(parts.extra);
+  if (head_of(self).extra == nullptr || stream_store_addresses(t) != 0 ||
+      set_protocol(t, parts.protocol) != 0 || attach_server(t, parts.server) != 0) {
+    return -1;
+  }
+  try {
+    t.loop->transports.insert_or_assign(t.fd, self);
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  if (!parts.is_nodelay && (t.family == AF_INET || t.family == AF_INET6)) {
+    // Fails for a stream protocol other than TCP, which has no such delay.
+    const int enabled = 1;
+    static_cast<void>(::setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &enabled, sizeof enabled));
+  }
+  if (parts.call_connection_made &&
+      call_soon(t, parts.protocol, names.connection_made, self) != 0) {
+    return -1;
+  }
+  // Reading starts, and the waiter wakes, only after connection_made() has been called.
+  if (call_soon(t, self, names._start_reading, nullptr) != 0) return -1;
+  if (parts.waiter == nullptr || parts.waiter == Py_None) return 0;
+  return call_soon(t, self, names._wake_waiter, parts.waiter);
+}
+
+/// On failure the transport lets go of the socket, which stays the caller's to close (unless only
+/// its number was given).
+int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) noexcept {
+  t.loop = reinterpret_cast<LoopObject*>(Py_NewRef(reinterpret_cast<PyObject*>(&loop)));
+  if (set_up(t, parts) == 0) return 0;
+  PyRef exception = take_exception();
+  stream_detach_server(t);
+  t.closing = true;
+  t.conn_lost = 1;
+  if (t.fd_state == FdState::open) {
+    if (parts.sock != nullptr) {
+      loop_driver(loop).detach(t.fd);
+      loop.transports.erase(t.fd);
+      Py_CLEAR(t.sock);
+      t.fd_state = FdState::closed;
+    } else {
+      stream_release_fd(t);
+    }
+  }
+  Py_CLEAR(t.protocol);
+  restore_exception(std::move(exception));
+  return -1;
+}
+
+int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  static const char* const keywords[] = {
+      "loop", "sock", "protocol", "extra", "server", "waiter", "call_connection_made", nullptr};
+  StreamTransport& t = as_stream(self);
+  PyObject* loop = nullptr;
+  StreamParts parts;
+  int call_connection_made = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO|$OOOp:StreamTransport",
+                                   const_cast<char**>(keywords), t.state->loop_type, &loop,
+                                   &parts.sock, &parts.protocol, &parts.extra, &parts.server,
+                                   &parts.waiter, &call_connection_made)) {
+    return -1;
+  }
+  if (t.loop != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
+    return -1;
+  }
+  if (parts.extra != nullptr && parts.extra != Py_None && !PyDict_Check(parts.extra)) {
+    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
+    return -1;
+  }
+  parts.call_connection_made = call_connection_made != 0;
+  LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
+  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  return initialise(t, loop_object, parts);
+}
+
+// ---- small methods
+// --------------------------------------------------------------------------------
+
+PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
+  const Names& names = as_stream(self).state->names;
+  const PyRef cancelled = PyRef::steal(PyObject_CallMethodNoArgs(waiter, names.cancelled));
+  const int is_cancelled = cancelled ? PyObject_IsTrue(cancelled.get()) : -1;
+  if (is_cancelled < 0) return nullptr;
+  if (is_cancelled > 0) Py_RETURN_NONE;
+  return PyObject_CallMethodOneArg(waiter, names.set_result, Py_None);
+}
+
+PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0 || set_protocol(t, protocol) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
+  PyObject* protocol = as_stream(self).protocol;
+  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
+}
+
+PyObject* method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
+  return PyBool_FromLong(as_stream(self).closing ? 1 : 0);
+}
+
+PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  const StreamTransport& t = as_stream(self);
+  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
+}
+
+PyObject* method_can_write_eof(PyObject* /*self*/, PyObject* /*unused*/) noexcept {
+  Py_RETURN_TRUE;
+}
+
+template <class Function>
+PyCFunction general(Function* function) noexcept {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+template <class Function>
+void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
+constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
+
+PyMethodDef stream_methods[] = {
+    {"write", stream_write, METH_O,
+     PyDoc_STR("write($self, data, /)\n--\n\nSend `data`, later if need be. Does not block.")},
+    {"writelines", stream_writelines, METH_O,
+     PyDoc_STR("writelines($self, list_of_data, /)\n--\n\nAs write() of each, in one send.")},
+    {"write_eof", stream_write_eof, METH_NOARGS,
+     PyDoc_STR("write_eof($self)\n--\n\nClose the write half after what is buffered was sent.")},
+    {"can_write_eof", method_can_write_eof, METH_NOARGS,
+     PyDoc_STR("can_write_eof($self)\n--\n\nTrue.")},
+    {"pause_reading", stream_pause_reading, METH_NOARGS,
+     PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
+    {"resume_reading", stream_resume_reading, METH_NOARGS,
+     PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
+    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"close", stream_method_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nClose after what is buffered was sent.")},
+    {"abort", stream_method_abort, METH_NOARGS,
+     PyDoc_STR("abort($self)\n--\n\nClose now; what is buffered is lost.")},
+    {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
+    {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
+    {"set_protocol", method_set_protocol, METH_O,
+     PyDoc_STR("set_protocol($self, protocol, /)\n--\n\n")},
+    {"get_extra_info", general(stream_get_extra_info), kFastKeywords,
+     PyDoc_STR("get_extra_info($self, name, default=None)\n--\n\n"
+               "'socket', 'sockname', 'peername', or what the loop was given.")},
+    {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
+     PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
+    {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,
+     PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
+    {"set_write_buffer_limits", general(stream_set_write_buffer_limits), kKeywords,
+     PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
+               "When to call pause_writing() and resume_writing(), in bytes.")},
+    {"_start_reading", stream_start_reading, METH_NOARGS, nullptr},
+    {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
+    {"_call_connection_lost", stream_call_connection_lost, METH_O, nullptr},
+    {"_force_close", stream_method_force_close, METH_O, nullptr},
+    {"_fatal_error", general(stream_method_fatal_error), kKeywords, nullptr},
+    {"_make_empty_waiter", stream_make_empty_waiter, METH_NOARGS, nullptr},
+    {"_reset_empty_waiter", stream_reset_empty_waiter, METH_NOARGS, nullptr},
+    {"_release_socket", stream_release_socket, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef stream_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(StreamHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(StreamHead, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+/// The marks by which asyncio knows what start_tls() and sendfile() may do with a transport.
+int add_marks(PyTypeObject* type) noexcept {
+  PyObject* object = reinterpret_cast<PyObject*>(type);
+  if (PyObject_SetAttrString(object, "_start_tls_compatible", Py_True) != 0) return -1;
+  const PyRef constants = PyRef::steal(PyImport_ImportModule("asyncio.constants"));
+  if (!constants) return -1;
+  const PyRef modes = PyRef::steal(PyObject_GetAttrString(constants.get(), "_SendfileMode"));
+  if (!modes) return -1;
+  const PyRef mode = PyRef::steal(PyObject_GetAttrString(modes.get(), "TRY_NATIVE"));
+  return mode ? PyObject_SetAttrString(object, "_sendfile_compatible", mode.get()) : -1;
+}
+
+}  // namespace
+
+PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept {
+  PyRef self = PyRef::steal(stream_new(loop.state->stream_transport_type, nullptr, nullptr));
+  if (!self) {
+    if (parts.sock == nullptr) ::close(parts.fd);
+    return self;
+  }
+  if (initialise(as_stream(self.get()), loop, parts) != 0) return {};
+  return self;
+}
+
+int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
+  auto* base = reinterpret_cast<PyTypeObject*>(state.asyncio_transport);
+  if (base->tp_basicsize != offsetof(StreamHead, dict)) {
+    PyErr_Format(PyExc_ImportError,
+                 "asyncio.Transport has instances of %zd bytes where %zu are expected (one slot, "
+                 "_extra): this build of blitzio does not fit this Python",
+                 base->tp_basicsize, offsetof(StreamHead, dict));
+    return -1;
+  }
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("The transport of a connected stream socket.")},
+      {Py_tp_new, slot(stream_new)},
+      {Py_tp_init, slot(stream_init)},
+      {Py_tp_dealloc, slot(stream_dealloc)},
+      {Py_tp_traverse, slot(stream_traverse)},
+      {Py_tp_clear, slot(stream_clear)},
+      {Py_tp_finalize, slot(stream_finalize)},
+      {Py_tp_repr, slot(stream_repr)},
+      {Py_tp_methods, stream_methods},
+      {Py_tp_members, stream_members},
+      {Py_tp_getset, stream_getset},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.StreamTransport",
+      .basicsize = static_cast<int>(kStreamBytes),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+      .slots = slots,
+  };
+  const PyRef bases = PyRef::steal(PyTuple_Pack(1, state.asyncio_transport));
+  if (!bases) return -1;
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
+  if (type == nullptr) return -1;
+  state.stream_transport_type = reinterpret_cast<PyTypeObject*>(type);
+  if (add_marks(state.stream_transport_type) != 0) return -1;
+  return PyModule_AddObjectRef(module, "StreamTransport", type);
+}
+
+}  // namespace blitzio::python

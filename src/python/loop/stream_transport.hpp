@@ -1,0 +1,175 @@
+// `StreamTransport`: the native transport of a connected stream socket, with the behaviour that
+// asyncio documents for its own (event order, flow control, half-close, errors and their wording).
+//
+// What it costs per packet: one `bytes` and the call of the user's method. Arrivals come from one
+// multishot receive; writes of a turn are gathered and leave in one send before the loop waits.
+//
+//   stream_transport.cpp  the type: construction, collection, method table
+//   stream_info.cpp       repr, get_extra_info, water marks, private attributes
+//   stream_read.cpp       receiving, pausing, delivery to the protocol
+//   stream_write.cpp      gathering, sending, flow control, write_eof
+//   stream_close.cpp      close, abort, errors, connection_lost, the end of the descriptor
+//
+// Life (asyncio's own flags, kept under its names):
+//
+//            close()                 all written
+//   open ───────────────▶ closing ───────────────▶ lost ─── connection_lost() ──▶ released
+//     │   nothing to write: straight on to lost      ▲         (next turn)
+//     └──────── abort(), a fatal error ──────────────┘
+//
+// open       closing == false.
+// closing    closing == true, conn_lost == 0: no more reading, writes still go out.
+// lost       conn_lost > 0: connection_lost() is scheduled, exactly once; writes are counted.
+// released   protocol, server and socket are gone. The descriptor itself is closed with the last
+//            completion of what was in flight (fd_state).
+//
+// Reading (the operation `read`; see stream_read.cpp for when it changes):
+//
+//            start                large arrivals ▶
+//   off ◀────────────▶ arrivals ◀────────────────▶ edges
+//          pause, close            ◀ small ones
+//
+// arrivals   recv_multishot: the driver's buffer, copied into a `bytes` of the exact size.
+// edges      poll_multishot, and recv(2) straight into the final object.
+// Never both in flight: every change of mode waits for the last completion of the other.
+//
+// An operation in flight owns a reference to the transport, and so does a pending flush.
+//
+// Threads: the loop's, or any single one while the loop does not run; other calls raise.
+#pragma once
+
+#include <blitzio/driver/operation.hpp>
+#include <python/loop/loop.hpp>
+#include <python/loop/stream_write_queue.hpp>
+#include <python/support/state.hpp>
+
+#include <netinet/in.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace blitzio::python {
+
+struct StreamTransport;
+
+/// An operation that knows its transport.
+struct StreamOperation : driver::Operation {
+  StreamOperation(StreamTransport& transport, Complete on_completion) noexcept
+      : Operation(on_completion), owner(transport) {}
+  StreamTransport& owner;
+};
+
+/// A pending flush that knows its transport.
+struct StreamFlush : Flushable {
+  explicit StreamFlush(StreamTransport& transport) noexcept;
+  StreamTransport& owner;
+};
+
+/// An internet address as the kernel wrote it, turned into a Python object only if asked for.
+struct StoredAddress {
+  alignas(sockaddr_in6) std::array<std::byte, sizeof(sockaddr_in6)> bytes;
+  std::uint8_t size = 0;  ///< 0: none
+};
+
+/// How the connection's reading came to its end; kept while paused, told after what is held.
+enum class ReadEnd : std::uint8_t { none, eof, error };
+
+/// Who still has to close the descriptor.
+enum class FdState : std::uint8_t {
+  none,    ///< never had one
+  open,    ///< the connection is up, or connection_lost() is to come
+  orphan,  ///< released; `orphan_fd` is closed with the last completion
+  closed,
+};
+
+/// What CPython's type machinery looks at; `extra` is the slot of asyncio.BaseTransport. The C++
+/// part lies behind it in the same allocation, but is an object of its own: constructing it must
+/// not count as overwriting what tp_alloc wrote here.
+struct StreamHead {
+  PyObject_HEAD PyObject* extra;
+  PyObject* dict;
+  PyObject* weakrefs;
+};
+
+struct StreamTransport {
+  explicit StreamTransport(ModuleState& module_state) noexcept;
+  StreamTransport(const StreamTransport&) = delete;
+  StreamTransport& operator=(const StreamTransport&) = delete;
+  ~StreamTransport() = default;
+
+  ModuleState* state;
+  LoopObject* loop = nullptr;        ///< strong; null before __init__
+  PyObject* sock = nullptr;          ///< socket.socket; null: not made (or no longer ours)
+  PyObject* protocol = nullptr;      ///< null once released
+  PyObject* server = nullptr;        ///< or null
+  PyObject* context = nullptr;       ///< in which the protocol is called
+  PyObject* empty_waiter = nullptr;  ///< future of _make_empty_waiter(), or null
+
+  int fd = -1;  ///< stays for repr
+  int orphan_fd = -1;
+  int family = 0;
+  int proto = 0;
+  FdState fd_state = FdState::none;
+
+  bool closing = false;
+  bool protocol_paused = false;  ///< pause_writing() was called
+  bool eof_written = false;      ///< write_eof() was called
+  bool is_buffered = false;      ///< the protocol is a BufferedProtocol
+  std::uint32_t conn_lost = 0;   ///< 1: connection_lost() scheduled; more: writes since then
+
+  // Reading.
+  bool started = false;  ///< connection_made() has been called
+  bool paused = false;
+  bool bulk = false;           ///< wanted mode: edges rather than arrivals
+  bool drain_again = false;    ///< a turn's share was used up; go on in the next
+  bool edge_said_end = false;  ///< a short read does not mean that all was read
+  ReadEnd read_end = ReadEnd::none;
+  bool read_end_told = false;
+  std::uint8_t small_arrivals = 0;  ///< in a row
+  int read_error = 0;               ///< errno of ReadEnd::error
+  std::uint32_t read_bytes = 0;     ///< size of the next `bytes` in mode edges
+  std::vector<PyObject*> held;      ///< `bytes` that arrived while paused, oldest first; strong
+
+  // Writing.
+  std::size_t high_water = 64 * 1024;
+  std::size_t low_water = 16 * 1024;
+  WriteQueue queue;
+  StreamFlush flush;  ///< linked: the loop will send before it waits
+
+  StreamOperation read;      ///< recv_multishot or poll_multishot
+  StreamOperation writable;  ///< poll(POLLOUT): in flight while the kernel's buffer is full
+  StreamOperation resume;    ///< nop: goes on with held data or a large read next turn
+
+  StoredAddress local;
+  StoredAddress peer;
+};
+
+inline constexpr std::size_t kStreamOffset = (sizeof(StreamHead) + alignof(StreamTransport) - 1) /
+                                             alignof(StreamTransport) * alignof(StreamTransport);
+inline constexpr std::size_t kStreamBytes = kStreamOffset + sizeof(StreamTransport);
+static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
+
+[[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;
+
+/// What a transport is made of. `sock` null: `fd` is taken over (closed if this fails), of `family`
+/// and `proto`.
+struct StreamParts {
+  PyObject* sock = nullptr;
+  int fd = -1;
+  int family = 0;
+  int proto = 0;
+  bool is_nodelay = false;  ///< TCP_NODELAY is set already (inherited from a listening socket)
+  PyObject* protocol = nullptr;
+  PyObject* extra = nullptr;
+  PyObject* server = nullptr;
+  PyObject* waiter = nullptr;
+  bool call_connection_made = true;
+};
+
+/// A new transport, registered with loop, driver and server, its connection_made() scheduled.
+/// Returns null with an error set.
+[[nodiscard]] PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept;
+
+}  // namespace blitzio::python

@@ -1,0 +1,416 @@
+// Sending.
+//
+// write() only queues: the loop calls back before it waits, and one send or sendmsg takes all that
+// the turn produced. It goes out at once if the loop does not run, or if more is queued than a
+// flush should hold back. When the kernel takes a part only, `writable` (a one-shot poll) is in
+// flight and nothing is tried until it completes:
+//
+//   queue empty ──write──▶ gathered ──flush──▶ sent: queue empty
+//                             ▲                │ kernel's buffer full
+//                             └── writable ◀───┘
+//
+// pause_writing() is called only for what the kernel refused, never for what is merely gathered.
+#include <python/loop/stream_internal.hpp>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <new>
+
+namespace blitzio::python {
+
+namespace {
+
+/// Gathered bytes beyond which a flush does not wait for the turn's end.
+constexpr std::size_t kGatherBytesMax = 64 * 1024;
+constexpr std::size_t kVectorsMax = IOV_MAX;
+/// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
+/// so that only what the kernel refuses is copied.
+constexpr std::size_t kCopyBytesMax = 16 * 1024;
+/// As asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+constexpr std::uint32_t kLostWritesToWarn = 5;
+
+/// send(2) or sendmsg(2) of `vectors`. Returns a count or a negative errno.
+std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
+  for (;;) {
+    ssize_t sent = 0;
+    if (vectors.size() == 1) {
+      sent = ::send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } else {
+      msghdr message{};
+      message.msg_iov = vectors.data();
+      message.msg_iovlen = vectors.size();
+      sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    if (sent >= 0) return sent;
+    if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
+}
+
+void wait_until_writable(StreamTransport& t) noexcept {
+  t.writable.poll(t.fd, POLLOUT);
+  stream_submit(t, t.writable);
+}
+
+/// Ends the future of _make_empty_waiter(), if there is one and it is not done. `exception` null: a
+/// result.
+void settle_empty_waiter(StreamTransport& t, PyObject* exception) noexcept {
+  if (t.empty_waiter == nullptr) return;
+  const PyRef waiter = PyRef::borrow(t.empty_waiter);
+  const Names& names = t.state->names;
+  const PyRef done = PyRef::steal(PyObject_CallMethodNoArgs(waiter.get(), names.done));
+  const int is_done = done ? PyObject_IsTrue(done.get()) : -1;
+  if (is_done > 0) return;
+  const PyRef settled =
+      is_done < 0 ? PyRef()
+      : exception == nullptr
+          ? PyRef::steal(PyObject_CallMethodOneArg(waiter.get(), names.set_result, Py_None))
+          : PyRef::steal(PyObject_CallMethodOneArg(waiter.get(), names.set_exception, exception));
+  if (!settled) loop_report_exception(*t.loop, "Fatal error on transport");
+}
+
+void fail_write(StreamTransport& t, int code) noexcept {
+  t.queue.clear();
+  PyRef exception = make_os_error(code);
+  if (!exception) exception = take_exception();
+  const PyRef keep = PyRef::borrow(exception.get());
+  stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
+  settle_empty_waiter(t, keep.get());
+}
+
+BLITZIO_COLD void resume_protocol(StreamTransport& t) noexcept {
+  t.protocol_paused = false;
+  if (t.protocol == nullptr) return;
+  const ContextScope scope(t);
+  const PyRef protocol = PyRef::borrow(t.protocol);
+  const PyRef result = stream_call(t, t.state->names.resume_writing);
+  if (result) return;
+  loop_report_exception(
+      *t.loop, "protocol.resume_writing() failed",
+      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+}
+
+/// shutdown(SHUT_WR). Returns 0 or an errno.
+int shut_down_writing(StreamTransport& t) noexcept {
+  return ::shutdown(t.fd, SHUT_WR) == 0 ? 0 : errno;
+}
+
+/// All was taken by the kernel: goes on with what waited for that.
+BLITZIO_COLD void finish_after_drain(StreamTransport& t) noexcept {
+  settle_empty_waiter(t, nullptr);
+  if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+  if (t.closing) {
+    if (stream_schedule_lost(t, nullptr) != 0) {
+      loop_report_exception(*t.loop, "Fatal error on transport");
+    }
+  } else if (t.eof_written) {
+    if (const int code = shut_down_writing(t); code != 0) {
+      PyRef exception = make_os_error(code);
+      if (!exception) exception = take_exception();
+      stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
+    }
+  }
+}
+
+void after_drain(StreamTransport& t) noexcept {
+  // Below the low-water mark only here: the protocol is paused only while `writable` is in flight.
+  if (BLITZIO_UNLIKELY(t.closing || t.eof_written || t.empty_waiter != nullptr)) {
+    finish_after_drain(t);
+  }
+}
+
+/// Sends the queue and then `tail`, which is not queued. Returns how much of `tail` went out.
+std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noexcept {
+  std::size_t tail_sent = 0;
+  while (!t.queue.is_empty() || tail_sent < tail.size()) {
+    std::array<iovec, kVectorsMax> vectors;
+    std::size_t count = t.queue.fill(vectors);
+    std::size_t queued = 0;
+    for (std::size_t i = 0; i < count; ++i) queued += vectors[i].iov_len;
+    std::size_t total = queued;
+    if (tail_sent < tail.size() && queued == t.queue.size_bytes() && count < vectors.size()) {
+      const auto rest = tail.subspan(tail_sent);
+      vectors[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
+      total += rest.size();
+    }
+    const std::int64_t result = send_vectors(t.fd, {vectors.data(), count});
+    if (result < 0) {
+      if (result == -EAGAIN) {
+        wait_until_writable(t);
+      } else {
+        fail_write(t, static_cast<int>(-result));
+      }
+      return tail_sent;
+    }
+    const auto sent = static_cast<std::size_t>(result);
+    t.queue.consume(std::min(sent, queued));
+    if (sent > queued) tail_sent += sent - queued;
+    if (sent < total) {
+      wait_until_writable(t);
+      return tail_sent;
+    }
+  }
+  return tail_sent;
+}
+
+bool is_blocked(const StreamTransport& t) noexcept {
+  return !t.writable.is_idle();
+}
+
+bool is_loop_running(const StreamTransport& t) noexcept {
+  // Relaxed: the caller is the running thread or the only user; see loop_check_owner().
+  return t.loop->thread.load(std::memory_order_relaxed) != 0;
+}
+
+/// After something was queued: sends now, or sees to it that the turn's end does.
+void request_flush(StreamTransport& t) noexcept {
+  if (is_blocked(t)) return;
+  if (BLITZIO_LIKELY(is_loop_running(t) && t.queue.size_bytes() <= kGatherBytesMax &&
+                     t.queue.size_bytes() <= t.high_water && t.queue.pieces() < kVectorsMax)) {
+    if (t.flush.is_linked()) return;
+    Py_INCREF(as_object(t));
+    loop_request_flush(*t.loop, t.flush);
+    return;
+  }
+  stream_flush(t);
+}
+
+BLITZIO_COLD void count_lost_write(StreamTransport& t) noexcept {
+  if (t.conn_lost >= kLostWritesToWarn) {
+    const PyRef logged = PyRef::steal(
+        PyObject_CallMethod(t.state->logger, "warning", "s", "socket.send() raised exception."));
+    if (!logged) PyErr_WriteUnraisable(as_object(t));
+  }
+  ++t.conn_lost;
+}
+
+/// Keeps exact `bytes`. Returns -1 with an error set.
+int queue_bytes(StreamTransport& t, PyObject* bytes, std::size_t offset) noexcept {
+  try {
+    t.queue.push(bytes, offset);
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  return 0;
+}
+
+/// Queues what `object` holds, or sends it if it is large. Returns -1 with an error set.
+int queue_buffer(StreamTransport& t, PyObject* object) noexcept {
+  Py_buffer view;
+  if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) != 0) return -1;
+  const std::span<const std::byte> data{static_cast<const std::byte*>(view.buf),
+                                        static_cast<std::size_t>(view.len)};
+  std::size_t sent = 0;
+  if (data.size() > kCopyBytesMax && !is_blocked(t) && is_loop_alive(t)) sent = send_queue(t, data);
+  int outcome = 0;
+  if (sent < data.size() && t.conn_lost == 0) {
+    const PyRef copy =
+        PyRef::steal(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data() + sent),
+                                               static_cast<Py_ssize_t>(data.size() - sent)));
+    outcome = copy ? queue_bytes(t, copy.get(), 0) : -1;
+  }
+  PyBuffer_Release(&view);
+  return outcome;
+}
+
+/// What comes after something was queued. Returns -1 with a fatal error of pause_writing().
+int after_queueing(StreamTransport& t) noexcept {
+  if (t.conn_lost != 0 || t.queue.is_empty()) return 0;
+  if (loop_check_closed(*t.loop) != 0) return -1;
+  request_flush(t);
+  if (BLITZIO_LIKELY(t.queue.size_bytes() <= t.high_water)) return 0;
+  return stream_maybe_pause_protocol(t);
+}
+
+bool is_writable_type(PyObject* data) noexcept {
+  return PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data);
+}
+
+}  // namespace
+
+// ---- for the other files
+// --------------------------------------------------------------------------
+
+void stream_flush(StreamTransport& t) noexcept {
+  if (t.queue.is_empty() || is_blocked(t) || !is_loop_alive(t)) return;
+  if (t.queue.pieces() == 1) {  // Nearly always: no vectors to fill.
+    iovec vector = t.queue.front();
+    const std::int64_t result = send_vectors(t.fd, {&vector, 1});
+    if (BLITZIO_LIKELY(result == static_cast<std::int64_t>(vector.iov_len))) {
+      t.queue.clear();
+    } else if (result >= 0) {
+      t.queue.consume(static_cast<std::size_t>(result));
+      wait_until_writable(t);
+    } else if (result == -EAGAIN) {
+      wait_until_writable(t);
+    } else {
+      fail_write(t, static_cast<int>(-result));
+    }
+  } else {
+    static_cast<void>(send_queue(t, {}));
+  }
+  if (t.queue.is_empty() && t.conn_lost == 0) after_drain(t);
+}
+
+void stream_on_flush(Flushable& flushable) noexcept {
+  StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
+  const PyRef keep = stream_take_self(t);
+  if (t.conn_lost == 0) stream_flush(t);
+}
+
+void stream_on_writable(driver::Operation& operation,
+                        const driver::Completion& /*completion*/) noexcept {
+  StreamTransport& t = owner_of(operation);
+  const PyRef keep = stream_take_self(t);
+  // Whatever the poll said, an error included, the send knows better.
+  if (is_loop_alive(t)) {
+    if (t.conn_lost == 0) stream_flush(t);
+    if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.low_water) {
+      resume_protocol(t);
+    }
+  }
+  stream_operation_ended(t);
+}
+
+int stream_maybe_pause_protocol(StreamTransport& t) noexcept {
+  if (t.queue.size_bytes() <= t.high_water || t.protocol_paused || t.protocol == nullptr) return 0;
+  t.protocol_paused = true;
+  const PyRef protocol = PyRef::borrow(t.protocol);
+  const PyRef result = stream_call(t, t.state->names.pause_writing);
+  if (result) return 0;
+  PyRef exception = take_exception();
+  const bool is_fatal = is_fatal_exception(exception.get());
+  restore_exception(std::move(exception));
+  if (is_fatal) return -1;
+  loop_report_exception(
+      *t.loop, "protocol.pause_writing() failed",
+      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+  return 0;
+}
+
+// ---- methods
+// --------------------------------------------------------------------------------------
+
+PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_writable_type(data))) {
+    return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
+                        Py_TYPE(data)->tp_name);
+  }
+  if (BLITZIO_UNLIKELY(stream_check(t) != 0)) return nullptr;
+  if (BLITZIO_UNLIKELY(t.eof_written)) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot call write() after write_eof()");
+    return nullptr;
+  }
+  if (BLITZIO_UNLIKELY(t.empty_waiter != nullptr)) {
+    PyErr_SetString(PyExc_RuntimeError, "unable to write; sendfile is in progress");
+    return nullptr;
+  }
+  if (BLITZIO_UNLIKELY(t.conn_lost != 0)) {
+    const Py_ssize_t size = PyObject_Size(data);
+    if (size < 0) return nullptr;
+    if (size != 0) count_lost_write(t);
+    Py_RETURN_NONE;
+  }
+  const int queued =
+      BLITZIO_LIKELY(PyBytes_CheckExact(data)) ? queue_bytes(t, data, 0) : queue_buffer(t, data);
+  if (queued != 0 || after_queueing(t) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+#if PY_VERSION_HEX >= 0x030C0000
+  if (t.eof_written) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot call writelines() after write_eof()");
+    return nullptr;
+  }
+  if (t.empty_waiter != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "unable to writelines; sendfile is in progress");
+    return nullptr;
+  }
+#endif
+  const PyRef items = PyRef::steal(PySequence_Fast(list, "can only join an iterable"));
+  if (!items) return nullptr;
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
+    if (PyObject_CheckBuffer(item) != 0) continue;
+    // All or nothing, and worded by what asyncio does with the list in this version.
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_Format(PyExc_TypeError,
+                        "memoryview: a bytes-like object is required, not '%.200s'",
+                        Py_TYPE(item)->tp_name);
+#else
+    return PyErr_Format(PyExc_TypeError,
+                        "sequence item %zd: expected a bytes-like object, %.80s found", i,
+                        Py_TYPE(item)->tp_name);
+#endif
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  if (t.eof_written) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot call write() after write_eof()");
+    return nullptr;
+  }
+  if (t.empty_waiter != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "unable to write; sendfile is in progress");
+    return nullptr;
+  }
+#endif
+  if (count == 0) Py_RETURN_NONE;
+  if (t.conn_lost != 0) {
+    count_lost_write(t);
+    Py_RETURN_NONE;
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
+    const int queued = PyBytes_CheckExact(item) ? queue_bytes(t, item, 0) : queue_buffer(t, item);
+    if (queued != 0) return nullptr;
+    if (t.conn_lost != 0) Py_RETURN_NONE;
+  }
+  if (after_queueing(t) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* stream_write_eof(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  if (t.closing || t.eof_written) Py_RETURN_NONE;
+  stream_flush(t);
+  if (t.closing) Py_RETURN_NONE;  // The flush failed.
+  t.eof_written = true;
+  if (t.queue.is_empty()) {
+    if (const int code = shut_down_writing(t); code != 0) {
+      raise_error(Error::os(code), "write_eof");
+      return nullptr;
+    }
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* stream_make_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  if (t.empty_waiter != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "Empty waiter is already set");
+    return nullptr;
+  }
+  stream_flush(t);
+  t.empty_waiter = loop_create_future(*t.loop).release();
+  if (t.empty_waiter == nullptr) return nullptr;
+  if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
+  return Py_XNewRef(t.empty_waiter);
+}
+
+PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcept {
+  Py_CLEAR(as_stream(self).empty_waiter);
+  Py_RETURN_NONE;
+}
+
+}  // namespace blitzio::python

@@ -156,6 +156,8 @@ std::size_t IoUringDriver::deliver_bytes(Operation& operation, const Cqe& cqe) n
     return 0;
   }
   if (cqe.result == -ENOBUFS) return deliver_last(operation, -ECANCELED);
+  // The end of the stream, not an arrival of nothing.
+  if (cqe.result == 0) return deliver_last(operation, 0);
   return deliver_result(operation, cqe.result, false);
 }
 

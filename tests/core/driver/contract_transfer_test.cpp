@@ -1,0 +1,371 @@
+// The driver contract: what goes through a socket. See support.hpp.
+#include "support.hpp"
+
+namespace blitzio::driver::contract {
+namespace {
+
+BLITZIO_DRIVER_CONTRACT();
+
+// ---- recv and send
+// -------------------------------------------------------------------------------
+
+TEST_P(DriverContract, RecvWaitsForBytesAndReportsEndOfStream) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    Pair ends = tcp_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    std::byte buffer[8];
+    Recorder op(driver());
+    const auto receive = [&] {
+      op.recv(ends.a.get(), buffer);
+      op.submit();
+    };
+    receive();
+    fence(driver());
+    EXPECT_FALSE(op.done());
+    put(ends.b, "0123456789");
+    ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+    EXPECT_EQ(op.result(), 8);
+    receive();
+    ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+    EXPECT_EQ(op.result(), 2) << "a short read";
+    EXPECT_EQ(text(std::span(buffer).first(2)), "89");
+    put(ends.b, "tail");
+    ends.b.reset();
+    receive();
+    ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+    EXPECT_EQ(op.result(), 4) << "the end does not overtake the bytes";
+    for (int i = 0; i < 2; ++i) {
+      receive();
+      ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+      EXPECT_EQ(op.result(), 0);
+    }
+  }
+}
+
+TEST_P(DriverContract, RecvHonoursItsFlags) {
+  const Pair ends = tcp_pair();
+  std::byte buffer[8];
+  Recorder op(driver());
+  put(ends.b, "peeked");
+  for (int i = 0; i < 2; ++i) {
+    op.recv(ends.a.get(), buffer, MSG_PEEK);
+    EXPECT_EQ(complete(op), 6);
+  }
+  op.recv(ends.a.get(), buffer);
+  EXPECT_EQ(complete(op), 6);
+  EXPECT_EQ(text(std::span(buffer).first(6)), "peeked");
+}
+
+TEST_P(DriverContract, BlockingDescriptorsBlockNobody) {
+  const Pair sockets = unix_pair();
+  const Pair pipe = pipe_pair();
+  fill(sockets.a);
+  for (const int fd : {sockets.a.get(), sockets.b.get(), pipe.a.get(), pipe.b.get()}) {
+    ok(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK));
+  }
+  std::byte buffer[4];
+  Recorder recv(driver());
+  Recorder send(driver());
+  Recorder read(driver());
+  send.send(sockets.a.get(), bytes("x"));
+  recv.recv(sockets.a.get(), buffer);
+  read.read(pipe.a.get(), buffer);
+  for (Recorder* op : {&send, &recv, &read}) op->submit();
+  fence(driver());
+  for (Recorder* op : {&send, &recv, &read}) {
+    EXPECT_FALSE(op->done());
+    op->cancel();
+    ASSERT_TRUE(run_until(driver(), [&] { return op->done(); }));
+    EXPECT_EQ(op->result(), -ECANCELED);
+  }
+}
+
+TEST_P(DriverContract, SocketErrorsArriveAsTheyAre) {
+  const Pair pipe = pipe_pair();
+  const OwnedFd idle = inet_socket();
+  std::byte buffer[8];
+  iovec vector = vector_of(buffer);
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  Recorder op(driver());
+  for (const auto& [fd, error] :
+       {std::pair{kBadFd, -EBADF}, std::pair{-1, -EBADF}, std::pair{pipe.a.get(), -ENOTSOCK}}) {
+    SCOPED_TRACE(fd);
+    op.recv(fd, buffer);
+    EXPECT_EQ(complete(op), error);
+    op.recv_multishot(fd);
+    EXPECT_EQ(complete(op), error);
+    op.send(fd, buffer);
+    EXPECT_EQ(complete(op), error);
+    op.sendmsg(fd, &message);
+    EXPECT_EQ(complete(op), error);
+    op.recvmsg(fd, &message);
+    EXPECT_EQ(complete(op), error);
+  }
+  op.recv(idle.get(), buffer);
+  EXPECT_EQ(complete(op), -ENOTCONN);
+  op.recv_multishot(idle.get());
+  EXPECT_EQ(complete(op), -ENOTCONN);
+  op.send(idle.get(), buffer);
+  EXPECT_EQ(complete(op), -EPIPE);
+}
+
+TEST_P(DriverContract, SendAndSendmsgToAPeerThatIsGoneAreBrokenAndRaiseNoSignal) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    Pair ends = unix_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    ends.b.reset();
+    Recorder op(driver());
+    op.send(ends.a.get(), bytes("x"));
+    EXPECT_EQ(complete(op), -EPIPE);
+    iovec vector = vector_of(bytes("y"));
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    op.sendmsg(ends.a.get(), &message);
+    EXPECT_EQ(complete(op), -EPIPE);
+  }
+}
+
+TEST_P(DriverContract, SendWaitsForRoomAndMayBeShort) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    const Pair ends = unix_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    std::size_t expected = fill(ends.a);
+    const std::string data(1'000'000, 's');
+    iovec vector = vector_of(bytes(data));
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    Recorder op(driver());
+    for (const bool gather : {false, true}) {
+      if (gather) {
+        op.sendmsg(ends.a.get(), &message);
+      } else {
+        op.send(ends.a.get(), bytes(data));
+      }
+      op.submit();
+      fence(driver());
+      EXPECT_FALSE(op.done());
+      std::size_t received = 0;
+      ASSERT_TRUE(run_until(driver(), [&] {
+        received += take(ends.b).size();
+        return op.done();
+      }));
+      ASSERT_GT(op.result(), 0);
+      expected += static_cast<std::size_t>(op.result());
+      received += take(ends.b).size();
+      EXPECT_EQ(received, expected);
+      expected = fill(ends.a);
+    }
+  }
+}
+
+TEST_P(DriverContract, AResetPeerIsReported) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    for (const bool multishot : {false, true}) {
+      SCOPED_TRACE(multishot);
+      Pair ends = tcp_pair();
+      Attachment attachment(driver(), ends.a, attached);
+      std::byte buffer[8];
+      Recorder op(driver());
+      if (multishot) {
+        op.recv_multishot(ends.a.get());
+      } else {
+        op.recv(ends.a.get(), buffer);
+      }
+      op.submit();
+      fence(driver());
+      reset_on_close(ends.b);
+      ends.b.reset();
+      ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+      EXPECT_EQ(op.result(), -ECONNRESET);
+      Recorder send(driver());
+      send.send(ends.a.get(), bytes("x"));
+      EXPECT_EQ(complete(send), -EPIPE);
+    }
+  }
+}
+
+// ---- recv_multishot
+// ------------------------------------------------------------------------------
+
+TEST_P(DriverContract, RecvMultishotBringsEveryByteInOrderAndThenTheEnd) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    Pair ends = tcp_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    Recorder op(driver());
+    std::string sent = "already there";
+    put(ends.b, sent);
+    op.recv_multishot(ends.a.get());
+    op.submit();
+    for (int i = 0; i < 200; ++i) {
+      const std::string piece(static_cast<std::size_t>(1 + i * 37 % 5000),
+                              static_cast<char>('a' + i % 26));
+      put(ends.b, piece);
+      sent += piece;
+      if (i % 3 == 0) {
+        ASSERT_TRUE(run_until(driver(), [&] { return op.data_bytes() == sent.size(); }));
+      }
+      if (i % 10 == 0) fence(driver());
+    }
+    put(ends.b, "the end");
+    sent += "the end";
+    ends.b.reset();
+    ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+    EXPECT_EQ(op.result(), 0);
+    EXPECT_TRUE(op.data() == sent);
+  }
+}
+
+TEST_P(DriverContract, RecvMultishotSurvivesExhaustedBuffers) {
+  Config config;
+  config.buffer_bytes = 256;
+  config.buffer_count = 1;
+  config.buffer_count_max = 2;
+  configure(config);
+  const Pair first = unix_pair();
+  const Pair second = unix_pair();
+  Recorder a(driver());
+  Recorder b(driver());
+  a.recv_multishot(first.a.get());
+  b.recv_multishot(second.a.get());
+  const std::string data(60'000, 'x');
+  put(first.b, data + "1");
+  put(second.b, data + "2");
+  a.submit();
+  b.submit();
+  ASSERT_TRUE(run_until(
+      driver(), [&] { return a.data_bytes() > data.size() && b.data_bytes() > data.size(); }));
+  EXPECT_TRUE(a.data() == data + "1");
+  EXPECT_TRUE(b.data() == data + "2");
+}
+
+TEST_P(DriverContract, RecvMultishotMayBeCancelledByItsOwnCompletion) {
+  const Pair ends = unix_pair();
+  Recorder op(driver());
+  op.recv_multishot(ends.a.get());
+  op.then = [&] { op.cancel(); };
+  put(ends.b, "first");
+  op.submit();
+  ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+  EXPECT_EQ(op.data(), "first");
+  EXPECT_EQ(op.result(), -ECANCELED);
+  put(ends.b, "second");
+  fence(driver());
+  EXPECT_EQ(take(ends.a), "second") << "what came after the end stays in the socket";
+}
+
+// ---- recvmsg and sendmsg
+// -------------------------------------------------------------------------
+
+TEST_P(DriverContract, DatagramsKeepTheirBoundsAndTheirSender) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    const OwnedFd receiver = bound_socket(SOCK_DGRAM);
+    const OwnedFd sender = bound_socket(SOCK_DGRAM);
+    Attachment attachment(driver(), receiver, attached);
+    sockaddr_in to = address_of(receiver);
+    sockaddr_in from{};
+    std::byte buffer[4];
+    iovec in = vector_of(buffer);
+    msghdr incoming{};
+    incoming.msg_iov = &in;
+    incoming.msg_iovlen = 1;
+    iovec out[] = {vector_of(bytes("abc")), vector_of(bytes("def"))};
+    msghdr outgoing{};
+    outgoing.msg_name = &to;
+    outgoing.msg_namelen = sizeof to;
+    outgoing.msg_iov = out;
+    Recorder recv(driver());
+    Recorder send(driver());
+    for (const std::size_t parts : {std::size_t{1}, std::size_t{2}, std::size_t{0}}) {
+      incoming.msg_name = &from;
+      incoming.msg_namelen = sizeof from;
+      recv.recvmsg(receiver.get(), &incoming);
+      recv.submit();
+      fence(driver());
+      EXPECT_FALSE(recv.done());
+      outgoing.msg_iovlen = parts;
+      send.sendmsg(sender.get(), &outgoing);
+      EXPECT_EQ(complete(send), static_cast<std::int32_t>(3 * parts));
+      ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
+      EXPECT_EQ(recv.result(), parts == 2 ? 4 : static_cast<std::int32_t>(3 * parts));
+      EXPECT_EQ((incoming.msg_flags & MSG_TRUNC) != 0, parts == 2);
+      EXPECT_EQ(incoming.msg_namelen, sizeof from);
+      EXPECT_EQ(from.sin_port, address_of(sender).sin_port);
+    }
+  }
+}
+
+TEST_P(DriverContract, ADatagramNobodyTookIsRefused) {
+  const OwnedFd gone = bound_socket(SOCK_DGRAM);
+  const sockaddr_in to = address_of(gone);
+  const OwnedFd sender = inet_socket(SOCK_DGRAM);
+  Recorder op(driver());
+  op.connect(sender.get(), generic(to), sizeof to);
+  EXPECT_EQ(complete(op), 0);
+  const_cast<OwnedFd&>(gone).reset();
+  std::byte buffer[4];
+  op.recv(sender.get(), buffer);
+  op.submit();
+  fence(driver());
+  Recorder send(driver());
+  send.send(sender.get(), bytes("x"));
+  EXPECT_EQ(complete(send), 1);
+  ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+  EXPECT_EQ(op.result(), -ECONNREFUSED);
+}
+
+TEST_P(DriverContract, DescriptorsTravelWithAMessage) {
+  const Pair ends = unix_pair();
+  const Pair pipe = pipe_pair();
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec out = vector_of(bytes("fd"));
+  msghdr message{};
+  message.msg_iov = &out;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int passed = pipe.b.get();
+  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+
+  std::byte buffer[8];
+  iovec in = vector_of(buffer);
+  alignas(cmsghdr) char received[CMSG_SPACE(sizeof(int))] = {};
+  msghdr incoming{};
+  incoming.msg_iov = &in;
+  incoming.msg_iovlen = 1;
+  incoming.msg_control = received;
+  incoming.msg_controllen = sizeof received;
+  Recorder recv(driver());
+  recv.recvmsg(ends.b.get(), &incoming, MSG_CMSG_CLOEXEC);
+  recv.submit();
+  fence(driver());
+  Recorder send(driver());
+  send.sendmsg(ends.a.get(), &message);
+  EXPECT_EQ(complete(send), 2);
+  ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
+  EXPECT_EQ(recv.result(), 2);
+  const cmsghdr* got = CMSG_FIRSTHDR(&incoming);
+  ASSERT_NE(got, nullptr);
+  int copy = -1;
+  std::memcpy(&copy, CMSG_DATA(got), sizeof copy);
+  const OwnedFd owned = OwnedFd::adopt(copy);
+  EXPECT_EQ(::fcntl(copy, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  put(owned, "through");
+  EXPECT_EQ(take(pipe.a), "through");
+}
+
+}  // namespace
+}  // namespace blitzio::driver::contract

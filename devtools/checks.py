@@ -58,7 +58,7 @@ def fix() -> str:
 def types() -> str:
     """Strict mypy over everything written in Python."""
     environment = _environment()
-    roots = [name for name in _PYTHON_ROOTS if tracked(f"{name}", f"{name}/*.py", f"{name}/**.py")]
+    roots = [name for name in _PYTHON_ROOTS if name.endswith(".py") or tracked(f"{name}/*.py")]
     run([environment.python, "-m", "mypy", *roots], what="mypy")
     return " ".join(roots)
 

@@ -1,6 +1,7 @@
 #include <python/loop/fd_watch.hpp>
 #include <python/support/error.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -31,6 +32,7 @@ void FdWatch::set(Side side, HandleObject* handle) noexcept {
     // A poll in flight may belong to a file that was closed while the number was reused: start it
     // anew. Its completion arms the side again.
     cancel(target);
+    if (!is_linked()) arm();  // It had nothing in flight: its file was closed.
     handle_cancel(*old);
     Py_DECREF(as_object(old));
   } else {
@@ -93,10 +95,16 @@ void FdWatch::on_poll(driver::Operation& operation, const driver::Completion& co
   if (is_stale || completion.result == -EINTR) {
     if (!watch.is_linked()) watch.loop_.rearm_list.push_back(watch);
   } else if (completion.result >= 0) {
-    watch.fired(side);
-  } else if (completion.result != -ECANCELED) {  // Which a driver says that is shutting down.
+    // A poll in flight keeps a closed file alive and may still report its end.
+    constexpr std::int32_t kEnded = POLLERR | POLLHUP | POLLNVAL;
+    const bool is_closed =
+        (completion.result & kEnded) != 0 && ::fcntl(watch.fd_, F_GETFD) < 0 && errno == EBADF;
+    if (!is_closed) watch.fired(side);
+  } else if (completion.result != -ECANCELED && completion.result != -EBADF) {
     watch.failed(side, -completion.result);
   }
+  // ECANCELED: the driver shuts down. EBADF: the file was closed under the watch. As with the
+  // kernel's own epoll that is not reported; the watch sleeps until it is removed or replaced.
 }
 
 void FdWatch::fired(SidePoll& side) noexcept {
@@ -118,8 +126,6 @@ void FdWatch::failed(SidePoll& side, int error) noexcept {
     loop.watches.erase(found);
     retire(std::move(watch));
   }
-  // A closed fd is forgotten in silence, as the kernel's own epoll forgets it.
-  if (error == EBADF) return;
   const PyRef exception = make_os_error(error);
   if (exception) PyErr_SetObject(PyExceptionInstance_Class(exception.get()), exception.get());
   loop_report_exception(loop, "Watching a file descriptor failed");

@@ -10,9 +10,9 @@
 //      │ remove     └────────── fd_watch_rearm(), next turn ─────────┘
 //      └─ (any state; an operation in flight is cancelled and its completion ignored)
 //
-// The polls run on the unattached fd, so a user may close it at any time. Removing the last side
-// takes the watch out of loop.watches at once, so a new watch of a reused fd number starts afresh;
-// the old object frees itself at its last completion.
+// The polls run on the unattached fd, so a user may close it at any time; the watch then sleeps.
+// Removing the last side takes the watch out of loop.watches at once, so a new watch of a reused fd
+// number starts afresh; the old object frees itself at its last completion.
 //
 // Threads: the loop's, or the only user's while nobody runs the loop.
 #pragma once

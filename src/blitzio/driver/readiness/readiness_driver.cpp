@@ -177,10 +177,10 @@ void ReadinessDriver::start_one_shot(Operation& operation) noexcept {
 }
 
 void ReadinessDriver::start_multishot(Operation& operation) noexcept {
-  operation.backend_result = 0;  // Not armed yet, see wait_again().
+  operation.backend_result = kNeverWaited;
   FdEntry* entry = table_.find(operation.fd());
   if (entry != nullptr && entry->attached && !entry->read_ready) {
-    operation.backend_result = 1;
+    operation.backend_result = kHasWaited;
     wait_for(operation, *entry, true);
   } else {
     to_runnable(operation);
@@ -231,7 +231,7 @@ void ReadinessDriver::stop(Operation& operation) noexcept {
     case kDone:
       return;  // What had happened already counts.
     case kRunnable:
-      // Nothing is consumed yet. It stays where it is in ready_ or batch_.
+      // Nothing is consumed yet.
       static_cast<ListNode<QueueTag>&>(operation).unlink();
       if (operation.kind() == OpKind::poll_multishot) {
         --table_.find(operation.fd())->runnable_pollers;
@@ -311,8 +311,8 @@ void ReadinessDriver::wait_for(Operation& operation) noexcept {
 
 void ReadinessDriver::wait_again(Operation& operation) noexcept {
   FdEntry* entry = table_.find(operation.fd());
-  if (entry == nullptr || operation.backend_result == 0) {
-    operation.backend_result = 1;
+  if (entry == nullptr || operation.backend_result == kNeverWaited) {
+    operation.backend_result = kHasWaited;
     wait_for(operation);
   } else {
     wait_for(operation, *entry, false);

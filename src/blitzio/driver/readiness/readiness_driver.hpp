@@ -99,6 +99,11 @@ class ReadinessDriver : public Driver {
   static constexpr std::uint32_t kWaiting = 0xFFFF'FFFC;
   static constexpr std::uint32_t kLargestHeapIndex = 0xFFFF'FFFB;
 
+  // backend_result of a recv_multishot or accept_multishot that is not done: its first wait must
+  // reach the kernel, later ones only if the registration was lost.
+  static constexpr std::int32_t kNeverWaited = 0;
+  static constexpr std::int32_t kHasWaited = 1;
+
   void start(Operation& operation) noexcept final;
   void stop(Operation& operation) noexcept final;
 

@@ -1,0 +1,190 @@
+"""What the loop tests share: a protocol that records, and socket pairs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+_T = TypeVar("_T")
+
+HOST = "127.0.0.1"
+
+# How long a test waits for something that is bound to happen. Long: it is spent by failures only.
+PATIENCE = 30.0
+
+
+async def soon(awaitable: Awaitable[_T]) -> _T:
+    """Awaits what must happen; a test that is wrong fails instead of hanging."""
+    return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+async def turns(count: int = 3) -> None:
+    """Lets the loop go round, for what must NOT happen."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Recorder(asyncio.Protocol):
+    """Records what the transport says, as words and data, and tells when it happened."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.events: list[str] = []
+        self.data = bytearray()
+        self.transport: asyncio.Transport | None = None
+        self.made: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[Exception | None] = loop.create_future()
+        self.keep_open_after_eof = False
+        self._grown = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.events.append("made")
+        self.transport = transport
+        self.made.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        assert type(data) is bytes
+        assert data
+        if not self.events or self.events[-1] != "data":
+            self.events.append("data")
+        self.data += data
+        self._grown.set()
+
+    def eof_received(self) -> bool | None:
+        self.events.append("eof")
+        self._grown.set()
+        return self.keep_open_after_eof
+
+    def pause_writing(self) -> None:
+        self.events.append("pause")
+
+    def resume_writing(self) -> None:
+        self.events.append("resume")
+        self._grown.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.events.append("lost")
+        self._grown.set()
+        self.lost.set_result(exc)
+
+    async def until(self, condition: Callable[[Recorder], bool]) -> None:
+        """Waits until `condition(self)` holds, looking at each event."""
+
+        async def wait() -> None:
+            while not condition(self):
+                self._grown.clear()
+                await self._grown.wait()
+
+        await soon(wait())
+
+    async def received(self, size: int) -> bytes:
+        await self.until(lambda self: len(self.data) >= size)
+        return bytes(self.data)
+
+
+@contextlib.contextmanager
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected non-blocking TCP sockets."""
+    with socket.create_server((HOST, 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with client, server:
+        client.setblocking(False)
+        server.setblocking(False)
+        yield client, server
+
+
+def raw_pair() -> tuple[socket.socket, socket.socket]:
+    """As socket_pair(), for a test that gives one of them away."""
+    with socket.create_server((HOST, 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    client.setblocking(False)
+    server.setblocking(False)
+    return client, server
+
+
+def unused_port() -> int:
+    """A port that refuses connections."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def transport_and_peer(
+    factory: Callable[[], Any] = Recorder,
+) -> AsyncIterator[tuple[asyncio.Transport, Any, socket.socket]]:
+    """A transport on one end of a connection, and the bare socket of the other end."""
+    loop = asyncio.get_running_loop()
+    mine, peer = raw_pair()
+    with peer:
+        transport, protocol = await loop.create_connection(factory, sock=mine)
+        try:
+            yield transport, protocol, peer
+        finally:
+            lost = getattr(protocol, "lost", None)
+            if lost is None:
+                transport.abort()
+                await turns()
+            elif not lost.done():
+                transport.abort()
+                await soon(asyncio.wait([lost]))
+
+
+def fill(peer_writer: socket.socket) -> int:
+    """Writes until the kernel takes no more; the number of bytes."""
+    sent = 0
+    block = bytes(65536)
+    try:
+        while True:
+            sent += peer_writer.send(block)
+    except BlockingIOError:
+        return sent
+
+
+# Self-signed for "localhost" and 127.0.0.1, valid until 2125; made for these tests alone.
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUdbiYfgQFnz8SUHlq4xfnEelvWfYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTA2MzgzN1oYDzIxMjYxMDI4
+MDYzODM3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT3+Z5ijiaWvYdTCTjF/gRXx0eJuCWv963bNtCwVzoRyEAS/nr2TMB7
+2xbux7v7QbizA8MZPwUMFUmQ2cIA9Ljzo28wbTAdBgNVHQ4EFgQU2ebNHJJXXPsW
+vId7Wh8uwCd1rQ8wHwYDVR0jBBgwFoAU2ebNHJJXXPsWvId7Wh8uwCd1rQ8wGgYD
+VR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZI
+zj0EAwIDSAAwRQIhAK3YunRZ7hCOvT4/yQVuOBD2dQMyTLQAvh1WXHVeLaI1AiAx
+DqRsOMmvHkXaMhzrSRJJgO+x/qpHYUihDlGQKH1rzg==
+-----END CERTIFICATE-----
+"""
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgnR4/5Q7KQQYUgDC9
+aOZYlEXPQxHa4bvlZFT/1vdahSShRANCAAT3+Z5ijiaWvYdTCTjF/gRXx0eJuCWv
+963bNtCwVzoRyEAS/nr2TMB72xbux7v7QbizA8MZPwUMFUmQ2cIA9Ljz
+-----END PRIVATE KEY-----
+"""
+
+
+def server_context(folder: Any) -> ssl.SSLContext:
+    """A server's context with the test certificate; `folder` is a temporary path."""
+    certificate = folder / "certificate.pem"
+    certificate.write_text(CERTIFICATE + KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """A client's context that trusts the test certificate and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=CERTIFICATE)
+    return context

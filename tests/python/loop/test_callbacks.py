@@ -1,0 +1,307 @@
+"""call_soon, call_soon_threadsafe and handles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import threading
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.python.loop.support import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Scenario = Callable[[asyncio.AbstractEventLoop], Any]
+    Compare = Callable[[Scenario], tuple[Any, ...]]
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
+
+
+def run_pending(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def test_callbacks_run_in_the_order_they_were_scheduled(loop: asyncio.AbstractEventLoop) -> None:
+    order: list[int] = []
+    for number in range(1000):
+        loop.call_soon(order.append, number)
+    run_pending(loop)
+    assert order == list(range(1000))
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_arguments_arrive(loop: asyncio.AbstractEventLoop, count: int) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def callback(*args: Any) -> None:
+        seen.append(args)
+
+    arguments = tuple(object() for _ in range(count))
+    loop.call_soon(callback, *arguments)
+    run_pending(loop)
+    assert seen == [arguments]
+
+
+def test_every_kind_of_callable_is_called(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[str] = []
+
+    class Callable_:
+        def __call__(self, text: str) -> None:
+            seen.append(text)
+
+        def method(self, text: str) -> None:
+            seen.append(text)
+
+        @classmethod
+        def of_class(cls, text: str) -> None:
+            seen.append(text)
+
+    loop.call_soon(seen.append, "builtin method")
+    loop.call_soon(lambda text: seen.append(text), "lambda")
+    loop.call_soon(partial(seen.append, "partial"))
+    loop.call_soon(Callable_(), "instance")
+    loop.call_soon(Callable_().method, "method")
+    loop.call_soon(Callable_.of_class, "classmethod")
+    run_pending(loop)
+    assert seen == ["builtin method", "lambda", "partial", "instance", "method", "classmethod"]
+
+
+def test_what_a_callback_schedules_waits_for_the_next_turn(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    order: list[str] = []
+
+    def outer() -> None:
+        order.append("outer")
+        loop.call_soon(order.append, "inner")
+
+    loop.call_soon(outer)
+    loop.call_soon(order.append, "sibling")
+    run_pending(loop)
+    run_pending(loop)
+    assert order == ["outer", "sibling", "inner"]
+
+
+def test_a_cancelled_handle_does_not_run_and_lets_go(loop: asyncio.AbstractEventLoop) -> None:
+    class Payload:
+        def method(self) -> None:
+            raise AssertionError("must not run")
+
+    payload = Payload()
+    gone = weakref.ref(payload)
+    handle = loop.call_soon(payload.method)
+    assert not handle.cancelled()
+    handle.cancel()
+    handle.cancel()
+    assert handle.cancelled()
+    del payload
+    gc.collect()
+    assert gone() is None
+    run_pending(loop)
+
+
+def test_a_callback_can_cancel_a_later_one(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[str] = []
+    handles: list[asyncio.Handle] = []
+    loop.call_soon(lambda: handles[0].cancel())
+    handles.append(loop.call_soon(seen.append, "must not run"))
+    run_pending(loop)
+    assert seen == []
+
+
+def test_callbacks_see_the_context_of_their_scheduling(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.append(variable.get())
+        variable.set("changed by the callback")
+
+    token = variable.set("scheduled")
+    loop.call_soon(look)
+    loop.call_later(0, look)
+    variable.reset(token)
+    own = contextvars.copy_context()
+    own.run(variable.set, "own")
+    loop.call_soon(look, context=own)
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert sorted(seen) == ["own", "scheduled", "scheduled"]
+    assert own[variable] == "changed by the callback"
+    assert variable.get() == "default"
+
+
+def test_handles_look_like_asyncios(loop: asyncio.AbstractEventLoop) -> None:
+    def callback() -> None:
+        pass
+
+    loop.set_debug(False)
+    handle = loop.call_soon(callback)
+    assert repr(handle).startswith("<Handle test_handles_look_like_asyncios.<locals>.callback()")
+    handle.cancel()
+    assert repr(handle) == "<Handle cancelled>"
+    timer = loop.call_later(1000, callback)
+    assert repr(timer).startswith(f"<TimerHandle when={timer.when()} test_handles")
+    timer.cancel()
+    assert repr(timer).startswith(f"<TimerHandle cancelled when={timer.when()}")
+
+
+def test_handles_know_where_they_were_made_in_debug_mode(loop: asyncio.AbstractEventLoop) -> None:
+    loop.set_debug(True)
+    handles: list[Any] = [
+        loop.call_soon(print),
+        loop.call_soon_threadsafe(print),
+        loop.call_later(1000, print),
+        loop.call_at(loop.time() + 1000, print),
+    ]
+    for handle in handles:
+        frame = handle._source_traceback[-1]
+        assert frame.name == "test_handles_know_where_they_were_made_in_debug_mode"
+        assert "created at" in repr(handle)
+        handle.cancel()
+    loop.set_debug(False)
+    undebugged: Any = loop.call_soon(print)
+    assert undebugged._source_traceback is None
+    undebugged.cancel()
+
+
+def test_other_threads_wake_a_sleeping_loop(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(100):
+            loop.call_soon_threadsafe(seen.append, number)
+        loop.call_soon_threadsafe(finished.release)
+
+    finished = threading.Semaphore(0)
+    done = loop.create_future()
+
+    def collect() -> None:
+        for _ in threads:
+            finished.acquire()
+        loop.call_soon_threadsafe(done.set_result, None)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    collector = threading.Thread(target=collect)
+    loop.call_soon(collector.start)
+    for thread in threads:
+        loop.call_soon(thread.start)
+    loop.run_until_complete(asyncio.wait_for(done, PATIENCE))
+    for thread in (*threads, collector):
+        thread.join(PATIENCE)
+    assert sorted(seen) == sorted(list(range(4)) * 100)
+
+
+def test_calls_from_one_thread_keep_their_order(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[int] = []
+
+    def work() -> None:
+        for number in range(2000):
+            loop.call_soon_threadsafe(seen.append, number)
+        loop.call_soon_threadsafe(loop.stop)
+
+    thread = threading.Thread(target=work)
+    loop.call_soon(thread.start)
+    loop.run_forever()
+    thread.join(PATIENCE)
+    assert seen == list(range(2000))
+
+
+def test_a_threadsafe_call_before_the_loop_runs_is_kept(loop: asyncio.AbstractEventLoop) -> None:
+    thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(loop.stop))
+    thread.start()
+    thread.join(PATIENCE)
+    loop.run_forever()
+
+
+async def coroutine_function() -> None:
+    pass
+
+
+BAD_CALLS: dict[str, Callable[[asyncio.AbstractEventLoop], Any]] = {
+    "call_soon, no callable": lambda loop: loop.call_soon("text"),  # type: ignore[arg-type]
+    "call_later, no callable": lambda loop: loop.call_later(1, 5),  # type: ignore[arg-type]
+    "call_at, no callable": lambda loop: loop.call_at(1, None),  # type: ignore[arg-type]
+    "threadsafe, no callable": lambda loop: loop.call_soon_threadsafe(b""),  # type: ignore[arg-type]
+    "executor, no callable": lambda loop: loop.run_in_executor(None, 1),  # type: ignore[arg-type]
+    "call_soon, coroutine function": lambda loop: loop.call_soon(coroutine_function),
+    "call_later, coroutine function": lambda loop: loop.call_later(1, coroutine_function),
+    "call_at, coroutine function": lambda loop: loop.call_at(1, coroutine_function),
+    "threadsafe, coroutine function": lambda loop: loop.call_soon_threadsafe(coroutine_function),
+    "executor, coroutine function": lambda loop: loop.run_in_executor(None, coroutine_function),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_debug_mode_refuses_what_cannot_be_called(name: str, same_as_asyncio: Compare) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> Any:
+        loop.set_debug(True)
+        return BAD_CALLS[name](loop)
+
+    assert same_as_asyncio(scenario)[1] is TypeError
+
+
+def test_wrong_arguments_are_type_errors(loop: asyncio.AbstractEventLoop) -> None:
+    untyped: Any = loop
+    for call in (
+        lambda: untyped.call_soon(),
+        lambda: untyped.call_soon_threadsafe(),
+        lambda: untyped.call_later(),
+        lambda: untyped.call_later(1),
+        lambda: untyped.call_at(1),
+        lambda: untyped.call_soon(print, other=1),
+        lambda: untyped.call_later(1, print, other=1),
+        lambda: untyped.call_later("soon", print),
+        lambda: untyped.run_in_executor(None),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_debug_mode_refuses_other_threads(loop: asyncio.AbstractEventLoop) -> None:
+    loop.set_debug(True)
+    found: list[str] = []
+
+    def work() -> None:
+        for call in (
+            lambda: loop.call_soon(print),
+            lambda: loop.call_later(1, print),
+            lambda: loop.call_at(1, print),
+        ):
+            try:
+                call()
+            except RuntimeError as exc:
+                found.append(str(exc))
+
+    async def main() -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(PATIENCE)
+
+    loop.run_until_complete(main())
+    assert found == [
+        "Non-thread-safe operation invoked on an event loop other than the current one"
+    ] * 3
+
+
+def test_slow_callbacks_are_logged_in_debug_mode(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop.set_debug(True)
+    assert loop.slow_callback_duration == 0.1
+    loop.slow_callback_duration = 0.0
+
+    def slow_one() -> None:
+        pass
+
+    loop.call_soon(slow_one)
+    run_pending(loop)
+    messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert any("Executing <Handle" in text and "slow_one" in text for text in messages)
+    assert all("seconds" in text for text in messages if "Executing" in text)

@@ -1,0 +1,197 @@
+"""Futures, tasks and task factories."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Scenario = Callable[[asyncio.AbstractEventLoop], Any]
+    Compare = Callable[[Scenario], tuple[Any, ...]]
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
+
+
+def test_futures_are_asyncios_and_belong_to_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    future = loop.create_future()
+    assert isinstance(future, asyncio.Future)
+    assert future.get_loop() is loop
+    future.cancel()
+
+
+def test_tasks_are_asyncios_and_have_names(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> str | None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.get_loop() is loop
+        return task.get_name()
+
+    assert loop.run_until_complete(loop.create_task(main(), name="mine")) == "mine"
+    unnamed = loop.run_until_complete(loop.create_task(main()))
+    assert unnamed is not None
+    assert unnamed.startswith("Task-")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks take a context from 3.11 on")
+def test_a_task_runs_in_the_context_it_was_given(loop: asyncio.AbstractEventLoop) -> None:
+    context = contextvars.copy_context()
+
+    async def main() -> str:
+        before = variable.get()
+        variable.set("set by the task")
+        return before
+
+    context.run(variable.set, "given")
+    assert loop.run_until_complete(loop.create_task(main(), context=context)) == "given"
+    assert context[variable] == "set by the task"
+    assert variable.get() == "default"
+
+
+def test_cancelling_a_task(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> str:
+        task = loop.create_task(asyncio.sleep(1000))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "finished"
+
+    assert loop.run_until_complete(main()) == "cancelled"
+
+
+def test_thousands_of_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    async def one(number: int) -> int:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return number
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*[one(number) for number in range(5000)])
+
+    assert loop.run_until_complete(main()) == list(range(5000))
+
+
+def test_all_tasks_and_current_task(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        mine = asyncio.current_task()
+        other = loop.create_task(asyncio.sleep(0))
+        assert asyncio.all_tasks() == {mine, other}
+        await other
+
+    loop.run_until_complete(main())
+    assert asyncio.all_tasks(loop) == set()
+
+
+def test_a_coroutine_is_wanted(same_as_asyncio: Compare) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> Any:
+        return loop.create_task(123)  # type: ignore[arg-type]
+
+    assert same_as_asyncio(scenario)[1] is TypeError
+
+
+@pytest.mark.parametrize("factory", [123, "text", object()])
+def test_a_factory_must_be_callable(factory: Any, same_as_asyncio: Compare) -> None:
+    same_as_asyncio(lambda loop: loop.set_task_factory(factory))
+
+
+def test_a_factory_makes_the_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    calls: list[tuple[Any, dict[str, Any]]] = []
+
+    class MyTask(asyncio.Task[Any]):
+        pass
+
+    def factory(
+        loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        calls.append((loop, kwargs))
+        return MyTask(coro, loop=loop, **kwargs)
+
+    assert loop.get_task_factory() is None
+    loop.set_task_factory(factory)  # type: ignore[arg-type]
+    assert loop.get_task_factory() is factory
+
+    task = loop.create_task(asyncio.sleep(0, "done"), name="named")
+    assert isinstance(task, MyTask)
+    assert task.get_name() == "named"
+    assert loop.run_until_complete(task) == "done"
+    assert calls[0][0] is loop
+
+    loop.set_task_factory(None)
+    assert loop.get_task_factory() is None
+    plain = loop.create_task(asyncio.sleep(0))
+    assert type(plain) is asyncio.Task
+    loop.run_until_complete(plain)
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "name": {"name": "mine"},
+    "context": {"context": contextvars.copy_context()},
+    "unknown": {"eager": True},
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_factory_is_given_what_asyncio_gives(name: str, same_as_asyncio: Compare) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> Any:
+        given: list[set[str]] = []
+
+        def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
+            given.append({key for key, value in kwargs.items() if value is not None})
+            kwargs.pop("eager", None)
+            return asyncio.Task(coro, loop=loop, **kwargs)
+
+        loop.set_task_factory(factory)
+        coroutine = asyncio.sleep(0)
+        try:
+            task = loop.create_task(coroutine, **CALLS[name])
+        except TypeError:
+            coroutine.close()
+            return "TypeError"
+        loop.run_until_complete(task)
+        return given, task.get_name() if "name" in CALLS[name] else None
+
+    same_as_asyncio(scenario)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came in 3.12")
+def test_eager_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    order: list[str] = []
+
+    async def child() -> None:
+        order.append("child")
+
+    async def main() -> None:
+        task = loop.create_task(child())
+        order.append("main")
+        await task
+
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    loop.run_until_complete(main())
+    assert order == ["child", "main"]
+
+
+def test_a_pending_task_that_is_lost_is_reported(
+    loop: asyncio.AbstractEventLoop, reports: list[dict[str, Any]]
+) -> None:
+    import gc
+
+    async def main() -> None:
+        async def forever() -> None:
+            await asyncio.Future()
+
+        task = loop.create_task(forever())
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    loop.run_until_complete(main())
+    assert [report["message"] for report in reports] == ["Task was destroyed but it is pending!"]

@@ -2,6 +2,8 @@
 // the operations' owners.
 #include <blitzio/driver/io_uring/driver_impl.hpp>
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -17,6 +19,11 @@ bool waits_on_eagain(OpKind kind) noexcept {
   return kind == OpKind::read || kind == OpKind::readv || kind == OpKind::write ||
          kind == OpKind::writev || kind == OpKind::accept || kind == OpKind::accept_multishot ||
          kind == OpKind::recv_multishot;
+}
+
+bool asks_for_urgent_data(const Operation& operation) noexcept {
+  return (operation.kind() == OpKind::poll || operation.kind() == OpKind::poll_multishot) &&
+         (operation.args().poll.events & POLLPRI) != 0;
 }
 
 }  // namespace
@@ -38,7 +45,10 @@ std::size_t IoUringDriver::dispatch() noexcept {
     count += deliver_last(*operation, operation->backend_result);
   }
   if (BLITZIO_UNLIKELY(!starved_.is_empty())) {
-    if (std::exchange(grow_buffers_, false)) recycled_ += buffers_.grow();
+    // Not attached: what ran out was an earlier ring's, see bind(); the next one starts full.
+    if (std::exchange(grow_buffers_, false) && buffers_.is_attached()) {
+      recycled_ += buffers_.grow();
+    }
     feed_starved(recycled_);
   }
   count += deliver_messages();
@@ -86,8 +96,12 @@ std::size_t IoUringDriver::deliver(const Cqe& cqe) noexcept {
   switch (tag_of(cqe.user_data)) {
     case Tag::operation: {
       Operation& operation = operation_of(cqe.user_data);
+      const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
       if (operation.kind() == OpKind::recv_multishot) return deliver_bytes(operation, cqe);
-      return deliver_result(operation, cqe.result, (cqe.flags & IORING_CQE_F_MORE) != 0);
+      if (BLITZIO_UNLIKELY(asks_for_urgent_data(operation)) && cqe.result > 0) {
+        return deliver_urgent(operation, cqe.result, more);
+      }
+      return deliver_result(operation, cqe.result, more);
     }
     case Tag::readiness:
       return deliver_readiness(operation_of(cqe.user_data), cqe.result);
@@ -135,6 +149,28 @@ std::size_t IoUringDriver::deliver_result(Operation& operation, std::int32_t res
     return 0;
   }
   return deliver_last(operation, result);
+}
+
+// A socket's wake-up names urgent data whenever any data arrives, and the kernel passes the wake-up
+// on as the result. So for those who ask for urgent data poll(2) decides what is ready.
+std::size_t IoUringDriver::deliver_urgent(Operation& operation, std::int32_t result,
+                                          bool more) noexcept {
+  const std::uint32_t events = operation.args().poll.events;
+  pollfd item{operation.fd(), static_cast<short>(events), 0};
+  ++metrics_.syscalls;
+  const int found = ::poll(&item, 1, 0);
+  if (found == 1 && (item.revents & POLLNVAL) == 0) {
+    return deliver_result(operation, static_cast<std::uint16_t>(item.revents), more);
+  }
+  if (found == 0) {
+    if (more) return 0;
+    if (is_cancelling(operation)) return deliver_last(operation, -ECANCELED);
+    restart(operation);
+    return 0;
+  }
+  // Closed behind our back: nobody can know better than the kernel did.
+  return deliver_result(operation, result & static_cast<std::int32_t>(events | POLLERR | POLLHUP),
+                        more);
 }
 
 std::size_t IoUringDriver::deliver_bytes(Operation& operation, const Cqe& cqe) noexcept {

@@ -128,6 +128,7 @@ class IoUringDriver final : public Driver {
   Cqe take() noexcept;
   std::size_t deliver(const Cqe& cqe) noexcept;
   std::size_t deliver_result(Operation& operation, std::int32_t result, bool more) noexcept;
+  std::size_t deliver_urgent(Operation& operation, std::int32_t result, bool more) noexcept;
   std::size_t deliver_bytes(Operation& operation, const Cqe& cqe) noexcept;
   std::size_t deliver_readiness(Operation& operation, std::int32_t result) noexcept;
   std::size_t deliver_last(Operation& operation, std::int32_t result) noexcept;

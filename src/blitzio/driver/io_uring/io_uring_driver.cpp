@@ -160,15 +160,17 @@ void IoUringDriver::shutdown() noexcept {
     deliver_saved();
   }
   saved_.clear();
-  // What remains never reached the kernel, or, in a forked child, belongs to the parent's.
-  while (!in_flight_.is_empty()) {
-    Operation& operation = in_flight_.front();
-    ListNode<QueueTag>& node = operation;
-    if (node.is_linked()) node.unlink();
-    deliver_last(operation,
-                 place(operation) == Place::ready ? operation.backend_result : -ECANCELED);
-  }
-  deliver_messages();
+  // What remains never reached the kernel, or, in a forked child, belongs to the parent's. Messages
+  // may submit and post anew.
+  do {
+    while (!in_flight_.is_empty()) {
+      Operation& operation = in_flight_.front();
+      ListNode<QueueTag>& node = operation;
+      if (node.is_linked()) node.unlink();
+      deliver_last(operation,
+                   place(operation) == Place::ready ? operation.backend_result : -ECANCELED);
+    }
+  } while (deliver_messages() != 0 || !in_flight_.is_empty());
   starved_count_ = 0;
   kernel_count_ = 0;
   ring_.close();

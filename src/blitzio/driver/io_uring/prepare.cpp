@@ -20,6 +20,12 @@ std::uint64_t kernel_offset(std::int64_t offset) noexcept {
   return static_cast<std::uint64_t>(offset);
 }
 
+// The kernel keeps POLLPRI for itself when it compares a wake-up with what a request asks for, so a
+// request for POLLPRI alone sleeps through urgent data. The same wake-ups carry POLLRDBAND.
+unsigned kernel_events(std::uint32_t events) noexcept {
+  return (events & POLLPRI) != 0 ? events | POLLRDBAND : events;
+}
+
 void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
           __kernel_timespec& deadline) noexcept {
   const int fd = operation.fd();
@@ -88,10 +94,10 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
                             static_cast<unsigned>(args.message.flags));
       return;
     case OpKind::poll:
-      io_uring_prep_poll_add(&sqe, fd, args.poll.events);
+      io_uring_prep_poll_add(&sqe, fd, kernel_events(args.poll.events));
       return;
     case OpKind::poll_multishot:
-      io_uring_prep_poll_multishot(&sqe, fd, args.poll.events);
+      io_uring_prep_poll_multishot(&sqe, fd, kernel_events(args.poll.events));
       return;
     case OpKind::timeout: {
       // A deadline before the clock's zero has passed as well as zero itself.

@@ -39,9 +39,10 @@ Result<void> Ring::open(std::uint32_t entries, std::uint32_t setup_flags) noexce
 }
 
 Result<void> Ring::enable(bool register_fd) noexcept {
-  if (const int result = io_uring_enable_rings(&ring_); result < 0) {
-    return fail(Error::os(-result));
-  }
+  // By hand: liburing 2.3 declares io_uring_enable_rings but its shared library does not export it.
+  const int result = io_uring_register(static_cast<unsigned>(ring_.ring_fd),
+                                       IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (result < 0) return fail(Error::os(-result));
   join_thread(register_fd);
   return {};
 }

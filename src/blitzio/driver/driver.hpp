@@ -141,7 +141,9 @@ class Driver {
   }
 
   /// Cancels everything and completes it (-ECANCELED, or what had happened) before it returns.
-  /// Completion functions that submit anew see those operations cancelled too. Idempotent.
+  /// Completion functions that submit anew see those operations cancelled too. Delivers what was
+  /// posted. From the owner, or from any thread while unbound, but not from a completion function
+  /// or a message. Idempotent; afterwards the driver is good for its destructor only.
   virtual void shutdown() noexcept = 0;
 
   [[nodiscard]] bool has_in_flight() const noexcept { return !in_flight_.is_empty(); }

@@ -14,6 +14,11 @@
 // completion: the driver only, from dispatch() (or shutdown()); exactly one last completion per
 // submit. Never from inside submit() or cancel(), so neither can surprise its caller.
 //
+// Descriptors may be in blocking or in non-blocking mode: no operation waits in submit() for a
+// peer. Close one (or hand it to a close operation) only when nothing is in flight on it. If it is
+// closed all the same, what is in flight may wait for ever or go on on the file that was open;
+// cancel() still ends it, and the number may be used anew at once.
+//
 // A completion function may do anything: submit the same operation again, submit, cancel or destroy
 // others (if idle), destroy its own operation after a last completion.
 #pragma once
@@ -51,8 +56,9 @@ enum class OpKind : std::uint8_t {
   send,              ///< bytes sent, may be short
   sendmsg,           ///< as send
   recvmsg,           ///< bytes received; msghdr's name, control and flags are filled in
-  poll,              ///< the ready poll(2) mask
-  poll_multishot,    ///< one completion per edge; the ready mask. Drain until EAGAIN each time.
+  poll,              ///< the ready poll(2) mask; of a regular file at once what was asked for
+  poll_multishot,    ///< at least one completion per edge; the ready mask. Drain until EAGAIN each
+                     ///< time.
   timeout,           ///< 0 when the deadline passed
 };
 

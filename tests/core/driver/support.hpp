@@ -290,7 +290,8 @@ class Recorder : public Operation {
     if (!completion.more) ++self.lasts_;
     self.data_bytes_ += completion.data.size();
     self.seen_.push_back({completion.result, completion.more, text(completion.data)});
-    if (self.then) self.then();
+    // A copy, so that the function may replace itself.
+    if (const auto run = self.then) run();
   }
 
   Driver* driver_;

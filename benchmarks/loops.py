@@ -90,10 +90,16 @@ def compare(
             for round_number in range(rounds + 1):
                 turn = round_number % len(names)
                 for name in names[turn:] + names[:turn]:
-                    value = measure(arms[name], work, ops)
+                    progress.advance(job)
+                    if name not in samples[work.name]:
+                        continue
+                    try:
+                        value = measure(arms[name], work, ops)
+                    except NotImplementedError:  # rloop has no TLS.
+                        del samples[work.name][name]
+                        continue
                     if round_number > 0:  # The first is for warming up.
                         samples[work.name][name].append(value)
-                    progress.advance(job)
     return samples
 
 
@@ -113,7 +119,7 @@ def report(
     samples: dict[str, dict[str, list[float]]], works: dict[str, Workload], console: Console
 ) -> dict[str, dict[str, float]]:
     """Prints the table; returns the leads over uvloop and over the best peer, per arm and row."""
-    arms = list(next(iter(samples.values())))
+    arms = list(max(samples.values(), key=len))
     ours = [arm for arm in arms if arm in OURS]
     peers = [arm for arm in arms if arm in PEERS]
     table = Table(title="median time per operation; lead = peer's time / blitzio's")
@@ -126,7 +132,9 @@ def report(
     leads: dict[str, dict[str, float]] = {}
     for name, row in samples.items():
         cells = [works[name].title]
-        cells += [f"{statistics.median(row[arm]) / 1000:.2f} µs" for arm in arms]
+        cells += [
+            f"{statistics.median(row[arm]) / 1000:.2f} µs" if arm in row else "-" for arm in arms
+        ]
         for arm in ours:
             over = {peer: value for peer in peers if (value := lead(row, peer, arm)) is not None}
             if "uvloop" in over:

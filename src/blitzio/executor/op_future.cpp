@@ -18,6 +18,7 @@ bool OpBlock::poll(Context& context) noexcept {
 
 void OpBlock::let_go() noexcept {
   if (phase_ != Phase::in_flight) {
+    if (phase_ == Phase::done) discard(result_);
     delete this;
     return;
   }

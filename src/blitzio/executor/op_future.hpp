@@ -5,15 +5,18 @@
 // only lets go of it:
 //
 //          first poll            completion             poll
-//   idle ─────────────▶ in_flight ─────────▶ done ─────────────▶ (freed with the future)
+//   idle ─────────────▶ in_flight ─────────▶ done ─────────────▶ taken
 //                           │
 //                           │ the future is dropped: the operation is cancelled
 //                           ▼          completion
 //                       abandoned ───────────────▶ (discards the result, frees itself)
 //
+// In every other state the block goes with the future; dropped when done but not taken, it discards
+// the result first.
+//
 // That is also why requests own their buffers: memory lent by a coroutine's frame would be gone
-// while the kernel writes to it. An abandoned result is not leaked (an accepted connection is
-// closed), but bytes that an abandoned recv or read took from the kernel are gone with it; who must
+// while the kernel writes to it. A discarded result is not leaked (an accepted connection is
+// closed), but bytes that a discarded recv or read took from the kernel are gone with it; who must
 // not lose any waits with op::poll() and then reads without waiting.
 //
 // Threads: the thread whose executor polls it first, from then on.
@@ -45,7 +48,7 @@ namespace detail {
 
 class OpBlock : public driver::Operation {
  public:
-  enum class Phase : std::uint8_t { idle, in_flight, done, abandoned };
+  enum class Phase : std::uint8_t { idle, in_flight, done, taken, abandoned };
 
   virtual ~OpBlock() = default;
 
@@ -53,7 +56,12 @@ class OpBlock : public driver::Operation {
   bool poll(Context& context) noexcept;
   /// The future is gone: frees itself now or with the completion.
   void let_go() noexcept;
-  [[nodiscard]] std::int32_t result() const noexcept { return result_; }
+  /// done → taken.
+  [[nodiscard]] std::int32_t take() noexcept {
+    BLITZIO_CHECK(phase_ == Phase::done, phase_);
+    phase_ = Phase::taken;
+    return result_;
+  }
 
  protected:
   OpBlock() noexcept : Operation(on_completion) {}
@@ -93,7 +101,7 @@ class [[nodiscard]] OpFuture {
   Poll<Output> poll(Context& context) noexcept {
     BLITZIO_CHECK(block_ != nullptr);
     if (!block_->poll(context)) return pending;
-    Output output = block_->request.finish(block_->result());
+    Output output = block_->request.finish(block_->take());
     block_.reset();
     return output;
   }

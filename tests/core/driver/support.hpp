@@ -132,9 +132,14 @@ inline bool wait_for(const OwnedFd& fd, short events) {
   return {std::move(client), std::move(server)};
 }
 
+/// write(2) without its signal.
+inline ssize_t write_some(const OwnedFd& fd, const char* data, std::size_t size) {
+  const ssize_t sent = ::send(fd.get(), data, size, MSG_NOSIGNAL);
+  return sent < 0 && errno == ENOTSOCK ? ::write(fd.get(), data, size) : sent;
+}
 /// Writes all of `data` at once; it must fit.
 inline void put(const OwnedFd& fd, std::string_view data) {
-  EXPECT_EQ(::write(fd.get(), data.data(), data.size()), static_cast<ssize_t>(data.size()))
+  EXPECT_EQ(write_some(fd, data.data(), data.size()), static_cast<ssize_t>(data.size()))
       << std::strerror(errno);
 }
 /// Reads what is there now, up to `limit` bytes; empty at the end, too.
@@ -154,7 +159,7 @@ inline std::size_t fill(const OwnedFd& fd) {
   std::size_t total = 0;
   for (std::size_t size = block.size(); size > 0; size /= 2) {
     ssize_t n = 0;
-    while ((n = ::write(fd.get(), block.data(), size)) > 0) total += static_cast<std::size_t>(n);
+    while ((n = write_some(fd, block.data(), size)) > 0) total += static_cast<std::size_t>(n);
   }
   return total;
 }

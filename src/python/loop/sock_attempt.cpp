@@ -261,9 +261,11 @@ PyRef adopt_connection(const SockOperationObject& op, int family, OwnedFd fd) no
     PyErr_SetFromErrno(PyExc_OSError);
     return {};
   }
+  const PyRef proto = PyRef::steal(PyObject_GetAttr(op.sock, op.loop->state->names.proto));
+  if (!proto) return {};
   // With SOCK_NONBLOCK in its type the object knows that it is non-blocking, without a syscall.
-  PyRef connection = PyRef::steal(PyObject_CallFunction(op.loop->state->socket_type, "iiii", family,
-                                                        type | SOCK_NONBLOCK, -1, fd.get()));
+  PyRef connection = PyRef::steal(PyObject_CallFunction(
+      op.loop->state->socket_type, "iiOi", family, type | SOCK_NONBLOCK, proto.get(), fd.get()));
   if (connection) static_cast<void>(fd.release());
   return connection;
 }
@@ -337,7 +339,9 @@ bool has_plain_family(int fd) noexcept {
 }
 
 bool read_count(SockOperationObject& op, PyObject* object, const char* method) noexcept {
-  op.count = PyNumber_AsSsize_t(object, PyExc_OverflowError);
+  const PyRef number = PyRef::steal(PyNumber_Index(object));
+  if (!number) return false;
+  op.count = PyLong_AsSsize_t(number.get());
   if (op.count == -1 && PyErr_Occurred() != nullptr) return false;
   if (op.count >= 0 || op.kind == SockKind::recvfrom_into) return true;
   PyErr_Format(PyExc_ValueError, "negative buffersize in %s", method);

@@ -50,6 +50,7 @@ namespace blitzio::python {
   X(name)                      \
   X(pause_writing)             \
   X(peername)                  \
+  X(proto)                     \
   X(protocol)                  \
   X(recv)                      \
   X(recv_into)                 \

@@ -200,7 +200,13 @@ class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
             self.call_soon_threadsafe(self.create_task, generator.aclose())
 
 
-def _stop_when_done(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled() and isinstance(task.exception(), (SystemExit, KeyboardInterrupt)):
-        return  # It left run_forever() as an exception; there is nothing to stop.
-    task.get_loop().stop()
+def _stop_when_done(future: asyncio.Future[Any]) -> None:
+    if (
+        isinstance(future, asyncio.Task)
+        and not future.cancelled()
+        and isinstance(future.exception(), (SystemExit, KeyboardInterrupt))
+    ):
+        # The task's step raised it through run_forever(), and this is already the next run. A plain
+        # future (of an executor's thread) raises nothing by itself.
+        return
+    future.get_loop().stop()

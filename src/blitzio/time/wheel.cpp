@@ -70,6 +70,19 @@ void TimerHeap::merge(TimerHeap& other) noexcept {
   root_ = meld(root_, std::exchange(other.root_, nullptr));
 }
 
+TimerEntry* TimerHeap::next_in_walk(TimerEntry& entry) noexcept {
+  if (entry.child_ != nullptr) return entry.child_;
+  for (TimerEntry* at = &entry;;) {
+    if (at->next != nullptr) return static_cast<TimerEntry*>(at->next);
+    // The last sibling: back to the first one, whose `prev` is the parent.
+    while (at->prev != nullptr && static_cast<TimerEntry*>(at->prev)->child_ != at) {
+      at = static_cast<TimerEntry*>(at->prev);
+    }
+    if (at->prev == nullptr) return nullptr;  // the top
+    at = static_cast<TimerEntry*>(at->prev);
+  }
+}
+
 // The entry's children, melded, take its place among its siblings: they are later than the entry,
 // and so than its parent.
 void TimerHeap::remove_inner(TimerEntry& entry) noexcept {

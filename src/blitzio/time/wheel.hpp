@@ -68,6 +68,8 @@ class TimerEntry : private detail::TimerLinks {
   [[nodiscard]] bool is_armed() const noexcept { return place_ != kIdle; }
   /// The deadline it was last armed with.
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+  /// What it runs: tells an owner of several kinds of entries which kind this is.
+  [[nodiscard]] Fire fire_function() const noexcept { return fire_; }
 
  private:
   friend class TimerWheel;
@@ -100,6 +102,9 @@ class TimerHeap {
   void push(TimerEntry& entry) noexcept;
   void pop() noexcept;
   void merge(TimerHeap& other) noexcept;
+  /// The entry that follows in a walk over the whole heap from its top, in no useful order; null at
+  /// the end. A whole walk is O(n).
+  [[nodiscard]] static TimerEntry* next_in_walk(TimerEntry& entry) noexcept;
   /// For an entry that is in some heap but is not its top: no need to know which.
   static void remove_inner(TimerEntry& entry) noexcept;
 
@@ -138,6 +143,24 @@ class TimerWheel {
 
   /// Disarms some entry without firing it and returns it; null if empty. For shutting down.
   TimerEntry* disarm_any() noexcept;
+
+  /// Calls `visitor(TimerEntry&)` on every armed entry, in no useful order, until one call returns
+  /// something other than 0, and returns that. The visitor must not arm or cancel. O(size).
+  template <class Visitor>
+  int visit(Visitor&& visitor) noexcept {
+    for (const detail::TimerHeap* heap : {&current_, &deferred_, &beyond_}) {
+      for (TimerEntry* entry = heap->top(); entry != nullptr;
+           entry = detail::TimerHeap::next_in_walk(*entry)) {
+        if (const int stop = visitor(*entry)) return stop;
+      }
+    }
+    for (Slot& slot : slots_) {
+      for (detail::TimerLinks* links = slot.next; links != &slot; links = links->next) {
+        if (const int stop = visitor(static_cast<TimerEntry&>(*links))) return stop;
+      }
+    }
+    return 0;
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool is_empty() const noexcept { return size_ == 0; }

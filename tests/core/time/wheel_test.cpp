@@ -171,6 +171,37 @@ TEST(TimerWheel, DisarmAnyEmptiesEveryPlaceWithoutFiring) {
   for (const auto& timer : timers) EXPECT_EQ(timer->fired, 0);
 }
 
+TEST(TimerWheel, VisitsEachArmedTimerOnceWhereverItStands) {
+  std::mt19937_64 random(7);
+  TimerWheel wheel(at(0));
+  std::vector<std::unique_ptr<Timer>> timers;
+  for (int i = 0; i < 2'000; ++i) {
+    timers.push_back(std::make_unique<Timer>());
+    timers.back()->id = i;
+    // From the current tick to beyond the last level.
+    wheel.insert(*timers.back(), at(static_cast<std::int64_t>(random() >> (2 + random() % 60))));
+  }
+  wheel.advance(at(2'000));  // Reorders the heap of the current tick.
+  for (int i = 0; i < 2'000; i += 3) {
+    if (timers[static_cast<std::size_t>(i)]->is_armed()) {
+      wheel.cancel(*timers[static_cast<std::size_t>(i)]);
+    }
+  }
+  std::vector<int> visits(timers.size());
+  EXPECT_EQ(wheel.visit([&](TimerEntry& entry) {
+    ++visits[static_cast<std::size_t>(static_cast<Timer&>(entry).id)];
+    return 0;
+  }),
+            0);
+  for (const auto& timer : timers) {
+    EXPECT_EQ(visits[static_cast<std::size_t>(timer->id)], timer->is_armed() ? 1 : 0) << timer->id;
+  }
+  int left = 3;
+  EXPECT_EQ(wheel.visit([&](TimerEntry&) { return --left == 0 ? 42 : 0; }), 42);
+  while (wheel.disarm_any() != nullptr) {
+  }
+}
+
 TEST(TimerWheel, HoldsTheFarthestDeadlines) {
   TimerWheel wheel(at(0));
   Timer farthest;

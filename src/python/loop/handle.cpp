@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <new>
 
-// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for every
-// class without virtual bases.
+// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for
+// every class without virtual bases.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 
 namespace blitzio::python {
@@ -68,7 +68,7 @@ PyRef args_tuple(const HandleObject& handle) noexcept {
   return tuple;
 }
 
-/// Fills everything but a timer's own fields. The object is not tracked yet. Returns -1 on error.
+/// Fills everything but a timer's own fields. Returns -1 on error.
 int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* const* args,
          Py_ssize_t arg_count, PyObject* context) noexcept {
   handle.loop = reinterpret_cast<LoopObject*>(Py_NewRef(reinterpret_cast<PyObject*>(&loop)));
@@ -104,7 +104,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
   return 0;
 }
 
-/// A dead object of exactly `type`, revived or new, with refcount 1, untracked, fields undefined.
+/// A dead object of exactly `type`, revived or new, with refcount 1; its fields are undefined.
 template <class Object, class List>
 Object* revive(PyTypeObject* type, PyTypeObject* listed, List& list) noexcept {
   if (type == listed) {
@@ -112,11 +112,9 @@ Object* revive(PyTypeObject* type, PyTypeObject* listed, List& list) noexcept {
       PyObject_Init(dead, type);
       return reinterpret_cast<Object*>(dead);
     }
-    return PyObject_GC_New(Object, type);
+    return PyObject_New(Object, type);
   }
-  PyObject* object = type->tp_alloc(type, 0);
-  if (object != nullptr) PyObject_GC_UnTrack(object);
-  return reinterpret_cast<Object*>(object);
+  return reinterpret_cast<Object*>(type->tp_alloc(type, 0));
 }
 
 HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,
@@ -125,7 +123,6 @@ HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callba
   auto* handle = revive<HandleObject>(type, state.handle_type, state.handles);
   if (handle == nullptr) return nullptr;
   const int failed = fill(*handle, loop, callback, args, arg_count, context);
-  PyObject_GC_Track(handle);
   if (failed != 0) {
     Py_DECREF(as_object(*handle));
     return nullptr;
@@ -142,7 +139,6 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
   timer->when = when;
   new (&timer->timer) HandleTimer(*timer);
   const int failed = fill(timer->handle, loop, callback, args, arg_count, context);
-  PyObject_GC_Track(timer);
   if (failed != 0) {
     Py_DECREF(as_object(timer->handle));
     return nullptr;
@@ -162,32 +158,17 @@ void on_timer(time::TimerEntry& entry) noexcept {
 // ---- lifetime
 // ------------------------------------------------------------------------------------
 
-int handle_traverse(PyObject* self, visitproc visit, void* arg) {
-  HandleObject& handle = as_handle(self);
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(handle.loop);
-  Py_VISIT(handle.callback);
-  Py_VISIT(handle.context);
-  const Py_ssize_t count = stored_args(handle);
-  for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
-  Py_VISIT(handle.source_traceback);
-  Py_VISIT(handle.repr_info);
-  return 0;
-}
-
-int handle_clear(PyObject* self) {
-  HandleObject& handle = as_handle(self);
+void clear(HandleObject& handle) noexcept {
   drop_call(handle);
   Py_CLEAR(handle.context);
   Py_CLEAR(handle.source_traceback);
   Py_CLEAR(handle.repr_info);
-  return 0;
 }
 
 void release(PyObject* self, FreeList<256>& list, PyTypeObject* listed) noexcept {
   HandleObject& handle = as_handle(self);
   if (handle.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
-  handle_clear(self);
+  clear(handle);
   PyTypeObject* type = Py_TYPE(self);
   // The loop goes last: it may be the last reference to the module's state.
   LoopObject* loop = handle.loop;
@@ -197,13 +178,11 @@ void release(PyObject* self, FreeList<256>& list, PyTypeObject* listed) noexcept
 }
 
 void handle_dealloc(PyObject* self) {
-  PyObject_GC_UnTrack(self);
   ModuleState& state = *as_handle(self).loop->state;
   release(self, state.handles, state.handle_type);
 }
 
 void timer_dealloc(PyObject* self) {
-  PyObject_GC_UnTrack(self);
   ModuleState& state = *as_handle(self).loop->state;
   as_timer(self).timer.~HandleTimer();
   release(self, state.timer_handles, state.timer_handle_type);
@@ -468,6 +447,11 @@ void* slot(Function* function) noexcept {
 HandleTimer::HandleTimer(TimerHandleObject& owner) noexcept
     : time::TimerEntry(on_timer), owner_(&owner) {}
 
+TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept {
+  if (entry.fire_function() != on_timer) return nullptr;
+  return &static_cast<HandleTimer&>(entry).owner();
+}
+
 HandleObject* handle_new(LoopObject& loop, PyObject* callback, PyObject* const* args,
                          Py_ssize_t arg_count, PyObject* context) noexcept {
   return make_handle(loop.state->handle_type, loop, callback, args, arg_count, context);
@@ -480,6 +464,15 @@ TimerHandleObject* timer_handle_new(LoopObject& loop, double when, PyObject* cal
 }
 
 namespace {
+
+/// Debug mode: what the handle was shall be seen after its callback is gone.
+BLITZIO_COLD void keep_repr(HandleObject& handle) noexcept {
+  if (handle.repr_info != nullptr) return;
+  PyRef exception = take_exception();
+  handle.repr_info = handle_repr(as_object(handle));
+  PyErr_Clear();  // A callback whose repr fails has none.
+  if (exception) restore_exception(std::move(exception));
+}
 
 /// Hands the current exception of `handle`'s callback to the loop's exception handler.
 void report_callback_exception(HandleObject& handle) noexcept {
@@ -537,7 +530,8 @@ int handle_run(HandleObject& handle) noexcept {
   } else {
     report_callback_exception(handle);
   }
-  if (BLITZIO_UNLIKELY(is_cancelled(handle))) drop_call(handle);
+  if (BLITZIO_UNLIKELY(handle.source_traceback != nullptr)) keep_repr(handle);
+  drop_call(handle);
   return outcome;
 }
 
@@ -547,10 +541,7 @@ void handle_cancel(HandleObject& handle) noexcept {
   LoopObject& loop = *handle.loop;
   // Another thread leaves the rest to the loop, which finds the mark when the handle's turn comes.
   if (!may_touch_loop(loop)) return;
-  if (BLITZIO_UNLIKELY(loop.debug)) {
-    handle.repr_info = handle_repr(as_object(handle));
-    if (handle.repr_info == nullptr) PyErr_Clear();
-  }
+  if (BLITZIO_UNLIKELY(loop.debug)) keep_repr(handle);
   if (!handle.running) drop_call(handle);
   if (!is_timer(handle)) return;
   HandleTimer& timer = as_timer(as_object(handle)).timer;
@@ -560,14 +551,22 @@ void handle_cancel(HandleObject& handle) noexcept {
   }
 }
 
+int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept {
+  if (Py_REFCNT(as_object(handle)) != 1) return 0;
+  Py_VISIT(handle.loop);
+  Py_VISIT(handle.callback);
+  Py_VISIT(handle.context);
+  const Py_ssize_t count = stored_args(handle);
+  for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
+  return 0;
+}
+
 int handle_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot handle_slots[] = {
       {Py_tp_doc, const_cast<char*>("Handle(callback, args, loop, context=None)\n--\n\n"
                                     "A scheduled callback; the interface of asyncio.Handle.")},
       {Py_tp_new, slot(handle_new_py)},
       {Py_tp_dealloc, slot(handle_dealloc)},
-      {Py_tp_traverse, slot(handle_traverse)},
-      {Py_tp_clear, slot(handle_clear)},
       {Py_tp_repr, slot(handle_repr)},
       {Py_tp_methods, handle_methods},
       {Py_tp_getset, handle_getset},
@@ -578,7 +577,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       .name = "blitzio.Handle",
       .basicsize = sizeof(HandleObject),
       .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
       .slots = handle_slots,
   };
   PyType_Slot timer_slots[] = {
@@ -587,8 +586,6 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
                          "A callback scheduled for a time; the interface of asyncio.TimerHandle.")},
       {Py_tp_new, slot(timer_new_py)},
       {Py_tp_dealloc, slot(timer_dealloc)},
-      {Py_tp_traverse, slot(handle_traverse)},
-      {Py_tp_clear, slot(handle_clear)},
       {Py_tp_hash, slot(timer_hash)},
       {Py_tp_richcompare, slot(timer_compare)},
       {Py_tp_methods, timer_methods},
@@ -600,7 +597,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       .name = "blitzio.TimerHandle",
       .basicsize = sizeof(TimerHandleObject),
       .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
       .slots = timer_slots,
   };
   PyObject* handle_type = PyType_FromModuleAndSpec(module, &handle_spec, nullptr);

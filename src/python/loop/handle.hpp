@@ -48,6 +48,9 @@ class HandleTimer : public time::TimerEntry {
   TimerHandleObject* owner_;
 };
 
+/// The handle that an entry of the wheel belongs to; null if it is not one of ours.
+[[nodiscard]] TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept;
+
 struct TimerHandleObject {
   HandleObject handle;
   double when;        ///< loop.time() seconds, as the caller gave it
@@ -64,11 +67,15 @@ struct TimerHandleObject {
                                                   PyObject* const* args, Py_ssize_t arg_count,
                                                   PyObject* context) noexcept;
 
-/// Runs the callback in its context. An exception goes to the loop's exception handler.
-/// Returns  0, or -1 with KeyboardInterrupt or SystemExit set.
+/// Runs the callback in its context and drops it. An exception goes to the loop's exception
+/// handler. Returns  0, or -1 with KeyboardInterrupt or SystemExit set.
 [[nodiscard]] int handle_run(HandleObject& handle) noexcept;
 
 /// As Handle.cancel(): drops callback and arguments at once; a timer leaves the wheel.
 void handle_cancel(HandleObject& handle) noexcept;
+
+/// Visits what a handle that only the loop's queues refer to keeps alive, as if it were the loop's.
+/// A handle that others hold too is theirs: visiting would count its references twice.
+[[nodiscard]] int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept;
 
 }  // namespace blitzio::python

@@ -13,8 +13,8 @@
 #include <new>
 #include <string>
 
-// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for every
-// class without virtual bases.
+// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for
+// every class without virtual bases.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 
 namespace blitzio::python {
@@ -117,7 +117,14 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.default_executor);
   Py_VISIT(loop.fatal);
   for (std::size_t i = 0; i < loop.ready.size(); ++i) {
-    Py_VISIT(reinterpret_cast<PyObject*>(loop.ready.at(i)));
+    if (const int stop = handle_visit_queued(*loop.ready.at(i), visit, arg)) return stop;
+  }
+  if (loop.executor != nullptr) {
+    const int stop = loop.executor->wheel().visit([&](time::TimerEntry& entry) {
+      TimerHandleObject* timer = timer_handle_of(entry);
+      return timer == nullptr ? 0 : handle_visit_queued(timer->handle, visit, arg);
+    });
+    if (stop != 0) return stop;
   }
   if (const int outcome = sock_wait_traverse(loop, visit, arg); outcome != 0) return outcome;
   return fd_watch_traverse(loop, visit, arg);

@@ -1,5 +1,5 @@
 // A stack of dead objects of one type that are ready to be used again: making a handle then costs
-// no allocator call and no collector bookkeeping beyond track and untrack.
+// no allocator call. For types that the garbage collector does not track.
 //
 // Protected by the interpreter lock. Free-threaded builds keep none: their allocator has per-thread
 // caches already, and a shared stack would need a lock.
@@ -20,7 +20,7 @@ class FreeList {
     if constexpr (kFreeThreaded) return nullptr;
     return count_ == 0 ? nullptr : items_[--count_];
   }
-  /// Keeps an untracked, cleared object. False if full: the caller frees it.
+  /// Keeps a cleared object. False if full: the caller frees it.
   [[nodiscard]] bool give(PyObject* object) noexcept {
     if constexpr (kFreeThreaded) return false;
     if (count_ == Capacity) return false;
@@ -29,7 +29,7 @@ class FreeList {
   }
   /// Frees all that it holds.
   void clear() noexcept {
-    while (count_ != 0) PyObject_GC_Del(items_[--count_]);
+    while (count_ != 0) PyObject_Free(items_[--count_]);
   }
 
  private:

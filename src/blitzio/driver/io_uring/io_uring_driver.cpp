@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::uint32_t kDefaultEntries = 256;
 // How long reclaiming waits before it asks again: a request that was just changing hands inside the
-// kernel is missed by a cancel request.
+// kernel is missed by a cancel request, and one that the kernel would not take yet was never asked.
 constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
 
 // Numbers threads from 1, never reusing a number.
@@ -112,16 +112,22 @@ void IoUringDriver::unbind() noexcept {
   ring_.leave_thread();
 }
 
-// Takes every operation back from the kernel: afterwards kernel_count_ is zero.
+// Takes every operation back from the kernel: afterwards kernel_count_ is zero. One request per
+// operation, because "cancel all" starts its search anew for each one it finds: 50 ms for 3,000
+// operations, and four times that for twice as many.
 void IoUringDriver::reclaim() noexcept {
   const __kernel_timespec patience{0, kReclaimPatienceNs};
   save_completions();
   while (kernel_count_ != 0) {
-    io_uring_sqe* sqe = ring_.next_sqe();
-    if (sqe != nullptr) prepare_cancel_all(*sqe);
-    // A full queue means that entries wait to be submitted: that comes first.
-    enter(sqe == nullptr ? 0 : 1, &patience);
-    save_completions();
+    in_flight_.for_each([this](Operation& operation) {
+      io_uring_sqe* sqe = place(operation) == Place::kernel ? sqe_or_flush() : nullptr;
+      if (sqe != nullptr) prepare_cancel(*sqe, kernel_name(operation));
+    });
+    for (std::size_t before = 0; kernel_count_ != 0 && kernel_count_ != before;) {
+      before = kernel_count_;
+      enter(1, &patience);
+      save_completions();
+    }
   }
 }
 

@@ -172,11 +172,9 @@ PyObject* numeric_address(PyObject* module, PyObject* const* args, Py_ssize_t na
   if (!list) return nullptr;
   for (const Transport& transport : kTransports) {
     if (hints.type != 0 && hints.type != transport.type) continue;
-    // A raw socket takes any protocol, which it then has.
-    if (hints.proto != 0 && transport.proto != 0 && hints.proto != transport.proto) continue;
-    Transport asked = transport;
-    if (transport.proto == 0) asked.proto = hints.proto;
-    if (!append_info(state, list.get(), *address, asked)) return nullptr;
+    // A raw socket is offered only to who asks for no protocol.
+    if (hints.proto != 0 && hints.proto != transport.proto) continue;
+    if (!append_info(state, list.get(), *address, transport)) return nullptr;
   }
   // Such as a stream over UDP: an error, which the resolver words.
   if (PyList_GET_SIZE(list.get()) == 0) Py_RETURN_NONE;

@@ -178,6 +178,14 @@ class LoopBase:
     ) -> None:
         """Call callback(*args) whenever fd can be read."""
 
+    def _add_background_reader(
+        self,
+        fd: int | _HasFileno,
+        callback: Callable[[Unpack[_Ts]], Any],
+        *args: Unpack[_Ts],
+    ) -> None:
+        """add_reader() of a new fd that a busy loop need not look at in each turn."""
+
     def remove_reader(self, fd: int | _HasFileno) -> bool:
         """Stop watching; whether fd was watched for reading."""
 
@@ -219,6 +227,8 @@ class LoopBase:
 
     def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
         """Connect; host names of IP sockets are resolved."""
+    async def _sock_connect_resolved(self, sock: socket.socket, address: Any, /) -> None:
+        """Connect to an address that needs no resolving."""
     # ---- for the Python half ----
     def _run(self) -> None:
         """Run turns until stop(). The caller has set the running loop.

@@ -173,7 +173,7 @@ class SignalsMixin(LoopBase):
             receiver.setblocking(False)
             sender.setblocking(False)
             self._signal_sockets = (receiver, sender)
-            self.add_reader(receiver, self._read_signals)
+            self._add_background_reader(receiver, self._read_signals)
         return self._signal_sockets[1]
 
     def _read_signals(self) -> None:

@@ -151,6 +151,18 @@ def fill(peer_writer: socket.socket) -> int:
         return sent
 
 
+async def read_all(peer: socket.socket, size: int | None = None) -> bytes:
+    """Reads `size` bytes, or to the end, from the bare socket."""
+    loop = asyncio.get_running_loop()
+    received = bytearray()
+    while size is None or len(received) < size:
+        block = await soon(loop.sock_recv(peer, 65536))
+        if not block:
+            break
+        received += block
+    return bytes(received)
+
+
 # Self-signed for "localhost" and 127.0.0.1, valid until 2125; made for these tests alone.
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----

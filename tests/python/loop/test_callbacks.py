@@ -249,7 +249,7 @@ def test_debug_mode_refuses_what_cannot_be_called(name: str, same_as_asyncio: Co
 
 def test_wrong_arguments_are_type_errors(loop: asyncio.AbstractEventLoop) -> None:
     untyped: Any = loop
-    for call in (
+    calls: tuple[Callable[[], Any], ...] = (
         lambda: untyped.call_soon(),
         lambda: untyped.call_soon_threadsafe(),
         lambda: untyped.call_later(),
@@ -259,7 +259,8 @@ def test_wrong_arguments_are_type_errors(loop: asyncio.AbstractEventLoop) -> Non
         lambda: untyped.call_later(1, print, other=1),
         lambda: untyped.call_later("soon", print),
         lambda: untyped.run_in_executor(None),
-    ):
+    )
+    for call in calls:
         with pytest.raises(TypeError):
             call()
 
@@ -268,12 +269,14 @@ def test_debug_mode_refuses_other_threads(loop: asyncio.AbstractEventLoop) -> No
     loop.set_debug(True)
     found: list[str] = []
 
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: loop.call_soon(print),
+        lambda: loop.call_later(1, print),
+        lambda: loop.call_at(1, print),
+    )
+
     def work() -> None:
-        for call in (
-            lambda: loop.call_soon(print),
-            lambda: loop.call_later(1, print),
-            lambda: loop.call_at(1, print),
-        ):
+        for call in calls:
             try:
                 call()
             except RuntimeError as exc:
@@ -285,9 +288,10 @@ def test_debug_mode_refuses_other_threads(loop: asyncio.AbstractEventLoop) -> No
         thread.join(PATIENCE)
 
     loop.run_until_complete(main())
-    assert found == [
-        "Non-thread-safe operation invoked on an event loop other than the current one"
-    ] * 3
+    assert (
+        found
+        == ["Non-thread-safe operation invoked on an event loop other than the current one"] * 3
+    )
 
 
 def test_slow_callbacks_are_logged_in_debug_mode(

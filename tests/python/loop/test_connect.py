@@ -38,9 +38,7 @@ def test_connecting_and_talking(loop: asyncio.AbstractEventLoop) -> None:
     with socket.create_server((HOST, 0)) as listener:
 
         async def main() -> None:
-            transport, protocol = await loop.create_connection(
-                Recorder, *listener.getsockname()
-            )
+            transport, protocol = await loop.create_connection(Recorder, *listener.getsockname())
             assert protocol.events == ["made"]
             assert protocol.transport is transport
             peer, address = listener.accept()
@@ -210,9 +208,7 @@ def test_cancelling_leaves_nothing_open(loop: asyncio.AbstractEventLoop) -> None
                     filler.setblocking(False)
                     filler.connect_ex(listener.getsockname())
                     fillers.append(filler)
-                task = loop.create_task(
-                    loop.create_connection(Recorder, *listener.getsockname())
-                )
+                task = loop.create_task(loop.create_connection(Recorder, *listener.getsockname()))
                 await turns(5)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
@@ -230,7 +226,7 @@ def test_a_factory_that_fails(same_as_asyncio: Compare) -> None:
 
         def scenario(loop: asyncio.AbstractEventLoop) -> Any:
             async def main() -> None:
-                await loop.create_connection(lambda: 1 / 0, sock=mine)  # type: ignore[arg-type,return-value]
+                await loop.create_connection(lambda: 1 / 0, sock=mine)  # type: ignore[type-var]
 
             loop.run_until_complete(main())
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import threading
@@ -13,6 +12,7 @@ import pytest
 from tests.python.loop.support import HOST
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
@@ -26,9 +26,9 @@ def resolve(*args: Any, **kwargs: Any) -> Scenario:
 @pytest.mark.parametrize(
     "host",
     [
-        "127.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%1", "fe80::1%lo",
-        "fe80::1%nosuch", "::ffff:1.2.3.4", "localhost", "no-such-host.invalid", b"127.0.0.1",
-        b"::1", "1", "1.2", "0x7f000001", "127.0.0.1 ", "", None, "[::1]", "1.2.3.4.5", ":::",
+        "127.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%1",
+        "fe80::1%lo", "fe80::1%nosuch", "::ffff:1.2.3.4", "localhost", "no-such-host.invalid",
+        b"127.0.0.1", b"::1", "1", "1.2", "0x7f000001", "127.0.0.1 ", "", None, "[::1]", "1.2.3.4.5", ":::",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("type", [0, socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -54,7 +54,8 @@ def test_families_resolve_as_in_asyncio(host: str, family: int, same_as_asyncio:
     "flags",
     [
         0, socket.AI_PASSIVE, socket.AI_CANONNAME, socket.AI_NUMERICHOST, socket.AI_NUMERICSERV,
-        socket.AI_V4MAPPED, socket.AI_ADDRCONFIG, socket.AI_PASSIVE | socket.AI_NUMERICHOST, 1 << 20,
+        socket.AI_V4MAPPED, socket.AI_ADDRCONFIG,
+        socket.AI_PASSIVE | socket.AI_NUMERICHOST, 1 << 20,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("host", [HOST, "::1", None])
@@ -101,9 +102,7 @@ def test_getnameinfo(same_as_asyncio: Compare) -> None:
                 loop.getnameinfo(address, how)
             )
         )
-    same_as_asyncio(
-        lambda loop: loop.run_until_complete(loop.getnameinfo(("no address", 80)))
-    )
+    same_as_asyncio(lambda loop: loop.run_until_complete(loop.getnameinfo(("no address", 80))))
     same_as_asyncio(
         lambda loop: loop.run_until_complete(loop.getnameinfo("nonsense"))  # type: ignore[arg-type]
     )

@@ -160,9 +160,7 @@ def test_reuse_address_is_the_default(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         for given, expected in ((None, 1), (True, 1), (False, 0)):
             server = await loop.create_server(Recorder, HOST, 0, reuse_address=given)
-            assert (
-                server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == expected
-            )
+            assert server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == expected
             server.close()
             await soon(server.wait_closed())
 

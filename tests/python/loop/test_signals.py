@@ -75,7 +75,12 @@ def test_a_handler_added_before_the_loop_runs(loop: asyncio.AbstractEventLoop) -
 def test_a_handler_can_be_replaced(loop: asyncio.AbstractEventLoop) -> None:
     seen: list[str] = []
     loop.add_signal_handler(signal.SIGUSR1, seen.append, "first")
-    loop.add_signal_handler(signal.SIGUSR1, lambda: (seen.append("second"), loop.stop()))
+
+    def second() -> None:
+        seen.append("second")
+        loop.stop()
+
+    loop.add_signal_handler(signal.SIGUSR1, second)
     os.kill(os.getpid(), signal.SIGUSR1)
     loop.run_forever()
     loop.remove_signal_handler(signal.SIGUSR1)

@@ -48,7 +48,8 @@ def test_a_task_runs_in_the_context_it_was_given(loop: asyncio.AbstractEventLoop
         return before
 
     context.run(variable.set, "given")
-    assert loop.run_until_complete(loop.create_task(main(), context=context)) == "given"
+    given: dict[str, Any] = {"context": context}
+    assert loop.run_until_complete(loop.create_task(main(), **given)) == "given"
     assert context[variable] == "set by the task"
     assert variable.get() == "default"
 

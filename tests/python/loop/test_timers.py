@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,9 @@ def test_many_timers_all_fire(loop: asyncio.AbstractEventLoop) -> None:
     assert fired == 10_000
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="3.10 raises what adding None to a float gives, or nothing"
+)
 @pytest.mark.parametrize("method", ["call_later", "call_at"])
 def test_none_is_no_time(method: str, same_as_asyncio: Compare) -> None:
     def scenario(loop: asyncio.AbstractEventLoop) -> Any:
@@ -178,10 +182,6 @@ def test_none_is_no_time(method: str, same_as_asyncio: Compare) -> None:
             loop.call_at(0, print).cancel()
         return getattr(loop, method)(None, print)
 
-    import sys
-
-    if sys.version_info < (3, 11):
-        pytest.skip("3.10 raises what adding None to a float gives, or nothing")
     assert same_as_asyncio(scenario)[1] is TypeError
 
 

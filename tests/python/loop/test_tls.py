@@ -37,7 +37,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize("debug", [False, True])
 def test_an_echo_over_tls(loop: asyncio.AbstractEventLoop, tmp_path: Path, debug: bool) -> None:
     loop.set_debug(debug)
-    loop.slow_callback_duration = 1000  # type: ignore[attr-defined]
+    loop.slow_callback_duration = 1000
 
     async def main() -> None:
         server = await asyncio.start_server(echo, HOST, 0, ssl=server_context(tmp_path))
@@ -208,9 +208,12 @@ def test_start_tls_wants_a_context_and_a_transport(same_as_asyncio: Compare) -> 
 
 
 def test_an_ssl_socket_is_refused(same_as_asyncio: Compare) -> None:
-    with socket.socket() as plain, client_context().wrap_socket(
-        plain, do_handshake_on_connect=False, server_hostname="localhost"
-    ) as secure:
+    with (
+        socket.socket() as plain,
+        client_context().wrap_socket(
+            plain, do_handshake_on_connect=False, server_hostname="localhost"
+        ) as secure,
+    ):
         for start in (
             lambda loop: loop.create_connection(Recorder, sock=secure),
             lambda loop: loop.create_server(Recorder, sock=secure),

@@ -1,0 +1,153 @@
+"""Many loops in many threads at once; on free-threaded builds really at once."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.python.loop.support import HOST, PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+THREADS = 8
+
+
+def in_threads(new_loop: LoopFactory, main: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Runs `main(number)` on a loop of its own in each of several threads, begun together."""
+    gate = threading.Barrier(THREADS)
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            loop = new_loop()
+            gate.wait(PATIENCE)
+            try:
+                loop.run_until_complete(asyncio.wait_for(main(number), PATIENCE))
+                loop.run_until_complete(loop.shutdown_default_executor())
+            finally:
+                loop.close()
+        except BaseException as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def test_importing_us_does_not_bring_the_lock_back(native: None, backend: str) -> None:
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    if is_enabled is None or not hasattr(sys, "abiflags") or "t" not in sys.abiflags:
+        pytest.skip("this build has the lock")
+    assert not is_enabled()
+
+
+def test_scheduling(new_loop: LoopFactory) -> None:
+    async def main(number: int) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            done = loop.create_future()
+            for step in range(100):
+                loop.call_soon(int)
+                loop.call_later(0.0001 * (step % 5), int)
+            loop.call_later(0.001, done.set_result, number)
+            assert await done == number
+            tasks = [loop.create_task(asyncio.sleep(0, step)) for step in range(50)]
+            assert await asyncio.gather(*tasks) == list(range(50))
+
+    in_threads(new_loop, main)
+
+
+def test_servers_and_clients(new_loop: LoopFactory) -> None:
+    async def main(number: int) -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(1000):
+                writer.write(data)
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(echo, HOST, 0)
+        address = server.sockets[0].getsockname()
+
+        async def client() -> None:
+            reader, writer = await asyncio.open_connection(*address)
+            for _ in range(20):
+                writer.write(bytes([number]) * 100)
+                assert await reader.readexactly(100) == bytes([number]) * 100
+            writer.close()
+            await writer.wait_closed()
+
+        await asyncio.gather(*[client() for _ in range(5)])
+        server.close()
+        await server.wait_closed()
+
+    in_threads(new_loop, main)
+
+
+def test_threads_and_names(new_loop: LoopFactory) -> None:
+    async def main(number: int) -> None:
+        loop = asyncio.get_running_loop()
+        futures = [loop.run_in_executor(None, pow, step, 2) for step in range(50)]
+        assert await asyncio.gather(*futures) == [step**2 for step in range(50)]
+        assert await loop.getaddrinfo(HOST, number)
+        assert await loop.getaddrinfo("localhost", number)
+
+    in_threads(new_loop, main)
+
+
+def test_loops_come_and_go(new_loop: LoopFactory) -> None:
+    async def main(number: int) -> None:
+        def inner() -> None:
+            for _ in range(10):
+                loop = new_loop()
+                loop.run_until_complete(asyncio.sleep(0))
+                loop.close()
+
+        await asyncio.to_thread(inner)
+
+    in_threads(new_loop, main)
+
+
+def test_everybody_calls_everybody(new_loop: LoopFactory) -> None:
+    loops: dict[int, asyncio.AbstractEventLoop] = {}
+    counts = [0] * THREADS
+    ready = threading.Barrier(THREADS)
+
+    async def main(number: int) -> None:
+        loop = asyncio.get_running_loop()
+        loops[number] = loop
+        await asyncio.to_thread(ready.wait, PATIENCE)
+        finished = loop.create_future()
+
+        def arrive() -> None:
+            counts[number] += 1
+            if counts[number] == THREADS * 50:
+                finished.set_result(None)
+
+        async def send() -> None:
+            for _ in range(50):
+                for other in range(THREADS):
+                    loops[other].call_soon_threadsafe(arrivals[other])
+                await asyncio.sleep(0)
+
+        arrivals[number] = arrive
+        await asyncio.to_thread(ready.wait, PATIENCE)
+        await send()
+        await finished
+        # Nobody closes a loop that somebody may still call.
+        await asyncio.to_thread(ready.wait, PATIENCE)
+
+    arrivals: dict[int, Callable[[], None]] = {}
+    in_threads(new_loop, main)
+    assert counts == [THREADS * 50] * THREADS

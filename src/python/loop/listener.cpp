@@ -82,8 +82,7 @@ Listener* check(PyObject* self) noexcept {
 
 PyRef make_socket(Listener& listener, int fd) noexcept {
   PyRef sock =
-      PyRef::steal(PyObject_CallFunction(listener.loop->state->socket_type, "iiii", listener.family,
-                                         listener.type, listener.proto, fd));
+      socket_from_fd(*listener.loop->state, fd, listener.family, listener.type, listener.proto);
   if (!sock) ::close(fd);
   return sock;
 }

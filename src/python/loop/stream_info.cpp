@@ -86,6 +86,20 @@ PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
 
 }  // namespace
 
+PyRef socket_from_fd(ModuleState& state, int fd, int family, int type, int proto) noexcept {
+  PyRef sock =
+      PyRef::steal(PyObject_CallFunction(state.socket_type, "iiii", family, type, proto, fd));
+  if (!sock) return sock;
+  // The descriptor is non-blocking; the object must know it as well.
+  const PyRef done = PyRef::steal(PyObject_CallMethod(sock.get(), "setblocking", "i", 0));
+  if (done) return sock;
+  PyRef exception = take_exception();
+  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), state.names.detach));
+  if (!number) PyErr_WriteUnraisable(sock.get());
+  restore_exception(std::move(exception));
+  return {};
+}
+
 int stream_store_addresses(StreamTransport& t) noexcept {
   PyObject* extra = head_of(as_object(t)).extra;
   const Names& names = t.state->names;
@@ -105,8 +119,7 @@ int stream_store_addresses(StreamTransport& t) noexcept {
 PyObject* stream_socket(StreamTransport& t) noexcept {
   if (t.sock != nullptr || t.fd_state != FdState::open) return t.sock;
   // From here on the object owns the descriptor.
-  t.sock =
-      PyObject_CallFunction(t.state->socket_type, "iiii", t.family, SOCK_STREAM, t.proto, t.fd);
+  t.sock = socket_from_fd(*t.state, t.fd, t.family, SOCK_STREAM, t.proto).release();
   return t.sock;
 }
 

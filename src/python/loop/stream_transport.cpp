@@ -158,9 +158,11 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
       call_soon(t, parts.protocol, names.connection_made, self) != 0) {
     return -1;
   }
-  // Reading starts, and the waiter wakes, only after connection_made() has been called.
-  if (call_soon(t, self, names._start_reading, nullptr) != 0) return -1;
-  if (parts.waiter == nullptr || parts.waiter == Py_None) return 0;
+  // Reading starts only after connection_made() has been called, and after whoever awaits the
+  // waiter has run: asyncio queues arrivals behind that, we deliver them before a batch.
+  if (parts.waiter == nullptr || parts.waiter == Py_None) {
+    return call_soon(t, self, names._start_reading, nullptr);
+  }
   return call_soon(t, self, names._wake_waiter, parts.waiter);
 }
 
@@ -218,13 +220,21 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
 // ---- small methods
 // --------------------------------------------------------------------------------
 
+/// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
+/// callbacks.
 PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
-  const Names& names = as_stream(self).state->names;
+  StreamTransport& t = as_stream(self);
+  if (stream_check(t) != 0) return nullptr;
+  const Names& names = t.state->names;
   const PyRef cancelled = PyRef::steal(PyObject_CallMethodNoArgs(waiter, names.cancelled));
   const int is_cancelled = cancelled ? PyObject_IsTrue(cancelled.get()) : -1;
   if (is_cancelled < 0) return nullptr;
-  if (is_cancelled > 0) Py_RETURN_NONE;
-  return PyObject_CallMethodOneArg(waiter, names.set_result, Py_None);
+  if (is_cancelled == 0) {
+    const PyRef set = PyRef::steal(PyObject_CallMethodOneArg(waiter, names.set_result, Py_None));
+    if (!set) return nullptr;
+  }
+  if (call_soon(t, self, names._start_reading, nullptr) != 0) return nullptr;
+  Py_RETURN_NONE;
 }
 
 PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {

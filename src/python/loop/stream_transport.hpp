@@ -168,6 +168,11 @@ struct StreamParts {
   bool call_connection_made = true;
 };
 
+/// socket.socket(family, type, proto, fileno=fd), non-blocking. Null with an error set; `fd` is
+/// then open still.
+[[nodiscard]] PyRef socket_from_fd(ModuleState& state, int fd, int family, int type,
+                                   int proto) noexcept;
+
 /// A new transport, registered with loop, driver and server, its connection_made() scheduled.
 /// Returns null with an error set.
 [[nodiscard]] PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept;

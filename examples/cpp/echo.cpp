@@ -1,4 +1,5 @@
 // A TCP echo server and its clients, as coroutines of one thread. Prints what went through.
+// Usage: cpp_echo [io_uring | epoll | poll]
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/executor/local_executor.hpp>
 #include <blitzio/executor/operations.hpp>
@@ -105,9 +106,11 @@ Async<std::size_t> talk(const Listener& server, std::string_view message, int ro
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   try {
-    const auto executor = check(LocalExecutor::create(), "LocalExecutor");
+    driver::Config config;
+    if (argc > 1) config.backend = check(driver::parse_backend(argv[1]), "backend");
+    const auto executor = check(LocalExecutor::create(config), "LocalExecutor");
     const Listener listener;
     auto server = executor->spawn(serve(*executor, listener.fd.get()));
     std::vector<JoinHandle<std::size_t>> clients;

@@ -201,9 +201,12 @@ TEST_P(LocalExecutorTest, ThreadsThatWakeAndCancelTasksMeetNoRace) {
   const std::jthread waking([&] {
     for (auto& event : events) event->set();
   });
+  Event all_cancelled;
   const std::jthread cancelling([&] {
     for (std::size_t i = 0; i < handles.size(); i += 3) handles[i].cancel();
+    all_cancelled.set();
   });
+  executor_->block_on(all_cancelled.wait());  // a handle is for one thread at a time
   auto joining = [](std::vector<JoinHandle<void>>& all) -> Async<int> {
     int ended = 0;
     for (auto& handle : all) {

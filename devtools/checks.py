@@ -71,11 +71,11 @@ def stubs() -> str:
     allowed = ["--allowlist", str(_STUBTEST_ALLOWED)] if _STUBTEST_ALLOWED.is_file() else []
     settings = ["--mypy-config-file", "pyproject.toml", *allowed]
     run(
-        [environment.python, "-m", "mypy.stubtest", *settings, "blitzio._native", "blitzio"],
-        env={"PYTHONPATH": str(ROOT / "python"), "MYPYPATH": str(ROOT / "python")},
+        [environment.python, "-m", "mypy.stubtest", *settings, "blitzio"],
+        env={"PYTHONPATH": str(ROOT / "python")},
         what="stubtest",
     )
-    return "blitzio._native, blitzio"
+    return "blitzio and its extension"
 
 
 def tidy() -> str:

@@ -2,6 +2,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/support/error.hpp>
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <array>
@@ -95,6 +96,7 @@ class Job : public BlockingJob, public driver::Message {
   }
 
   void run() noexcept;
+  void let_loop_wait() const noexcept;
   void call() noexcept;
   void deliver() noexcept;
   void keep_exception() noexcept;
@@ -140,10 +142,24 @@ void Job::call() noexcept {
   if (!result_) keep_exception();
 }
 
+/// The thread that submitted the job holds the interpreter lock and, as a rule, is on its way to
+/// give it up and wait. Meeting it on the lock costs both a futex call and a switch: let it go by,
+/// for no longer than that would cost.
+void Job::let_loop_wait() const noexcept {
+  if constexpr (kFreeThreaded) return;
+  constexpr int kYieldsMax = 16;
+  for (int i = 0; i < kYieldsMax; ++i) {
+    // Relaxed: a hint; the lock itself decides.
+    if (loop_.is_waiting.load(std::memory_order_relaxed)) return;
+    ::sched_yield();
+  }
+}
+
 void Job::run() noexcept {
   PyThreadState* state = pool_thread_state;
   // Without a thread state nothing of Python's can be touched; deliver() reports it.
   if (BLITZIO_LIKELY(state != nullptr)) {
+    let_loop_wait();
     PyEval_RestoreThread(state);
     call();
     // Here rather than on the loop's thread, which has other things to do.

@@ -50,6 +50,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   loop.slow_callback_duration = 0.1;
   loop.closed = true;  // until __init__
   new (&loop.thread) Atomic<unsigned long>(0);
+  new (&loop.is_waiting) Atomic<bool>(false);
   new (&loop.ready) ReadyQueue();
   new (&loop.flush_list) decltype(loop.flush_list)();
   new (&loop.watches) decltype(loop.watches)();

@@ -14,14 +14,19 @@ LoopObject& as_loop(PyObject* self) noexcept {
 
 /// The only place where the interpreter lock is given up: around a wait that may block.
 struct LockRelease {
+  LoopObject& loop;
   PyThreadState* thread_state = nullptr;
   bool waited = false;
 
   static void before_wait(void* self) noexcept {
-    static_cast<LockRelease*>(self)->thread_state = PyEval_SaveThread();
+    auto* release = static_cast<LockRelease*>(self);
+    release->thread_state = PyEval_SaveThread();
+    // Relaxed, here and below: a hint to pool threads, see job.cpp.
+    release->loop.is_waiting.store(true, std::memory_order_relaxed);
   }
   static void after_wait(void* self) noexcept {
     auto* release = static_cast<LockRelease*>(self);
+    release->loop.is_waiting.store(false, std::memory_order_relaxed);
     PyEval_RestoreThread(release->thread_state);
     release->waited = true;
   }
@@ -73,7 +78,7 @@ int run_once(LoopObject& loop) noexcept {
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
 #endif
-  LockRelease release;
+  LockRelease release{loop};
   const bool busy = !loop.ready.is_empty() || loop.stopping || loop.fatal != nullptr;
   loop.executor->turn(busy ? Duration::zero() : Duration::max(),
                       {LockRelease::before_wait, LockRelease::after_wait, &release});

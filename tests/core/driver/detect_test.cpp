@@ -3,11 +3,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <string_view>
 
 namespace blitzio::driver {
 namespace {
@@ -108,6 +116,43 @@ TEST(Create, ReportsThatNoDescriptorIsLeft) {
   }
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
+
+#if BLITZIO_HAS_IO_URING
+// From here on io_uring_setup fails with `code`, as a container's filter would have it.
+bool forbid_io_uring(int code) {
+  std::array<sock_filter, 4> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(code)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter{program.size(), program.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+// Runs in a fresh process, where nothing has been probed yet.
+[[noreturn]] void expect_fallback(int code, std::string_view reason) {
+  if (!forbid_io_uring(code)) ::_exit(2);
+  const Availability& io_uring = detect()[0];
+  const auto automatic = create();
+  const auto named = create({.backend = Backend::io_uring});
+  const bool right = !io_uring.usable && io_uring.reason.contains(reason) && automatic &&
+                     (*automatic)->backend() == Backend::epoll && !named &&
+                     named.error().is(RuntimeErrc::backend_unavailable);
+  std::fprintf(stderr, "%s\n", io_uring.reason.c_str());
+  ::_exit(right ? 0 : 1);
+}
+
+TEST(DetectDeathTest, AForbiddenIoUringIsExplainedAndEpollTakesItsPlace) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(expect_fallback(EPERM, "forbids it"), testing::ExitedWithCode(0), "io_uring_setup");
+  EXPECT_EXIT(expect_fallback(ENOSYS, "this kernel has no io_uring"), testing::ExitedWithCode(0),
+              "io_uring_setup");
+  EXPECT_EXIT(expect_fallback(ENOMEM, "RLIMIT_MEMLOCK"), testing::ExitedWithCode(0),
+              "io_uring_setup");
+}
+#endif
 
 TEST(ParseBackend, IsTheInverseOfName) {
   for (const Backend backend :

@@ -63,6 +63,7 @@ def installed() -> str:
             "home = pathlib.Path(blitzio.__file__).parent\n"
             f"assert home.is_relative_to({str(work)!r}), home\n"
             "assert pathlib.Path(_native.__file__).parent == home, _native.__file__\n"
+            "assert len(list(home.glob('*.so'))) == 1, 'extensions of other interpreters'\n"
             "for name in ('py.typed', '_native.pyi'):\n"
             "    assert (home / name).is_file(), name\n"
         )

@@ -134,7 +134,8 @@ PyObject* at(LoopObject& loop, double when, const char* method, PyObject* const*
   if (kwnames != nullptr && !parse_context(loop, method, args + nargs, kwnames, &context)) {
     return nullptr;
   }
-  if (!check_call(loop, method, args[1])) return nullptr;
+  // asyncio checks in call_at(), which call_later() goes through, and so words it.
+  if (!check_call(loop, "call_at", args[1])) return nullptr;
   if constexpr (kFreeThreaded) {
     if (loop_check_owner(loop) != 0) return nullptr;
   }
@@ -220,6 +221,7 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
                             PyObject* kwnames) noexcept {
   if (nargs < 2) return missing_argument("call_later", nargs < 1 ? "'delay'" : "'callback'");
   const double delay = parse_seconds(args[0], "delay must not be None");
+  // asyncio's call_later() goes through call_at(), whose name its debug checks give.
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
   return at(as_loop(self), loop_time() + delay, "call_later", args, nargs, kwnames);
 }

@@ -221,9 +221,9 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
                             PyObject* kwnames) noexcept {
   if (nargs < 2) return missing_argument("call_later", nargs < 1 ? "'delay'" : "'callback'");
   const double delay = parse_seconds(args[0], "delay must not be None");
-  // asyncio's call_later() goes through call_at(), whose name its debug checks give.
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return at(as_loop(self), loop_time() + delay, "call_later", args, nargs, kwnames);
+  // asyncio's call_later() goes through call_at(), whose name its debug checks give.
+  return at(as_loop(self), loop_time() + delay, "call_at", args, nargs, kwnames);
 }
 
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,

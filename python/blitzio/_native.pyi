@@ -6,11 +6,11 @@ Threads: an object belongs to the thread that runs its loop, unless its document
 import asyncio
 import contextvars
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar, final
 
-from typing_extensions import Buffer, TypeVarTuple, Unpack
+from typing_extensions import Buffer, Self, TypeVarTuple, Unpack, disjoint_base
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -18,16 +18,17 @@ _Ts = TypeVarTuple("_Ts")
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
+@disjoint_base
 class Handle:
     """A scheduled callback, with the interface of asyncio.Handle."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         callback: Callable[..., object],
         args: tuple[Any, ...],
         loop: LoopBase,
         context: contextvars.Context | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     _callback: Callable[..., object] | None
     _args: tuple[Any, ...] | None
     _cancelled: bool
@@ -50,22 +51,24 @@ class Handle:
     def _repr_info(self) -> list[str]:
         """The words of repr(), as a list."""
 
+@disjoint_base
 class TimerHandle(Handle):
     """A callback scheduled for a time, with the interface of asyncio.TimerHandle."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         when: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
         loop: LoopBase,
         context: contextvars.Context | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     _when: float
     _scheduled: bool
     def when(self) -> float:
         """When it is due, in seconds on loop.time()'s clock."""
 
+@disjoint_base
 class LoopBase:
     """The native half of `blitzio.Loop`: what runs once per callback, packet or turn."""
 
@@ -103,7 +106,7 @@ class LoopBase:
     def get_debug(self) -> bool:
         """Whether debug mode is on."""
 
-    def set_debug(self, enabled: bool) -> None:
+    def set_debug(self, enabled: bool, /) -> None:
         """Switch debug mode."""
 
     def time(self) -> float:
@@ -112,6 +115,7 @@ class LoopBase:
     def call_soon(
         self,
         callback: Callable[[Unpack[_Ts]], object],
+        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
@@ -120,6 +124,7 @@ class LoopBase:
     def call_soon_threadsafe(
         self,
         callback: Callable[[Unpack[_Ts]], object],
+        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
@@ -129,6 +134,7 @@ class LoopBase:
         self,
         delay: float,
         callback: Callable[[Unpack[_Ts]], object],
+        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
@@ -138,6 +144,7 @@ class LoopBase:
         self,
         when: float,
         callback: Callable[[Unpack[_Ts]], object],
+        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
@@ -159,13 +166,14 @@ class LoopBase:
     def get_task_factory(self) -> Any:
         """The task factory, or None."""
 
-    def set_task_factory(self, factory: Any) -> None:
+    def set_task_factory(self, factory: Any, /) -> None:
         """Make create_task call factory(loop, coro, …); None for asyncio.Task."""
 
     def run_in_executor(
         self,
         executor: Executor | None,
         func: Callable[[Unpack[_Ts]], _T],
+        /,
         *args: Unpack[_Ts],
     ) -> asyncio.Future[_T]:
         """Call func(*args) in a thread of the executor; None for the default one."""
@@ -174,6 +182,7 @@ class LoopBase:
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
+        /,
         *args: Unpack[_Ts],
     ) -> None:
         """Call callback(*args) whenever fd can be read."""
@@ -182,26 +191,28 @@ class LoopBase:
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
+        /,
         *args: Unpack[_Ts],
     ) -> None:
         """add_reader() of a new fd that a busy loop need not look at in each turn."""
 
-    def remove_reader(self, fd: int | _HasFileno) -> bool:
+    def remove_reader(self, fd: int | _HasFileno, /) -> bool:
         """Stop watching; whether fd was watched for reading."""
 
     def add_writer(
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
+        /,
         *args: Unpack[_Ts],
     ) -> None:
         """Call callback(*args) whenever fd can be written."""
 
-    def remove_writer(self, fd: int | _HasFileno) -> bool:
+    def remove_writer(self, fd: int | _HasFileno, /) -> bool:
         """Stop watching; whether fd was watched for writing."""
     # ---- sockets ----
-    def sock_recv(self, sock: socket.socket, nbytes: int) -> Coroutine[Any, Any, bytes]:
-        """Receive up to nbytes; b"" is the end."""
+    def sock_recv(self, sock: socket.socket, n: int) -> Coroutine[Any, Any, bytes]:
+        """Receive up to n bytes; b"" is the end."""
 
     def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> Coroutine[Any, Any, int]:
         """Receive into buf; the number of bytes."""
@@ -227,7 +238,7 @@ class LoopBase:
 
     def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
         """Connect; host names of IP sockets are resolved."""
-    async def _sock_connect_resolved(self, sock: socket.socket, address: Any, /) -> None:
+    async def _sock_connect_resolved(self, sock: socket.socket, address: Any) -> None:
         """Connect to an address that needs no resolving."""
     # ---- for the Python half ----
     def _run(self) -> None:
@@ -254,6 +265,26 @@ class LoopBase:
     def _wake(self) -> None:
         """End the loop's wait. Thread: any."""
 
+@final
+class SockOperation:
+    """What the sock_* methods return: a coroutine, awaited once. Closes like one, too."""
+
+    cr_running: bool
+    __name__: str
+    __qualname__: str
+    def __await__(self) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any:
+        """Resume it; StopIteration carries the result."""
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Raise an exception where it waits."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+@disjoint_base
 class StreamTransport(asyncio.Transport):
     """Transport of one connected stream socket, which it owns."""
 
@@ -278,6 +309,15 @@ class StreamTransport(asyncio.Transport):
     @property
     def _protocol_paused(self) -> bool:
         """Whether the protocol was told to pause writing."""
+
+    def write(self, data: Buffer, /) -> None:
+        """Send data, now or when there is room. A mutable buffer is copied if it must wait."""
+
+    def writelines(self, list_of_data: Iterable[Buffer], /) -> None:
+        """Send several buffers, gathered."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Make `protocol` the one that hears of what follows."""
 
     def _force_close(self, exc: BaseException | None, /) -> None:
         """Close at once and tell the protocol `exc`."""

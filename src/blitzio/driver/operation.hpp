@@ -161,6 +161,15 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     args_.timeout = {deadline};
   }
 
+  /// Marks an idle operation, for all its submits, as one whose completion may be noticed late
+  /// while its owner is busy: a driver that needs a syscall to look need not make it in each
+  /// collect() for this one's sake. wait() notices it at once.
+  void set_background() noexcept {
+    BLITZIO_CHECK(state_ == State::idle, state_, kind_);
+    background_ = true;
+  }
+  [[nodiscard]] bool is_background() const noexcept { return background_; }
+
   [[nodiscard]] OpKind kind() const noexcept { return kind_; }
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] State state() const noexcept { return state_; }
@@ -255,6 +264,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   int fd_ = -1;
   OpKind kind_ = OpKind::nop;
   State state_ = State::idle;
+  bool background_ = false;
   Args args_;
 };
 

@@ -77,8 +77,10 @@ void FdWatch::retire(std::unique_ptr<FdWatch> watch) noexcept {
 }
 
 int FdWatch::traverse(visitproc visit, void* arg) noexcept {
-  Py_VISIT(reader_.handle);
-  Py_VISIT(writer_.handle);
+  for (HandleObject* handle : {reader_.handle, writer_.handle}) {
+    if (handle == nullptr) continue;
+    if (const int stop = handle_visit_queued(*handle, visit, arg)) return stop;
+  }
   Py_VISIT(file_object_.get());
   return 0;
 }
@@ -218,7 +220,7 @@ bool raise_negative(int number) noexcept {
 }
 
 PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* const* args,
-              Py_ssize_t nargs) noexcept {
+              Py_ssize_t nargs, bool background = false) noexcept {
   LoopObject& loop = as_loop(self);
   if (nargs < 2) {
     return PyErr_Format(PyExc_TypeError, "%s() missing required argument: %s", method,
@@ -235,6 +237,7 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* 
   if (!check_watchable(fd)) return nullptr;
   HandleObject* handle = handle_new(loop, args[1], args + 2, nargs - 2, nullptr);
   if (handle == nullptr) return nullptr;
+  handle->repeats = true;
   std::unique_ptr<FdWatch>& watch = loop.watches[fd];
   if (watch == nullptr) watch.reset(new (std::nothrow) FdWatch(loop, fd));
   if (watch == nullptr) {
@@ -243,6 +246,7 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* 
     return PyErr_NoMemory();
   }
   if (!PyLong_Check(args[0])) watch->set_file_object(args[0]);
+  if (background) watch->set_background();
   watch->set(side, handle);
   Py_RETURN_NONE;
 }
@@ -297,6 +301,11 @@ PyObject* remove(PyObject* self, FdWatch::Side side, PyObject* const* args,
 
 PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
   return add(self, "add_reader", FdWatch::Side::reader, args, nargs);
+}
+
+PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args,
+                                     Py_ssize_t nargs) noexcept {
+  return add(self, "_add_background_reader", FdWatch::Side::reader, args, nargs, true);
 }
 
 PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {

@@ -40,6 +40,9 @@ class FdWatch : public ListNode<> {
   /// The object whose fileno() this is, if the user gave one: after it is closed, that is the only
   /// way to name the watch. Strong, may be null.
   [[nodiscard]] PyObject* file_object() const noexcept { return file_object_.get(); }
+  /// Its readiness may be noticed late while the loop is busy (Operation::set_background()).
+  /// Before the first set().
+  void set_background() noexcept { reader_.set_background(); }
   void set_file_object(PyObject* object) noexcept { file_object_ = PyRef::borrow(object); }
 
   /// Ends an unused watch that nothing else owns: frees it now, or at its last completion.
@@ -85,28 +88,33 @@ void fd_watch_clear_all(LoopObject& loop) noexcept;
 [[nodiscard]] int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept;
 
 PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
+PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args,
+                                     Py_ssize_t nargs) noexcept;
 PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
 PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
 PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
 
 // Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
-#define BLITZIO_FD_WATCH_METHODS                                                              \
-  {"add_reader", fast(loop_add_reader), METH_FASTCALL,                                        \
-   PyDoc_STR("add_reader($self, fd, callback, /, *args)\n--\n\n"                              \
-             "Call callback(*args) in each turn in which fd is readable, until "              \
-             "remove_reader().")},                                                            \
-      {"add_writer", fast(loop_add_writer), METH_FASTCALL,                                    \
-       PyDoc_STR("add_writer($self, fd, callback, /, *args)\n--\n\n"                          \
-                 "Call callback(*args) in each turn in which fd is writable, until "          \
-                 "remove_writer().")},                                                        \
-      {"remove_reader", fast(loop_remove_reader), METH_FASTCALL,                              \
-       PyDoc_STR("remove_reader($self, fd, /)\n--\n\n"                                        \
-                 "End what add_reader() began. Returns whether there was anything to end.")}, \
-  {                                                                                           \
-    "remove_writer", fast(loop_remove_writer), METH_FASTCALL,                                 \
-        PyDoc_STR(                                                                            \
-            "remove_writer($self, fd, /)\n--\n\n"                                             \
-            "End what add_writer() began. Returns whether there was anything to end.")        \
+#define BLITZIO_FD_WATCH_METHODS                                                               \
+  {"add_reader", fast(loop_add_reader), METH_FASTCALL,                                         \
+   PyDoc_STR("add_reader($self, fd, callback, /, *args)\n--\n\n"                               \
+             "Call callback(*args) in each turn in which fd is readable, until "               \
+             "remove_reader().")},                                                             \
+      {"_add_background_reader", fast(loop_add_background_reader), METH_FASTCALL,              \
+       PyDoc_STR("_add_background_reader($self, fd, callback, /, *args)\n--\n\n"               \
+                 "add_reader() of a new fd that a busy loop need not look at in each turn.")}, \
+      {"add_writer", fast(loop_add_writer), METH_FASTCALL,                                     \
+       PyDoc_STR("add_writer($self, fd, callback, /, *args)\n--\n\n"                           \
+                 "Call callback(*args) in each turn in which fd is writable, until "           \
+                 "remove_writer().")},                                                         \
+      {"remove_reader", fast(loop_remove_reader), METH_FASTCALL,                               \
+       PyDoc_STR("remove_reader($self, fd, /)\n--\n\n"                                         \
+                 "End what add_reader() began. Returns whether there was anything to end.")},  \
+  {                                                                                            \
+    "remove_writer", fast(loop_remove_writer), METH_FASTCALL,                                  \
+        PyDoc_STR(                                                                             \
+            "remove_writer($self, fd, /)\n--\n\n"                                              \
+            "End what add_writer() began. Returns whether there was anything to end.")         \
   }
 
 }  // namespace blitzio::python

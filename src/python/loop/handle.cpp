@@ -82,6 +82,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
   handle.inbox_next = nullptr;
 #endif
   handle.cancelled.store(false, std::memory_order_relaxed);
+  handle.repeats = false;
   handle.running = false;
   handle.arg_count = 0;
   if (handle.context == nullptr) return -1;
@@ -530,6 +531,7 @@ int handle_run(HandleObject& handle) noexcept {
   } else {
     report_callback_exception(handle);
   }
+  if (handle.repeats && !is_cancelled(handle)) return outcome;
   if (BLITZIO_UNLIKELY(handle.source_traceback != nullptr)) keep_repr(handle);
   drop_call(handle);
   return outcome;

@@ -33,6 +33,7 @@ struct HandleObject {
 #endif
   std::uint32_t arg_count;
   Atomic<bool> cancelled;  ///< by cancel(), any thread; read by the loop
+  bool repeats;            ///< a reader's or writer's: keeps its callback after a run
   bool running;            ///< its arguments are on loan to the callback: clear them afterwards
 };
 
@@ -67,8 +68,8 @@ struct TimerHandleObject {
                                                   PyObject* const* args, Py_ssize_t arg_count,
                                                   PyObject* context) noexcept;
 
-/// Runs the callback in its context and drops it. An exception goes to the loop's exception
-/// handler. Returns  0, or -1 with KeyboardInterrupt or SystemExit set.
+/// Runs the callback in its context and, unless it repeats, drops it. An exception goes to the
+/// loop's exception handler. Returns  0, or -1 with KeyboardInterrupt or SystemExit set.
 [[nodiscard]] int handle_run(HandleObject& handle) noexcept;
 
 /// As Handle.cancel(): drops callback and arguments at once; a timer leaves the wheel.

@@ -772,6 +772,25 @@ TEST_P(Readiness, CollectingWithNobodyWaitingMakesNoSystemCall) {
   EXPECT_EQ(driver().metrics().syscalls, before);
 }
 
+TEST_P(Readiness, CollectingForBackgroundOperationsAloneLooksNowAndThen) {
+  Pair pair = unix_pair();
+  Recorder background(driver());
+  background.set_background();
+  background.poll(pair.a.get(), POLLIN);
+  background.submit();
+  put(pair.b, "x");
+  int collects = 0;
+  for (; !driver().has_completions() && collects < 100; ++collects) driver().collect();
+  EXPECT_EQ(collects, 32);
+  EXPECT_EQ(driver().dispatch(), 1U);
+  EXPECT_EQ(background.result(), POLLIN);
+  // A wait that may block looks at once.
+  background.poll(pair.a.get(), POLLIN);
+  background.submit();
+  driver().wait(kPatience);
+  EXPECT_EQ(driver().dispatch(), 1U);
+}
+
 TEST_P(Readiness, AnAttachedStreamCostsOneSystemCallPerTurn) {
   Pair pair = tcp_pair();
   Attachment attached(driver(), pair.a, true);

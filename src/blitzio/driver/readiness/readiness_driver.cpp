@@ -62,9 +62,10 @@ void ReadinessDriver::detach(int fd) noexcept {
 void ReadinessDriver::collect() noexcept {
   check_owner();
   expire_timeouts();
-  // Nobody waits, so no event can complete anything. A look now and then takes stale events out.
+  // Nobody waits, or only those that may be noticed late. A look now and then serves them, and
+  // takes stale events out.
   constexpr std::uint32_t kLookEvery = 32;
-  if (waiting_count_ == 0 && ++collects_skipped_ % kLookEvery != 0) return;
+  if (foreground_waiting_ == 0 && ++collects_skipped_ % kLookEvery != 0) return;
   gather(Duration::zero());
 }
 
@@ -270,13 +271,13 @@ void ReadinessDriver::to_runnable(Operation& operation) noexcept {
 void ReadinessDriver::to_waiting(Operation& operation, FdEntry& entry) noexcept {
   operation.backend_word = kWaiting;
   entry.queue(direction_of(operation.kind())).push_back(operation);
-  ++waiting_count_;
+  if (!operation.is_background()) ++foreground_waiting_;
 }
 
 void ReadinessDriver::leave_waiting(Operation& operation) noexcept {
   BLITZIO_CHECK(operation.backend_word == kWaiting, operation.backend_word);
   static_cast<ListNode<QueueTag>&>(operation).unlink();
-  --waiting_count_;
+  if (!operation.is_background()) --foreground_waiting_;
 }
 
 void ReadinessDriver::wait_for(Operation& operation, FdEntry& entry, bool fresh) noexcept {

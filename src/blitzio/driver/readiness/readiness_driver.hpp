@@ -150,7 +150,7 @@ class ReadinessDriver : public Driver {
   TimeoutHeap timeouts_;
   std::unique_ptr<std::byte[]> receive_buffer_;
   /// Operations in descriptors' queues: with none, the kernel has nothing to tell.
-  std::size_t waiting_count_ = 0;
+  std::size_t foreground_waiting_ = 0;
   std::uint32_t collects_skipped_ = 0;
   bool shutting_down_ = false;
   std::thread::id owner_;

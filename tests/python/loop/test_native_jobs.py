@@ -56,9 +56,7 @@ def test_the_job_runs_in_another_thread_and_the_result_arrives_in_the_loops(loop
 @pytest.mark.parametrize(
     "error", [ValueError, OSError, KeyboardInterrupt, SystemExit, asyncio.CancelledError]
 )
-def test_what_the_job_raises_is_raised_at_the_await(
-    loop: Loop, error: type[BaseException]
-) -> None:
+def test_what_the_job_raises_is_raised_at_the_await(loop: Loop, error: type[BaseException]) -> None:
     def fail() -> None:
         raise error("text")
 
@@ -243,7 +241,7 @@ def test_threads_are_used_again_and_keep_their_locals(loop: Loop, native: None) 
         local.count = getattr(local, "count", 0) + 1
         return int(local.count)
 
-    # A thread may still be on its way to idleness when the next job comes; but there are 512 at most.
+    # A thread may not be idle yet when the next job comes; but there are 512 of them at most.
     assert any(outcome_of(loop, count) == 2 for _ in range(513))
 
 
@@ -258,9 +256,9 @@ def test_a_job_may_schedule_and_submit_itself(loop: Loop) -> None:
         assert await soon(done) == "from the thread"
 
         def nested() -> int:
-            return asyncio.run_coroutine_threadsafe(
-                asyncio.sleep(0, result=7), loop
-            ).result(PATIENCE)
+            return asyncio.run_coroutine_threadsafe(asyncio.sleep(0, result=7), loop).result(
+                PATIENCE
+            )
 
         assert await soon(loop.run_in_executor(None, nested)) == 7
 

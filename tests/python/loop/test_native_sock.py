@@ -340,9 +340,7 @@ CALLS: dict[str, Callable[[Loop, Any], Any]] = {
 if sys.version_info >= (3, 11):
     CALLS |= {
         "recvfrom of less than nothing": lambda loop, sock: loop.sock_recvfrom(sock, -1),
-        "recvfrom_into too much": lambda loop, sock: loop.sock_recvfrom_into(
-            sock, bytearray(3), 4
-        ),
+        "recvfrom_into too much": lambda loop, sock: loop.sock_recvfrom_into(sock, bytearray(3), 4),
         "recvfrom_into less": lambda loop, sock: loop.sock_recvfrom_into(sock, bytearray(3), -4),
         "sendto nowhere": lambda loop, sock: loop.sock_sendto(sock, b"x", 5),
         "sendto of text": lambda loop, sock: loop.sock_sendto(sock, "x", (HOST, 9)),
@@ -386,9 +384,7 @@ if sys.version_info >= (3, 11):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_blocking_socket_is_refused_in_debug_mode(
-    same_as_asyncio: Compare, method: str
-) -> None:
+def test_a_blocking_socket_is_refused_in_debug_mode(same_as_asyncio: Compare, method: str) -> None:
     def scenario(loop: Loop) -> None:
         loop.set_debug(True)
         with socket.socket() as sock:
@@ -716,8 +712,11 @@ def yielding_from(operation: Any) -> Any:
 def test_old_style_generators_can_yield_from_it(loop: Loop, pair: Pair, native: None) -> None:
     client, server = pair
 
+    async def receive() -> Any:
+        return await yielding_from(loop.sock_recv(server, 1))
+
     async def main() -> None:
-        task = loop.create_task(yielding_from(loop.sock_recv(server, 1)))
+        task = loop.create_task(receive())
         await turns()
         client.send(b"x")
         assert await soon(task) == b"x"

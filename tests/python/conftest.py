@@ -48,6 +48,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", names)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Each test collects garbage twice; what is there before the first need not be looked at again.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def new_loop(backend: str) -> LoopFactory:
     """Makes loops of the backend under test; the test closes them."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from blitzio._loop.names import AddressInfo
 
-    Tls = bool | ssl_module.SSLContext | None
+    _Tls = bool | ssl_module.SSLContext | None
 
 logger = logging.getLogger("asyncio")
 
@@ -38,7 +38,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
         host: str | None = None,
         port: int | None = None,
         *,
-        ssl: Tls = None,
+        ssl: _Tls = None,
         family: int = 0,
         proto: int = 0,
         flags: int = 0,
@@ -111,7 +111,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
         protocol_factory: Callable[[], _ProtocolT],
         sock: socket.socket,
         *,
-        ssl: Tls = None,
+        ssl: _Tls = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[asyncio.Transport, _ProtocolT]:
@@ -144,7 +144,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
         self,
         sock: socket.socket,
         protocol_factory: Callable[[], _ProtocolT],
-        ssl: Tls,
+        ssl: _Tls,
         server_hostname: str | None,
         server_side: bool = False,
         ssl_handshake_timeout: float | None = None,
@@ -246,7 +246,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
             del own_failures, failures
 
 
-def _check_server_hostname(ssl: Tls, server_hostname: str | None, host: str | None) -> None:
+def _check_server_hostname(ssl: _Tls, server_hostname: str | None, host: str | None) -> None:
     if server_hostname is not None and not ssl:
         raise ValueError("server_hostname is only meaningful with ssl")
     if server_hostname is None and ssl and not host:

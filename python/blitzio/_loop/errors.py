@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from blitzio._native import LoopBase
 
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
-
-    ExceptionContext = dict[str, Any]
-    ExceptionHandler = Callable[[asyncio.AbstractEventLoop, ExceptionContext], object]
+ExceptionContext: TypeAlias = dict[str, Any]
+ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, ExceptionContext], object]
 
 logger = logging.getLogger("asyncio")
 

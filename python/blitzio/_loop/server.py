@@ -13,7 +13,8 @@ import asyncio
 import functools
 import weakref
 from asyncio import trsock
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blitzio._loop import _compat
 from blitzio._native import Listener
@@ -21,11 +22,10 @@ from blitzio._native import Listener
 if TYPE_CHECKING:
     import socket
     import ssl as ssl_module
-    from collections.abc import Callable
 
     from blitzio._loop.listen import ListenMixin
 
-    ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
 class Server(asyncio.AbstractServer):

@@ -28,7 +28,8 @@ def resolve(*args: Any, **kwargs: Any) -> Scenario:
     [
         "127.0.0.1", "0.0.0.0", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%1",
         "fe80::1%lo", "fe80::1%nosuch", "::ffff:1.2.3.4", "localhost", "no-such-host.invalid",
-        b"127.0.0.1", b"::1", "1", "1.2", "0x7f000001", "127.0.0.1 ", "", None, "[::1]", "1.2.3.4.5", ":::",
+        b"127.0.0.1", b"::1", "1", "1.2", "0x7f000001", "127.0.0.1 ", "", None, "[::1]",
+        "1.2.3.4.5", ":::",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("type", [0, socket.SOCK_STREAM, socket.SOCK_DGRAM])

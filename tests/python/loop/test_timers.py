@@ -90,7 +90,7 @@ def test_timers_compare_like_asyncios(loop: asyncio.AbstractEventLoop) -> None:
     second.cancel()
 
 
-@pytest.mark.parametrize("delay", [-1, -0.001, 0, -1e9, True])
+@pytest.mark.parametrize("delay", [-1, -0.001, 0, -1e9, False])
 def test_a_delay_that_is_over_fires_at_once(loop: asyncio.AbstractEventLoop, delay: float) -> None:
     fired = loop.create_future()
     loop.call_later(delay, fired.set_result, None)

@@ -39,7 +39,7 @@ TEST_P(DriverContract, CompletionsThatOverflowTheQueueAllArrive) {
   Config config;
   config.ring_entries = 8;
   configure(config);
-  constexpr int kPairs = 2'000;
+  constexpr int kPairs = 1'500;
   std::vector<Pair> pairs;
   Recorders ops;
   std::vector<std::byte> buffers(kPairs);

@@ -18,9 +18,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -349,6 +351,13 @@ class Attachment {
 /// A test with a driver of the backend in its name, bound to the thread that runs the test.
 class DriverContract : public testing::TestWithParam<Backend> {
  protected:
+  /// Thousands of sockets at once: many systems start programs with room for 1,024.
+  static void SetUpTestSuite() {
+    rlimit files{};
+    ok(::getrlimit(RLIMIT_NOFILE, &files), "getrlimit");
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 16'384);
+    ok(::setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
+  }
   void SetUp() override {
     driver_ = make_driver(GetParam());
     ASSERT_TRUE(driver_->bind());

@@ -189,9 +189,7 @@ def test_static_files_whole_and_in_part(loop: asyncio.AbstractEventLoop, tmp_pat
             ) as response:
                 assert response.status == 206
                 assert await response.read() == data[1_000_000:2_000_000]
-            async with session.get(
-                "/files/large.bin", headers={"If-None-Match": tag}
-            ) as response:
+            async with session.get("/files/large.bin", headers={"If-None-Match": tag}) as response:
                 assert response.status == 304
             async with session.get("/files/empty.txt") as response:
                 assert await response.read() == b""

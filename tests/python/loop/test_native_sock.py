@@ -58,10 +58,10 @@ def test_recv_takes_what_is_there_at_once(loop: Loop, pair: Pair) -> None:
     client, server = pair
     client.send(b"hello")
 
-    async def main() -> bytes:
-        return await loop.sock_recv(server, 1024)
+    async def main() -> None:
+        assert await loop.sock_recv(server, 1024) == b"hello"
 
-    assert loop.run_until_complete(main()) == b"hello"
+    loop.run_until_complete(main())
 
 
 def test_recv_waits_for_data_and_sees_the_end(loop: Loop, pair: Pair) -> None:
@@ -672,10 +672,10 @@ def test_a_subclass_is_served_by_its_own_methods(loop: Loop) -> None:
 
 def test_it_is_a_coroutine_to_asyncio(loop: Loop, pair: Pair) -> None:
     operation = loop.sock_recv(pair[1], 10)
-    assert asyncio.iscoroutine(operation)
-    assert isinstance(operation, collections.abc.Coroutine)
     assert operation.__name__ == "sock_recv"
     assert operation.__qualname__.endswith(".sock_recv")
+    assert asyncio.iscoroutine(operation)
+    assert isinstance(operation, collections.abc.Coroutine)
     operation.close()
 
 

@@ -30,6 +30,7 @@ namespace blitzio::python {
   X(cancelled)                 \
   X(close)                     \
   X(connect)                   \
+  X(connect_ex)                \
   X(connection_lost)           \
   X(connection_made)           \
   X(context)                   \

@@ -16,13 +16,6 @@ bool has_operations(const StreamTransport& t) noexcept {
   return !t.read.is_idle() || !t.writable.is_idle();
 }
 
-void forget_in_loop(StreamTransport& t) noexcept {
-  const auto found = t.loop->transports.find(t.fd);
-  if (found != t.loop->transports.end() && found->second == as_object(t)) {
-    t.loop->transports.erase(found);
-  }
-}
-
 void detach_from_driver(StreamTransport& t) noexcept {
   if (t.loop->executor != nullptr) loop_driver(*t.loop).detach(t.fd);
 }
@@ -56,9 +49,16 @@ bool may_use_driver(const StreamTransport& t) noexcept {
 // ---- the descriptor
 // -------------------------------------------------------------------------------
 
+void stream_forget_in_loop(StreamTransport& t) noexcept {
+  const auto found = t.loop->transports.find(t.fd);
+  if (found != t.loop->transports.end() && found->second == as_object(t)) {
+    t.loop->transports.erase(found);
+  }
+}
+
 void stream_release_fd(StreamTransport& t) noexcept {
   if (t.fd_state != FdState::open) return;
-  forget_in_loop(t);
+  stream_forget_in_loop(t);
   const PyRef sock = PyRef::steal(std::exchange(t.sock, nullptr));
   if (!has_operations(t)) {
     t.fd_state = FdState::closed;

@@ -126,6 +126,8 @@ void stream_protocol_failed(StreamTransport& transport, const char* message) noe
 void stream_operation_ended(StreamTransport& transport) noexcept;
 /// Closes the socket, now or with the last completion. Leaves no error set.
 void stream_release_fd(StreamTransport& transport) noexcept;
+/// Takes the transport out of the loop's table, if its number still stands for it.
+void stream_forget_in_loop(StreamTransport& transport) noexcept;
 /// Tells and forgets the server.
 void stream_detach_server(StreamTransport& transport) noexcept;
 /// logger.debug(format, self, text), `exception` as exc_info if not null. Leaves no error set.

@@ -71,7 +71,7 @@ void stream_dealloc(PyObject* self) noexcept {
   if (t.fd_state == FdState::open) {
     // The finaliser left it to a loop that was closed meanwhile.
     if (t.loop->executor == nullptr) stream_release_fd(t);
-    t.loop->transports.erase(t.fd);
+    stream_forget_in_loop(t);
   }
   stream_clear(self);
   for (PyObject* bytes : std::exchange(t.held, {})) Py_DECREF(bytes);

@@ -123,7 +123,7 @@ def test_many_connections_at_once(loop: asyncio.AbstractEventLoop) -> None:
 
 def test_drain_waits_for_a_slow_reader(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
-        go_on = asyncio.Event()
+        go_on, finished = asyncio.Event(), asyncio.Event()
 
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await go_on.wait()
@@ -131,6 +131,7 @@ def test_drain_waits_for_a_slow_reader(loop: asyncio.AbstractEventLoop) -> None:
                 pass
             writer.close()
             await writer.wait_closed()
+            finished.set()
 
         server, address = await serve(slow)
         _, writer = await asyncio.open_connection(*address)
@@ -146,6 +147,7 @@ def test_drain_waits_for_a_slow_reader(loop: asyncio.AbstractEventLoop) -> None:
         go_on.set()
         await soon(flooding)
         await finish(server, writer)
+        await soon(finished.wait())  # Up to 3.11 the server does not wait for it.
 
     loop.run_until_complete(main())
 

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import socket
 import struct
+import sys
 import warnings
 from typing import Any
 
@@ -183,7 +184,12 @@ def test_pausing_in_data_received_takes_effect_at_once(loop: asyncio.AbstractEve
     loop.run_until_complete(main())
 
 
-def test_reading_can_be_paused_in_connection_made(loop: asyncio.AbstractEventLoop) -> None:
+def test_reading_can_be_paused_in_connection_made(
+    loop: asyncio.AbstractEventLoop, backend: str
+) -> None:
+    if backend == "asyncio" and sys.version_info < (3, 11):
+        pytest.skip("3.10 begins to read nevertheless")
+
     class Pausing(Recorder):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)

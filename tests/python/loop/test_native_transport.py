@@ -156,7 +156,7 @@ def receive_all(sock: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-# ---- construction ---------------------------------------------------------------------------------
+# ---- construction -------------------------------------------------------------------------------
 
 
 def test_is_an_asyncio_transport_with_a_dict_and_weak_references(loop: Any, pair: Pair) -> None:
@@ -311,7 +311,7 @@ def test_add_reader_refuses_a_descriptor_that_a_transport_uses(loop: Any, pair: 
     run(loop, protocol.lost)
 
 
-# ---- reading --------------------------------------------------------------------------------------
+# ---- reading ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 1000, 20_000, 300_000, 3_000_000])
@@ -526,7 +526,7 @@ def test_a_buffered_protocol_may_pause_in_the_middle_of_an_arrival(loop: Any, pa
         while len(protocol.data) < 95:
             before = len(protocol.data)
             transport.resume_reading()
-            await until(lambda: len(protocol.data) > before)
+            await until(lambda before=before: len(protocol.data) > before)
             await asyncio.sleep(0)
             assert len(protocol.data) <= before + 10
 
@@ -569,7 +569,7 @@ def test_protocol_callbacks_run_in_the_context_of_the_constructor(loop: Any, pai
     assert seen == [("made", "inside"), ("data", "inside"), ("lost", "inside")]
 
 
-# ---- errors of the protocol -----------------------------------------------------------------------
+# ---- errors of the protocol ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -682,7 +682,7 @@ def test_an_exception_in_connection_lost_still_closes_everything(
     assert receive_all(pair[1]) == b""
 
 
-# ---- writing --------------------------------------------------------------------------------------
+# ---- writing ------------------------------------------------------------------------------------
 
 
 def test_writes_of_one_turn_arrive_in_order_whatever_their_type(loop: Any, pair: Pair) -> None:
@@ -1037,7 +1037,7 @@ def test_more_pieces_than_one_sendmsg_takes(loop: Any, pair: Pair) -> None:
     assert receive_all(pair[1]) == b"0123456789" * 1000
 
 
-# ---- the end --------------------------------------------------------------------------------------
+# ---- the end ------------------------------------------------------------------------------------
 
 
 def test_close_comes_before_what_is_scheduled_after_it(loop: Any, pair: Pair) -> None:
@@ -1129,9 +1129,7 @@ def test_repr_tells_the_state(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
     fd = pair[0].fileno()
     run(loop, asyncio.sleep(0))
-    assert repr(transport) == (
-        f"<StreamTransport fd={fd} read=polling write=<idle, bufsize=0>>"
-    )
+    assert repr(transport) == (f"<StreamTransport fd={fd} read=polling write=<idle, bufsize=0>>")
     transport.pause_reading()
     assert "read=idle" in repr(transport)
     transport.write(bytes(BIG))
@@ -1289,7 +1287,7 @@ def test_fatal_error_reports_and_aborts(loop: Any, pair: Pair, reports: list[Any
     assert reports[0]["message"] == "Something happened"
 
 
-# ---- the listener ---------------------------------------------------------------------------------
+# ---- the listener -------------------------------------------------------------------------------
 
 
 def start_server(loop: Any, factory: Any, **keywords: Any) -> tuple[Any, tuple[str, int]]:

@@ -106,7 +106,7 @@ class LoopBase:
     def get_debug(self) -> bool:
         """Whether debug mode is on."""
 
-    def set_debug(self, enabled: bool, /) -> None:
+    def set_debug(self, enabled: bool) -> None:
         """Switch debug mode."""
 
     def time(self) -> float:
@@ -115,7 +115,6 @@ class LoopBase:
     def call_soon(
         self,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
@@ -124,7 +123,6 @@ class LoopBase:
     def call_soon_threadsafe(
         self,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
@@ -134,7 +132,6 @@ class LoopBase:
         self,
         delay: float,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
@@ -144,7 +141,6 @@ class LoopBase:
         self,
         when: float,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
@@ -166,14 +162,13 @@ class LoopBase:
     def get_task_factory(self) -> Any:
         """The task factory, or None."""
 
-    def set_task_factory(self, factory: Any, /) -> None:
+    def set_task_factory(self, factory: Any) -> None:
         """Make create_task call factory(loop, coro, …); None for asyncio.Task."""
 
     def run_in_executor(
         self,
         executor: Executor | None,
         func: Callable[[Unpack[_Ts]], _T],
-        /,
         *args: Unpack[_Ts],
     ) -> asyncio.Future[_T]:
         """Call func(*args) in a thread of the executor; None for the default one."""
@@ -182,7 +177,6 @@ class LoopBase:
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> None:
         """Call callback(*args) whenever fd can be read."""
@@ -191,24 +185,22 @@ class LoopBase:
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> None:
         """add_reader() of a new fd that a busy loop need not look at in each turn."""
 
-    def remove_reader(self, fd: int | _HasFileno, /) -> bool:
+    def remove_reader(self, fd: int | _HasFileno) -> bool:
         """Stop watching; whether fd was watched for reading."""
 
     def add_writer(
         self,
         fd: int | _HasFileno,
         callback: Callable[[Unpack[_Ts]], Any],
-        /,
         *args: Unpack[_Ts],
     ) -> None:
         """Call callback(*args) whenever fd can be written."""
 
-    def remove_writer(self, fd: int | _HasFileno, /) -> bool:
+    def remove_writer(self, fd: int | _HasFileno) -> bool:
         """Stop watching; whether fd was watched for writing."""
     # ---- sockets ----
     def sock_recv(self, sock: socket.socket, n: int) -> Coroutine[Any, Any, bytes]:

@@ -1,13 +1,16 @@
 #include <python/loop/fd_watch.hpp>
+#include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <new>
+#include <span>
 
 namespace blitzio::python {
 
@@ -219,23 +222,23 @@ bool raise_negative(int number) noexcept {
   return false;
 }
 
-PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* const* args,
-              Py_ssize_t nargs, bool background = false) noexcept {
+PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments& arguments,
+              bool background = false) noexcept {
+  static constexpr std::array kParameters{"fd", "callback"};
   LoopObject& loop = as_loop(self);
-  if (nargs < 2) {
-    return PyErr_Format(PyExc_TypeError, "%s() missing required argument: %s", method,
-                        nargs < 1 ? "'fd'" : "'callback'");
-  }
+  if (!arguments.bind(method, kParameters)) return nullptr;
   int fd = -1;
-  if (!fd_from_object(args[0], &fd)) return nullptr;
-  if (fd_check_no_transport(loop, fd, args[0]) != 0) return nullptr;
+  if (!fd_from_object(arguments[0], &fd)) return nullptr;
+  if (fd_check_no_transport(loop, fd, arguments[0]) != 0) return nullptr;
   if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   if (fd < 0) {
     raise_negative(fd);
     return nullptr;
   }
   if (!check_watchable(fd)) return nullptr;
-  HandleObject* handle = handle_new(loop, args[1], args + 2, nargs - 2, nullptr);
+  const std::span<PyObject* const> rest = arguments.from(2);
+  HandleObject* handle =
+      handle_new(loop, arguments[1], rest.data(), static_cast<Py_ssize_t>(rest.size()), nullptr);
   if (handle == nullptr) return nullptr;
   handle->repeats = true;
   std::unique_ptr<FdWatch>& watch = loop.watches[fd];
@@ -245,7 +248,7 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, PyObject* 
     Py_DECREF(as_object(handle));
     return PyErr_NoMemory();
   }
-  if (!PyLong_Check(args[0])) watch->set_file_object(args[0]);
+  if (!PyLong_Check(arguments[0])) watch->set_file_object(arguments[0]);
   if (background) watch->set_background();
   watch->set(side, handle);
   Py_RETURN_NONE;
@@ -266,20 +269,22 @@ bool find_watch(LoopObject& loop, PyObject* file, int number, WatchMap::iterator
   return raise_negative(number);
 }
 
-PyObject* remove(PyObject* self, FdWatch::Side side, PyObject* const* args,
-                 Py_ssize_t nargs) noexcept {
+PyObject* remove(PyObject* self, const char* method, FdWatch::Side side,
+                 Arguments& arguments) noexcept {
+  static constexpr std::array kParameters{"fd"};
   LoopObject& loop = as_loop(self);
-  if (nargs != 1) {
-    return PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument (%zd given)",
-                        side == FdWatch::Side::reader ? "remove_reader" : "remove_writer", nargs);
+  if (!arguments.bind(method, kParameters)) return nullptr;
+  if (!arguments.from(1).empty()) {
+    return PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument (%zu given)", method,
+                        arguments.from(0).size());
   }
   int fd = -1;
-  if (!fd_from_object(args[0], &fd)) return nullptr;
-  if (fd_check_no_transport(loop, fd, args[0]) != 0) return nullptr;
+  if (!fd_from_object(arguments[0], &fd)) return nullptr;
+  if (fd_check_no_transport(loop, fd, arguments[0]) != 0) return nullptr;
   if (loop.closed || loop.executor == nullptr) Py_RETURN_FALSE;
   if (loop_check_owner(loop) != 0) return nullptr;
   WatchMap::iterator found;
-  if (!find_watch(loop, args[0], fd, &found)) return nullptr;
+  if (!find_watch(loop, arguments[0], fd, &found)) return nullptr;
   if (found == loop.watches.end()) Py_RETURN_FALSE;
   // Out of the map first: dropping the callback may run code that watches the fd anew.
   std::unique_ptr<FdWatch> watch = std::move(found->second);
@@ -299,25 +304,34 @@ PyObject* remove(PyObject* self, FdWatch::Side side, PyObject* const* args,
 
 }  // namespace
 
-PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
-  return add(self, "add_reader", FdWatch::Side::reader, args, nargs);
+PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* kwnames) noexcept {
+  Arguments arguments(args, nargs, kwnames);
+  return add(self, "add_reader", FdWatch::Side::reader, arguments);
 }
 
-PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args,
-                                     Py_ssize_t nargs) noexcept {
-  return add(self, "_add_background_reader", FdWatch::Side::reader, args, nargs, true);
+PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                     PyObject* kwnames) noexcept {
+  Arguments arguments(args, nargs, kwnames);
+  return add(self, "_add_background_reader", FdWatch::Side::reader, arguments, true);
 }
 
-PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
-  return add(self, "add_writer", FdWatch::Side::writer, args, nargs);
+PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* kwnames) noexcept {
+  Arguments arguments(args, nargs, kwnames);
+  return add(self, "add_writer", FdWatch::Side::writer, arguments);
 }
 
-PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
-  return remove(self, FdWatch::Side::reader, args, nargs);
+PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                             PyObject* kwnames) noexcept {
+  Arguments arguments(args, nargs, kwnames);
+  return remove(self, "remove_reader", FdWatch::Side::reader, arguments);
 }
 
-PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
-  return remove(self, FdWatch::Side::writer, args, nargs);
+PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                             PyObject* kwnames) noexcept {
+  Arguments arguments(args, nargs, kwnames);
+  return remove(self, "remove_writer", FdWatch::Side::writer, arguments);
 }
 
 }  // namespace blitzio::python

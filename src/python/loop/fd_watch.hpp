@@ -87,34 +87,38 @@ void fd_watch_clear_all(LoopObject& loop) noexcept;
 /// (null: the number).
 [[nodiscard]] int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept;
 
-PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
-PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args,
-                                     Py_ssize_t nargs) noexcept;
-PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
-PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
-PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
+PyObject* loop_add_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* kwnames) noexcept;
+PyObject* loop_add_background_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                     PyObject* kwnames) noexcept;
+PyObject* loop_add_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* kwnames) noexcept;
+PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                             PyObject* kwnames) noexcept;
+PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                             PyObject* kwnames) noexcept;
 
 // Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
-#define BLITZIO_FD_WATCH_METHODS                                                               \
-  {"add_reader", fast(loop_add_reader), METH_FASTCALL,                                         \
-   PyDoc_STR("add_reader($self, fd, callback, /, *args)\n--\n\n"                               \
-             "Call callback(*args) in each turn in which fd is readable, until "               \
-             "remove_reader().")},                                                             \
-      {"_add_background_reader", fast(loop_add_background_reader), METH_FASTCALL,              \
-       PyDoc_STR("_add_background_reader($self, fd, callback, /, *args)\n--\n\n"               \
-                 "add_reader() of a new fd that a busy loop need not look at in each turn.")}, \
-      {"add_writer", fast(loop_add_writer), METH_FASTCALL,                                     \
-       PyDoc_STR("add_writer($self, fd, callback, /, *args)\n--\n\n"                           \
-                 "Call callback(*args) in each turn in which fd is writable, until "           \
-                 "remove_writer().")},                                                         \
-      {"remove_reader", fast(loop_remove_reader), METH_FASTCALL,                               \
-       PyDoc_STR("remove_reader($self, fd, /)\n--\n\n"                                         \
-                 "End what add_reader() began. Returns whether there was anything to end.")},  \
-  {                                                                                            \
-    "remove_writer", fast(loop_remove_writer), METH_FASTCALL,                                  \
-        PyDoc_STR(                                                                             \
-            "remove_writer($self, fd, /)\n--\n\n"                                              \
-            "End what add_writer() began. Returns whether there was anything to end.")         \
+#define BLITZIO_FD_WATCH_METHODS                                                                  \
+  {"add_reader", fast(loop_add_reader), METH_FASTCALL | METH_KEYWORDS,                            \
+   PyDoc_STR("add_reader($self, fd, callback, *args)\n--\n\n"                                     \
+             "Call callback(*args) in each turn in which fd is readable, until "                  \
+             "remove_reader().")},                                                                \
+      {"_add_background_reader", fast(loop_add_background_reader), METH_FASTCALL | METH_KEYWORDS, \
+       PyDoc_STR("_add_background_reader($self, fd, callback, *args)\n--\n\n"                     \
+                 "add_reader() of a new fd that a busy loop need not look at in each turn.")},    \
+      {"add_writer", fast(loop_add_writer), METH_FASTCALL | METH_KEYWORDS,                        \
+       PyDoc_STR("add_writer($self, fd, callback, *args)\n--\n\n"                                 \
+                 "Call callback(*args) in each turn in which fd is writable, until "              \
+                 "remove_writer().")},                                                            \
+      {"remove_reader", fast(loop_remove_reader), METH_FASTCALL | METH_KEYWORDS,                  \
+       PyDoc_STR("remove_reader($self, fd)\n--\n\n"                                               \
+                 "End what add_reader() began. Returns whether there was anything to end.")},     \
+  {                                                                                               \
+    "remove_writer", fast(loop_remove_writer), METH_FASTCALL | METH_KEYWORDS,                     \
+        PyDoc_STR(                                                                                \
+            "remove_writer($self, fd)\n--\n\n"                                                    \
+            "End what add_writer() began. Returns whether there was anything to end.")            \
   }
 
 }  // namespace blitzio::python

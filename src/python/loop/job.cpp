@@ -1,5 +1,6 @@
 #include <python/loop/job.hpp>
 #include <python/loop/loop_call.hpp>
+#include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 
 #include <sched.h>
@@ -323,12 +324,12 @@ BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept {
 
 namespace {
 
-PyObject* run_in_python_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+PyObject* run_in_python_executor(PyObject* self, std::span<PyObject* const> args) noexcept {
   // args[-1] is not ours to borrow (METH_FASTCALL does not say so): copy the call.
   std::vector<PyObject*> call;
-  call.reserve(static_cast<std::size_t>(nargs) + 1);
+  call.reserve(args.size() + 1);
   call.push_back(self);
-  call.insert(call.end(), args, args + nargs);
+  call.insert(call.end(), args.begin(), args.end());
   return PyObject_VectorcallMethod(as_loop(self).state->names._run_in_python_executor, call.data(),
                                    call.size(), nullptr);
 }
@@ -350,24 +351,24 @@ PyObject* submit(LoopObject& loop, PyObject* func, std::span<PyObject* const> ar
 
 }  // namespace
 
-PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
+PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                               PyObject* kwnames) noexcept {
+  static constexpr std::array kParameters{"executor", "func"};
   LoopObject& loop = as_loop(self);
-  if (nargs < 2) {
-    return PyErr_Format(PyExc_TypeError, "run_in_executor() missing required argument: %s",
-                        nargs < 1 ? "'executor'" : "'func'");
-  }
+  Arguments arguments(args, nargs, kwnames);
+  if (!arguments.bind("run_in_executor", kParameters)) return nullptr;
   if (loop_check_closed(loop) != 0) return nullptr;
-  if (BLITZIO_UNLIKELY(loop.debug) && !loop_check_callback(loop, "run_in_executor", args[1])) {
+  if (BLITZIO_UNLIKELY(loop.debug) && !loop_check_callback(loop, "run_in_executor", arguments[1])) {
     return nullptr;
   }
-  if (args[0] != Py_None || loop.default_executor != nullptr) {
-    return run_in_python_executor(self, args, nargs);
+  if (arguments[0] != Py_None || loop.default_executor != nullptr) {
+    return run_in_python_executor(self, arguments.from(0));
   }
   if (loop.executor_shut_down) {
     PyErr_SetString(PyExc_RuntimeError, "Executor shutdown has been called");
     return nullptr;
   }
-  return submit(loop, args[1], {args + 2, static_cast<std::size_t>(nargs - 2)});
+  return submit(loop, arguments[1], arguments.from(2));
 }
 
 PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept {
@@ -378,11 +379,14 @@ PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept {
   JobPool* pool = loop.pool;
   if (pool == nullptr || !pool->is_of_this_process()) Py_RETURN_TRUE;
   const PyRef keep = PyRef::borrow(self);  // and with it the pool
+  // Threads that only wait for work end by themselves; the caller need not wait for that.
+  const BlockingPool::Metrics before = pool->threads().metrics();
+  const bool was_idle = before.queued == 0 && before.idle == before.threads;
   {
     const Detached detached;
     pool->threads().shutdown(waits != 0);
   }
-  return PyBool_FromLong(pool->threads().metrics().threads == 0 ? 1 : 0);
+  return PyBool_FromLong(was_idle || waits != 0 ? 1 : 0);
 }
 
 PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) noexcept {

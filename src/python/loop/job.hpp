@@ -60,15 +60,16 @@ void job_pool_release(LoopObject& loop) noexcept;
 [[nodiscard]] BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept;
 
 // METH_FASTCALL.
-PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept;
+PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                               PyObject* kwnames) noexcept;
 // METH_O.
 PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept;
 PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) noexcept;
 
 // Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
 #define BLITZIO_JOB_METHODS                                                                        \
-  {"run_in_executor", fast(loop_run_in_executor), METH_FASTCALL,                                   \
-   PyDoc_STR("run_in_executor($self, executor, func, /, *args)\n--\n\n"                            \
+  {"run_in_executor", fast(loop_run_in_executor), METH_FASTCALL | METH_KEYWORDS,                   \
+   PyDoc_STR("run_in_executor($self, executor, func, *args)\n--\n\n"                               \
              "Run func(*args) in a thread; returns an asyncio.Future. executor None: the default " \
              "executor, which is a native pool unless set_default_executor() was called.")},       \
       {"_shutdown_blocking_pool", loop_shutdown_blocking_pool, METH_O,                             \

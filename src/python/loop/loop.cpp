@@ -4,6 +4,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 
 #include <structmember.h>
@@ -184,7 +185,20 @@ PyObject* method_get_debug(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(as_loop(self).debug ? 1 : 0);
 }
 
-PyObject* method_set_debug(PyObject* self, PyObject* enabled) {
+/// The only argument of a method, by position or by name. Null with TypeError set.
+PyObject* only_argument(const char* method, const char* name, PyObject* const* args,
+                        Py_ssize_t nargs, PyObject* kwnames) noexcept {
+  if (nargs + (kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames)) > 1) {
+    return PyErr_Format(PyExc_TypeError, "%s() takes exactly one argument", method);
+  }
+  Arguments arguments(args, nargs, kwnames);
+  return arguments.bind(method, {&name, 1}) ? arguments[0] : nullptr;
+}
+
+PyObject* method_set_debug(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) {
+  PyObject* enabled = only_argument("set_debug", "enabled", args, nargs, kwnames);
+  if (enabled == nullptr) return nullptr;
   const int truth = PyObject_IsTrue(enabled);
   if (truth < 0) return nullptr;
   as_loop(self).debug = truth != 0;
@@ -196,7 +210,10 @@ PyObject* method_get_task_factory(PyObject* self, PyObject* /*unused*/) {
   return Py_NewRef(factory == nullptr ? Py_None : factory);
 }
 
-PyObject* method_set_task_factory(PyObject* self, PyObject* factory) {
+PyObject* method_set_task_factory(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                  PyObject* kwnames) {
+  PyObject* factory = only_argument("set_task_factory", "factory", args, nargs, kwnames);
+  if (factory == nullptr) return nullptr;
   if (factory != Py_None && PyCallable_Check(factory) == 0) {
     PyErr_SetString(PyExc_TypeError, "task factory must be a callable or None");
     return nullptr;
@@ -267,16 +284,16 @@ constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 
 PyMethodDef loop_methods[] = {
     {"call_soon", fast(method_call_soon), kFastKeywords,
-     PyDoc_STR("call_soon($self, callback, /, *args, context=None)\n--\n\n"
+     PyDoc_STR("call_soon($self, callback, *args, context=None)\n--\n\n"
                "Run callback(*args) in the next turn. Returns a Handle.")},
     {"call_soon_threadsafe", fast(method_call_soon_threadsafe), kFastKeywords,
-     PyDoc_STR("call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+     PyDoc_STR("call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n"
                "call_soon() from any thread; wakes the loop.")},
     {"call_later", fast(method_call_later), kFastKeywords,
-     PyDoc_STR("call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+     PyDoc_STR("call_later($self, delay, callback, *args, context=None)\n--\n\n"
                "Run callback(*args) after `delay` seconds. Returns a TimerHandle.")},
     {"call_at", fast(method_call_at), kFastKeywords,
-     PyDoc_STR("call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+     PyDoc_STR("call_at($self, when, callback, *args, context=None)\n--\n\n"
                "Run callback(*args) at `when`, seconds on time()'s clock.")},
     {"create_task", fast(method_create_task), kFastKeywords,
      PyDoc_STR("create_task($self, coro, *, name=None, context=None, **kwargs)\n--\n\n"
@@ -290,11 +307,12 @@ PyMethodDef loop_methods[] = {
     {"is_running", method_is_running, METH_NOARGS, PyDoc_STR("is_running($self)\n--\n\n")},
     {"is_closed", method_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
     {"get_debug", method_get_debug, METH_NOARGS, PyDoc_STR("get_debug($self)\n--\n\n")},
-    {"set_debug", method_set_debug, METH_O, PyDoc_STR("set_debug($self, enabled, /)\n--\n\n")},
+    {"set_debug", fast(method_set_debug), kFastKeywords,
+     PyDoc_STR("set_debug($self, enabled)\n--\n\n")},
     {"get_task_factory", method_get_task_factory, METH_NOARGS,
      PyDoc_STR("get_task_factory($self)\n--\n\n")},
-    {"set_task_factory", method_set_task_factory, METH_O,
-     PyDoc_STR("set_task_factory($self, factory, /)\n--\n\n")},
+    {"set_task_factory", fast(method_set_task_factory), kFastKeywords,
+     PyDoc_STR("set_task_factory($self, factory)\n--\n\n")},
     {"metrics", method_metrics, METH_NOARGS,
      PyDoc_STR("metrics($self)\n--\n\nCounters and queue lengths of this loop, by name.")},
     BLITZIO_FD_WATCH_METHODS,

@@ -57,7 +57,7 @@ struct LoopObject {
   PyObject* fatal;             ///< exception that ends this run, or null
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
-  Atomic<bool> is_waiting;     ///< the runner gave up the lock: a hint. Written by it alone.
+  Atomic<bool> is_waiting;       ///< the runner gave up the lock: a hint. Written by it alone.
   bool initialised;
   bool stopping;
   bool closed;

@@ -1,8 +1,10 @@
 #include <python/loop/loop_call.hpp>
+#include <python/support/arguments.hpp>
 
 #include <algorithm>
 #include <array>
 #include <new>
+#include <span>
 #include <vector>
 
 namespace blitzio::python {
@@ -13,28 +15,19 @@ LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
 
-/// Reads the only keyword that these methods take, `context`. Returns false with an error set.
-bool parse_context(const LoopObject& loop, const char* method, PyObject* const* values,
-                   PyObject* kwnames, PyObject** context) noexcept {
-  *context = nullptr;
-  if (kwnames == nullptr) return true;
-  const Py_ssize_t count = PyTuple_GET_SIZE(kwnames);
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    PyObject* name = PyTuple_GET_ITEM(kwnames, i);
-    // Keyword names in calls are interned nearly always; the comparison is for the rest.
-    if (name != loop.state->names.context &&
-        PyUnicode_Compare(name, loop.state->names.context) != 0) {
-      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", method, name);
-      return false;
-    }
-    *context = values[i] == Py_None ? nullptr : values[i];
-  }
-  if (*context != nullptr && !PyContext_CheckExact(*context)) {
-    PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, got %R", method,
-                 *context);
-    return false;
-  }
-  return true;
+constexpr std::array kSoonParameters{"callback"};
+constexpr std::array kLaterParameters{"delay", "callback"};
+constexpr std::array kAtParameters{"when", "callback"};
+
+/// Binds the arguments and checks the context. Returns false with an error set.
+bool bind(Arguments& arguments, const char* method,
+          std::span<const char* const> parameters) noexcept {
+  if (!arguments.bind(method, parameters, "context")) return false;
+  PyObject* context = arguments.extra();
+  if (BLITZIO_LIKELY(context == nullptr || PyContext_CheckExact(context))) return true;
+  PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, got %R", method,
+               context);
+  return false;
 }
 
 bool is_runner(const LoopObject& loop) noexcept {
@@ -113,13 +106,13 @@ PyObject* missing_argument(const char* method, const char* what) noexcept {
 /// call_soon and call_soon_threadsafe, which differ in checks and in the wake-up.
 PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject* const* args,
                Py_ssize_t nargs, PyObject* kwnames) noexcept {
-  if (BLITZIO_UNLIKELY(nargs < 1)) return missing_argument(method, "'callback'");
-  PyObject* context = nullptr;
-  if (kwnames != nullptr && !parse_context(loop, method, args + nargs, kwnames, &context)) {
-    return nullptr;
-  }
-  if (!check_call(loop, method, args[0], check_thread)) return nullptr;
-  HandleObject* handle = handle_new(loop, args[0], args + 1, nargs - 1, context);
+  Arguments arguments(args, nargs, kwnames);
+  if (BLITZIO_UNLIKELY(!bind(arguments, method, kSoonParameters))) return nullptr;
+  PyObject* callback = arguments[0];
+  if (!check_call(loop, method, callback, check_thread)) return nullptr;
+  const std::span<PyObject* const> rest = arguments.from(1);
+  HandleObject* handle = handle_new(loop, callback, rest.data(),
+                                    static_cast<Py_ssize_t>(rest.size()), arguments.extra());
   if (BLITZIO_UNLIKELY(handle == nullptr)) return nullptr;
   if (!enqueue(loop, handle)) {
     Py_DECREF(handle);
@@ -128,18 +121,16 @@ PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject
   return reinterpret_cast<PyObject*>(handle);
 }
 
-PyObject* at(LoopObject& loop, double when, const char* method, PyObject* const* args,
-             Py_ssize_t nargs, PyObject* kwnames) noexcept {
-  PyObject* context = nullptr;
-  if (kwnames != nullptr && !parse_context(loop, method, args + nargs, kwnames, &context)) {
-    return nullptr;
-  }
+PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept {
+  PyObject* callback = arguments[1];
   // asyncio checks in call_at(), which call_later() goes through, and so words it.
-  if (!check_call(loop, "call_at", args[1])) return nullptr;
+  if (!check_call(loop, "call_at", callback)) return nullptr;
   if constexpr (kFreeThreaded) {
     if (loop_check_owner(loop) != 0) return nullptr;
   }
-  TimerHandleObject* timer = timer_handle_new(loop, when, args[1], args + 2, nargs - 2, context);
+  const std::span<PyObject* const> rest = arguments.from(2);
+  TimerHandleObject* timer = timer_handle_new(
+      loop, when, callback, rest.data(), static_cast<Py_ssize_t>(rest.size()), arguments.extra());
   if (BLITZIO_UNLIKELY(timer == nullptr)) return nullptr;
   const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(when).as_nanos());
   const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
@@ -219,19 +210,20 @@ PyObject* method_call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_
 
 PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                             PyObject* kwnames) noexcept {
-  if (nargs < 2) return missing_argument("call_later", nargs < 1 ? "'delay'" : "'callback'");
-  const double delay = parse_seconds(args[0], "delay must not be None");
+  Arguments arguments(args, nargs, kwnames);
+  if (!bind(arguments, "call_later", kLaterParameters)) return nullptr;
+  const double delay = parse_seconds(arguments[0], "delay must not be None");
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  // asyncio's call_later() goes through call_at(), whose name its debug checks give.
-  return at(as_loop(self), loop_time() + delay, "call_at", args, nargs, kwnames);
+  return at(as_loop(self), loop_time() + delay, arguments);
 }
 
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                          PyObject* kwnames) noexcept {
-  if (nargs < 2) return missing_argument("call_at", nargs < 1 ? "'when'" : "'callback'");
-  const double when = parse_seconds(args[0], "when cannot be None");
+  Arguments arguments(args, nargs, kwnames);
+  if (!bind(arguments, "call_at", kAtParameters)) return nullptr;
+  const double when = parse_seconds(arguments[0], "when cannot be None");
   if (when == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return at(as_loop(self), when, "call_at", args, nargs, kwnames);
+  return at(as_loop(self), when, arguments);
 }
 
 PyObject* method_time(PyObject* /*self*/, PyObject* /*unused*/) noexcept {

@@ -1,0 +1,57 @@
+// Arguments of vectorcall methods whose leading parameters may come by name, as in
+// `loop.run_in_executor(executor=None, func=f)`, followed by free positional ones.
+//
+// Calls by position, nearly all of them, cost one comparison here.
+#pragma once
+
+#include <blitzio/base/platform.hpp>
+#include <python/support/py_ref.hpp>
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+namespace blitzio::python {
+
+/// Lives as long as the call; borrows everything.
+class Arguments {
+ public:
+  static constexpr std::size_t kParametersMax = 4;
+
+  /// As a METH_FASTCALL | METH_KEYWORDS function gets them.
+  Arguments(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) noexcept
+      : args_(args), count_(nargs), kwnames_(kwnames) {}
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  /// Puts what came by name into its place. All of `parameters` must be given; `extra` may be.
+  /// Returns  false with TypeError set, worded as CPython words it.
+  [[nodiscard]] bool bind(const char* method, std::span<const char* const> parameters,
+                          const char* extra = nullptr) noexcept {
+    if (BLITZIO_LIKELY(kwnames_ == nullptr &&
+                       count_ >= static_cast<Py_ssize_t>(parameters.size()))) {
+      return true;
+    }
+    return bind_names(method, parameters, extra);
+  }
+
+  [[nodiscard]] PyObject* operator[](std::size_t index) const noexcept { return args_[index]; }
+  /// Positional arguments from `first` on.
+  [[nodiscard]] std::span<PyObject* const> from(std::size_t first) const noexcept {
+    return {args_ + first, static_cast<std::size_t>(count_) - first};
+  }
+  /// What came as `extra`; null if it did not, or was None.
+  [[nodiscard]] PyObject* extra() const noexcept { return extra_; }
+
+ private:
+  bool bind_names(const char* method, std::span<const char* const> parameters,
+                  const char* extra) noexcept;
+
+  PyObject* const* args_;
+  Py_ssize_t count_;
+  PyObject* kwnames_;
+  PyObject* extra_ = nullptr;
+  std::array<PyObject*, kParametersMax> bound_{};
+};
+
+}  // namespace blitzio::python

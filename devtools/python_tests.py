@@ -6,10 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from devtools import native
 from devtools.interpreters import Interpreter, running
 from devtools.process import ROOT, NothingToRun, run
+from devtools.stages import LOGS
 
 if TYPE_CHECKING:
     from devtools.environments import Environment
@@ -25,13 +27,21 @@ def suite(interpreter: Interpreter, keyword: str | None = None) -> str:
     if not list((ROOT / "tests/python").glob("**/test_*.py")):
         raise NothingToRun("no tests in tests/python")
     _prove_import(environment)
-    words = ["-k", keyword] if keyword else []
+    report = LOGS / f"pytest-{interpreter.tag}.xml"
+    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
     run(
         [environment.python, "-m", "pytest", "tests/python", *words],
         env=PYTHON_PATH,
         what=f"pytest on CPython {interpreter.version}",
     )
-    return f"CPython {interpreter.version}"
+    return _counts(report)
+
+
+def _counts(report: Path) -> str:
+    """Returns how many tests a JUnit report names, and how many of them were skipped."""
+    suites = ElementTree.parse(report).getroot().iter("testsuite")
+    sums = [(int(s.get("tests", "0")), int(s.get("skipped", "0"))) for s in suites]
+    return f"{sum(s[0] for s in sums)} tests, {sum(s[1] for s in sums)} skipped"
 
 
 def examples(environment: Environment) -> int:

@@ -15,7 +15,7 @@ from asyncio import staggered
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from blitzio._loop import _compat
-from blitzio._loop.names import NamesMixin
+from blitzio._loop.names import NamesMixin, numeric_info
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts
 
 if TYPE_CHECKING:
@@ -77,7 +77,13 @@ class ConnectMixin(NamesMixin, TlsMixin):
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            infos = await self._resolve_stream((host, port), family, proto, flags)
+            # A numeric host is the common case of clients that connect often.
+            only = numeric_info(host, port, family, socket.SOCK_STREAM, proto)
+            infos = (
+                [only]
+                if only is not None
+                else await self._resolve_stream((host, port), family, proto, flags)
+            )
             local_infos = None
             if local_addr is not None:
                 local_infos = await self._resolve_stream(local_addr, family, proto, flags)
@@ -150,7 +156,8 @@ class ConnectMixin(NamesMixin, TlsMixin):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[asyncio.Transport, _ProtocolT]:
-        sock.setblocking(False)
+        if sock.gettimeout() != 0:
+            sock.setblocking(False)
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
         if ssl:
@@ -227,8 +234,8 @@ class ConnectMixin(NamesMixin, TlsMixin):
         family, type_, proto, _, address = info
         sock: socket.socket | None = None
         try:
-            sock = socket.socket(family=family, type=type_, proto=proto)
-            sock.setblocking(False)
+            # Non-blocking from the start: no system call is needed to make it so.
+            sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, own_failures)
             await self.sock_connect(sock, address)

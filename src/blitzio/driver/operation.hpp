@@ -123,8 +123,14 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     prepare(OpKind::fsync, fd);
     args_.fsync = {data_only};
   }
-  void accept(int fd) noexcept { prepare(OpKind::accept, fd); }
-  void accept_multishot(int fd) noexcept { prepare(OpKind::accept_multishot, fd); }
+  void accept(int fd) noexcept {
+    prepare(OpKind::accept, fd);
+    args_.accept = {AcceptMode::unknown};
+  }
+  void accept_multishot(int fd) noexcept {
+    prepare(OpKind::accept_multishot, fd);
+    args_.accept = {AcceptMode::unknown};
+  }
   void connect(int fd, const sockaddr* address, socklen_t length) noexcept {
     prepare(OpKind::connect, fd);
     args_.connect = {address, length, false};
@@ -200,6 +206,11 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   struct FsyncArgs {
     bool data_only;
   };
+  /// Readiness backends: the mode of the listening descriptor, asked for once per submit.
+  enum class AcceptMode : std::uint8_t { unknown, non_blocking, blocking };
+  struct AcceptArgs {
+    AcceptMode mode;
+  };
   struct ConnectArgs {
     const sockaddr* address;
     socklen_t length;
@@ -221,6 +232,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     VectorArgs vectors;
     OpenArgs open;
     FsyncArgs fsync;
+    AcceptArgs accept;
     ConnectArgs connect;
     MessageArgs message;
     PollArgs poll;

@@ -215,7 +215,10 @@ Py_ssize_t send_piece(SockOperationObject& op, std::span<const char> rest,
     if (sent < 0) *attempt = blocked_or_error(Attempt::wait_write);
     return sent;
   }
-  const PyRef whole = PyRef::steal(PyMemoryView_FromBuffer(&op.view));
+  // Of the object, not of our buffer: whoever keeps the piece keeps the object.
+  const PyRef view = PyRef::steal(PyMemoryView_FromObject(op.argument));
+  const PyRef whole =
+      view ? PyRef::steal(PyObject_CallMethod(view.get(), "cast", "s", "B")) : PyRef();
   const PyRef piece =
       whole ? PyRef::steal(PySequence_GetSlice(whole.get(), op.count, op.view.len)) : PyRef();
   if (!piece) {
@@ -228,8 +231,13 @@ Py_ssize_t send_piece(SockOperationObject& op, std::span<const char> rest,
                   Attempt::wait_write, &sent);
   if (*attempt != Attempt::done) return -1;
   const Py_ssize_t count = PyNumber_AsSsize_t(sent.get(), PyExc_OverflowError);
-  if (count < 0) *attempt = Attempt::failed;
-  return count;
+  if (count >= 0 && count <= op.view.len - op.count) return count;
+  if (PyErr_Occurred() == nullptr) {
+    PyErr_Format(PyExc_RuntimeError, "send() of %zd bytes returned %zd", op.view.len - op.count,
+                 count);
+  }
+  *attempt = Attempt::failed;
+  return -1;
 }
 
 Attempt try_sendall(SockOperationObject& op, PyRef* result) noexcept {
@@ -324,6 +332,7 @@ Attempt try_connect(SockOperationObject& op, PyRef* result) noexcept {
     // and a turn.
     pollfd now{op.fd, POLLOUT, 0};
     if (!op.is_raw || ::poll(&now, 1, 0) != 1) return attempt;
+    if (now.revents == POLLOUT) return complete(result, Py_NewRef(Py_None));
   }
   int error = 0;
   socklen_t bytes = sizeof error;

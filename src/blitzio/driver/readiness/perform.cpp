@@ -114,11 +114,15 @@ bool concerns_one_connection(std::int32_t result) noexcept {
   }
 }
 
-std::int32_t accept_connection(int fd) noexcept {
+std::int32_t accept_connection(int fd, Operation::AcceptArgs& args) noexcept {
+  using Mode = Operation::AcceptMode;
+  if (args.mode == Mode::unknown) {
+    args.mode = is_non_blocking(fd) ? Mode::non_blocking : Mode::blocking;
+  }
   // Each retry takes a dead connection off the backlog; the bound is for a system that keeps
   // failing without taking any.
   constexpr int kRetries = 64;
-  const bool must_ask = !is_non_blocking(fd);
+  const bool must_ask = args.mode == Mode::blocking;
   std::int32_t result = 0;
   for (int attempt = 0; attempt < kRetries; ++attempt) {
     if (must_ask) {
@@ -236,7 +240,7 @@ std::int32_t perform(Operation& operation) noexcept {
       return uninterrupted([&] { return args.fsync.data_only ? ::fdatasync(fd) : ::fsync(fd); });
     case OpKind::accept:
     case OpKind::accept_multishot:
-      return accept_connection(fd);
+      return accept_connection(operation.fd(), operation.args().accept);
     case OpKind::connect:
       return args.connect.started ? finish_connect(fd) : start_connect(fd, args.connect);
     case OpKind::recv:

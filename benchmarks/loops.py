@@ -119,7 +119,7 @@ def report(
     samples: dict[str, dict[str, list[float]]], works: dict[str, Workload], console: Console
 ) -> dict[str, dict[str, float]]:
     """Prints the table; returns the leads over uvloop and over the best peer, per arm and row."""
-    arms = list(max(samples.values(), key=len))
+    arms = max((list(row) for row in samples.values()), key=len)
     ours = [arm for arm in arms if arm in OURS]
     peers = [arm for arm in arms if arm in PEERS]
     table = Table(title="median time per operation; lead = peer's time / blitzio's")

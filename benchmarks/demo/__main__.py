@@ -101,7 +101,8 @@ def usable_loops(console: Console) -> list[str]:
 def median(samples: list[Sample], field: str) -> float:
     if field == "cpu_us":
         return statistics.median(sample.cpu_us for sample in samples)
-    return statistics.median(getattr(sample.figures, field) for sample in samples)
+    values: list[float] = [getattr(sample.figures, field) for sample in samples]
+    return statistics.median(values)
 
 
 def show(application: str, arms: dict[str, list[Sample]], console: Console) -> None:

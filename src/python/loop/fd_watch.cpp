@@ -171,7 +171,7 @@ bool fd_from_object(PyObject* fd, int* number) noexcept {
       if (PyErr_ExceptionMatches(PyExc_AttributeError) != 0 ||
           PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
           PyErr_ExceptionMatches(PyExc_ValueError) != 0) {
-        PyErr_Clear();
+        PyErr_Clear();  // Said in asyncio's words instead.
         PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fd);
       }
       return false;

@@ -190,7 +190,7 @@ void report(Listener& listener, int code, const char* message) noexcept {
           ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", listener.sock))
           : PyRef();
   if (exception) {
-    PyErr_Clear();
+    PyErr_Clear();  // The report goes without the socket.
     restore_exception(std::move(exception));
   }
   loop_report_exception(*listener.loop, message,
@@ -419,7 +419,7 @@ void listener_dealloc(PyObject* self) noexcept {
     if (loop_check_owner(*listener->loop) == 0) {
       release_fd(*listener);
     } else {
-      PyErr_Clear();
+      PyErr_Clear();  // The descriptor goes with the loop.
     }
     listener_clear(self);
     Py_CLEAR(listener->sock);

@@ -32,7 +32,7 @@ ModuleState* find_state(PyTypeObject* type) noexcept {
     if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) continue;
     void* state = PyType_GetModuleState(type);
     if (state != nullptr) return static_cast<ModuleState*>(state);
-    PyErr_Clear();
+    PyErr_Clear();  // Not a type of ours: its base may be.
   }
   PyErr_SetString(PyExc_SystemError, "blitzio.LoopBase lost its module");
   return nullptr;

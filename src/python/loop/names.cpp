@@ -159,7 +159,7 @@ PyObject* numeric_address(PyObject* module, PyObject* const* args, Py_ssize_t na
         PyErr_ExceptionMatches(PyExc_OverflowError) == 0) {
       return nullptr;
     }
-    PyErr_Clear();
+    PyErr_Clear();  // Unusual: for the resolver to judge.
     Py_RETURN_NONE;
   }
   const auto port = parse_port(args[1]);

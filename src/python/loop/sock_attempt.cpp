@@ -51,7 +51,7 @@ Attempt from_method(PyObject* value, Attempt wait, PyRef* result) noexcept {
       PyErr_ExceptionMatches(PyExc_InterruptedError) == 0) {
     return Attempt::failed;
   }
-  PyErr_Clear();
+  PyErr_Clear();  // Not ready is no error.
   return wait;
 }
 
@@ -61,7 +61,7 @@ class WritableBuffer {
   WritableBuffer(PyObject* object, const char* method) noexcept {
     if (PyObject_GetBuffer(object, &view_, PyBUF_WRITABLE) == 0) return;
     view_.obj = nullptr;
-    PyErr_Clear();
+    PyErr_Clear();  // Said in recv_into()'s words instead.
     PyErr_Format(PyExc_TypeError, "%s() argument 1 must be read-write bytes-like object, not %.50s",
                  method, Py_TYPE(object)->tp_name);
   }

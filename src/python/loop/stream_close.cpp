@@ -40,7 +40,7 @@ void set_extra_exception(StreamTransport& t) noexcept {
 /// Whether this thread may use the driver: the loop's thread, or any while the loop does not run.
 bool may_use_driver(const StreamTransport& t) noexcept {
   if (loop_check_owner(*t.loop) == 0) return true;
-  PyErr_Clear();
+  PyErr_Clear();  // The answer is the return value.
   return false;
 }
 
@@ -248,12 +248,7 @@ void stream_finalize(PyObject* self) noexcept {
   if (t.fd_state != FdState::open) return;
   PyRef pending = take_exception();
   if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
-    // Warnings may be errors; a finaliser has nobody to raise them to.
-    if (PyErr_ExceptionMatches(PyExc_Warning) != 0) {
-      PyErr_WriteUnraisable(self);
-    } else {
-      PyErr_Clear();
-    }
+    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
   }
   if (may_use_driver(t)) {
     stream_release_fd(t);

@@ -49,7 +49,7 @@ int ask_socket(StreamTransport& t, PyObject* key, const char* method) noexcept {
   PyRef value = PyRef::steal(PyObject_CallMethod(sock, method, nullptr));
   if (!value) {
     if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return -1;
-    PyErr_Clear();
+    PyErr_Clear();  // asyncio has None for it then.
     value = PyRef::borrow(Py_None);
   }
   return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());

@@ -52,7 +52,7 @@ class ContextScope {
   explicit ContextScope(StreamTransport& transport) noexcept
       : context_(Py_NewRef(transport.context)) {
     is_entered_ = PyContext_Enter(context_) == 0;
-    if (BLITZIO_UNLIKELY(!is_entered_)) PyErr_Clear();
+    if (BLITZIO_UNLIKELY(!is_entered_)) PyErr_Clear();  // Entered already, which serves as well.
   }
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;

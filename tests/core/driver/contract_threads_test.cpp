@@ -69,7 +69,7 @@ TEST_P(DriverContract, AWakeEndsASleepOnAnotherThread) {
 }
 
 TEST_P(DriverContract, NoWakeIsLostInAHundredThousandRounds) {
-  // One message goes to and fro: a wake that is lost leaves both sides waiting.
+  // One message goes back and forth: a wake that is lost leaves both sides waiting.
   // Sanitizers watch each step more closely and take several times as long for it.
   constexpr int kRounds = BLITZIO_TSAN || BLITZIO_ASAN ? 20'000 : 100'000;
   Note note;

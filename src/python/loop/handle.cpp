@@ -81,6 +81,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
 #if BLITZIO_FREE_THREADED
   handle.inbox_next = nullptr;
 #endif
+  // Relaxed: nobody else knows the handle yet.
   handle.cancelled.store(false, std::memory_order_relaxed);
   handle.repeats = false;
   handle.running = false;
@@ -206,7 +207,7 @@ bool check_new_args(PyTypeObject* type, NewArgs& parsed, PyObject* args) noexcep
     if ((base->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && PyType_GetModule(base) != nullptr) {
       loop_type = state_of_type(base).loop_type;
     }
-    PyErr_Clear();
+    PyErr_Clear();  // Not a type of ours: its base may be.
   }
   if (loop_type == nullptr || PyObject_TypeCheck(parsed.loop, loop_type) == 0) {
     PyErr_Format(PyExc_TypeError, "loop must be a blitzio.Loop, got %R", parsed.loop);
@@ -374,7 +375,10 @@ Py_hash_t timer_hash(PyObject* self) {
 int same_call(HandleObject& a, HandleObject& b) noexcept {
   if (is_cancelled(a) != is_cancelled(b)) return 0;
   if (a.callback == nullptr || b.callback == nullptr) return a.callback == b.callback ? 1 : 0;
-  const int equal = PyObject_RichCompareBool(a.callback, b.callback, Py_EQ);
+  // A comparison may run any code, such as cancel().
+  const PyRef callback = PyRef::borrow(a.callback);
+  const PyRef other = PyRef::borrow(b.callback);
+  const int equal = PyObject_RichCompareBool(callback.get(), other.get(), Py_EQ);
   if (equal != 1) return equal;
   const PyRef left = args_tuple(a);
   const PyRef right = args_tuple(b);
@@ -490,7 +494,7 @@ void report_callback_exception(HandleObject& handle) noexcept {
       source ? PyRef::steal(PyUnicode_FromFormat("Exception in callback %U", source.get()))
              : PyRef::steal(PyUnicode_FromString("Exception in callback"));
   const char* text = message ? PyUnicode_AsUTF8(message.get()) : nullptr;
-  PyErr_Clear();
+  PyErr_Clear();  // A callback whose repr fails is reported without it.
   restore_exception(std::move(exception));
   const Names& names = loop.state->names;
   loop_report_exception(
@@ -515,7 +519,7 @@ int handle_run(HandleObject& handle) noexcept {
     // Leaving cannot fail for a context that was entered here; it must not disturb an exception.
     if (BLITZIO_UNLIKELY(result == nullptr)) {
       PyRef exception = take_exception();
-      if (PyContext_Exit(context) != 0) PyErr_Clear();
+      if (PyContext_Exit(context) != 0) PyErr_Clear();  // The callback's own exception counts.
       restore_exception(std::move(exception));
     } else if (PyContext_Exit(context) != 0) {
       Py_CLEAR(result);
@@ -551,6 +555,10 @@ void handle_cancel(HandleObject& handle) noexcept {
     loop.executor->wheel().cancel(timer);
     Py_DECREF(as_object(handle));
   }
+}
+
+void handle_drop_call(HandleObject& handle) noexcept {
+  if (!handle.running) drop_call(handle);
 }
 
 int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept {

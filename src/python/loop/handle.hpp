@@ -75,6 +75,9 @@ struct TimerHandleObject {
 /// As Handle.cancel(): drops callback and arguments at once; a timer leaves the wheel.
 void handle_cancel(HandleObject& handle) noexcept;
 
+/// Lets go of the callback and its arguments: the handle will not run. Its loop is closing.
+void handle_drop_call(HandleObject& handle) noexcept;
+
 /// Visits what a handle that only the loop's queues refer to keeps alive, as if it were the loop's.
 /// A handle that others hold too is theirs: visiting would count its references twice.
 [[nodiscard]] int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept;

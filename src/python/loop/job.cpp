@@ -2,6 +2,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
+#include <python/support/exit.hpp>
 
 #include <sched.h>
 #include <unistd.h>
@@ -248,6 +249,7 @@ JobPool* pool_of(LoopObject& loop) noexcept {
 
 /// Before the interpreter is finalised: joins every thread, as concurrent.futures does.
 PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
+  hang_threads_at_exit();
   JobRegistry& registry = *static_cast<ModuleState*>(PyModule_GetState(module))->job_registry;
   std::vector<JobPool*> pools;
   {
@@ -411,7 +413,7 @@ int job_register(PyObject* module, ModuleState& state) noexcept {
   PyRef done =
       PyRef::steal(PyObject_CallMethod(threading.get(), "_register_atexit", "O", join.get()));
   if (done) return 0;
-  PyErr_Clear();
+  PyErr_Clear();  // atexit does it then.
   const PyRef atexit = PyRef::steal(PyImport_ImportModule("atexit"));
   if (!atexit) return -1;
   done = PyRef::steal(PyObject_CallMethod(atexit.get(), "register", "O", join.get()));

@@ -132,6 +132,12 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
   TimerHandleObject* timer = timer_handle_new(
       loop, when, callback, rest.data(), static_cast<Py_ssize_t>(rest.size()), arguments.extra());
   if (BLITZIO_UNLIKELY(timer == nullptr)) return nullptr;
+  if (BLITZIO_UNLIKELY(loop.closed)) {
+    // By what ran meanwhile: debug mode's checks, a collection.
+    Py_DECREF(reinterpret_cast<PyObject*>(timer));
+    static_cast<void>(loop_check_closed(loop));
+    return nullptr;
+  }
   const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(when).as_nanos());
   const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
   loop.executor->wheel().insert(timer->timer, deadline);

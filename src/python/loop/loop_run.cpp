@@ -126,8 +126,8 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
 }
 
 void loop_shut_down(LoopObject& loop) noexcept {
-  loop.closed = true;
-  if (loop.executor == nullptr) return;
+  // Closed with an executor: this very function, further up, ran a finaliser that led here.
+  if (std::exchange(loop.closed, true) || loop.executor == nullptr) return;
   PyRef exception = take_exception();
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
@@ -137,7 +137,13 @@ void loop_shut_down(LoopObject& loop) noexcept {
   fd_watch_clear_all(loop);
   job_pool_detach(loop);
   loop.executor->shutdown();
-  while (!loop.ready.is_empty()) Py_DECREF(reinterpret_cast<PyObject*>(loop.ready.pop()));
+  while (!loop.ready.is_empty()) {
+    // One by one: the arguments of each may be the handle before it, and a long chain of handles
+    // must not be freed by recursion.
+    HandleObject* handle = loop.ready.pop();
+    handle_drop_call(*handle);
+    Py_DECREF(reinterpret_cast<PyObject*>(handle));
+  }
   while (loop.flush_list.pop_front() != nullptr) {
   }
   delete std::exchange(loop.executor, nullptr);

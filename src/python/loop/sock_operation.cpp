@@ -33,7 +33,6 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
     errno = op.poll_error;
     return PyErr_SetFromErrno(PyExc_OSError);
   }
-  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   if (!op.is_raw) {
     if (!fd_from_object(op.sock, &op.fd)) return nullptr;
     if (op.fd < 0) {
@@ -44,6 +43,8 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
     if (!fd_from_object(op.sock, &op.fd)) return nullptr;
   }
   if (fd_check_no_transport(loop, op.fd, nullptr) != 0) return nullptr;
+  // After what may run any code: fileno() and is_closing().
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   PyRef future = loop_create_future(loop);
   if (!future ||
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {

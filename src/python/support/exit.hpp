@@ -1,0 +1,18 @@
+// What becomes of threads that are still in our frames when the interpreter goes: a daemon thread
+// that runs a loop.
+//
+// Up to 3.13 CPython ends such a thread with pthread_exit(), as soon as it asks for the interpreter
+// lock: in our wait, or anywhere inside a callback. That unwinds the stack, and at the first
+// noexcept frame C++ calls std::terminate(), which aborts the process. From 3.14 on CPython lets
+// the thread hang until the process ends; here we do the same.
+//
+// The terminate handler is the only place that sees all of these. It acts for such a thread alone
+// and leaves everything else to the handler that was there before.
+#pragma once
+
+namespace blitzio::python {
+
+/// Installs the handler. Shortly before the interpreter is finalised, attached; again: nothing.
+void hang_threads_at_exit() noexcept;
+
+}  // namespace blitzio::python

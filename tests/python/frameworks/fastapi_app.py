@@ -60,7 +60,11 @@ def make_app() -> tuple[FastAPI, dict[str, Any]]:
 
     @app.post("/background")
     async def background(tasks: BackgroundTasks) -> dict[str, str]:
-        tasks.add_task(notes["background"].set)
+        async def work() -> None:
+            # Async: what is not runs in a thread, and an Event belongs to the loop's.
+            notes["background"].set()
+
+        tasks.add_task(work)
         return {"state": "accepted"}
 
     @app.get("/stream/{count}")

@@ -107,8 +107,9 @@ def median(samples: list[Sample], field: str) -> float:
 
 def show(application: str, arms: dict[str, list[Sample]], console: Console) -> None:
     table = Table(title=f"{application}: one server process, medians")
-    for column in ("loop", "requests/s", "x asyncio", "p50 ms", "p99 ms", "server CPU µs/request"):
-        table.add_column(column, justify="left" if column == "loop" else "right")
+    table.add_column("loop", no_wrap=True)
+    for column in ("requests/s", "x asyncio", "p50 ms", "p99 ms", "server CPU µs/request"):
+        table.add_column(column, justify="right")
     base = median(arms["asyncio"], "per_second") if "asyncio" in arms else None
     for loop, samples in arms.items():
         rate = median(samples, "per_second")

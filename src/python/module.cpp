@@ -1,6 +1,6 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
-#include <python/loop/detect.hpp>
+#include <python/bindings/info.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/job.hpp>
 #include <python/loop/listener.hpp>
@@ -62,7 +62,7 @@ int module_exec(PyObject* module) {
   if (!intern_names(state.names) || !fetch_objects(state)) return -1;
   for (const auto add :
        {handle_register, loop_register, stream_transport_register, listener_register, sock_register,
-        names_register, job_register, detect_register}) {
+        names_register, job_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

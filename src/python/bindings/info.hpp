@@ -6,6 +6,6 @@
 
 namespace blitzio::python {
 
-[[nodiscard]] int detect_register(PyObject* module, ModuleState& state) noexcept;
+[[nodiscard]] int info_register(PyObject* module, ModuleState& state) noexcept;
 
 }  // namespace blitzio::python

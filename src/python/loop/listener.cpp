@@ -36,7 +36,7 @@ void on_accept_completion(driver::Operation& operation,
 class Listener {
  public:
   explicit Listener(PyObject* object) noexcept
-      : self(object), accept(*this, on_accept_completion) {}
+      : self(object), accept(*this, on_accept_completion), accept_reference(object) {}
 
   PyObject* self;              // borrowed
   LoopObject* loop = nullptr;  // strong, as all below; null only while __init__ fails
@@ -57,6 +57,7 @@ class Listener {
   bool is_wanted = false;  // start() was called, and pause() or close() not since
   bool is_closed = false;
   AcceptOperation accept;
+  InFlight accept_reference;  // linked while `accept` is in flight
 };
 
 struct ListenerObject {
@@ -145,6 +146,7 @@ void update(Listener& listener) noexcept {
   if (!listener.is_wanted || listener.retry != nullptr || !listener.accept.is_idle()) return;
   listener.accept.accept_multishot(listener.fd);
   Py_INCREF(listener.self);
+  listener.loop->in_flight.push_back(listener.accept_reference);
   loop_driver(*listener.loop).submit(listener.accept);
 }
 
@@ -220,7 +222,10 @@ void on_accept_completion(driver::Operation& operation,
                           const driver::Completion& completion) noexcept {
   Listener& listener = static_cast<AcceptOperation&>(operation).owner;
   PyRef keep;
-  if (!completion.more) keep = PyRef::steal(listener.self);
+  if (!completion.more) {
+    listener.accept_reference.unlink();
+    keep = PyRef::steal(listener.self);
+  }
   if (completion.result >= 0) {
     on_connection(listener, completion.result);
   } else if (!listener.loop->closed) {

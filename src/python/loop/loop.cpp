@@ -4,6 +4,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/loop/stream_transport.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 
@@ -58,6 +59,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.rearm_list) decltype(loop.rearm_list)();
   new (&loop.sock_waits) decltype(loop.sock_waits)();
   new (&loop.transports) decltype(loop.transports)();
+  new (&loop.in_flight) decltype(loop.in_flight)();
   return self;
 }
 
@@ -111,6 +113,17 @@ int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
   return 0;
 }
 
+int visit_in_flight(LoopObject& loop, visitproc visit, void* arg) noexcept {
+  int outcome = 0;
+  loop.in_flight.for_each([&](InFlight& reference) {
+    if (outcome == 0) outcome = visit(reference.object(), arg);
+  });
+  for (const auto& [fd, transport] : loop.transports) {
+    if (outcome == 0) outcome = stream_visit_in_flight(transport, visit, arg);
+  }
+  return outcome;
+}
+
 int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   LoopObject& loop = as_loop(self);
   Py_VISIT(Py_TYPE(self));
@@ -129,6 +142,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
     if (stop != 0) return stop;
   }
   if (const int outcome = sock_wait_traverse(loop, visit, arg); outcome != 0) return outcome;
+  if (const int outcome = visit_in_flight(loop, visit, arg); outcome != 0) return outcome;
   return fd_watch_traverse(loop, visit, arg);
 }
 
@@ -148,6 +162,7 @@ void loop_dealloc(PyObject* self) {
   if (loop.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   loop_clear(self);
   job_pool_release(loop);
+  loop.in_flight.~IntrusiveList();
   loop.transports.~unordered_map();
   loop.sock_waits.~IntrusiveList();
   loop.rearm_list.~IntrusiveList();

@@ -41,6 +41,19 @@ class Flushable : public ListNode<FlushTag> {
   Flush flush_;
 };
 
+/// The reference that an operation in flight has to a Python object. Linked while it has one, so
+/// that the collector can tell it from a reference of the program: else an abandoned loop would
+/// live.
+struct InFlightTag;
+class InFlight : public ListNode<InFlightTag> {
+ public:
+  explicit InFlight(PyObject* object) noexcept : object_(object) {}
+  [[nodiscard]] PyObject* object() const noexcept { return object_; }
+
+ private:
+  PyObject* object_;
+};
+
 class FdWatch;   // fd_watch.hpp
 class JobPool;   // job.hpp
 class SockWait;  // sock_wait.hpp
@@ -71,6 +84,7 @@ struct LoopObject {
   IntrusiveList<FdWatch> rearm_list;                ///< fired in this turn, to be armed again
   IntrusiveList<SockWait, SockWaitTag> sock_waits;  ///< sock_* coroutines that wait
   std::unordered_map<int, PyObject*> transports;    ///< fd → transport (borrowed)
+  IntrusiveList<InFlight, InFlightTag> in_flight;   ///< listeners that accept
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< call_soon_threadsafe, oldest first; strong

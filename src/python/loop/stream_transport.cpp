@@ -120,6 +120,7 @@ int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
   t.proto = parts.proto;
   t.fd = parts.sock == nullptr ? parts.fd : PyObject_AsFileDescriptor(parts.sock);
   if (t.fd < 0) return -1;
+  if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
   const Result<void> attached = loop_driver(*t.loop).attach(t.fd);
   if (!attached) {
     raise_error(attached.error(), "StreamTransport");
@@ -177,8 +178,8 @@ int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) n
   t.conn_lost = 1;
   if (t.fd_state == FdState::open) {
     if (parts.sock != nullptr) {
-      loop_driver(loop).detach(t.fd);
-      loop.transports.erase(t.fd);
+      if (loop.executor != nullptr) loop_driver(loop).detach(t.fd);
+      stream_forget_in_loop(t);
       Py_CLEAR(t.sock);
       t.fd_state = FdState::closed;
     } else {
@@ -345,6 +346,15 @@ PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept 
   }
   if (initialise(as_stream(self.get()), loop, parts) != 0) return {};
   return self;
+}
+
+int stream_visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
+  const StreamTransport& t = as_stream(self);
+  for (const StreamOperation* operation : {&t.read, &t.writable, &t.resume}) {
+    if (!operation->is_idle()) Py_VISIT(self);
+  }
+  if (t.flush.is_linked()) Py_VISIT(self);
+  return 0;
 }
 
 int stream_transport_register(PyObject* module, ModuleState& state) noexcept {

@@ -151,6 +151,10 @@ inline constexpr std::size_t kStreamOffset = (sizeof(StreamHead) + alignof(Strea
 inline constexpr std::size_t kStreamBytes = kStreamOffset + sizeof(StreamTransport);
 static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
 
+/// Visits the transport once for each reference that an operation in flight or a pending flush has:
+/// they are the loop's, and its traversal calls this.
+[[nodiscard]] int stream_visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept;
+
 [[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;
 
 /// What a transport is made of. `sock` null: `fd` is taken over (closed if this fails), of `family`

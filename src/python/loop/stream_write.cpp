@@ -370,8 +370,10 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
     count_lost_write(t);
     Py_RETURN_NONE;
   }
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
+  // Taking a buffer, or failing to send it, may run code that changes the list.
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i) {
+    const PyRef keep = PyRef::borrow(PySequence_Fast_GET_ITEM(items.get(), i));
+    PyObject* item = keep.get();
     const int queued = PyBytes_CheckExact(item) ? queue_bytes(t, item, 0) : queue_buffer(t, item);
     if (queued != 0) return nullptr;
     if (t.conn_lost != 0) Py_RETURN_NONE;

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import subprocess
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,3 +151,48 @@ def test_a_socket_whose_fileno_closes_the_loop_gets_an_error(
     receiving = loop.sock_recv(Closer(sock, None), 1)
     with pytest.raises(RuntimeError, match="Event loop is closed"):
         receiving.send(None)
+
+
+@pytest.mark.parametrize("serves", [False, True])
+def test_an_abandoned_loop_with_open_connections_is_collected(
+    new_loop: LoopFactory, serves: bool
+) -> None:
+    one, other = socket.socketpair()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(asyncio.Protocol, sock=one)
+        if serves:
+            await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+
+    def abandon() -> weakref.ref[asyncio.AbstractEventLoop]:
+        loop = new_loop()
+        loop.run_until_complete(main())
+        return weakref.ref(loop)
+
+    with other, pytest.warns(ResourceWarning):
+        abandoned = abandon()
+        gc.collect()
+        assert abandoned() is None
+
+
+def test_a_list_that_changes_while_it_is_written_does_no_harm(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    class Shrinking(bytearray):
+        def __buffer__(self, flags: int) -> memoryview:
+            pieces.clear()
+            return memoryview(b"first")
+
+    pieces: list[Any] = []
+
+    async def main() -> None:
+        one, other = socket.socketpair()
+        with other:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
+            pieces.extend([Shrinking(b"first"), *[bytes([i]) * 100 for i in range(100)]])
+            transport.writelines(pieces)
+            transport.abort()
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(main())

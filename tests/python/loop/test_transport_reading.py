@@ -1,0 +1,288 @@
+"""The native stream transport: arrivals, pausing, the end of the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import os
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+
+from tests.python.loop.transport_support import (
+    Buffered,
+    Pair,
+    Recorder,
+    connected,
+    make_transport,
+    receive_all,
+    run,
+    until,
+)
+
+pytestmark = pytest.mark.usefixtures("native_only")
+
+
+@pytest.mark.parametrize("size", [1, 1000, 20_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("buffered", [False, True])
+def test_bytes_arrive_complete_and_in_order(
+    loop: Any, pair: Pair, size: int, buffered: bool
+) -> None:
+    """Crosses from small arrivals to large ones and, over and over, back."""
+    protocol: Any = Buffered(70_000) if buffered else Recorder()
+    transport, _ = connected(loop, pair, protocol)
+    blocks = [os.urandom(size)] + [os.urandom(100 + i) for i in range(40)] + [os.urandom(size)]
+
+    def send_all() -> None:
+        for block in blocks:
+            pair[1].sendall(block)
+
+    sender = threading.Thread(target=send_all)
+    sender.start()
+    expected = b"".join(blocks)
+    run(loop, until(lambda: len(protocol.data) >= len(expected)))
+    sender.join()
+    assert protocol.data == expected
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_pause_reading_keeps_what_had_arrived_and_delivers_it_in_order(
+    loop: Any, pair: Pair
+) -> None:
+    class PausesAtOnce(Recorder):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.transport.pause_reading()
+
+    protocol = PausesAtOnce()
+    transport, _ = connected(loop, pair, protocol)
+    expected = bytearray()
+
+    async def main() -> None:
+        for i in range(200):
+            block = os.urandom(1 + i * 37 % 3000)
+            expected.extend(block)
+            pair[1].sendall(block)
+            if i % 3 == 0:
+                await asyncio.sleep(0)
+            if i % 7 == 0 and not transport.is_reading():
+                transport.resume_reading()
+        while len(protocol.data) < len(expected):
+            transport.resume_reading()
+            await asyncio.sleep(0)
+
+    run(loop, main())
+    assert protocol.data == expected
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_a_paused_transport_delivers_nothing_and_fills_the_kernels_buffer(
+    loop: Any, pair: Pair
+) -> None:
+    transport, protocol = connected(loop, pair)
+    transport.pause_reading()
+    assert not transport.is_reading()
+    transport.pause_reading()
+    run(loop, asyncio.sleep(0))
+    pair[1].setblocking(False)
+    sent = 0
+
+    async def fill() -> None:
+        nonlocal sent
+        for _ in range(50):
+            try:
+                while True:
+                    sent += pair[1].send(bytes(65536))
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+
+    run(loop, fill())
+    # The kernel refuses more: nobody reads on our side. Buffers of loopback are a few MiB.
+    assert sent < 32 * 1024 * 1024
+    assert protocol.data == b""
+    transport.resume_reading()
+    transport.resume_reading()
+    assert transport.is_reading()
+    run(loop, until(lambda: len(protocol.data) == sent))
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_end_of_file_while_paused_comes_after_the_data_on_resume(loop: Any, pair: Pair) -> None:
+    transport, protocol = connected(loop, pair)
+    run(loop, asyncio.sleep(0))
+    transport.pause_reading()
+    pair[1].sendall(b"last words")
+    pair[1].shutdown(socket.SHUT_WR)
+    run(loop, asyncio.sleep(0.01))
+    assert protocol.events == ["made"]
+    transport.resume_reading()
+    run(loop, protocol.lost)
+    assert protocol.data == b"last words"
+    assert protocol.events == ["made", "eof", ("lost", None)]
+
+
+def test_pausing_in_connection_made_holds_everything_back(loop: Any, pair: Pair) -> None:
+    class Shy(Recorder):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            transport.pause_reading()
+
+    pair[1].sendall(b"hello")
+    transport, protocol = connected(loop, pair, Shy())
+    run(loop, asyncio.sleep(0.01))
+    assert protocol.data == b""
+    transport.resume_reading()
+    run(loop, until(lambda: protocol.data == b"hello"))
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_no_data_after_close_and_none_after_abort(loop: Any, pair: Pair) -> None:
+    for end in ("close", "abort"):
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+        transport, protocol = connected(loop, (ours, peer))
+        run(loop, asyncio.sleep(0))
+        peer.sendall(b"too late")
+        getattr(transport, end)()
+        assert not transport.is_reading()
+        run(loop, protocol.lost)
+        assert protocol.data == b""
+        peer.close()
+
+
+def test_a_true_eof_received_keeps_the_connection_half_open(loop: Any, pair: Pair) -> None:
+    transport, protocol = connected(loop, pair)
+    protocol.keep_open = True
+    pair[1].shutdown(socket.SHUT_WR)
+    run(loop, until(lambda: "eof" in protocol.events))
+    assert not transport.is_closing()
+    transport.write(b"still talking")
+    transport.close()
+    run(loop, protocol.lost)
+    assert receive_all(pair[1]) == b"still talking"
+
+
+def test_a_reset_becomes_connection_lost_without_a_report(
+    loop: Any, reports: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    ours.setblocking(False)
+    transport, protocol = connected(loop, (ours, peer))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    exc = run(loop, protocol.lost)
+    assert isinstance(exc, ConnectionResetError)
+    assert exc.errno == errno.ECONNRESET
+    assert reports == []
+    assert caplog.records == []
+    assert transport.is_closing()
+
+
+def test_a_patched_data_received_is_seen(loop: Any, pair: Pair) -> None:
+    transport, protocol = connected(loop, pair)
+    seen: list[bytes] = []
+    protocol.data_received = seen.append
+    pair[1].sendall(b"x")
+    run(loop, until(lambda: seen))
+    assert seen == [b"x"]
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_switching_protocols_keeps_the_order_of_bytes(loop: Any, pair: Pair) -> None:
+    """What start_tls does: the new protocol is of the other kind, with data under way."""
+    transport, first = connected(loop, pair)
+    run(loop, asyncio.sleep(0))
+    pair[1].sendall(b"a" * 1000)
+    run(loop, until(lambda: len(first.data) == 1000))
+    transport.pause_reading()
+    pair[1].sendall(b"b" * 100_000)
+    run(loop, asyncio.sleep(0.005))
+    second = Buffered(64)
+    transport.set_protocol(second)
+    assert transport.get_protocol() is second
+    transport.resume_reading()
+    run(loop, until(lambda: len(second.data) == 100_000))
+    assert first.data == b"a" * 1000
+    assert second.hints == {-1}
+    third = Recorder()
+    transport.set_protocol(third)
+    third.lost = loop.create_future()
+    pair[1].sendall(b"c")
+    run(loop, until(lambda: third.data == b"c"))
+    transport.close()
+    run(loop, third.lost)
+
+
+def test_a_buffered_protocol_may_pause_in_the_middle_of_an_arrival(loop: Any, pair: Pair) -> None:
+    class Pausing(Buffered):
+        transport: Any = None
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def buffer_updated(self, nbytes: int) -> None:
+            super().buffer_updated(nbytes)
+            self.transport.pause_reading()
+
+    protocol = Pausing(10)
+    transport, _ = connected(loop, pair, protocol)
+    expected = os.urandom(95)
+    pair[1].sendall(expected)
+
+    async def main() -> None:
+        while len(protocol.data) < 95:
+            before = len(protocol.data)
+            transport.resume_reading()
+            while len(protocol.data) == before:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(protocol.data) <= before + 10
+
+    run(loop, main())
+    assert protocol.data == expected
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+def test_protocol_callbacks_run_in_the_context_of_the_constructor(loop: Any, pair: Pair) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    seen: list[tuple[str, str]] = []
+
+    class Looks(Recorder):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            seen.append(("made", variable.get()))
+
+        def data_received(self, data: bytes) -> None:
+            seen.append(("data", variable.get()))
+
+        def connection_lost(self, exc: BaseException | None) -> None:
+            seen.append(("lost", variable.get()))
+            super().connection_lost(exc)
+
+    async def main() -> None:
+        variable.set("inside")
+        protocol = Looks()
+        transport = make_transport(loop, pair[0], protocol)
+        variable.set("later")
+        await asyncio.sleep(0)
+        pair[1].sendall(b"x")
+        await until(lambda: len(seen) == 2)
+        transport.close()
+        assert protocol.lost is not None
+        await protocol.lost
+        assert variable.get() == "later"
+
+    run(loop, main())
+    assert seen == [("made", "inside"), ("data", "inside"), ("lost", "inside")]

@@ -17,7 +17,9 @@ bool has_operations(const StreamTransport& t) noexcept {
 }
 
 void detach_from_driver(StreamTransport& t) noexcept {
-  if (t.loop->executor != nullptr) loop_driver(*t.loop).detach(t.fd);
+  // Another transport under this number: ours was closed behind our back and the number reused.
+  if (t.loop->executor == nullptr || t.loop->transports.contains(t.fd)) return;
+  loop_driver(*t.loop).detach(t.fd);
 }
 
 void set_extra_exception(StreamTransport& t) noexcept {

@@ -178,8 +178,10 @@ int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) n
   t.conn_lost = 1;
   if (t.fd_state == FdState::open) {
     if (parts.sock != nullptr) {
-      if (loop.executor != nullptr) loop_driver(loop).detach(t.fd);
       stream_forget_in_loop(t);
+      if (loop.executor != nullptr && !loop.transports.contains(t.fd)) {
+        loop_driver(loop).detach(t.fd);
+      }
       Py_CLEAR(t.sock);
       t.fd_state = FdState::closed;
     } else {

@@ -196,3 +196,34 @@ def test_a_list_that_changes_while_it_is_written_does_no_harm(
             await asyncio.sleep(0)
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.usefixtures("native")
+def test_a_descriptor_closed_behind_a_transport_and_reused_is_left_to_its_next_owner(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        one, peer = socket.socketpair()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        number = one.fileno()
+        next_one, next_peer = socket.socketpair()
+        with peer, next_peer:
+            # The number changes hands, as after os.close() and socket().
+            os.dup2(next_one.fileno(), number)
+            next_one.close()
+            one.detach()
+            next_owner = socket.socket(fileno=number)
+            next_owner.setblocking(False)
+            with next_owner:
+                transport.abort()
+                receiving = loop.sock_recv(next_owner, 1)
+                receiving.send(None)  # Waits from now on; connection_lost() is to come.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                receiving.close()
+
+    loop.run_until_complete(main())

@@ -217,6 +217,14 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
   StreamTransport& t = as_stream(self);
   if (stream_check(t) != 0) return nullptr;
   if (t.fd_state != FdState::open) Py_RETURN_NONE;
+  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) {
+    // Called by hand: nothing may reach the protocol that is about to go.
+    t.conn_lost = 1;
+    t.closing = true;
+    t.queue.clear();
+    if (is_loop_alive(t)) loop_driver(*t.loop).cancel(t.writable);
+    stream_update_reading(t);
+  }
   PyRef error;
   if (t.protocol != nullptr) {
     const PyRef result = stream_call(t, t.state->names.connection_lost, exception);

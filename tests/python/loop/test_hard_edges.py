@@ -227,3 +227,22 @@ def test_a_descriptor_closed_behind_a_transport_and_reused_is_left_to_its_next_o
                 receiving.close()
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.usefixtures("native")
+def test_connection_lost_called_by_hand_ends_the_transport(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        one, peer = socket.socketpair()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
+        await asyncio.sleep(0)
+        by_hand: Any = transport
+        with peer:
+            by_hand._call_connection_lost(None)
+            peer.send(b"late")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert transport.is_closing()
+
+    loop.run_until_complete(main())

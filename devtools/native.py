@@ -118,19 +118,21 @@ def bench() -> str:
 
 
 def examples(preset: str = "gcc") -> int:
-    """Runs the C++ examples of a preset that is built. Returns how many there are."""
+    """Builds `preset` and runs its C++ examples. Returns how many there are."""
     sources = sorted((ROOT / "examples/cpp").glob("*.cpp"))
+    folder = build(preset) if sources else BUILD
     for source in sources:
-        run([BUILD / preset / f"cpp_{source.stem}"], what=f"example {source.name}")
+        run(["timeout", "60", folder / f"cpp_{source.stem}"], what=f"example {source.name}")
     return len(sources)
 
 
 def package(preset: str = "gcc") -> str:
-    """Installs the core of a preset that is built, and builds and runs a small project outside
-    this tree that finds it as a CMake package and includes every installed header."""
+    """Builds and installs the core, then builds and runs a small project outside this tree that
+    finds it as a CMake package and includes every installed header."""
+    installed = build(preset)
     with tempfile.TemporaryDirectory(prefix="blitzio-package-") as name:
         prefix, folder = Path(name) / "prefix", Path(name) / "build"
-        run([cmake(), "--install", BUILD / preset, "--prefix", prefix, "--component", "core"])
+        run([cmake(), "--install", installed, "--prefix", prefix, "--component", "core"])
         defines = {
             "CMAKE_PREFIX_PATH": str(prefix),
             "CMAKE_CXX_COMPILER": system.gcc(),

@@ -1,35 +1,12 @@
 #include <blitzio/executor/local_executor.hpp>
-#include <python/loop/handle.hpp>
-#include <python/loop/loop.hpp>
+#include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
 
-#include <structmember.h>
-
-#include <cstddef>
 #include <new>
-
-// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for
-// every class without virtual bases.
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 
 namespace blitzio::python {
 
 namespace {
-
-HandleObject& as_handle(PyObject* self) noexcept {
-  return *reinterpret_cast<HandleObject*>(self);
-}
-TimerHandleObject& as_timer(PyObject* self) noexcept {
-  return *reinterpret_cast<TimerHandleObject*>(self);
-}
-PyObject* as_object(HandleObject& handle) noexcept {
-  return reinterpret_cast<PyObject*>(&handle);
-}
-
-bool is_timer(const HandleObject& handle) noexcept {
-  return PyObject_TypeCheck(const_cast<HandleObject*>(&handle),
-                            handle.loop->state->timer_handle_type) != 0;
-}
 
 /// Whether the calling thread may change what the loop's thread uses. Always, under the interpreter
 /// lock; on free-threaded builds only the runner itself, or anybody while nobody runs the loop.
@@ -38,11 +15,6 @@ bool may_touch_loop(const LoopObject& loop) noexcept {
   // Relaxed: a thread compares with its own number, which no other thread ever stores.
   const unsigned long runner = loop.thread.load(std::memory_order_relaxed);
   return runner == 0 || runner == current_thread();
-}
-
-bool is_cancelled(const HandleObject& handle) noexcept {
-  // Relaxed: a mark, nothing is published through it.
-  return handle.cancelled.load(std::memory_order_relaxed);
 }
 
 Py_ssize_t stored_args(const HandleObject& handle) noexcept {
@@ -56,7 +28,8 @@ void drop_call(HandleObject& handle) noexcept {
   Py_CLEAR(handle.callback);
 }
 
-/// The arguments as asyncio keeps them: a tuple, or None once cancelled. New reference.
+}  // namespace
+
 PyRef args_tuple(const HandleObject& handle) noexcept {
   if (handle.callback == nullptr) return PyRef::borrow(Py_None);
   if (handle.arg_count > kInlineArgs) return PyRef::borrow(handle.args[0]);
@@ -67,6 +40,8 @@ PyRef args_tuple(const HandleObject& handle) noexcept {
   }
   return tuple;
 }
+
+namespace {
 
 /// Fills everything but a timer's own fields. Returns -1 on error.
 int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* const* args,
@@ -119,6 +94,8 @@ Object* revive(PyTypeObject* type, PyTypeObject* listed, List& list) noexcept {
   return reinterpret_cast<Object*>(type->tp_alloc(type, 0));
 }
 
+}  // namespace
+
 HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,
                           PyObject* const* args, Py_ssize_t arg_count, PyObject* context) noexcept {
   ModuleState& state = *loop.state;
@@ -147,6 +124,8 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
   }
   return timer;
 }
+
+namespace {
 
 /// The wheel's reference goes to the ready queue, or away if the handle was cancelled.
 void on_timer(time::TimerEntry& entry) noexcept {
@@ -179,6 +158,8 @@ void release(PyObject* self, FreeList<256>& list, PyTypeObject* listed) noexcept
   Py_XDECREF(reinterpret_cast<PyObject*>(loop));
 }
 
+}  // namespace
+
 void handle_dealloc(PyObject* self) {
   ModuleState& state = *as_handle(self).loop->state;
   release(self, state.handles, state.handle_type);
@@ -189,265 +170,6 @@ void timer_dealloc(PyObject* self) {
   as_timer(self).timer.~HandleTimer();
   release(self, state.timer_handles, state.timer_handle_type);
 }
-
-// ---- construction from Python
-// --------------------------------------------------------------------
-
-struct NewArgs {
-  PyObject* callback = nullptr;
-  PyRef args;
-  PyObject* loop = nullptr;
-  PyObject* context = nullptr;
-};
-
-bool check_new_args(PyTypeObject* type, NewArgs& parsed, PyObject* args) noexcept {
-  PyTypeObject* loop_type = nullptr;
-  for (PyTypeObject* base = type; base != nullptr && loop_type == nullptr; base = base->tp_base) {
-    // The module that defines our types is found on the first base that has one.
-    if ((base->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && PyType_GetModule(base) != nullptr) {
-      loop_type = state_of_type(base).loop_type;
-    }
-    PyErr_Clear();  // Not a type of ours: its base may be.
-  }
-  if (loop_type == nullptr || PyObject_TypeCheck(parsed.loop, loop_type) == 0) {
-    PyErr_Format(PyExc_TypeError, "loop must be a blitzio.Loop, got %R", parsed.loop);
-    return false;
-  }
-  parsed.args = PyRef::steal(PySequence_Tuple(args));
-  if (!parsed.args) return false;
-  if (parsed.context == Py_None) parsed.context = nullptr;
-  return true;
-}
-
-PyObject* handle_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* const keywords[] = {"callback", "args", "loop", "context", nullptr};
-  NewArgs parsed;
-  PyObject* call_args = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|O:Handle", const_cast<char**>(keywords),
-                                   &parsed.callback, &call_args, &parsed.loop, &parsed.context) ||
-      !check_new_args(type, parsed, call_args)) {
-    return nullptr;
-  }
-  return reinterpret_cast<PyObject*>(
-      make_handle(type, *reinterpret_cast<LoopObject*>(parsed.loop), parsed.callback,
-                  &PyTuple_GET_ITEM(parsed.args.get(), 0), PyTuple_GET_SIZE(parsed.args.get()),
-                  parsed.context));
-}
-
-PyObject* timer_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* const keywords[] = {"when", "callback", "args", "loop", "context", nullptr};
-  NewArgs parsed;
-  PyObject* call_args = nullptr;
-  double when = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "dOOO|O:TimerHandle", const_cast<char**>(keywords),
-                                   &when, &parsed.callback, &call_args, &parsed.loop,
-                                   &parsed.context) ||
-      !check_new_args(type, parsed, call_args)) {
-    return nullptr;
-  }
-  return reinterpret_cast<PyObject*>(
-      make_timer(type, *reinterpret_cast<LoopObject*>(parsed.loop), when, parsed.callback,
-                 &PyTuple_GET_ITEM(parsed.args.get(), 0), PyTuple_GET_SIZE(parsed.args.get()),
-                 parsed.context));
-}
-
-// ---- how it looks
-// --------------------------------------------------------------------------------
-
-/// Appends a new reference to `list` (null: an error is set). Returns false on error.
-bool append(PyObject* list, PyRef item) noexcept {
-  return item && PyList_Append(list, item.get()) == 0;
-}
-
-/// asyncio's Handle._repr_info(): the words of the repr. New list, or null.
-PyRef repr_words(HandleObject& handle) noexcept {
-  PyRef words = PyRef::steal(PyList_New(0));
-  if (!words) return {};
-  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(as_object(handle)));
-  ModuleState& state = *handle.loop->state;
-  if (!append(words.get(), PyRef::steal(PyObject_GetAttr(type, state.names.__name__)))) return {};
-  if (is_cancelled(handle) &&
-      !append(words.get(), PyRef::steal(PyUnicode_FromString("cancelled")))) {
-    return {};
-  }
-  if (is_timer(handle)) {
-    const PyRef when = PyRef::steal(PyFloat_FromDouble(as_timer(as_object(handle)).when));
-    if (!when || !append(words.get(), PyRef::steal(PyUnicode_FromFormat("when=%S", when.get())))) {
-      return {};
-    }
-  }
-  if (handle.callback != nullptr) {
-    const PyRef args = args_tuple(handle);
-    if (!args || !append(words.get(), PyRef::steal(PyObject_CallFunctionObjArgs(
-                                          state.format_callback_source, handle.callback, args.get(),
-                                          nullptr)))) {
-      return {};
-    }
-  }
-  if (handle.source_traceback != nullptr) {
-    const PyRef frame = PyRef::steal(PySequence_GetItem(handle.source_traceback, -1));
-    if (!frame) {
-      PyErr_Clear();  // An empty traceback: nothing to show.
-      return words;
-    }
-    const PyRef file = PyRef::steal(PySequence_GetItem(frame.get(), 0));
-    const PyRef line = PyRef::steal(PySequence_GetItem(frame.get(), 1));
-    if (!file || !line ||
-        !append(words.get(),
-                PyRef::steal(PyUnicode_FromFormat("created at %S:%S", file.get(), line.get())))) {
-      return {};
-    }
-  }
-  return words;
-}
-
-PyObject* handle_repr(PyObject* self) {
-  HandleObject& handle = as_handle(self);
-  if (handle.repr_info != nullptr) return Py_NewRef(handle.repr_info);
-  const PyRef words = repr_words(handle);
-  if (!words) return nullptr;
-  const PyRef space = PyRef::steal(PyUnicode_FromString(" "));
-  if (!space) return nullptr;
-  const PyRef text = PyRef::steal(PyUnicode_Join(space.get(), words.get()));
-  return text ? PyUnicode_FromFormat("<%U>", text.get()) : nullptr;
-}
-
-PyObject* method_repr_info(PyObject* self, PyObject* /*unused*/) {
-  return repr_words(as_handle(self)).release();
-}
-
-// ---- methods
-// -------------------------------------------------------------------------------------
-
-PyObject* method_cancel(PyObject* self, PyObject* /*unused*/) {
-  handle_cancel(as_handle(self));
-  Py_RETURN_NONE;
-}
-
-PyObject* method_cancelled(PyObject* self, PyObject* /*unused*/) {
-  return PyBool_FromLong(is_cancelled(as_handle(self)) ? 1 : 0);
-}
-
-PyObject* method_get_context(PyObject* self, PyObject* /*unused*/) {
-  PyObject* context = as_handle(self).context;
-  return Py_NewRef(context == nullptr ? Py_None : context);
-}
-
-PyObject* method_run(PyObject* self, PyObject* /*unused*/) {
-  if (handle_run(as_handle(self)) != 0) return nullptr;
-  Py_RETURN_NONE;
-}
-
-PyObject* method_when(PyObject* self, PyObject* /*unused*/) {
-  return PyFloat_FromDouble(as_timer(self).when);
-}
-
-PyObject* get_cancelled(PyObject* self, void* /*unused*/) {
-  return PyBool_FromLong(is_cancelled(as_handle(self)) ? 1 : 0);
-}
-
-PyObject* get_callback(PyObject* self, void* /*unused*/) {
-  PyObject* callback = as_handle(self).callback;
-  return Py_NewRef(callback == nullptr ? Py_None : callback);
-}
-
-PyObject* get_args(PyObject* self, void* /*unused*/) {
-  return args_tuple(as_handle(self)).release();
-}
-
-PyObject* get_loop(PyObject* self, void* /*unused*/) {
-  return Py_NewRef(reinterpret_cast<PyObject*>(as_handle(self).loop));
-}
-
-PyObject* get_source_traceback(PyObject* self, void* /*unused*/) {
-  PyObject* traceback = as_handle(self).source_traceback;
-  return Py_NewRef(traceback == nullptr ? Py_None : traceback);
-}
-
-PyObject* get_scheduled(PyObject* self, void* /*unused*/) {
-  return PyBool_FromLong(as_timer(self).timer.is_armed() ? 1 : 0);
-}
-
-Py_hash_t timer_hash(PyObject* self) {
-  return _Py_HashDouble(self, as_timer(self).when);
-}
-
-int same_call(HandleObject& a, HandleObject& b) noexcept {
-  if (is_cancelled(a) != is_cancelled(b)) return 0;
-  if (a.callback == nullptr || b.callback == nullptr) return a.callback == b.callback ? 1 : 0;
-  // A comparison may run any code, such as cancel().
-  const PyRef callback = PyRef::borrow(a.callback);
-  const PyRef other = PyRef::borrow(b.callback);
-  const int equal = PyObject_RichCompareBool(callback.get(), other.get(), Py_EQ);
-  if (equal != 1) return equal;
-  const PyRef left = args_tuple(a);
-  const PyRef right = args_tuple(b);
-  if (!left || !right) return -1;
-  return PyObject_RichCompareBool(left.get(), right.get(), Py_EQ);
-}
-
-PyObject* timer_compare(PyObject* self, PyObject* other, int op) {
-  if (PyObject_TypeCheck(other, as_handle(self).loop->state->timer_handle_type) == 0) {
-    Py_RETURN_NOTIMPLEMENTED;
-  }
-  TimerHandleObject& a = as_timer(self);
-  TimerHandleObject& b = as_timer(other);
-  if (op == Py_EQ || op == Py_NE) {
-    const int equal = a.when == b.when ? same_call(a.handle, b.handle) : 0;
-    if (equal < 0) return nullptr;
-    return PyBool_FromLong((equal != 0) == (op == Py_EQ) ? 1 : 0);
-  }
-  Py_RETURN_RICHCOMPARE(a.when, b.when, op);
-}
-
-PyMethodDef handle_methods[] = {
-    {"cancel", method_cancel, METH_NOARGS, PyDoc_STR("Drop the callback; it will not run.")},
-    {"cancelled", method_cancelled, METH_NOARGS, PyDoc_STR("Whether cancel() was called.")},
-    {"get_context", method_get_context, METH_NOARGS,
-     PyDoc_STR("The contextvars.Context in which the callback runs.")},
-    {"_run", method_run, METH_NOARGS, PyDoc_STR("Run the callback now, as the loop does.")},
-    {"_repr_info", method_repr_info, METH_NOARGS, PyDoc_STR("The words of repr(), as a list.")},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-PyGetSetDef handle_getset[] = {
-    {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
-    {"_callback", get_callback, nullptr, nullptr, nullptr},
-    {"_args", get_args, nullptr, nullptr, nullptr},
-    {"_loop", get_loop, nullptr, nullptr, nullptr},
-    {"_source_traceback", get_source_traceback, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
-};
-
-PyMemberDef handle_members[] = {
-    {"_context", T_OBJECT, offsetof(HandleObject, context), READONLY, nullptr},
-    {"_repr", T_OBJECT, offsetof(HandleObject, repr_info), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(HandleObject, weakrefs), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr},
-};
-
-PyMethodDef timer_methods[] = {
-    {"when", method_when, METH_NOARGS,
-     PyDoc_STR("When it is due, in seconds on loop.time()'s clock.")},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-PyGetSetDef timer_getset[] = {
-    {"_scheduled", get_scheduled, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
-};
-
-PyMemberDef timer_members[] = {
-    {"_when", T_DOUBLE, offsetof(TimerHandleObject, when), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr},
-};
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
-}
-
-}  // namespace
 
 HandleTimer::HandleTimer(TimerHandleObject& owner) noexcept
     : time::TimerEntry(on_timer), owner_(&owner) {}
@@ -569,59 +291,6 @@ int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexce
   const Py_ssize_t count = stored_args(handle);
   for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
   return 0;
-}
-
-int handle_register(PyObject* module, ModuleState& state) noexcept {
-  PyType_Slot handle_slots[] = {
-      {Py_tp_doc, const_cast<char*>("Handle(callback, args, loop, context=None)\n--\n\n"
-                                    "A scheduled callback; the interface of asyncio.Handle.")},
-      {Py_tp_new, slot(handle_new_py)},
-      {Py_tp_dealloc, slot(handle_dealloc)},
-      {Py_tp_repr, slot(handle_repr)},
-      {Py_tp_methods, handle_methods},
-      {Py_tp_getset, handle_getset},
-      {Py_tp_members, handle_members},
-      {0, nullptr},
-  };
-  PyType_Spec handle_spec = {
-      .name = "blitzio.Handle",
-      .basicsize = sizeof(HandleObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-      .slots = handle_slots,
-  };
-  PyType_Slot timer_slots[] = {
-      {Py_tp_doc,
-       const_cast<char*>("TimerHandle(when, callback, args, loop, context=None)\n--\n\n"
-                         "A callback scheduled for a time; the interface of asyncio.TimerHandle.")},
-      {Py_tp_new, slot(timer_new_py)},
-      {Py_tp_dealloc, slot(timer_dealloc)},
-      {Py_tp_hash, slot(timer_hash)},
-      {Py_tp_richcompare, slot(timer_compare)},
-      {Py_tp_methods, timer_methods},
-      {Py_tp_getset, timer_getset},
-      {Py_tp_members, timer_members},
-      {0, nullptr},
-  };
-  PyType_Spec timer_spec = {
-      .name = "blitzio.TimerHandle",
-      .basicsize = sizeof(TimerHandleObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-      .slots = timer_slots,
-  };
-  PyObject* handle_type = PyType_FromModuleAndSpec(module, &handle_spec, nullptr);
-  if (handle_type == nullptr) return -1;
-  state.handle_type = reinterpret_cast<PyTypeObject*>(handle_type);
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, handle_type));
-  if (!bases) return -1;
-  PyObject* timer_type = PyType_FromModuleAndSpec(module, &timer_spec, bases.get());
-  if (timer_type == nullptr) return -1;
-  state.timer_handle_type = reinterpret_cast<PyTypeObject*>(timer_type);
-  return PyModule_AddType(module, state.handle_type) == 0 &&
-                 PyModule_AddType(module, state.timer_handle_type) == 0
-             ? 0
-             : -1;
 }
 
 }  // namespace blitzio::python

@@ -1,0 +1,44 @@
+// What handle.cpp (life, running, cancelling) and handle_type.cpp (what Python sees) share.
+#pragma once
+
+#include <python/loop/handle.hpp>
+#include <python/loop/loop.hpp>
+
+namespace blitzio::python {
+
+inline HandleObject& as_handle(PyObject* self) noexcept {
+  return *reinterpret_cast<HandleObject*>(self);
+}
+inline TimerHandleObject& as_timer(PyObject* self) noexcept {
+  return *reinterpret_cast<TimerHandleObject*>(self);
+}
+inline PyObject* as_object(HandleObject& handle) noexcept {
+  return reinterpret_cast<PyObject*>(&handle);
+}
+
+inline bool is_timer(const HandleObject& handle) noexcept {
+  return PyObject_TypeCheck(const_cast<HandleObject*>(&handle),
+                            handle.loop->state->timer_handle_type) != 0;
+}
+
+inline bool is_cancelled(const HandleObject& handle) noexcept {
+  // Relaxed: a mark, nothing is published through it.
+  return handle.cancelled.load(std::memory_order_relaxed);
+}
+/// The arguments as asyncio keeps them: a tuple, or None once cancelled. New reference.
+[[nodiscard]] PyRef args_tuple(const HandleObject& handle) noexcept;
+
+/// As handle_new() and timer_handle_new(), of `type`: Handle, TimerHandle or a subclass.
+[[nodiscard]] HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,
+                                        PyObject* const* args, Py_ssize_t arg_count,
+                                        PyObject* context) noexcept;
+[[nodiscard]] TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
+                                            PyObject* callback, PyObject* const* args,
+                                            Py_ssize_t arg_count, PyObject* context) noexcept;
+
+// The types' slots.
+void handle_dealloc(PyObject* self);
+void timer_dealloc(PyObject* self);
+PyObject* handle_repr(PyObject* self);
+
+}  // namespace blitzio::python

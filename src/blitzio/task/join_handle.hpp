@@ -40,11 +40,11 @@ class [[nodiscard]] JoinHandle {
   Poll<Output> poll(Context& context) noexcept {
     BLITZIO_CHECK(task_ != nullptr);
     if (auto result = try_join()) return std::move(*result);
-    if (has_lent_waker_) {
-      if (task_->join_waker_.will_wake_same(context.waker())) return pending;
-      if (!task_->state_.reclaim_join_waker()) return take();
+    // Taken back even to compare it: while it is lent, the completer may be writing to it.
+    if (has_lent_waker_ && !task_->state_.reclaim_join_waker()) return take();
+    if (!task_->join_waker_.will_wake_same(context.waker())) {
+      task_->join_waker_ = context.waker().clone();
     }
-    task_->join_waker_ = context.waker().clone();
     has_lent_waker_ = task_->state_.lend_join_waker();
     if (has_lent_waker_) return pending;
     task_->join_waker_.reset();

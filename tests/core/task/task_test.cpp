@@ -316,6 +316,27 @@ TEST(Task, APlainThreadJoinsOrLetsGoWhileTheTaskEnds) {
   }
 }
 
+TEST(Task, AHandleMayBePolledAgainAndAgainWhileTheTaskEnds) {
+  for (int round = 0; round < 200; ++round) {
+    TestScheduler scheduler;
+    auto handle = scheduler.spawn(ready_future(5));
+    std::atomic<bool> has_polled{false};
+    {
+      const std::jthread joiner([&] {
+        ThreadParker& parker = ThreadParker::current();
+        const Waker waker = parker.waker();
+        Context context(waker);
+        auto answer = handle.poll(context);
+        has_polled = true;
+        while (answer.is_pending()) answer = handle.poll(context);
+        EXPECT_EQ(std::move(answer).take().get(), 5);
+      });
+      while (!has_polled) std::this_thread::yield();
+      scheduler.run_all();
+    }
+  }
+}
+
 TEST(Task, CancelFromAnotherThreadRacesWithTheEnd) {
   for (int round = 0; round < 500; ++round) {
     TestScheduler scheduler;

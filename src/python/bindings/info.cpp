@@ -52,6 +52,7 @@ std::map<std::string, std::string> build_info() {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): restore() throws only if it is called twice.
 int info_register(PyObject* module, ModuleState& /*state*/) noexcept {
   try {
     auto target = py::reinterpret_borrow<py::module_>(module);

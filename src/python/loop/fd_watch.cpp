@@ -76,7 +76,8 @@ void FdWatch::retire(std::unique_ptr<FdWatch> watch) noexcept {
   BLITZIO_CHECK(watch->is_unused());
   if (watch->is_linked()) watch->unlink();
   watch->is_retired_ = true;
-  if (!watch->reader_.is_idle() || !watch->writer_.is_idle()) watch.release();
+  if (watch->reader_.is_idle() && watch->writer_.is_idle()) return;
+  static_cast<void>(watch.release());  // Its last completion frees it.
 }
 
 int FdWatch::traverse(visitproc visit, void* arg) noexcept {

@@ -66,6 +66,7 @@ std::uint32_t BufferRing::grow() noexcept {
 
 std::byte* BufferRing::address_of(std::uint16_t id) const noexcept {
   BLITZIO_CHECK(id < count_, id, count_);
+  BLITZIO_CHECK(first_ > 0);
   if (id < first_) return slabs_[0].data() + std::size_t{id} * buffer_bytes_;
   // Slab k ≥ 1 starts at id first_ << (k - 1).
   const auto slab = static_cast<std::size_t>(std::bit_width(id / first_));

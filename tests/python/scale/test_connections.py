@@ -147,7 +147,7 @@ def test_a_hundred_thousand_connections_leave_nothing(loop: asyncio.AbstractEven
 
         descriptors = set(os.listdir("/proc/self/fd"))
         memory = resident_bytes()
-        # In two halves: what is left behind by connections grows in both, a cache of the interpreter
+        # In two halves: what connections leave behind grows in both, a cache of the interpreter
         # that fills up (as those of abstract base classes do) in one.
         counts = [objects_by_type()]
         for _ in range(2):

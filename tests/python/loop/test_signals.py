@@ -32,10 +32,12 @@ def put_back() -> Iterator[None]:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def kill_soon(number: int, times: int = 1) -> threading.Thread:
+def kill_soon(loop: asyncio.AbstractEventLoop, number: int, times: int = 1) -> threading.Thread:
     """Sends the signal from another thread while the loop sleeps in the kernel."""
 
     def work() -> None:
+        while not loop.is_running():
+            time.sleep(0.001)
         for _ in range(times):
             time.sleep(0.02)  # Not to wait for something: to let the loop fall asleep.
             os.kill(os.getpid(), number)
@@ -65,7 +67,7 @@ def test_a_handler_added_before_the_loop_runs(loop: asyncio.AbstractEventLoop) -
     loop.add_signal_handler(signal.SIGUSR1, loop.stop)
     os.kill(os.getpid(), signal.SIGUSR1)
     loop.run_forever()
-    thread = kill_soon(signal.SIGUSR1)
+    thread = kill_soon(loop, signal.SIGUSR1)
     loop.run_forever()
     thread.join(PATIENCE)
     loop.close()
@@ -119,7 +121,7 @@ def test_a_handler_that_fails_is_reported(
 
 def test_ctrl_c_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    thread = kill_soon(signal.SIGINT)
+    thread = kill_soon(loop, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         loop.run_forever()
     thread.join(PATIENCE)
@@ -134,7 +136,7 @@ def test_python_level_handlers_wake_an_idle_loop(loop: asyncio.AbstractEventLoop
         loop.call_soon_threadsafe(loop.stop)
 
     signal.signal(signal.SIGUSR1, handler)
-    thread = kill_soon(signal.SIGUSR1)
+    thread = kill_soon(loop, signal.SIGUSR1)
     loop.run_forever()
     thread.join(PATIENCE)
     assert calls == [signal.SIGUSR1]

@@ -105,9 +105,10 @@ def test_run_inside_a_loop_is_refused() -> None:
 def test_ctrl_c_cancels_main() -> None:
     old = signal.signal(signal.SIGINT, signal.default_int_handler)
     cancelled: list[bool] = []
+    waits = threading.Event()
 
     async def main() -> None:
-        threading.Thread(target=interrupt).start()
+        waits.set()
         try:
             await asyncio.Future()
         except asyncio.CancelledError:
@@ -115,9 +116,12 @@ def test_ctrl_c_cancels_main() -> None:
             raise
 
     def interrupt() -> None:
+        waits.wait()
         time.sleep(0.02)  # Lets the loop fall asleep.
         os.kill(os.getpid(), signal.SIGINT)
 
+    # Started before the loop runs: Thread.start() must not be what the signal interrupts.
+    threading.Thread(target=interrupt).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             blitzio.run(main())

@@ -52,7 +52,7 @@ def test_a_handler_is_called_in_the_loop(loop: asyncio.AbstractEventLoop, number
     async def main() -> None:
         received = loop.create_future()
         loop.add_signal_handler(number, received.set_result, "argument")
-        thread = kill_soon(number)
+        thread = kill_soon(loop, number)
         assert await soon(received) == "argument"
         thread.join(PATIENCE)
         assert loop.remove_signal_handler(number) is True

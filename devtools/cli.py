@@ -21,7 +21,11 @@ _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not hasattr(options, "rest"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = [*getattr(options, "rest", []), *rest]
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -212,11 +216,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--only", metavar="STAGE", help="of all stages, those whose name has STAGE")
 
     sub = add("demo", _demo, "aiohttp and uvicorn on blitzio under load, against other loops")
-    sub.add_argument("rest", nargs=argparse.REMAINDER, help="for the demo itself")
+    sub.add_argument("rest", nargs="*", help="for the demo itself, options too (--quick, …)")
 
     sub = add("bench", _bench, "the benchmarks of the core, of the loops, or both")
     sub.add_argument("what", nargs="?", choices=("all", "core", "loops"), default="all")
-    sub.add_argument("rest", nargs=argparse.REMAINDER, help="for benchmarks/loops.py")
+    sub.add_argument("rest", nargs="*", help="for benchmarks/loops.py, options too (--rounds, …)")
 
     sub = add("lint", _lint, "formatting, style, spelling, types, stubs, clang-tidy")
     sub.add_argument("--fast", action="store_true", help="only what takes seconds")

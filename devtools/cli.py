@@ -21,11 +21,14 @@ _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if rest and not hasattr(options, "rest"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    options.rest = [*getattr(options, "rest", []), *rest]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # The options of the demo and of the benchmarks are theirs: handed on from the first one on.
+    handed_on: list[str] = []
+    if words and words[0] in ("demo", "bench") and not {"-h", "--help"} & set(words[:2]):
+        first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+        words, handed_on = words[:first], words[first:]
+    options = _parser().parse_args(words)
+    options.rest = [*getattr(options, "rest", []), *handed_on]
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)

@@ -3,7 +3,11 @@
 // Small messages come by recv_multishot: no syscall of ours per arrival on io_uring, one on epoll,
 // and a copy of a few hundred bytes. From kBulkBytes on the copy costs more than a poll event, so
 // the transport changes to poll_multishot and receives into the final object. It returns after
-// kSmallArrivalsMax small ones in a row.
+// kSmallReadsMax small ones in a row.
+//
+// A connection begins with poll_multishot, until two messages were small: a bulk stream whose first
+// megabyte came in pieces of the driver's buffers keeps a small TCP window for long, and one that
+// asks once and closes never gets that far (docs/design/reads.md has the numbers).
 //
 // pause_reading() cancels the operation, so the kernel's window closes. What the driver had already
 // taken is held and delivered, in order, after resume_reading(); then the operation starts again.
@@ -24,7 +28,7 @@ namespace {
 constexpr std::size_t kBulkBytes = 16 * 1024;
 /// In mode edges: so small that the copy would cost less than the poll event and the call.
 constexpr std::size_t kSmallBytes = 4 * 1024;
-constexpr std::uint8_t kSmallArrivalsMax = 16;
+constexpr std::uint8_t kSmallReadsMax = 16;
 /// The `bytes` that large arrivals are received into; asyncio's largest is the same.
 constexpr std::uint32_t kReadBytesMin = 64 * 1024;
 constexpr std::uint32_t kReadBytesMax = 256 * 1024;
@@ -252,19 +256,18 @@ bool is_drained_by_short_read(const StreamTransport& t) noexcept {
   return !t.edge_said_end && (t.family == AF_INET || t.family == AF_INET6);
 }
 
-void count_arrival(StreamTransport& t, std::size_t bytes) noexcept {
+void count_read(StreamTransport& t, std::size_t bytes) noexcept {
   if (bytes >= kSmallBytes) {
-    t.small_arrivals = 0;
-  } else if (++t.small_arrivals >= kSmallArrivalsMax) {
-    t.small_arrivals = 0;
-    t.bulk = false;  // What is left is received by the other mode.
+    t.small_reads_left = kSmallReadsMax;
+  } else if (--t.small_reads_left == 0) {
+    t.wants_edges = false;  // What is left is received by the other mode.
   }
 }
 
 /// Receives until the socket is empty or this turn's share is used up.
 void drain(StreamTransport& t) noexcept {
   std::size_t taken = 0;
-  while (wants_data(t) && t.bulk && t.held.empty()) {
+  while (wants_data(t) && t.wants_edges && t.held.empty()) {
     if (taken >= kTurnBytes) {
       t.drain_again = true;
       ask_for_next_turn(t);
@@ -278,7 +281,7 @@ void drain(StreamTransport& t) noexcept {
     }
     taken += static_cast<std::size_t>(received.result);
     if (!received.filled) {
-      count_arrival(t, taken);
+      count_read(t, taken);
       if (is_drained_by_short_read(t)) return;
     }
   }
@@ -296,9 +299,9 @@ void on_edge(StreamTransport& t, std::uint32_t mask) noexcept {
 
 void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
   if (t.closing || t.read_end != ReadEnd::none) return;
-  if (data.size() >= kBulkBytes && !t.bulk) {
-    t.bulk = true;
-    t.small_arrivals = 0;
+  if (data.size() >= kBulkBytes && !t.wants_edges) {
+    t.wants_edges = true;
+    t.small_reads_left = kSmallReadsMax;
     stream_update_reading(t);  // Cancels; the rest of what the driver took still comes here.
   }
   if (BLITZIO_UNLIKELY(t.paused || !t.held.empty())) {
@@ -335,7 +338,7 @@ void deliver_held(StreamTransport& t) noexcept {
 void stream_update_reading(StreamTransport& t) noexcept {
   if (!is_loop_alive(t)) return;
   const driver::OpKind kind =
-      t.bulk ? driver::OpKind::poll_multishot : driver::OpKind::recv_multishot;
+      t.wants_edges ? driver::OpKind::poll_multishot : driver::OpKind::recv_multishot;
   // Held data goes first, by way of `resume`.
   const bool is_wanted = wants_data(t) && t.held.empty();
   if (!t.read.is_idle()) {
@@ -343,7 +346,7 @@ void stream_update_reading(StreamTransport& t) noexcept {
     return;
   }
   if (!is_wanted) return;
-  if (t.bulk) {
+  if (t.wants_edges) {
     t.edge_said_end = false;
     if (t.read_bytes == 0) t.read_bytes = kReadBytesMin;
     t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP);

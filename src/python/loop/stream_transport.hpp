@@ -25,12 +25,13 @@
 //
 // Reading (the operation `read`; see stream_read.cpp for when it changes):
 //
-//            start                large arrivals ▶
-//   off ◀────────────▶ arrivals ◀────────────────▶ edges
-//          pause, close            ◀ small ones
+//            start                small reads ▶
+//   off ◀────────────▶ edges ◀────────────────▶ arrivals
+//          pause, close          ◀ a large one
 //
+// edges      poll_multishot, and recv(2) straight into the final object. Every connection begins so.
 // arrivals   recv_multishot: the driver's buffer, copied into a `bytes` of the exact size.
-// edges      poll_multishot, and recv(2) straight into the final object.
+// From off it goes on in the mode it had.
 // Never both in flight: every change of mode waits for the last completion of the other.
 //
 // An operation in flight owns a reference to the transport, and so does a pending flush.
@@ -122,12 +123,12 @@ struct StreamTransport {
   // Reading.
   bool started = false;  ///< connection_made() has been called
   bool paused = false;
-  bool bulk = false;           ///< wanted mode: edges rather than arrivals
+  bool wants_edges = true;     ///< wanted mode: edges rather than arrivals
   bool drain_again = false;    ///< a turn's share was used up; go on in the next
   bool edge_said_end = false;  ///< a short read does not mean that all was read
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
-  std::uint8_t small_arrivals = 0;  ///< in a row
+  std::uint8_t small_reads_left = 2;  ///< in a row, until the wanted mode is arrivals
   int read_error = 0;               ///< errno of ReadEnd::error
   std::uint32_t read_bytes = 0;     ///< size of the next `bytes` in mode edges
   std::vector<PyObject*> held;      ///< `bytes` that arrived while paused, oldest first; strong

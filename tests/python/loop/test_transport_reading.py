@@ -51,6 +51,24 @@ def test_bytes_arrive_complete_and_in_order(
     run(loop, asyncio.sleep(0))
 
 
+def test_a_stream_that_begins_large_is_received_in_large_pieces(loop: Any, pair: Pair) -> None:
+    """Rather than in pieces of the driver's buffers, which keep TCP's window small."""
+    pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    pair[1].sendall(b"x" * 60_000)
+    sizes: list[int] = []
+
+    class Sizes(Recorder):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            sizes.append(len(data))
+
+    transport, protocol = connected(loop, pair, Sizes())
+    run(loop, until(lambda: len(protocol.data) == 60_000))
+    assert max(sizes) > 16 * 1024
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
 def test_pause_reading_keeps_what_had_arrived_and_delivers_it_in_order(
     loop: Any, pair: Pair
 ) -> None:

@@ -29,10 +29,10 @@
 //   off ◀────────────▶ edges ◀────────────────▶ arrivals
 //          pause, close          ◀ a large one
 //
-// edges      poll_multishot, and recv(2) straight into the final object. Every connection begins so.
-// arrivals   recv_multishot: the driver's buffer, copied into a `bytes` of the exact size.
-// From off it goes on in the mode it had.
-// Never both in flight: every change of mode waits for the last completion of the other.
+// edges      poll_multishot, and recv(2) straight into the final object. Every connection begins
+// so. arrivals   recv_multishot: the driver's buffer, copied into a `bytes` of the exact size. From
+// off it goes on in the mode it had. Never both in flight: every change of mode waits for the last
+// completion of the other.
 //
 // An operation in flight owns a reference to the transport, and so does a pending flush.
 //
@@ -129,9 +129,9 @@ struct StreamTransport {
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
   std::uint8_t small_reads_left = 2;  ///< in a row, until the wanted mode is arrivals
-  int read_error = 0;               ///< errno of ReadEnd::error
-  std::uint32_t read_bytes = 0;     ///< size of the next `bytes` in mode edges
-  std::vector<PyObject*> held;      ///< `bytes` that arrived while paused, oldest first; strong
+  int read_error = 0;                 ///< errno of ReadEnd::error
+  std::uint32_t read_bytes = 0;       ///< size of the next `bytes` in mode edges
+  std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.
   std::size_t high_water = 64 * 1024;

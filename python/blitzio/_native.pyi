@@ -302,13 +302,13 @@ class StreamTransport(asyncio.Transport):
     def _protocol_paused(self) -> bool:
         """Whether the protocol was told to pause writing."""
 
-    def write(self, data: Buffer, /) -> None:
+    def write(self, data: Buffer) -> None:
         """Send data, now or when there is room. A mutable buffer is copied if it must wait."""
 
-    def writelines(self, list_of_data: Iterable[Buffer], /) -> None:
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Send several buffers, gathered."""
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Make `protocol` the one that hears of what follows."""
 
     def _force_close(self, exc: BaseException | None, /) -> None:

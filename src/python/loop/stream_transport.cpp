@@ -1,6 +1,7 @@
 #include <python/loop/stream_transport.hpp>
 
 #include <python/loop/stream_internal.hpp>
+#include <python/support/arguments.hpp>
 
 #include <netinet/tcp.h>
 #include <structmember.h>
@@ -278,10 +279,11 @@ constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
 
 PyMethodDef stream_methods[] = {
-    {"write", stream_write, METH_O,
-     PyDoc_STR("write($self, data, /)\n--\n\nSend `data`, later if need be. Does not block.")},
-    {"writelines", stream_writelines, METH_O,
-     PyDoc_STR("writelines($self, list_of_data, /)\n--\n\nAs write() of each, in one send.")},
+    {"write", general(one_argument<stream_write, "write", "data">), kFastKeywords,
+     PyDoc_STR("write($self, data)\n--\n\nSend `data`, later if need be. Does not block.")},
+    {"writelines", general(one_argument<stream_writelines, "writelines", "list_of_data">),
+     kFastKeywords,
+     PyDoc_STR("writelines($self, list_of_data)\n--\n\nAs write() of each, in one send.")},
     {"write_eof", stream_write_eof, METH_NOARGS,
      PyDoc_STR("write_eof($self)\n--\n\nClose the write half after what is buffered was sent.")},
     {"can_write_eof", method_can_write_eof, METH_NOARGS,
@@ -297,8 +299,8 @@ PyMethodDef stream_methods[] = {
      PyDoc_STR("abort($self)\n--\n\nClose now; what is buffered is lost.")},
     {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
     {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
-    {"set_protocol", method_set_protocol, METH_O,
-     PyDoc_STR("set_protocol($self, protocol, /)\n--\n\n")},
+    {"set_protocol", general(one_argument<method_set_protocol, "set_protocol", "protocol">),
+     kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
     {"get_extra_info", general(stream_get_extra_info), kFastKeywords,
      PyDoc_STR("get_extra_info($self, name, default=None)\n--\n\n"
                "'socket', 'sockname', 'peername', or what the loop was given.")},

@@ -7,6 +7,7 @@
 #include <blitzio/base/platform.hpp>
 #include <python/support/py_ref.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
@@ -53,5 +54,30 @@ class Arguments {
   PyObject* extra_ = nullptr;
   std::array<PyObject*, kParametersMax> bound_{};
 };
+
+/// A string as a template argument.
+template <std::size_t Bytes>
+struct Text {
+  consteval Text(const char (&text)[Bytes]) noexcept {  // NOLINT(google-explicit-constructor)
+    std::copy_n(text, Bytes, characters.begin());
+  }
+  [[nodiscard]] constexpr const char* c_str() const noexcept { return characters.data(); }
+  std::array<char, Bytes> characters{};
+};
+
+/// A METH_FASTCALL | METH_KEYWORDS method of one parameter, which may come by name.
+template <auto Function, Text Method, Text Parameter>
+PyObject* one_argument(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                       PyObject* names) noexcept {
+  Arguments arguments(args, count, names);
+  static constexpr std::array<const char*, 1> kParameters{Parameter.c_str()};
+  if (!arguments.bind(Method.c_str(), kParameters)) return nullptr;
+  if (BLITZIO_UNLIKELY(count > 1)) {
+    // Counted as asyncio's own methods, written in Python, are: with self.
+    return PyErr_Format(PyExc_TypeError, "%s() takes 2 positional arguments but %zd were given",
+                        Method.c_str(), count + 1);
+  }
+  return Function(self, arguments[0]);
+}
 
 }  // namespace blitzio::python

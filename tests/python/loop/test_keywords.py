@@ -100,3 +100,27 @@ def test_none_as_context_is_the_current_one(
         return seen[0]
 
     assert same_as_asyncio(scenario) == ("returned", "current")
+
+
+def test_transport_methods_by_name(new_loop: LoopFactory) -> None:
+    loop: Any = new_loop()
+    near, far = socket.socketpair()
+
+    async def main() -> None:
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+        transport.set_protocol(protocol=asyncio.Protocol())
+        transport.write(data=b"one ")
+        transport.writelines(list_of_data=[b"two ", b"three"])
+        with pytest.raises(TypeError, match="unexpected keyword argument 'dta'"):
+            transport.write(dta=b"")
+        with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+            transport.write(b"", b"")
+        with pytest.raises(TypeError, match="missing required argument: 'data'"):
+            transport.write()
+        transport.close()
+        await asyncio.sleep(0)
+
+    with far:
+        loop.run_until_complete(main())
+        assert far.recv(100) == b"one two three"
+    loop.close()

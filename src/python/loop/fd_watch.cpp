@@ -192,7 +192,7 @@ bool fd_from_object(PyObject* fd, int* number) noexcept {
 int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept {
   const auto found = loop.transports.find(number);
   if (BLITZIO_LIKELY(found == loop.transports.end())) return 0;
-  const PyRef transport = PyRef::borrow(found->second);
+  const PyRef transport = PyRef::borrow(found->second.object);
   const PyRef closing =
       PyRef::steal(PyObject_CallMethodNoArgs(transport.get(), loop.state->names.is_closing));
   const int is_closing = closing ? PyObject_IsTrue(closing.get()) : -1;

@@ -119,7 +119,7 @@ int visit_in_flight(LoopObject& loop, visitproc visit, void* arg) noexcept {
     if (outcome == 0) outcome = visit(reference.object(), arg);
   });
   for (const auto& [fd, transport] : loop.transports) {
-    if (outcome == 0) outcome = stream_visit_in_flight(transport, visit, arg);
+    if (outcome == 0) outcome = transport.visit_in_flight(transport.object, visit, arg);
   }
   return outcome;
 }

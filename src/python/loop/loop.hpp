@@ -59,6 +59,15 @@ class JobPool;   // job.hpp
 class SockWait;  // sock_wait.hpp
 struct SockWaitTag;
 
+/// An open transport: whoever wants the descriptor for itself is told, and the collector learns of
+/// the references that its operations in flight have.
+struct OpenTransport {
+  /// Visits `object` once for each reference that an operation in flight has to it.
+  using VisitInFlight = int (*)(PyObject* object, visitproc visit, void* arg) noexcept;
+  PyObject* object;  ///< borrowed
+  VisitInFlight visit_in_flight;
+};
+
 struct LoopObject {
   PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
@@ -81,10 +90,10 @@ struct LoopObject {
   ReadyQueue ready;  ///< strong references
   IntrusiveList<Flushable, FlushTag> flush_list;
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
-  IntrusiveList<FdWatch> rearm_list;                ///< fired in this turn, to be armed again
-  IntrusiveList<SockWait, SockWaitTag> sock_waits;  ///< sock_* coroutines that wait
-  std::unordered_map<int, PyObject*> transports;    ///< fd → transport (borrowed)
-  IntrusiveList<InFlight, InFlightTag> in_flight;   ///< listeners that accept
+  IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again
+  IntrusiveList<SockWait, SockWaitTag> sock_waits;    ///< sock_* coroutines that wait
+  std::unordered_map<int, OpenTransport> transports;  ///< by fd
+  IntrusiveList<InFlight, InFlightTag> in_flight;     ///< listeners that accept
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< call_soon_threadsafe, oldest first; strong

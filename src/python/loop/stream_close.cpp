@@ -53,7 +53,7 @@ bool may_use_driver(const StreamTransport& t) noexcept {
 
 void stream_forget_in_loop(StreamTransport& t) noexcept {
   const auto found = t.loop->transports.find(t.fd);
-  if (found != t.loop->transports.end() && found->second == as_object(t)) {
+  if (found != t.loop->transports.end() && found->second.object == as_object(t)) {
     t.loop->transports.erase(found);
   }
 }
@@ -137,7 +137,8 @@ int stream_force_close(StreamTransport& t, PyObject* exception) noexcept {
 
 void stream_fatal_error(StreamTransport& t, PyRef exception, const char* message) noexcept {
   if (PyErr_GivenExceptionMatches(exception.get(), PyExc_OSError) != 0) {
-    if (t.loop->debug) stream_log_debug(t, "%r: %s", message, exception.get());
+    if (t.loop->debug)
+      log_transport_debug(*t.state, as_object(t), "%r: %s", message, exception.get());
   } else {
     restore_exception(PyRef::borrow(exception.get()));
     const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);
@@ -157,20 +158,6 @@ void stream_protocol_failed(StreamTransport& t, const char* message) noexcept {
     return;
   }
   stream_fatal_error(t, std::move(exception), message);
-}
-
-void stream_log_debug(StreamTransport& t, const char* format, const char* text,
-                      PyObject* exception) noexcept {
-  const PyRef debug = PyRef::steal(PyObject_GetAttrString(t.state->logger, "debug"));
-  const PyRef args =
-      PyRef::steal(text == nullptr ? Py_BuildValue("(sO)", format, as_object(t))
-                                   : Py_BuildValue("(sOs)", format, as_object(t), text));
-  const PyRef keywords = PyRef::steal(
-      exception == nullptr ? PyDict_New() : Py_BuildValue("{sO}", "exc_info", exception));
-  const PyRef logged = debug && args && keywords
-                           ? PyRef::steal(PyObject_Call(debug.get(), args.get(), keywords.get()))
-                           : PyRef();
-  if (!logged) PyErr_WriteUnraisable(as_object(t));
 }
 
 // ---- methods

@@ -59,22 +59,14 @@ bool is_inet(int family) noexcept {
   return family == AF_INET || family == AF_INET6;
 }
 
-/// trsock.TransportSocket(sock), or null: no error set if there is no socket any more.
-PyRef transport_socket(StreamTransport& t) noexcept {
-  PyObject* sock = stream_socket(t);
-  if (sock == nullptr) return {};
-  const PyRef module = PyRef::steal(PyImport_ImportModule("asyncio.trsock"));
-  return module ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", sock))
-                : PyRef();
-}
-
 /// What get_extra_info() knows without the dict; put there when first asked for. Null without an
 /// error: nothing.
 PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
   const Names& names = t.state->names;
   PyRef value;
   if (PyUnicode_Compare(key, names.socket) == 0) {
-    value = transport_socket(t);
+    PyObject* sock = stream_socket(t);
+    if (sock != nullptr) value = make_transport_socket(sock);
   } else if (PyUnicode_Compare(key, names.peername) == 0) {
     value = t.peer.size != 0 ? address_object(t.peer) : PyRef::borrow(Py_None);
   } else if (PyUnicode_Compare(key, names.sockname) == 0) {
@@ -125,8 +117,7 @@ PyObject* stream_socket(StreamTransport& t) noexcept {
 
 PyObject* stream_repr(PyObject* self) noexcept {
   StreamTransport& t = as_stream(self);
-  const char* dot = std::strrchr(Py_TYPE(self)->tp_name, '.');
-  const char* name = dot == nullptr ? Py_TYPE(self)->tp_name : dot + 1;
+  const char* name = short_type_name(self);
   const bool is_open = t.fd_state == FdState::open;
   const char* state = !is_open ? " closed" : t.closing ? " closing" : "";
   if (!is_open || t.loop->closed) return PyUnicode_FromFormat("<%s%s fd=%d>", name, state, t.fd);
@@ -138,37 +129,21 @@ PyObject* stream_repr(PyObject* self) noexcept {
 
 PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                 PyObject* kwnames) noexcept {
-  const Py_ssize_t named = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
-  PyObject* key = nargs >= 1 ? args[0] : nullptr;
-  PyObject* fallback = nargs >= 2 ? args[1] : nullptr;
-  for (Py_ssize_t i = 0; i < named; ++i) {
-    PyObject* keyword = PyTuple_GET_ITEM(kwnames, i);
-    if (key == nullptr && PyUnicode_CompareWithASCIIString(keyword, "name") == 0) {
-      key = args[nargs + i];
-    } else if (fallback == nullptr && PyUnicode_CompareWithASCIIString(keyword, "default") == 0) {
-      fallback = args[nargs + i];
-    } else {
-      return PyErr_Format(PyExc_TypeError,
-                          "get_extra_info() got an unexpected keyword argument '%U'", keyword);
-    }
-  }
-  if (key == nullptr || nargs > 2) {
-    PyErr_SetString(PyExc_TypeError, "get_extra_info() takes a name and a default");
-    return nullptr;
-  }
+  ExtraInfoArguments given;
+  if (!parse_extra_info(args, nargs, kwnames, &given)) return nullptr;
   StreamTransport& t = as_stream(self);
   PyObject* extra = head_of(self).extra;
   if (extra != nullptr) {
-    PyObject* known = PyDict_GetItemWithError(extra, key);
+    PyObject* known = PyDict_GetItemWithError(extra, given.key);
     if (known != nullptr) return Py_NewRef(known);
     if (PyErr_Occurred() != nullptr) return nullptr;
-    if (t.loop != nullptr && PyUnicode_Check(key)) {
-      PyRef made = make_extra(t, key);
+    if (t.loop != nullptr && PyUnicode_Check(given.key)) {
+      PyRef made = make_extra(t, given.key);
       if (made) return made.release();
       if (PyErr_Occurred() != nullptr) return nullptr;
     }
   }
-  return Py_NewRef(fallback == nullptr ? Py_None : fallback);
+  return Py_NewRef(given.fallback == nullptr ? Py_None : given.fallback);
 }
 
 PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
@@ -181,40 +156,14 @@ PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noe
 
 PyObject* stream_get_write_buffer_limits(PyObject* self, PyObject* /*unused*/) noexcept {
   const StreamTransport& t = as_stream(self);
-  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(t.low_water),
-                       static_cast<Py_ssize_t>(t.high_water));
+  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(t.marks.low),
+                       static_cast<Py_ssize_t>(t.marks.high));
 }
 
 PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
                                          PyObject* kwargs) noexcept {
-  static const char* const keywords[] = {"high", "low", nullptr};
-  PyObject* high_object = Py_None;
-  PyObject* low_object = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:set_write_buffer_limits",
-                                   const_cast<char**>(keywords), &high_object, &low_object)) {
-    return nullptr;
-  }
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
-  // Numbers too large for a size mean "never pause", so they are clamped as indices are.
-  Py_ssize_t low = 0;
-  Py_ssize_t high = 64 * 1024;
-  if (low_object != Py_None) {
-    low = PyNumber_AsSsize_t(low_object, nullptr);
-    if (low == -1 && PyErr_Occurred() != nullptr) return nullptr;
-    high = low > PY_SSIZE_T_MAX / 4 ? PY_SSIZE_T_MAX : 4 * low;
-  }
-  if (high_object != Py_None) {
-    high = PyNumber_AsSsize_t(high_object, nullptr);
-    if (high == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  }
-  if (low_object == Py_None) low = high >= 0 ? high / 4 : -((-high + 3) / 4);
-  if (!(high >= low && low >= 0)) {
-    return PyErr_Format(PyExc_ValueError, "high (%zd) must be >= low (%zd) must be >= 0", high,
-                        low);
-  }
-  t.high_water = static_cast<std::size_t>(high);
-  t.low_water = static_cast<std::size_t>(low);
+  if (stream_check(t) != 0 || !parse_water_marks(args, kwargs, &t.marks)) return nullptr;
   if (t.conn_lost == 0) stream_flush(t);
   if (stream_maybe_pause_protocol(t) != 0) return nullptr;
   Py_RETURN_NONE;

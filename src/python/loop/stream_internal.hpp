@@ -2,6 +2,7 @@
 #pragma once
 
 #include <python/loop/stream_transport.hpp>
+#include <python/loop/transport_common.hpp>
 #include <python/support/error.hpp>
 
 #include <cstddef>
@@ -45,38 +46,10 @@ inline void stream_submit(StreamTransport& transport, driver::Operation& operati
   return PyRef::steal(as_object(transport));
 }
 
-/// Enters the transport's context for the scope. Entering fails only if the thread is in it already
-/// (a protocol method that led here), which is as well.
-class ContextScope {
- public:
-  explicit ContextScope(StreamTransport& transport) noexcept
-      : context_(Py_NewRef(transport.context)) {
-    is_entered_ = PyContext_Enter(context_) == 0;
-    if (BLITZIO_UNLIKELY(!is_entered_)) PyErr_Clear();  // Entered already, which serves as well.
-  }
-  ContextScope(const ContextScope&) = delete;
-  ContextScope& operator=(const ContextScope&) = delete;
-  ~ContextScope() {
-    if (BLITZIO_LIKELY(is_entered_) && PyContext_Exit(context_) != 0) {
-      PyErr_WriteUnraisable(context_);
-    }
-    Py_DECREF(context_);
-  }
-
- private:
-  PyObject* context_;
-  bool is_entered_;
-};
-
-/// protocol.name(), or protocol.name(argument), looked up each time as asyncio does (users replace
-/// methods on instances). Null with an error set.
+/// A method of the transport's protocol; see protocol_call().
 [[nodiscard]] inline PyRef stream_call(StreamTransport& transport, PyObject* name,
                                        PyObject* argument = nullptr) noexcept {
-  const PyRef protocol = PyRef::borrow(transport.protocol);
-  PyObject* args[3] = {nullptr, protocol.get(), argument};
-  const std::size_t count = argument == nullptr ? 1 : 2;
-  return PyRef::steal(
-      PyObject_VectorcallMethod(name, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  return protocol_call(transport.protocol, name, argument);
 }
 
 // ---- stream_read.cpp
@@ -130,9 +103,6 @@ void stream_release_fd(StreamTransport& transport) noexcept;
 void stream_forget_in_loop(StreamTransport& transport) noexcept;
 /// Tells and forgets the server.
 void stream_detach_server(StreamTransport& transport) noexcept;
-/// logger.debug(format, self, text), `exception` as exc_info if not null. Leaves no error set.
-void stream_log_debug(StreamTransport& transport, const char* format, const char* text = nullptr,
-                      PyObject* exception = nullptr) noexcept;
 
 PyObject* stream_method_close(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_method_abort(PyObject* self, PyObject* unused) noexcept;

@@ -59,7 +59,7 @@ void hold(StreamTransport& t, std::span<const std::byte> data, bool in_front) no
 void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
   PyRef result;
   {
-    const ContextScope scope(t);
+    const ContextScope scope(t.context);
     result = stream_call(t, t.state->names.data_received, bytes);
   }
   if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
@@ -137,7 +137,7 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
       }
       return;
     }
-    const ContextScope scope(t);
+    const ContextScope scope(t.context);
     ProtocolBuffer buffer;
     if (!buffer.get(t)) return;
     // get_buffer() may have paused or closed the transport; asyncio still hands over this piece.
@@ -150,10 +150,11 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
 }
 
 void tell_eof(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r received EOF");
+  if (BLITZIO_UNLIKELY(t.loop->debug))
+    log_transport_debug(*t.state, as_object(t), "%r received EOF");
   int keep_open = -1;
   {
-    const ContextScope scope(t);
+    const ContextScope scope(t.context);
     const PyRef result = stream_call(t, t.state->names.eof_received);
     if (result) keep_open = PyObject_IsTrue(result.get());
   }
@@ -241,7 +242,7 @@ Received receive_bytes(StreamTransport& t) noexcept {
 }
 
 Received receive_into_protocol(StreamTransport& t) noexcept {
-  const ContextScope scope(t);
+  const ContextScope scope(t.context);
   ProtocolBuffer buffer;
   if (!buffer.get(t)) return {-EAGAIN, false};
   const std::size_t size = std::min<std::size_t>(buffer.span().size(), 1U << 30);
@@ -408,7 +409,8 @@ PyObject* stream_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   if (t.closing || t.paused) Py_RETURN_NONE;
   t.paused = true;
   stream_update_reading(t);
-  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r pauses reading");
+  if (BLITZIO_UNLIKELY(t.loop->debug))
+    log_transport_debug(*t.state, as_object(t), "%r pauses reading");
   Py_RETURN_NONE;
 }
 
@@ -421,7 +423,8 @@ PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
     ask_for_next_turn(t);
   }
   stream_update_reading(t);
-  if (BLITZIO_UNLIKELY(t.loop->debug)) stream_log_debug(t, "%r resumes reading");
+  if (BLITZIO_UNLIKELY(t.loop->debug))
+    log_transport_debug(*t.state, as_object(t), "%r resumes reading");
   Py_RETURN_NONE;
 }
 

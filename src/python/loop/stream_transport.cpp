@@ -84,6 +84,16 @@ void stream_dealloc(PyObject* self) noexcept {
   Py_DECREF(type);
 }
 
+/// For the loop's traversal: the references of operations in flight and of a pending flush.
+int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
+  const StreamTransport& t = as_stream(self);
+  for (const StreamOperation* operation : {&t.read, &t.writable, &t.resume}) {
+    if (!operation->is_idle()) Py_VISIT(self);
+  }
+  if (t.flush.is_linked()) Py_VISIT(self);
+  return 0;
+}
+
 // ---- construction
 // ---------------------------------------------------------------------------------
 
@@ -146,7 +156,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
     return -1;
   }
   try {
-    t.loop->transports.insert_or_assign(t.fd, self);
+    t.loop->transports.insert_or_assign(t.fd, OpenTransport{self, visit_in_flight});
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
     return -1;
@@ -228,16 +238,8 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
 /// callbacks.
 PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
-  const Names& names = t.state->names;
-  const PyRef cancelled = PyRef::steal(PyObject_CallMethodNoArgs(waiter, names.cancelled));
-  const int is_cancelled = cancelled ? PyObject_IsTrue(cancelled.get()) : -1;
-  if (is_cancelled < 0) return nullptr;
-  if (is_cancelled == 0) {
-    const PyRef set = PyRef::steal(PyObject_CallMethodOneArg(waiter, names.set_result, Py_None));
-    if (!set) return nullptr;
-  }
-  if (call_soon(t, self, names._start_reading, nullptr) != 0) return nullptr;
+  if (stream_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
+  if (call_soon(t, self, t.state->names._start_reading, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -350,15 +352,6 @@ PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept 
   }
   if (initialise(as_stream(self.get()), loop, parts) != 0) return {};
   return self;
-}
-
-int stream_visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
-  const StreamTransport& t = as_stream(self);
-  for (const StreamOperation* operation : {&t.read, &t.writable, &t.resume}) {
-    if (!operation->is_idle()) Py_VISIT(self);
-  }
-  if (t.flush.is_linked()) Py_VISIT(self);
-  return 0;
 }
 
 int stream_transport_register(PyObject* module, ModuleState& state) noexcept {

@@ -42,6 +42,7 @@
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/stream_write_queue.hpp>
+#include <python/loop/transport_common.hpp>
 #include <python/support/state.hpp>
 
 #include <netinet/in.h>
@@ -134,8 +135,7 @@ struct StreamTransport {
   std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.
-  std::size_t high_water = 64 * 1024;
-  std::size_t low_water = 16 * 1024;
+  WaterMarks marks;
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 
@@ -151,10 +151,6 @@ inline constexpr std::size_t kStreamOffset = (sizeof(StreamHead) + alignof(Strea
                                              alignof(StreamTransport) * alignof(StreamTransport);
 inline constexpr std::size_t kStreamBytes = kStreamOffset + sizeof(StreamTransport);
 static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
-
-/// Visits the transport once for each reference that an operation in flight or a pending flush has:
-/// they are the loop's, and its traversal calls this.
-[[nodiscard]] int stream_visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept;
 
 [[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;
 

@@ -87,7 +87,7 @@ void fail_write(StreamTransport& t, int code) noexcept {
 BLITZIO_COLD void resume_protocol(StreamTransport& t) noexcept {
   t.protocol_paused = false;
   if (t.protocol == nullptr) return;
-  const ContextScope scope(t);
+  const ContextScope scope(t.context);
   const PyRef protocol = PyRef::borrow(t.protocol);
   const PyRef result = stream_call(t, t.state->names.resume_writing);
   if (result) return;
@@ -172,7 +172,7 @@ bool is_loop_running(const StreamTransport& t) noexcept {
 void request_flush(StreamTransport& t) noexcept {
   if (is_blocked(t)) return;
   if (BLITZIO_LIKELY(is_loop_running(t) && t.queue.size_bytes() <= kGatherBytesMax &&
-                     t.queue.size_bytes() <= t.high_water && t.queue.pieces() < kVectorsMax)) {
+                     t.queue.size_bytes() <= t.marks.high && t.queue.pieces() < kVectorsMax)) {
     if (t.flush.is_linked()) return;
     Py_INCREF(as_object(t));
     loop_request_flush(*t.loop, t.flush);
@@ -225,7 +225,7 @@ int after_queueing(StreamTransport& t) noexcept {
   if (t.conn_lost != 0 || t.queue.is_empty()) return 0;
   if (loop_check_closed(*t.loop) != 0) return -1;
   request_flush(t);
-  if (BLITZIO_LIKELY(t.queue.size_bytes() <= t.high_water)) return 0;
+  if (BLITZIO_LIKELY(t.queue.size_bytes() <= t.marks.high)) return 0;
   return stream_maybe_pause_protocol(t);
 }
 
@@ -272,7 +272,7 @@ void stream_on_writable(driver::Operation& operation,
   // Whatever the poll said, an error included, the send knows better.
   if (is_loop_alive(t)) {
     if (t.conn_lost == 0) stream_flush(t);
-    if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.low_water) {
+    if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.marks.low) {
       resume_protocol(t);
     }
   }
@@ -280,7 +280,7 @@ void stream_on_writable(driver::Operation& operation,
 }
 
 int stream_maybe_pause_protocol(StreamTransport& t) noexcept {
-  if (t.queue.size_bytes() <= t.high_water || t.protocol_paused || t.protocol == nullptr) return 0;
+  if (t.queue.size_bytes() <= t.marks.high || t.protocol_paused || t.protocol == nullptr) return 0;
   t.protocol_paused = true;
   const PyRef protocol = PyRef::borrow(t.protocol);
   const PyRef result = stream_call(t, t.state->names.pause_writing);

@@ -148,7 +148,7 @@ PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_
 
 PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   // What is merely gathered asyncio would have sent by now.
   if (t.conn_lost == 0) stream_flush(t);
   return PyLong_FromSize_t(t.queue.size_bytes());
@@ -163,9 +163,9 @@ PyObject* stream_get_write_buffer_limits(PyObject* self, PyObject* /*unused*/) n
 PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
                                          PyObject* kwargs) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0 || !parse_water_marks(args, kwargs, &t.marks)) return nullptr;
+  if (transport_check(t) != 0 || !parse_water_marks(args, kwargs, &t.marks)) return nullptr;
   if (t.conn_lost == 0) stream_flush(t);
-  if (stream_maybe_pause_protocol(t) != 0) return nullptr;
+  if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <python/loop/stream_transport.hpp>
-#include <python/loop/transport_common.hpp>
 #include <python/support/error.hpp>
 
 #include <cstddef>
@@ -10,40 +9,10 @@
 namespace blitzio::python {
 
 [[nodiscard]] inline StreamTransport& as_stream(PyObject* self) noexcept {
-  return *reinterpret_cast<StreamTransport*>(reinterpret_cast<std::byte*>(self) + kStreamOffset);
-}
-[[nodiscard]] inline PyObject* as_object(StreamTransport& transport) noexcept {
-  return reinterpret_cast<PyObject*>(reinterpret_cast<std::byte*>(&transport) - kStreamOffset);
-}
-[[nodiscard]] inline StreamHead& head_of(PyObject* self) noexcept {
-  return *reinterpret_cast<StreamHead*>(self);
+  return transport_of<StreamTransport>(self);
 }
 [[nodiscard]] inline StreamTransport& owner_of(driver::Operation& operation) noexcept {
   return static_cast<StreamOperation&>(operation).owner;
-}
-
-/// For methods: -1 with RuntimeError if __init__ has not run or another thread runs the loop.
-[[nodiscard]] inline int stream_check(const StreamTransport& transport) noexcept {
-  if (BLITZIO_UNLIKELY(transport.loop == nullptr)) {
-    PyErr_SetString(PyExc_RuntimeError, "the transport is not initialised");
-    return -1;
-  }
-  return loop_check_owner(*transport.loop);
-}
-
-/// False during and after the loop's close: operations end, and nobody may be called.
-[[nodiscard]] inline bool is_loop_alive(const StreamTransport& transport) noexcept {
-  return !transport.loop->closed;
-}
-
-/// Submits; the operation owns a reference until its last completion.
-inline void stream_submit(StreamTransport& transport, driver::Operation& operation) noexcept {
-  Py_INCREF(as_object(transport));
-  loop_driver(*transport.loop).submit(operation);
-}
-/// The reference that a last completion gives back.
-[[nodiscard]] inline PyRef stream_take_self(StreamTransport& transport) noexcept {
-  return PyRef::steal(as_object(transport));
 }
 
 /// A method of the transport's protocol; see protocol_call().
@@ -72,8 +41,6 @@ void stream_flush(StreamTransport& transport) noexcept;
 void stream_on_flush(Flushable& flushable) noexcept;
 void stream_on_writable(driver::Operation& operation,
                         const driver::Completion& completion) noexcept;
-/// Calls pause_writing() if more than the high-water mark is queued. Returns -1 with a fatal error.
-[[nodiscard]] int stream_maybe_pause_protocol(StreamTransport& transport) noexcept;
 
 PyObject* stream_write(PyObject* self, PyObject* data) noexcept;
 PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept;
@@ -88,8 +55,6 @@ PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* unused) noexcept;
 [[nodiscard]] int stream_close(StreamTransport& transport) noexcept;
 /// As asyncio's _force_close(): drops what is queued. `exception` null: None.
 [[nodiscard]] int stream_force_close(StreamTransport& transport, PyObject* exception) noexcept;
-/// Schedules connection_lost(exception). Must not be lost yet.
-[[nodiscard]] int stream_schedule_lost(StreamTransport& transport, PyObject* exception) noexcept;
 /// As asyncio's _fatal_error(): reports anything but an OSError, and aborts. Leaves no error set.
 void stream_fatal_error(StreamTransport& transport, PyRef exception, const char* message) noexcept;
 /// stream_fatal_error() with the current exception; a KeyboardInterrupt or SystemExit ends the run
@@ -99,8 +64,6 @@ void stream_protocol_failed(StreamTransport& transport, const char* message) noe
 void stream_operation_ended(StreamTransport& transport) noexcept;
 /// Closes the socket, now or with the last completion. Leaves no error set.
 void stream_release_fd(StreamTransport& transport) noexcept;
-/// Takes the transport out of the loop's table, if its number still stands for it.
-void stream_forget_in_loop(StreamTransport& transport) noexcept;
 /// Tells and forgets the server.
 void stream_detach_server(StreamTransport& transport) noexcept;
 

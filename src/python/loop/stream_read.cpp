@@ -191,7 +191,7 @@ void end_reading(StreamTransport& t, std::int32_t result) noexcept {
 void ask_for_next_turn(StreamTransport& t) noexcept {
   if (t.resume.is_idle()) {
     t.resume.nop();
-    stream_submit(t, t.resume);
+    transport_submit(t, t.resume);
   }
 }
 
@@ -354,13 +354,13 @@ void stream_update_reading(StreamTransport& t) noexcept {
   } else {
     t.read.recv_multishot(t.fd);
   }
-  stream_submit(t, t.read);
+  transport_submit(t, t.read);
 }
 
 void stream_on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
   StreamTransport& t = owner_of(operation);
   PyRef keep;
-  if (!completion.more) keep = stream_take_self(t);
+  if (!completion.more) keep = transport_take_self(t);
   if (BLITZIO_LIKELY(is_loop_alive(t))) {
     const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;
     if (BLITZIO_LIKELY(completion.result > 0)) {
@@ -382,7 +382,7 @@ void stream_on_read(driver::Operation& operation, const driver::Completion& comp
 void stream_on_resume(driver::Operation& operation,
                       const driver::Completion& /*completion*/) noexcept {
   StreamTransport& t = owner_of(operation);
-  const PyRef keep = stream_take_self(t);
+  const PyRef keep = transport_take_self(t);
   if (!is_loop_alive(t)) return;
   deliver_held(t);
   if (std::exchange(t.drain_again, false) && !t.read.is_idle() &&
@@ -397,7 +397,7 @@ void stream_on_resume(driver::Operation& operation,
 
 PyObject* stream_start_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   t.started = true;
   stream_update_reading(t);
   Py_RETURN_NONE;
@@ -405,7 +405,7 @@ PyObject* stream_start_reading(PyObject* self, PyObject* /*unused*/) noexcept {
 
 PyObject* stream_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing || t.paused) Py_RETURN_NONE;
   t.paused = true;
   stream_update_reading(t);
@@ -416,7 +416,7 @@ PyObject* stream_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
 
 PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing || !t.paused) Py_RETURN_NONE;
   t.paused = false;
   if (is_loop_alive(t) && (!t.held.empty() || (t.read_end != ReadEnd::none && !t.read_end_told))) {

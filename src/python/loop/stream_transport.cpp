@@ -16,7 +16,7 @@ StreamFlush::StreamFlush(StreamTransport& transport) noexcept
     : Flushable(stream_on_flush), owner(transport) {}
 
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
-    : state(&module_state),
+    : TransportBase(module_state),
       flush(*this),
       read(*this, stream_on_read),
       writable(*this, stream_on_writable),
@@ -72,7 +72,7 @@ void stream_dealloc(PyObject* self) noexcept {
   if (t.fd_state == FdState::open) {
     // The finaliser left it to a loop that was closed meanwhile.
     if (t.loop->executor == nullptr) stream_release_fd(t);
-    stream_forget_in_loop(t);
+    transport_forget_in_loop(t);
   }
   stream_clear(self);
   for (PyObject* bytes : std::exchange(t.held, {})) Py_DECREF(bytes);
@@ -118,13 +118,6 @@ int attach_server(StreamTransport& t, PyObject* server) noexcept {
   return 0;
 }
 
-int call_soon(StreamTransport& t, PyObject* target, PyObject* name, PyObject* argument) noexcept {
-  const PyRef callback = PyRef::steal(PyObject_GetAttr(target, name));
-  if (!callback) return -1;
-  PyObject* const args[] = {argument};
-  return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
-}
-
 /// Takes the descriptor of `parts`, or that of its socket.
 int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
   t.family = parts.family;
@@ -167,15 +160,15 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
     static_cast<void>(::setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &enabled, sizeof enabled));
   }
   if (parts.call_connection_made &&
-      call_soon(t, parts.protocol, names.connection_made, self) != 0) {
+      transport_call_soon(t, parts.protocol, names.connection_made, self) != 0) {
     return -1;
   }
   // Reading starts only after connection_made() has been called, and after whoever awaits the
   // waiter has run: asyncio queues arrivals behind that, we deliver them before a batch.
   if (parts.waiter == nullptr || parts.waiter == Py_None) {
-    return call_soon(t, self, names._start_reading, nullptr);
+    return transport_call_soon(t, self, names._start_reading);
   }
-  return call_soon(t, self, names._wake_waiter, parts.waiter);
+  return transport_call_soon(t, self, names._wake_waiter, parts.waiter);
 }
 
 /// On failure the transport lets go of the socket, which stays the caller's to close (unless only
@@ -189,7 +182,7 @@ int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) n
   t.conn_lost = 1;
   if (t.fd_state == FdState::open) {
     if (parts.sock != nullptr) {
-      stream_forget_in_loop(t);
+      transport_forget_in_loop(t);
       if (loop.executor != nullptr && !loop.transports.contains(t.fd)) {
         loop_driver(loop).detach(t.fd);
       }
@@ -238,14 +231,14 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
 /// callbacks.
 PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (call_soon(t, self, t.state->names._start_reading, nullptr) != 0) return nullptr;
+  if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
+  if (transport_call_soon(t, self, t.state->names._start_reading) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0 || set_protocol(t, protocol) != 0) return nullptr;
+  if (transport_check(t) != 0 || set_protocol(t, protocol) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -325,8 +318,8 @@ PyMethodDef stream_methods[] = {
 };
 
 PyMemberDef stream_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(StreamHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(StreamHead, weakrefs), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -356,11 +349,11 @@ PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept 
 
 int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
   auto* base = reinterpret_cast<PyTypeObject*>(state.asyncio_transport);
-  if (base->tp_basicsize != offsetof(StreamHead, dict)) {
+  if (base->tp_basicsize != offsetof(TransportHead, dict)) {
     PyErr_Format(PyExc_ImportError,
                  "asyncio.Transport has instances of %zd bytes where %zu are expected (one slot, "
                  "_extra): this build of blitzio does not fit this Python",
-                 base->tp_basicsize, offsetof(StreamHead, dict));
+                 base->tp_basicsize, offsetof(TransportHead, dict));
     return -1;
   }
   PyType_Slot slots[] = {

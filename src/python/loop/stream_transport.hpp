@@ -42,7 +42,7 @@
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/stream_write_queue.hpp>
-#include <python/loop/transport_common.hpp>
+#include <python/loop/transport_base.hpp>
 #include <python/support/state.hpp>
 
 #include <netinet/in.h>
@@ -78,48 +78,15 @@ struct StoredAddress {
 /// How the connection's reading came to its end; kept while paused, told after what is held.
 enum class ReadEnd : std::uint8_t { none, eof, error };
 
-/// Who still has to close the descriptor.
-enum class FdState : std::uint8_t {
-  none,    ///< never had one
-  open,    ///< the connection is up, or connection_lost() is to come
-  orphan,  ///< released; `orphan_fd` is closed with the last completion
-  closed,
-};
-
-/// What CPython's type machinery looks at; `extra` is the slot of asyncio.BaseTransport. The C++
-/// part lies behind it in the same allocation, but is an object of its own: constructing it must
-/// not count as overwriting what tp_alloc wrote here.
-struct StreamHead {
-  PyObject_HEAD PyObject* extra;
-  PyObject* dict;
-  PyObject* weakrefs;
-};
-
-struct StreamTransport {
+struct StreamTransport : TransportBase {
   explicit StreamTransport(ModuleState& module_state) noexcept;
-  StreamTransport(const StreamTransport&) = delete;
-  StreamTransport& operator=(const StreamTransport&) = delete;
-  ~StreamTransport() = default;
 
-  ModuleState* state;
-  LoopObject* loop = nullptr;        ///< strong; null before __init__
-  PyObject* sock = nullptr;          ///< socket.socket; null: not made (or no longer ours)
-  PyObject* protocol = nullptr;      ///< null once released
   PyObject* server = nullptr;        ///< or null
-  PyObject* context = nullptr;       ///< in which the protocol is called
   PyObject* empty_waiter = nullptr;  ///< future of _make_empty_waiter(), or null
-
-  int fd = -1;  ///< stays for repr
-  int orphan_fd = -1;
   int family = 0;
   int proto = 0;
-  FdState fd_state = FdState::none;
-
-  bool closing = false;
-  bool protocol_paused = false;  ///< pause_writing() was called
-  bool eof_written = false;      ///< write_eof() was called
-  bool is_buffered = false;      ///< the protocol is a BufferedProtocol
-  std::uint32_t conn_lost = 0;   ///< 1: connection_lost() scheduled; more: writes since then
+  bool eof_written = false;  ///< write_eof() was called
+  bool is_buffered = false;  ///< the protocol is a BufferedProtocol
 
   // Reading.
   bool started = false;  ///< connection_made() has been called
@@ -135,7 +102,6 @@ struct StreamTransport {
   std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.
-  WaterMarks marks;
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 
@@ -147,9 +113,7 @@ struct StreamTransport {
   StoredAddress peer;
 };
 
-inline constexpr std::size_t kStreamOffset = (sizeof(StreamHead) + alignof(StreamTransport) - 1) /
-                                             alignof(StreamTransport) * alignof(StreamTransport);
-inline constexpr std::size_t kStreamBytes = kStreamOffset + sizeof(StreamTransport);
+inline constexpr std::size_t kStreamBytes = kTransportOffset + sizeof(StreamTransport);
 static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
 
 [[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;

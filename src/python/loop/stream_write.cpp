@@ -33,8 +33,6 @@ constexpr std::size_t kVectorsMax = IOV_MAX;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
-/// As asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-constexpr std::uint32_t kLostWritesToWarn = 5;
 
 /// send(2) or sendmsg(2) of `vectors`. Returns a count or a negative errno.
 std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
@@ -55,7 +53,7 @@ std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
 
 void wait_until_writable(StreamTransport& t) noexcept {
   t.writable.poll(t.fd, POLLOUT);
-  stream_submit(t, t.writable);
+  transport_submit(t, t.writable);
 }
 
 /// Ends the future of _make_empty_waiter(), if there is one and it is not done. `exception` null: a
@@ -84,18 +82,6 @@ void fail_write(StreamTransport& t, int code) noexcept {
   settle_empty_waiter(t, keep.get());
 }
 
-BLITZIO_COLD void resume_protocol(StreamTransport& t) noexcept {
-  t.protocol_paused = false;
-  if (t.protocol == nullptr) return;
-  const ContextScope scope(t.context);
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = stream_call(t, t.state->names.resume_writing);
-  if (result) return;
-  loop_report_exception(
-      *t.loop, "protocol.resume_writing() failed",
-      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
-}
-
 /// shutdown(SHUT_WR). Returns 0 or an errno.
 int shut_down_writing(StreamTransport& t) noexcept {
   return ::shutdown(t.fd, SHUT_WR) == 0 ? 0 : errno;
@@ -106,7 +92,7 @@ BLITZIO_COLD void finish_after_drain(StreamTransport& t) noexcept {
   settle_empty_waiter(t, nullptr);
   if (t.conn_lost != 0 || !t.queue.is_empty()) return;
   if (t.closing) {
-    if (stream_schedule_lost(t, nullptr) != 0) {
+    if (transport_schedule_lost(t, nullptr) != 0) {
       loop_report_exception(*t.loop, "Fatal error on transport");
     }
   } else if (t.eof_written) {
@@ -181,15 +167,6 @@ void request_flush(StreamTransport& t) noexcept {
   stream_flush(t);
 }
 
-BLITZIO_COLD void count_lost_write(StreamTransport& t) noexcept {
-  if (t.conn_lost >= kLostWritesToWarn) {
-    const PyRef logged = PyRef::steal(
-        PyObject_CallMethod(t.state->logger, "warning", "s", "socket.send() raised exception."));
-    if (!logged) PyErr_WriteUnraisable(as_object(t));
-  }
-  ++t.conn_lost;
-}
-
 /// Keeps exact `bytes`. Returns -1 with an error set.
 int queue_bytes(StreamTransport& t, PyObject* bytes, std::size_t offset) noexcept {
   try {
@@ -226,7 +203,7 @@ int after_queueing(StreamTransport& t) noexcept {
   if (loop_check_closed(*t.loop) != 0) return -1;
   request_flush(t);
   if (BLITZIO_LIKELY(t.queue.size_bytes() <= t.marks.high)) return 0;
-  return stream_maybe_pause_protocol(t);
+  return transport_maybe_pause_protocol(t, t.queue.size_bytes());
 }
 
 bool is_writable_type(PyObject* data) noexcept {
@@ -261,38 +238,22 @@ void stream_flush(StreamTransport& t) noexcept {
 
 void stream_on_flush(Flushable& flushable) noexcept {
   StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
-  const PyRef keep = stream_take_self(t);
+  const PyRef keep = transport_take_self(t);
   if (t.conn_lost == 0) stream_flush(t);
 }
 
 void stream_on_writable(driver::Operation& operation,
                         const driver::Completion& /*completion*/) noexcept {
   StreamTransport& t = owner_of(operation);
-  const PyRef keep = stream_take_self(t);
+  const PyRef keep = transport_take_self(t);
   // Whatever the poll said, an error included, the send knows better.
   if (is_loop_alive(t)) {
     if (t.conn_lost == 0) stream_flush(t);
     if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.marks.low) {
-      resume_protocol(t);
+      transport_resume_protocol(t);
     }
   }
   stream_operation_ended(t);
-}
-
-int stream_maybe_pause_protocol(StreamTransport& t) noexcept {
-  if (t.queue.size_bytes() <= t.marks.high || t.protocol_paused || t.protocol == nullptr) return 0;
-  t.protocol_paused = true;
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = stream_call(t, t.state->names.pause_writing);
-  if (result) return 0;
-  PyRef exception = take_exception();
-  const bool is_fatal = is_fatal_exception(exception.get());
-  restore_exception(std::move(exception));
-  if (is_fatal) return -1;
-  loop_report_exception(
-      *t.loop, "protocol.pause_writing() failed",
-      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
-  return 0;
 }
 
 // ---- methods
@@ -304,7 +265,7 @@ PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
     return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
                         Py_TYPE(data)->tp_name);
   }
-  if (BLITZIO_UNLIKELY(stream_check(t) != 0)) return nullptr;
+  if (BLITZIO_UNLIKELY(transport_check(t) != 0)) return nullptr;
   if (BLITZIO_UNLIKELY(t.eof_written)) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot call write() after write_eof()");
     return nullptr;
@@ -316,7 +277,7 @@ PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
   if (BLITZIO_UNLIKELY(t.conn_lost != 0)) {
     const Py_ssize_t size = PyObject_Size(data);
     if (size < 0) return nullptr;
-    if (size != 0) count_lost_write(t);
+    if (size != 0) transport_count_lost_write(t);
     Py_RETURN_NONE;
   }
   const int queued =
@@ -327,7 +288,7 @@ PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
 
 PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
 #if PY_VERSION_HEX >= 0x030C0000
   if (t.eof_written) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot call writelines() after write_eof()");
@@ -367,7 +328,7 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
 #endif
   if (count == 0) Py_RETURN_NONE;
   if (t.conn_lost != 0) {
-    count_lost_write(t);
+    transport_count_lost_write(t);
     Py_RETURN_NONE;
   }
   // Taking a buffer, or failing to send it, may run code that changes the list.
@@ -384,7 +345,7 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
 
 PyObject* stream_write_eof(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing || t.eof_written) Py_RETURN_NONE;
   stream_flush(t);
   if (t.closing) Py_RETURN_NONE;  // The flush failed.
@@ -400,7 +361,7 @@ PyObject* stream_write_eof(PyObject* self, PyObject* /*unused*/) noexcept {
 
 PyObject* stream_make_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
-  if (stream_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.empty_waiter != nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "Empty waiter is already set");
     return nullptr;

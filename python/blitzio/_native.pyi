@@ -315,6 +315,38 @@ class StreamTransport(asyncio.Transport):
         """Close at once and tell the protocol `exc`."""
 
 @final
+class ReadPipeTransport(asyncio.ReadTransport):
+    """Transport of the reading end of a pipe, which it owns."""
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+    _loop: LoopBase | None
+    _pipe: Any
+    _fileno: int
+
+@final
+class WritePipeTransport(asyncio.WriteTransport):
+    """Transport of the writing end of a pipe, which it owns."""
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+    _loop: LoopBase | None
+    _pipe: Any
+    _fileno: int
+
+@final
 class Listener:
     """Accepts connections of one listening socket, which the server owns."""
 

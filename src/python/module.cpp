@@ -6,6 +6,7 @@
 #include <python/loop/listener.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/names.hpp>
+#include <python/loop/pipe_transport.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/state.hpp>
@@ -61,8 +62,8 @@ int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   if (!intern_names(state.names) || !fetch_objects(state)) return -1;
   for (const auto add :
-       {handle_register, loop_register, stream_transport_register, listener_register, sock_register,
-        names_register, job_register, info_register}) {
+       {handle_register, loop_register, stream_transport_register, pipe_transport_register,
+        listener_register, sock_register, names_register, job_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

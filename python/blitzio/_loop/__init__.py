@@ -13,6 +13,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     tls         transports over asyncio's SSLProtocol, start_tls
     connect     create_connection, connect_accepted_socket
     listen      create_server; server: what it returns
+    pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
 
 Threads: a loop belongs to the thread that runs it; only call_soon_threadsafe may come from others.
@@ -30,6 +31,7 @@ from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.listen import ListenMixin
 from blitzio._loop.names import NamesMixin
+from blitzio._loop.pipes import PipesMixin
 from blitzio._loop.running import RunningMixin
 from blitzio._loop.sendfile import SendfileMixin
 from blitzio._loop.signals import SignalsMixin
@@ -42,6 +44,7 @@ class Loop(
     ListenMixin,
     ConnectMixin,
     SendfileMixin,
+    PipesMixin,
     NamesMixin,
     TlsMixin,
     RunningMixin,

@@ -41,8 +41,8 @@
 
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
-#include <python/loop/stream_write_queue.hpp>
 #include <python/loop/transport_base.hpp>
+#include <python/loop/write_queue.hpp>
 #include <python/support/state.hpp>
 
 #include <netinet/in.h>

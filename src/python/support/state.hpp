@@ -20,6 +20,7 @@ namespace blitzio::python {
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \
+  X(_start)                    \
   X(_start_reading)            \
   X(_wake_waiter)              \
   X(accept)                    \
@@ -51,6 +52,7 @@ namespace blitzio::python {
   X(name)                      \
   X(pause_writing)             \
   X(peername)                  \
+  X(pipe)                      \
   X(proto)                     \
   X(protocol)                  \
   X(recv)                      \

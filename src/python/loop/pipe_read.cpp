@@ -1,0 +1,246 @@
+// Receiving from a pipe.
+//
+// One poll_multishot stays in flight while data is wanted; each event is followed by reads straight
+// into the final `bytes`, until the pipe is empty. pause_reading() cancels the poll, and nothing
+// was taken that would have to be held. What reads with a small `bytes` would cost more than the
+// allocation of a large one that is cut.
+#include <python/loop/pipe_internal.hpp>
+#include <python/support/arguments.hpp>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+namespace blitzio::python {
+
+namespace {
+
+/// The `bytes` that are read into: what a pipe holds by default, and asyncio's largest.
+constexpr std::uint32_t kReadBytesMin = 64 * 1024;
+constexpr std::uint32_t kReadBytesMax = 256 * 1024;
+/// What one pipe may deliver in a turn before others get theirs.
+constexpr std::size_t kTurnBytes = 256 * 1024;
+
+bool wants_data(const ReadPipe& t) noexcept {
+  return t.started && !t.paused && !t.closing;
+}
+
+void update(ReadPipe& t) noexcept {
+  if (!is_loop_alive(t)) return;
+  if (!wants_data(t)) {
+    loop_driver(*t.loop).cancel(t.read);
+    return;
+  }
+  if (!t.read.is_idle()) return;  // If it is being cancelled, its end comes here again.
+  t.edge_said_end = false;
+  t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP);
+  pipe_submit(t.read);
+}
+
+/// The end of the data: the protocol hears of it and loses the connection, in this order.
+void end(ReadPipe& t) noexcept {
+  if (t.loop->debug) pipe_log(t, "info", "%r was closed by peer");
+  const PyRef told = PyRef::steal(PyObject_GetAttr(t.protocol, t.state->names.eof_received));
+  const bool is_scheduled = told && loop_call_soon(*t.loop, told.get(), nullptr, 0, t.context) == 0;
+  if (!is_scheduled) loop_report_exception(*t.loop, "Fatal error on pipe transport");
+  if (pipe_lose(t, nullptr) != 0) {
+    loop_report_exception(*t.loop, "Fatal error on pipe transport");
+  }
+}
+
+void fail(ReadPipe& t, int code) noexcept {
+  if (code == EIO && t.kind == PipeKind::device) {
+    // How a terminal says that its other side was closed.
+    end(t);
+    return;
+  }
+  PyRef exception = make_os_error(code);
+  if (!exception) exception = take_exception();
+  pipe_fatal_error(t, std::move(exception), "Fatal read error on pipe transport", false);
+}
+
+/// One read and its delivery.
+struct Received {
+  std::int32_t result;  ///< a count, 0 at the end, or a negative errno
+  bool filled;          ///< there may be more
+};
+
+std::int32_t read_once(int fd, char* data, std::size_t bytes) noexcept {
+  for (;;) {
+    const ssize_t count = ::read(fd, data, bytes);
+    if (count >= 0) return static_cast<std::int32_t>(count);
+    if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
+}
+
+/// An exception of the protocol's leaves the pipe open, as asyncio does.
+void deliver(ReadPipe& t, PyObject* bytes) noexcept {
+  PyRef result;
+  {
+    const ContextScope scope(t.context);
+    result = pipe_call(t, t.state->names.data_received, bytes);
+  }
+  if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
+  const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);
+  loop_report_exception(
+      *t.loop, "Exception in callback ReadPipeTransport._read_ready()",
+      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+}
+
+Received receive(ReadPipe& t) noexcept {
+  if (t.read_bytes == 0) t.read_bytes = kReadBytesMin;
+  const std::uint32_t size = t.read_bytes;
+  PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+  if (bytes == nullptr) {
+    pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
+    return {-EAGAIN, false};
+  }
+  const std::int32_t count = read_once(t.fd, PyBytes_AS_STRING(bytes), size);
+  if (count <= 0) {
+    Py_DECREF(bytes);
+    return {count, false};
+  }
+  const auto got = static_cast<std::uint32_t>(count);
+  if (got == size) {
+    t.read_bytes = std::min(size * 2, kReadBytesMax);
+  } else {
+    if (got < size / 4) t.read_bytes = std::max(size / 2, kReadBytesMin);
+    if (_PyBytes_Resize(&bytes, count) != 0) {
+      pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
+      return {-EAGAIN, false};
+    }
+  }
+  deliver(t, bytes);
+  Py_DECREF(bytes);
+  return {count, got == size};
+}
+
+/// A read of less than was asked for empties a pipe, unless it is what one write in packet mode
+/// brought, which is the writer's to choose and never more than PIPE_BUF. A terminal stops at
+/// lines, a socket at messages that carry descriptors, and the end that an event announced is still
+/// to be read.
+bool is_drained_by(const ReadPipe& t, const Received& received) noexcept {
+  return t.kind == PipeKind::fifo && !received.filled && received.result > PIPE_BUF &&
+         !t.edge_said_end;
+}
+
+/// Reads until the pipe is empty or this turn's share is used up.
+void drain(ReadPipe& t) noexcept {
+  std::size_t taken = 0;
+  while (wants_data(t)) {
+    if (taken >= kTurnBytes) {
+      t.drain_again = true;
+      if (t.resume.is_idle()) {
+        t.resume.nop();
+        pipe_submit(t.resume);
+      }
+      return;
+    }
+    const Received received = receive(t);
+    if (received.result == -EAGAIN) return;
+    if (received.result == 0) {
+      end(t);
+      return;
+    }
+    if (received.result < 0) {
+      fail(t, -received.result);
+      return;
+    }
+    taken += static_cast<std::size_t>(received.result);
+    if (is_drained_by(t, received)) return;
+  }
+}
+
+void on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
+  auto& poll = static_cast<PipeOperation&>(operation);
+  auto& t = static_cast<ReadPipe&>(poll.owner);
+  PyRef keep = PyRef::borrow(as_object(t));
+  if (!completion.more) keep = pipe_take_self(poll);
+  if (!is_loop_alive(t)) return;
+  if (completion.result > 0) {
+    constexpr std::int32_t kEnd = POLLRDHUP | POLLHUP | POLLERR;
+    if ((completion.result & kEnd) != 0) t.edge_said_end = true;
+    drain(t);
+  } else if (!completion.more && completion.result < 0 && completion.result != -ECANCELED &&
+             completion.result != -EINTR && wants_data(t)) {
+    fail(t, -completion.result);
+  }
+  if (!completion.more) update(t);
+}
+
+void on_resume(driver::Operation& operation, const driver::Completion& /*completion*/) noexcept {
+  auto& nop = static_cast<PipeOperation&>(operation);
+  auto& t = static_cast<ReadPipe&>(nop.owner);
+  const PyRef keep = pipe_take_self(nop);
+  if (!is_loop_alive(t)) return;
+  // If the poll is not in flight, starting it tells of what is ready.
+  if (std::exchange(t.drain_again, false) && !t.read.is_idle()) drain(t);
+}
+
+// ---- methods
+// --------------------------------------------------------------------------------------
+
+PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  const ReadPipe& t = as_reader(self);
+  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
+}
+
+PyObject* method_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  ReadPipe& t = as_reader(self);
+  if (pipe_check(t) != 0) return nullptr;
+  if (t.closing || t.paused) Py_RETURN_NONE;
+  t.paused = true;
+  update(t);
+  if (BLITZIO_UNLIKELY(t.loop->debug)) pipe_log(t, "debug", "%r pauses reading");
+  Py_RETURN_NONE;
+}
+
+PyObject* method_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  ReadPipe& t = as_reader(self);
+  if (pipe_check(t) != 0) return nullptr;
+  if (t.closing || !t.paused) Py_RETURN_NONE;
+  t.paused = false;
+  update(t);
+  if (BLITZIO_UNLIKELY(t.loop->debug)) pipe_log(t, "debug", "%r resumes reading");
+  Py_RETURN_NONE;
+}
+
+}  // namespace
+
+ReadPipe::ReadPipe(ModuleState& module_state) noexcept
+    : PipeTransport(module_state), read(*this, on_read), resume(*this, on_resume) {}
+
+void ReadPipe::start() noexcept {
+  update(*this);
+}
+
+void ReadPipe::stop() noexcept {
+  update(*this);
+}
+
+int ReadPipe::close() noexcept {
+  return pipe_lose(*this, nullptr);
+}
+
+PyObject* read_pipe_repr(PyObject* self) noexcept {
+  const ReadPipe& t = as_reader(self);
+  const char* name = "ReadPipeTransport";
+  if (t.pipe == nullptr) return PyUnicode_FromFormat("<%s closed fd=%d closed>", name, t.fd);
+  return PyUnicode_FromFormat("<%s%s fd=%d %s>", name, t.closing ? " closing" : "", t.fd,
+                              wants_data(t) ? "polling" : "idle");
+}
+
+PyMethodDef read_pipe_methods[] = {
+    BLITZIO_PIPE_METHODS("Stop reading and close the pipe."),
+    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"pause_reading", method_pause_reading, METH_NOARGS,
+     PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
+    {"resume_reading", method_resume_reading, METH_NOARGS,
+     PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace blitzio::python

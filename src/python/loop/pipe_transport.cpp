@@ -1,0 +1,444 @@
+#include <python/loop/pipe_transport.hpp>
+
+#include <python/loop/pipe_internal.hpp>
+
+#include <fcntl.h>
+#include <structmember.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <new>
+
+namespace blitzio::python {
+
+// ---- for the other files
+// --------------------------------------------------------------------------
+
+int pipe_check(const PipeTransport& t) noexcept {
+  if (BLITZIO_UNLIKELY(t.loop == nullptr)) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is not initialised");
+    return -1;
+  }
+  return loop_check_owner(*t.loop);
+}
+
+void pipe_submit(PipeOperation& operation) noexcept {
+  LoopObject& loop = *operation.owner.loop;
+  Py_INCREF(as_object(operation.owner));
+  loop.in_flight.push_back(operation.reference);
+  loop_driver(loop).submit(operation);
+}
+
+PyRef pipe_take_self(PipeOperation& operation) noexcept {
+  operation.reference.unlink();
+  return PyRef::steal(as_object(operation.owner));
+}
+
+void pipe_cancel(PipeOperation& operation) noexcept {
+  if (is_loop_alive(operation.owner)) loop_driver(*operation.owner.loop).cancel(operation);
+}
+
+PyRef pipe_call(PipeTransport& t, PyObject* name, PyObject* argument) noexcept {
+  const PyRef protocol = PyRef::borrow(t.protocol);
+  PyObject* args[3] = {nullptr, protocol.get(), argument};
+  const std::size_t count = argument == nullptr ? 1 : 2;
+  return PyRef::steal(
+      PyObject_VectorcallMethod(name, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+}
+
+namespace {
+
+int call_soon(PipeTransport& t, PyObject* target, PyObject* name, PyObject* argument) noexcept {
+  const PyRef callback = PyRef::steal(PyObject_GetAttr(target, name));
+  if (!callback) return -1;
+  PyObject* const args[] = {argument};
+  return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
+}
+
+}  // namespace
+
+int pipe_lose(PipeTransport& t, PyObject* exception) noexcept {
+  t.closing = true;
+  if (t.is_lost) return 0;
+  t.is_lost = true;
+  t.stop();
+  if (loop_check_closed(*t.loop) != 0) return -1;
+  return call_soon(t, as_object(t), t.state->names._call_connection_lost,
+                   exception == nullptr ? Py_None : exception);
+}
+
+void pipe_fatal_error(PipeTransport& t, PyRef exception, const char* message,
+                      bool is_quiet) noexcept {
+  if (is_quiet) {
+    if (t.loop->debug) pipe_log(t, "debug", "%r: %s", message);
+  } else {
+    restore_exception(PyRef::borrow(exception.get()));
+    const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);
+    loop_report_exception(
+        *t.loop, message,
+        {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+  }
+  if (pipe_lose(t, exception.get()) != 0) {
+    loop_report_exception(*t.loop, "Fatal error on pipe transport");
+  }
+}
+
+void pipe_log(PipeTransport& t, const char* level, const char* format, const char* text) noexcept {
+  PyObject* self = as_object(t);
+  const PyRef logged = PyRef::steal(
+      text == nullptr ? PyObject_CallMethod(t.state->logger, level, "sO", format, self)
+                      : PyObject_CallMethod(t.state->logger, level, "sOs", format, self, text));
+  if (!logged) PyErr_WriteUnraisable(self);
+}
+
+// ---- methods that both have
+// -----------------------------------------------------------------------
+
+PyObject* pipe_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (pipe_check(t) != 0) return nullptr;
+  if (t.closing) Py_RETURN_NONE;
+  if (t.close() != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* pipe_method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
+  return PyBool_FromLong(as_pipe(self).closing ? 1 : 0);
+}
+
+PyObject* pipe_method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
+  PyObject* protocol = as_pipe(self).protocol;
+  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
+}
+
+PyObject* pipe_method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (pipe_check(t) != 0) return nullptr;
+  Py_XSETREF(t.protocol, Py_NewRef(protocol));
+  Py_RETURN_NONE;
+}
+
+PyObject* pipe_method_start(PyObject* self, PyObject* /*unused*/) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (pipe_check(t) != 0) return nullptr;
+  t.started = true;
+  t.start();
+  Py_RETURN_NONE;
+}
+
+/// Sets the waiter's result unless it was cancelled, and schedules the start behind its callbacks:
+/// asyncio queues arrivals behind these, we deliver them before a batch.
+PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (pipe_check(t) != 0) return nullptr;
+  const Names& names = t.state->names;
+  const PyRef done = PyRef::steal(PyObject_CallMethodNoArgs(waiter, names.done));
+  const int is_done = done ? PyObject_IsTrue(done.get()) : -1;
+  if (is_done < 0) return nullptr;
+  if (is_done == 0) {
+    const PyRef set = PyRef::steal(PyObject_CallMethodOneArg(waiter, names.set_result, Py_None));
+    if (!set) return nullptr;
+  }
+  if (call_soon(t, self, names._start, nullptr) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+namespace {
+
+/// Closes the pipe object. Returns -1 with an error set.
+int release(PipeTransport& t) noexcept {
+  t.is_released = true;
+  const PyRef pipe = PyRef::steal(std::exchange(t.pipe, nullptr));
+  if (!pipe) return 0;
+  const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(pipe.get(), t.state->names.close));
+  return closed ? 0 : -1;
+}
+
+}  // namespace
+
+PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (pipe_check(t) != 0) return nullptr;
+  if (t.is_released) Py_RETURN_NONE;
+  if (!t.is_lost) {  // Called by hand: nothing may reach the protocol that is about to go.
+    t.closing = true;
+    t.is_lost = true;
+    t.stop();
+  }
+  PyRef error;
+  if (t.protocol != nullptr) {
+    const PyRef result = pipe_call(t, t.state->names.connection_lost, exception);
+    if (!result) error = take_exception();
+  }
+  const int outcome = release(t);
+  Py_CLEAR(t.protocol);
+  if (error) {
+    if (outcome != 0) loop_report_exception(*t.loop, "Fatal error on pipe transport");
+    restore_exception(std::move(error));
+    return nullptr;
+  }
+  if (outcome != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+// ---- construction
+// ---------------------------------------------------------------------------------
+
+namespace {
+
+/// Finds out what the descriptor is, and makes it non-blocking. Returns -1 with an error set.
+int examine(PipeTransport& t, const char* refusal) noexcept {
+  struct stat status{};
+  if (::fstat(t.fd, &status) != 0) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+  }
+  if (S_ISFIFO(status.st_mode)) {
+    t.kind = PipeKind::fifo;
+  } else if (S_ISSOCK(status.st_mode)) {
+    t.kind = PipeKind::socket;
+  } else if (S_ISCHR(status.st_mode)) {
+    t.kind = PipeKind::device;
+  } else {
+    PyErr_SetString(PyExc_ValueError, refusal);
+    return -1;
+  }
+  const int flags = ::fcntl(t.fd, F_GETFL);
+  if (flags < 0 || ((flags & O_NONBLOCK) == 0 && ::fcntl(t.fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+  }
+  return 0;
+}
+
+/// All that may fail, in asyncio's order. The pipe stays the caller's to close if it does.
+int set_up(PipeTransport& t, PyObject* pipe, PyObject* protocol, PyObject* waiter, PyObject* extra,
+           const char* refusal) noexcept {
+  PyObject* self = as_object(t);
+  const Names& names = t.state->names;
+  pipe_head(self).extra = extra == Py_None ? PyDict_New() : PyDict_Copy(extra);
+  if (pipe_head(self).extra == nullptr ||
+      PyDict_SetItem(pipe_head(self).extra, names.pipe, pipe) != 0) {
+    return -1;
+  }
+  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(pipe, names.fileno));
+  if (!number) return -1;
+  t.fd = PyObject_AsFileDescriptor(number.get());
+  if (t.fd < 0 || examine(t, refusal) != 0) return -1;
+  t.context = PyContext_CopyCurrent();
+  if (t.context == nullptr || loop_check_closed(*t.loop) != 0) return -1;
+  t.protocol = Py_NewRef(protocol);
+  if (call_soon(t, protocol, names.connection_made, self) != 0) return -1;
+  const int scheduled = waiter == Py_None ? call_soon(t, self, names._start, nullptr)
+                                          : call_soon(t, self, names._wake_waiter, waiter);
+  if (scheduled == 0) t.pipe = Py_NewRef(pipe);
+  return scheduled;
+}
+
+int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const char* format,
+               const char* refusal) noexcept {
+  static const char* const keywords[] = {"loop", "pipe", "protocol", "waiter", "extra", nullptr};
+  PipeTransport& t = as_pipe(self);
+  PyObject *loop = nullptr, *pipe = nullptr, *protocol = nullptr;
+  PyObject *waiter = Py_None, *extra = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(keywords),
+                                   t.state->loop_type, &loop, &pipe, &protocol, &waiter, &extra)) {
+    return -1;
+  }
+  if (t.loop != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
+    return -1;
+  }
+  if (extra != Py_None && !PyDict_Check(extra)) {
+    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
+    return -1;
+  }
+  auto& loop_object = *reinterpret_cast<LoopObject*>(loop);
+  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  t.loop = reinterpret_cast<LoopObject*>(Py_NewRef(loop));
+  if (set_up(t, pipe, protocol, waiter, extra, refusal) == 0) return 0;
+  t.closing = t.is_lost = t.is_released = true;
+  Py_CLEAR(t.protocol);
+  return -1;
+}
+
+int read_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  return initialise(self, args, kwargs, "O!OO|OO:ReadPipeTransport",
+                    "Pipe transport is for pipes/sockets only.");
+}
+
+int write_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  return initialise(self, args, kwargs, "O!OO|OO:WritePipeTransport",
+                    "Pipe transport is only for pipes, sockets and character devices");
+}
+
+// ---- lifetime
+// -------------------------------------------------------------------------------------
+
+template <class Transport>
+PyObject* pipe_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self != nullptr) new (&as_pipe(self)) Transport(state_of_type(type));
+  return self;
+}
+
+int pipe_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
+  const PipeTransport& t = as_pipe(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(pipe_head(self).extra);
+  Py_VISIT(pipe_head(self).dict);
+  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  Py_VISIT(t.pipe);
+  Py_VISIT(t.protocol);
+  Py_VISIT(t.context);
+  return 0;
+}
+
+// `loop` and `pipe` stay until dealloc: every cycle through them has another member to cut.
+int pipe_clear(PyObject* self) noexcept {
+  PipeTransport& t = as_pipe(self);
+  Py_CLEAR(pipe_head(self).extra);
+  Py_CLEAR(pipe_head(self).dict);
+  Py_CLEAR(t.protocol);
+  Py_CLEAR(t.context);
+  return 0;
+}
+
+// The collector or the last reference ends a transport that nobody closed. Nothing is in flight:
+// that would own a reference.
+void pipe_finalize(PyObject* self) noexcept {
+  PipeTransport& t = as_pipe(self);
+  if (t.pipe == nullptr) return;
+  PyRef pending = take_exception();
+  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
+    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
+  }
+  t.closing = true;
+  t.is_lost = true;
+  if (release(t) != 0) PyErr_WriteUnraisable(self);
+  if (pending) restore_exception(std::move(pending));
+}
+
+void pipe_dealloc(PyObject* self) noexcept {
+  if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // Revived by the warning.
+  PyObject_GC_UnTrack(self);
+  if (pipe_head(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  PipeTransport& t = as_pipe(self);
+  pipe_clear(self);
+  Py_CLEAR(t.pipe);
+  Py_CLEAR(t.loop);
+  t.~PipeTransport();
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// ---- private attributes
+// ---------------------------------------------------------------------------
+
+PyObject* or_none(PyObject* object) noexcept {
+  return Py_NewRef(object == nullptr ? Py_None : object);
+}
+PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(reinterpret_cast<PyObject*>(as_pipe(self).loop));
+}
+PyObject* get_pipe(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_pipe(self).pipe);
+}
+PyObject* get_fileno(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromLong(as_pipe(self).fd);
+}
+
+PyGetSetDef pipe_getset[] = {
+    {"_loop", get_loop, nullptr, nullptr, nullptr},
+    {"_pipe", get_pipe, nullptr, nullptr, nullptr},
+    {"_fileno", get_fileno, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMemberDef pipe_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(PipeHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(PipeHead, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+// ---- the types
+// ------------------------------------------------------------------------------------
+
+template <class Function>
+void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+struct TypeParts {
+  const char* name;
+  const char* doc;
+  const char* base;
+  std::size_t bytes;
+  newfunc make;
+  initproc init;
+  reprfunc repr;
+  PyMethodDef* methods;
+};
+
+/// Makes a type and adds it to the module. Null with an error set.
+PyTypeObject* add_type(PyObject* module, const TypeParts& parts) noexcept {
+  const PyRef transports = PyRef::steal(PyImport_ImportModule("asyncio.transports"));
+  const PyRef base =
+      transports ? PyRef::steal(PyObject_GetAttrString(transports.get(), parts.base)) : PyRef();
+  if (!base) return nullptr;
+  const auto* base_type = reinterpret_cast<PyTypeObject*>(base.get());
+  if (base_type->tp_basicsize != offsetof(PipeHead, dict)) {
+    PyErr_Format(PyExc_ImportError,
+                 "asyncio.%s has instances of %zd bytes where %zu are expected (one slot, "
+                 "_extra): this build of blitzio does not fit this Python",
+                 parts.base, base_type->tp_basicsize, offsetof(PipeHead, dict));
+    return nullptr;
+  }
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>(parts.doc)},
+      {Py_tp_new, slot(parts.make)},
+      {Py_tp_init, slot(parts.init)},
+      {Py_tp_dealloc, slot(pipe_dealloc)},
+      {Py_tp_traverse, slot(pipe_traverse)},
+      {Py_tp_clear, slot(pipe_clear)},
+      {Py_tp_finalize, slot(pipe_finalize)},
+      {Py_tp_repr, slot(parts.repr)},
+      {Py_tp_methods, parts.methods},
+      {Py_tp_members, pipe_members},
+      {Py_tp_getset, pipe_getset},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = parts.name,
+      .basicsize = static_cast<int>(kPipeOffset + parts.bytes),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+      .slots = slots,
+  };
+  const PyRef bases = PyRef::steal(PyTuple_Pack(1, base.get()));
+  const PyRef type =
+      bases ? PyRef::steal(PyType_FromModuleAndSpec(module, &spec, bases.get())) : PyRef();
+  if (!type) return nullptr;
+  auto* made = reinterpret_cast<PyTypeObject*>(type.get());
+  return PyModule_AddType(module, made) == 0 ? made : nullptr;
+}
+
+}  // namespace
+
+int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
+  const PyTypeObject* reader = add_type(
+      module, {"blitzio._native.ReadPipeTransport", "The transport of the reading end of a pipe.",
+               "ReadTransport", sizeof(ReadPipe), pipe_new<ReadPipe>, read_pipe_init,
+               read_pipe_repr, read_pipe_methods});
+  if (reader == nullptr) return -1;
+  const PyTypeObject* writer = add_type(
+      module, {"blitzio._native.WritePipeTransport", "The transport of the writing end of a pipe.",
+               "WriteTransport", sizeof(WritePipe), pipe_new<WritePipe>, write_pipe_init,
+               write_pipe_repr, write_pipe_methods});
+  return writer == nullptr ? -1 : 0;
+}
+
+}  // namespace blitzio::python

@@ -12,9 +12,17 @@
 // Threads: the owner is the thread between bind() and unbind(); it alone calls collect(), wait(),
 // dispatch(). submit(), cancel(), attach(), detach() come from the owner, or from any single thread
 // while the driver is unbound. wake() and post() come from any thread at any time.
+//
+// Forking: in a forked child the driver still belongs to the parent, with whom the child shares its
+// kernel objects. There it touches neither these nor any operation's descriptor: submitting gives
+// -ECANCELED, collect() and wait() do nothing, bind() fails, and shutdown() completes with
+// -ECANCELED what the child has copies of. A turn that forks ends in the child after the completion
+// function that did it. A driver that another thread was using at the fork is good for nothing in
+// the child, not even its destructor: it may be half way through a change.
 #pragma once
 
 #include <blitzio/base/duration.hpp>
+#include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/driver/operation.hpp>
@@ -88,7 +96,8 @@ class Driver {
   [[nodiscard]] virtual Backend backend() const noexcept = 0;
 
   /// Makes the calling thread the owner. Must be unbound.
-  /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …); still unbound.
+  /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …), closed in a
+  ///          forked child; still unbound.
   [[nodiscard]] virtual Result<void> bind() noexcept = 0;
   /// Ends ownership, so that another thread may bind(). Operations in flight stay in flight from
   /// their owners' view; a backend whose kernel state is tied to the thread takes them back and
@@ -132,7 +141,7 @@ class Driver {
   /// Ends the current or next wait(). Any thread; at most one wake-up is in flight, and none is
   /// sent while the owner is awake.
   void wake() noexcept {
-    if (park_.notify()) interrupt();
+    if (park_.notify() && !in_child()) interrupt();
   }
   /// Queues `message` for dispatch() and wakes the owner. Any thread, allocates nothing.
   void post(Message& message) noexcept {
@@ -148,6 +157,8 @@ class Driver {
 
   [[nodiscard]] bool has_in_flight() const noexcept { return !in_flight_.is_empty(); }
   [[nodiscard]] const Metrics& metrics() const noexcept { return metrics_; }
+  /// Whether this is a forked child of the process that made the driver; see the top.
+  [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
 
  protected:
   virtual void start(Operation& operation) noexcept = 0;
@@ -167,6 +178,7 @@ class Driver {
   Inbox<Message> inbox_;
   IntrusiveList<Operation, InFlightTag> in_flight_;
   Metrics metrics_;
+  const ForkGuard fork_guard_;
 };
 
 /// Whether a backend can run here, and if not, why, in a sentence ("io_uring_setup: Operation not

@@ -80,6 +80,7 @@ class BlockingPool::State {
   bool is_shut_down_ BLITZIO_GUARDED_BY(mutex_) = false;
   // Counted by the pool and its threads.
   Atomic<std::size_t> refs_{1};
+  const ForkGuard fork_guard_;
 };
 
 // ---- the pool's side -------------------------------------------------------------------------
@@ -191,7 +192,7 @@ void* BlockingPool::State::thread_main(void* data) noexcept {
   std::snprintf(name.data(), name.size(), "blitzio-blk-%zu", worker.number % 1'000);
   pthread_setname_np(pthread_self(), name.data());
   state.run_worker(worker);
-  state.release_ref();
+  if (BLITZIO_LIKELY(!state.fork_guard_.in_child())) state.release_ref();
   return nullptr;
 }
 
@@ -199,8 +200,10 @@ void BlockingPool::State::run_worker(Worker& worker) noexcept {
   if (config_.on_thread_start != nullptr) config_.on_thread_start(config_.hook_data);
   for (Job* job = std::exchange(worker.job, nullptr); job != nullptr; job = next_job(worker)) {
     job->run(*job);  // the job may be gone afterwards
+    if (BLITZIO_UNLIKELY(fork_guard_.in_child())) break;
   }
   if (config_.on_thread_stop != nullptr) config_.on_thread_stop(config_.hook_data);
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
   MutexLock lock(mutex_);
   worker.next_free = std::exchange(free_, &worker);
   const bool is_last = --alive_ == 0;
@@ -234,19 +237,23 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
 BlockingPool::BlockingPool(const Config& config) noexcept : state_(new State(config)) {}
 
 BlockingPool::~BlockingPool() {
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
   if (!state_->is_shut_down()) state_->shutdown(true, false);
   state_->release_ref();
 }
 
 Result<void> BlockingPool::submit(Job& job) noexcept {
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return fail(Error::runtime(RuntimeErrc::shut_down));
   return state_->submit(job);
 }
 
 void BlockingPool::shutdown(bool wait, bool cancel_pending) noexcept {
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
   state_->shutdown(wait, cancel_pending);
 }
 
 BlockingPool::Metrics BlockingPool::metrics() const noexcept {
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return {};
   return state_->metrics();
 }
 

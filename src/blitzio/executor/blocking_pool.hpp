@@ -12,10 +12,16 @@
 // still run (shutdown(wait = false)); shutdown(wait = true) waits until the last thread has left
 // its hooks.
 //
+// Forking: a forked child has the pool but none of its threads, one of which may have held the
+// lock. There submit() refuses, shutdown() and the destructor return at once, metrics() are zeros,
+// and the shared state with the jobs in it is never freed. If a job forks, its thread ends in the
+// child as soon as the job returns.
+//
 // Threads: any.
 #pragma once
 
 #include <blitzio/base/duration.hpp>
+#include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/result.hpp>
 
 #include <cstddef>
@@ -65,8 +71,8 @@ class BlockingPool {
   ~BlockingPool();
 
   /// Has `job` run on a pool thread. The pool has it until it calls `run` or `drop`.
-  /// Errors   shut_down after shutdown(); what creating a thread gave (EAGAIN), if there is no
-  /// other
+  /// Errors   shut_down after shutdown() and in a forked child; what creating a thread gave
+  /// (EAGAIN), if there is no other
   ///          thread to take the job. The job is untouched then.
   [[nodiscard]] Result<void> submit(Job& job) noexcept;
 
@@ -81,6 +87,7 @@ class BlockingPool {
  private:
   class State;
   State* state_;
+  const ForkGuard fork_guard_;
 };
 
 }  // namespace blitzio

@@ -69,6 +69,11 @@ void LocalExecutor::turn(Duration max_wait, const WaitHooks& hooks) noexcept {
     has_completions = driver.has_completions();
   }
   if (has_completions) driver.dispatch();
+  if (BLITZIO_UNLIKELY(driver.in_child())) {
+    // A completion function forked: what else there is to run is the parent's.
+    is_in_turn_ = false;
+    return;
+  }
   if (!wheel_.is_empty()) wheel_.advance(now());
   if (has_ready_tasks()) run_tasks();
   is_in_turn_ = false;
@@ -104,6 +109,7 @@ void LocalExecutor::run_tasks() noexcept {
       lifo_polls = 0;
     }
     if (task->run() == Task::RunOutcome::again) push_back(*task);
+    if (BLITZIO_UNLIKELY(driver_->in_child())) break;
   }
   is_running_tasks_ = false;
 }

@@ -19,6 +19,10 @@
 // its last access. shutdown() takes every task that was scheduled, waiting for those that a remote
 // waker has claimed but not pushed yet, and then for that count: afterwards no thread can still
 // reach this object, though wakers may live on.
+//
+// Forking: as Driver. A turn ends in the child after what forked, bind() fails there, and
+// shutdown() drops what the child has copies of. Not, not even by its destructor, if another thread
+// was the owner at the fork.
 #pragma once
 
 #include <blitzio/base/cache_line.hpp>

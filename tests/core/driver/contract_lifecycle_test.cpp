@@ -2,6 +2,9 @@
 // may do. See support.hpp.
 #include "support.hpp"
 
+#include <sys/time.h>
+
+#include <csignal>
 #include <thread>
 
 namespace blitzio::driver::contract {
@@ -416,6 +419,29 @@ TEST_P(DriverContract, ACompletionMayCloseItsDescriptorAndReuseTheNumber) {
     op.cancel();
     ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
   }
+}
+
+// ---- waiting
+// -------------------------------------------------------------------------------------
+
+TEST_P(DriverContract, AWaitThatIsNearlyForEverSleeps) {
+  // A signal ends the wait; again and again, should it come before the wait has begun.
+  struct sigaction ignore{}, before{};
+  ignore.sa_handler = [](int) {};
+  ok(::sigaction(SIGALRM, &ignore, &before));
+  const itimerval soon{{0, 20'000}, {0, 20'000}};
+  ok(::setitimer(ITIMER_REAL, &soon, nullptr));
+  bool slept = false;
+  for (int attempt = 0; attempt < 8 && !slept; ++attempt) {
+    const Instant start = Instant::now();
+    driver().wait(Duration::max() - Duration::from_nanos(1));
+    driver().dispatch();
+    slept = Instant::now() - start >= Duration::from_millis(5);
+  }
+  const itimerval never{};
+  ok(::setitimer(ITIMER_REAL, &never, nullptr));
+  ok(::sigaction(SIGALRM, &before, nullptr));
+  EXPECT_TRUE(slept);
 }
 
 }  // namespace

@@ -808,5 +808,35 @@ TEST_P(Readiness, AnAttachedStreamCostsOneSystemCallPerTurn) {
   end(recv);
 }
 
+// ---- limits
+// --------------------------------------------------------------------------------------
+
+TEST_P(Readiness, ALimitOfDescriptorsBelowWhatIsWatchedOnlySlowsItDown) {
+  std::vector<Pair> pairs;
+  std::vector<std::unique_ptr<Recorder>> polls;
+  for (int i = 0; i < 12; ++i) {
+    pairs.push_back(pipe_pair());
+    polls.push_back(std::make_unique<Recorder>(driver()));
+    polls.back()->poll(pairs.back().a.get(), POLLIN);
+    polls.back()->submit();
+  }
+  rlimit before{};
+  ok(::getrlimit(RLIMIT_NOFILE, &before));
+  for (const rlim_t few : {5U, 0U}) {
+    const rlimit lowered{few, before.rlim_max};
+    ok(::setrlimit(RLIMIT_NOFILE, &lowered));
+    fence(driver());
+    driver().wait(Duration::from_millis(1));
+    if (few != 0) {
+      put(pairs.back().b, "x");
+      EXPECT_TRUE(run(*polls.back()));
+    }
+    ok(::setrlimit(RLIMIT_NOFILE, &before));
+  }
+  put(pairs.front().b, "x");
+  EXPECT_TRUE(run(*polls.front()));
+  for (const auto& each : polls) end(*each);
+}
+
 }  // namespace
 }  // namespace blitzio::driver::contract

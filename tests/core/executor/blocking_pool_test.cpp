@@ -1,7 +1,10 @@
+#include <blitzio/base/platform.hpp>
 #include <blitzio/executor/blocking_pool.hpp>
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -232,6 +235,65 @@ TEST(BlockingPool, AJobMaySubmitAndThePoolMayGoBeforeItsJobs) {
   gate.release();
   gone.acquire();
 }
+
+// ---- forking
+// -----------------------------------------------------------------------------------
+
+/// How the child ended; -1 if it had to be given up.
+int exit_status_of(pid_t child) {
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(BlockingPool, AForkedChildDoesNotWaitForThreadsThatItDoesNotHave) {
+  std::latch may_end(1);
+  auto pool = std::make_unique<BlockingPool>();
+  std::latch running(1);
+  Work busy([&] {
+    running.count_down();
+    may_end.wait();
+  });
+  Work refused([] {});
+  ASSERT_TRUE(pool->submit(busy));
+  running.wait();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(30);
+    const auto submitted = pool->submit(refused);
+    const bool right =
+        !submitted && submitted.error().is(RuntimeErrc::shut_down) && pool->metrics().threads == 0;
+    pool->shutdown(true);
+    pool.reset();
+    ::_exit(right ? 0 : 1);
+  }
+  EXPECT_EQ(exit_status_of(child), 0);
+  EXPECT_EQ(pool->metrics().threads, 1U);
+  may_end.count_down();
+  pool->shutdown(true);
+}
+
+#if !BLITZIO_TSAN  // Which has no place for the thread that is all there is of a child.
+TEST(BlockingPool, AThreadWhoseJobForksEndsInTheChildWithTheJob) {
+  BlockingPool pool;
+  std::atomic<pid_t> child{-1};
+  std::latch done(1);
+  Work forks([&] {
+    child = ::fork();
+    // The child is this thread alone, and ends with it.
+    if (child == 0) {
+      ::alarm(30);
+    } else {
+      done.count_down();
+    }
+  });
+  ASSERT_TRUE(pool.submit(forks));
+  done.wait();
+  EXPECT_EQ(exit_status_of(child), 0);
+  pool.shutdown(true);
+}
+#endif
 
 }  // namespace
 }  // namespace blitzio

@@ -33,16 +33,27 @@ std::size_t IoUringDriver::dispatch() noexcept {
   dispatching_ = true;
   recycled_ = 0;
   std::size_t count = 0;
+  const bool began_in_child = in_child();
   // What is ready now; completion functions may add to the queues, for the next dispatch().
   IntrusiveList<Operation, QueueTag> ready;
   ready.splice_back(ready_);
-  if (ring_.is_open() && !fork_guard_.in_child()) {
+  if (ring_.is_open() && !began_in_child) {
     const std::uint32_t tail = ring_.cq_tail();
     if (BLITZIO_UNLIKELY(!saved_.empty())) count += deliver_saved();
-    while (ring_.cq_head() != tail) count += deliver(take());
+    // A completion function may fork: the rest is the parent's.
+    while (BLITZIO_LIKELY(!in_child()) && ring_.cq_head() != tail) count += deliver(take());
   }
-  while (Operation* operation = ready.pop_front()) {
+  while (in_child() == began_in_child) {
+    Operation* operation = ready.pop_front();
+    if (operation == nullptr) break;
     count += deliver_last(*operation, operation->backend_result);
+  }
+  if (BLITZIO_UNLIKELY(in_child() != began_in_child)) {
+    // The turn ends here; what is left is for shutdown().
+    ready.splice_back(ready_);
+    ready_.splice_back(ready);
+    dispatching_ = false;
+    return count;
   }
   if (BLITZIO_UNLIKELY(!starved_.is_empty())) {
     // Not attached: what ran out was an earlier ring's, see bind(); the next one starts full.
@@ -85,6 +96,7 @@ std::size_t IoUringDriver::deliver_saved() noexcept {
   for (Cqe& saved : saved_) {
     const Cqe cqe = saved;
     count += deliver(cqe);
+    if (BLITZIO_UNLIKELY(in_child())) return count;  // It forked; `saved_` goes with the driver.
     // Its buffer is free again: try_prepare() may be asked who holds which before the loop ends.
     saved.flags &= ~IORING_CQE_F_BUFFER;
   }
@@ -126,6 +138,8 @@ std::size_t IoUringDriver::deliver_result(Operation& operation, std::int32_t res
       finish(operation, {result, true, {}});
       return 1 + deliver_last(operation, -ECANCELED);
     }
+    // Would wait until ready, if it were not cancelled.
+    if (result == -EAGAIN && waits_on_eagain(operation.kind())) result = -ECANCELED;
     return deliver_last(operation, result);
   }
   if (operation.is_multishot() && result >= 0) {

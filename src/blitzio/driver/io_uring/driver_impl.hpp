@@ -37,6 +37,12 @@
 // Cancel requests name the operation's address. They can not hit a later operation at the same
 // address, because both go through the same queue: the older request is looked at first.
 //
+// In a forked child the ring's shared memory still belongs to the parent: an entry that the child
+// prepared would be submitted by the parent, a completion that it took would be lost to it. The
+// rings are deliberately not MADV_DONTFORK: a child may then unmap them without asking what else
+// was mapped there since. The provided buffers are private memory, so the child has its own copies;
+// the kernel copies pinned pages at fork, so the parent keeps those it registered.
+//
 // An entry prepared for an fd means whatever that number is when the entry is submitted; so an fd
 // may only be closed with no operation in flight, as Driver::detach() asks.
 #pragma once
@@ -44,7 +50,6 @@
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/io_uring/buffer_ring.hpp>
-#include <blitzio/driver/io_uring/fork_guard.hpp>
 #include <blitzio/driver/io_uring/prepare.hpp>
 #include <blitzio/driver/io_uring/probe.hpp>
 #include <blitzio/driver/io_uring/ring.hpp>
@@ -110,7 +115,7 @@ class IoUringDriver final : public Driver {
 
   // ---- towards the kernel (io_uring_driver.cpp)
   [[nodiscard]] bool can_reach_kernel() const noexcept {
-    return bound_ && ring_.is_open() && !fork_guard_.in_child();
+    return bound_ && ring_.is_open() && !in_child();
   }
   void restart(Operation& operation) noexcept;
   void start_over(Operation& operation) noexcept;
@@ -139,7 +144,6 @@ class IoUringDriver final : public Driver {
 
   const Config config_;
   const Features features_;
-  const ForkGuard fork_guard_;
   const OwnedFd wake_fd_;
   Ring ring_;
   BufferRing buffers_;

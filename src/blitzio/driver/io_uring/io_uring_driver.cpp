@@ -32,6 +32,9 @@ constexpr std::uint32_t kDefaultEntries = 256;
 // How long reclaiming waits before it asks again: a request that was just changing hands inside the
 // kernel is missed by a cancel request, and one that the kernel would not take yet was never asked.
 constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
+// The kernel adds a timeout to its clock: one near the end of the numbers would lie in the past. A
+// wait may end early, so a longer one ends after this.
+constexpr Duration kWaitMax = Duration::from_secs(std::int64_t{365} * 24 * 3600);
 
 // Numbers threads from 1, never reusing a number.
 std::uint64_t this_thread_serial() noexcept {
@@ -68,7 +71,8 @@ Result<void> IoUringDriver::open() noexcept {
 
 Result<void> IoUringDriver::bind() noexcept {
   BLITZIO_CHECK(!bound_);
-  if (shutting_down_ || fork_guard_.in_child()) {
+  if (in_child()) return fail(Error::runtime(RuntimeErrc::closed));
+  if (shutting_down_) {
     bound_ = true;
     return {};
   }
@@ -155,8 +159,7 @@ void IoUringDriver::shutdown() noexcept {
   BLITZIO_DCHECK(!dispatching_);
   shutting_down_ = true;
   in_flight_.for_each([](Operation& operation) { (void)operation.mark_cancelling(); });
-  const bool in_child = fork_guard_.in_child();
-  if (!in_child) {
+  if (!in_child()) {
     if (kernel_count_ != 0) {
       // Only the issuer can take requests back.
       BLITZIO_CHECK(bound_ && ring_thread_ == this_thread_serial());
@@ -201,7 +204,7 @@ void IoUringDriver::start_over(Operation& operation) noexcept {
 
 // Hands the operation to the kernel, or queues it until that is possible.
 void IoUringDriver::restart(Operation& operation) noexcept {
-  if (BLITZIO_UNLIKELY(shutting_down_ || fork_guard_.in_child())) {
+  if (BLITZIO_UNLIKELY(shutting_down_ || in_child())) {
     make_ready(operation, -ECANCELED);
     return;
   }
@@ -251,7 +254,7 @@ void IoUringDriver::stop(Operation& operation) noexcept {
     case Place::kernel: {
       if (BLITZIO_UNLIKELY(!can_reach_kernel())) {
         // Only in a forked child: unbinding leaves nothing in the kernel.
-        BLITZIO_DCHECK(fork_guard_.in_child());
+        BLITZIO_DCHECK(in_child());
         make_ready(operation, -ECANCELED);
         return;
       }
@@ -311,7 +314,6 @@ void IoUringDriver::arm_wake() noexcept {
 }
 
 void IoUringDriver::interrupt() noexcept {
-  if (fork_guard_.in_child()) return;
   const std::uint64_t one = 1;
   // EAGAIN, the only failure of a valid eventfd, would mean 2^64 wakes.
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
@@ -339,7 +341,7 @@ void IoUringDriver::enter(std::uint32_t wait_for, const __kernel_timespec* timeo
 }
 
 bool IoUringDriver::has_completions() const noexcept {
-  if (ring_.is_open() && !fork_guard_.in_child() && ring_.has_completions()) return true;
+  if (ring_.is_open() && !in_child() && ring_.has_completions()) return true;
   return !saved_.empty() || !ready_.is_empty() || !inbox_.is_empty();
 }
 
@@ -368,7 +370,7 @@ void IoUringDriver::wait(Duration timeout) noexcept {
     return;
   }
   ++metrics_.waits;
-  const __kernel_timespec limit = to_timespec(timeout);
+  const __kernel_timespec limit = to_timespec(std::min(timeout, kWaitMax));
   enter(1, timeout.is_forever() ? nullptr : &limit);
   park_.end_sleep();
 }

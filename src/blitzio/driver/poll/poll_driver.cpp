@@ -10,17 +10,20 @@
 #include <blitzio/driver/poll/poll_driver.hpp>
 
 #include <blitzio/base/owned_fd.hpp>
+#include <blitzio/base/platform.hpp>
 #include <blitzio/driver/readiness/readiness_driver.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <span>
 #include <vector>
 
 namespace blitzio::driver {
@@ -134,12 +137,41 @@ class PollDriver final : public readiness::ReadinessDriver {
   }
 
   int wait_in_kernel(Duration timeout) noexcept {
-    if (timeout.is_forever()) return ::ppoll(items_.data(), items_.size(), nullptr, nullptr);
+    const int found = poll_items(items_, timeout);
+    if (BLITZIO_LIKELY(found >= 0 || errno != EINVAL)) return found;
+    return wait_in_slices(timeout);
+  }
+
+  static int poll_items(std::span<pollfd> items, Duration timeout) noexcept {
+    if (timeout.is_forever()) return ::ppoll(items.data(), items.size(), nullptr, nullptr);
     const std::int64_t nanos = std::max(timeout, Duration::zero()).as_nanos();
     timespec spec{};
     spec.tv_sec = static_cast<time_t>(nanos / 1'000'000'000);
     spec.tv_nsec = static_cast<long>(nanos % 1'000'000'000);
-    return ::ppoll(items_.data(), items_.size(), &spec, nullptr);
+    return ::ppoll(items.data(), items.size(), &spec, nullptr);
+  }
+
+  /// poll(2) takes no more items than RLIMIT_NOFILE, which may have been lowered below what is
+  /// open. Then a look at each slice, and if nothing is ready a short sleep on the first, which has
+  /// the wake-up: the others are noticed late, but they are.
+  BLITZIO_COLD int wait_in_slices(Duration timeout) noexcept {
+    constexpr Duration kLongestSleep = Duration::from_millis(10);
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+    const std::span<pollfd> all(items_);
+    for (pollfd& item : all) item.revents = 0;
+    const std::size_t share = std::min<std::size_t>(limit.rlim_cur, all.size());
+    int found = 0;
+    for (std::size_t at = 0; share != 0 && at < all.size(); at += share) {
+      const int here =
+          poll_items(all.subspan(at, std::min(share, all.size() - at)), Duration::zero());
+      // EINVAL: lowered further just now.
+      if (here < 0) return errno == EINVAL ? found : here;
+      found += here;
+    }
+    if (found != 0 || timeout <= Duration::zero()) return found;
+    const int woken = poll_items(all.first(share), std::min(timeout, kLongestSleep));
+    return woken < 0 && errno == EINVAL ? 0 : woken;
   }
 
   OwnedFd wake_;

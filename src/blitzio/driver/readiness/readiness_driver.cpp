@@ -24,6 +24,7 @@ int ReadinessDriver::allocate() noexcept {
 }
 
 Result<void> ReadinessDriver::bind() noexcept {
+  if (in_child()) return fail(Error::runtime(RuntimeErrc::closed));
   BLITZIO_CHECK(owner_ == std::thread::id());
   owner_ = std::this_thread::get_id();
   return {};
@@ -36,6 +37,7 @@ void ReadinessDriver::unbind() noexcept {
 
 Result<void> ReadinessDriver::attach(int fd) noexcept {
   FdEntry* entry = nullptr;
+  if (in_child()) return {};  // Nothing submitted on it will reach the kernel.
   if (fd < 0) return fail(Error::os(EBADF));
   if (const int code = table_.ensure(fd, entry); code != 0) return fail(Error::os(code));
   if (const int code = attach_in_kernel(fd, *entry); code != 0) return fail(Error::os(code));
@@ -53,7 +55,7 @@ void ReadinessDriver::detach(int fd) noexcept {
   FdEntry* entry = fd < 0 ? nullptr : table_.find(fd);
   if (entry == nullptr || !entry->attached) return;
   // Somebody closed the descriptor behind the owner's back, and the number serves others by now.
-  if (BLITZIO_UNLIKELY(entry->has_waiters())) return;
+  if (BLITZIO_UNLIKELY(entry->has_waiters() || in_child())) return;
   detach_in_kernel(fd, *entry);
   entry->attached = false;
 }
@@ -62,6 +64,7 @@ void ReadinessDriver::detach(int fd) noexcept {
 
 void ReadinessDriver::collect() noexcept {
   check_owner();
+  if (BLITZIO_UNLIKELY(in_child())) return;
   expire_timeouts();
   // Nobody waits, or only those that may be noticed late. A look now and then serves them, and
   // takes stale events out.
@@ -72,6 +75,7 @@ void ReadinessDriver::collect() noexcept {
 
 void ReadinessDriver::wait(Duration timeout) noexcept {
   check_owner();
+  if (BLITZIO_UNLIKELY(in_child())) return;
   expire_timeouts();
   if (has_completions() || timeout <= Duration::zero()) {
     collect();
@@ -98,14 +102,30 @@ void ReadinessDriver::expire_timeouts() noexcept {
 
 std::size_t ReadinessDriver::dispatch() noexcept {
   check_owner();
+  const bool began_in_child = in_child();
   const std::size_t completed = run_ready();
+  if (BLITZIO_UNLIKELY(in_child() != began_in_child)) return completed;
   return completed + deliver_messages();
 }
 
 std::size_t ReadinessDriver::run_ready() noexcept {
   const std::uint64_t before = metrics_.completed;
+  const bool began_in_child = in_child();
   batch_.splice_back(ready_);
-  while (Operation* operation = batch_.pop_front()) run(*operation);
+  while (Operation* operation = batch_.pop_front()) {
+    if (BLITZIO_UNLIKELY(began_in_child) && operation->backend_word == kRunnable) {
+      // What it would perform is the parent's.
+      operation->backend_word = kDone;
+      operation->backend_result = -ECANCELED;
+    }
+    run(*operation);
+    if (BLITZIO_UNLIKELY(in_child() != began_in_child)) {
+      // A completion function forked: the turn ends here.
+      batch_.splice_back(ready_);
+      ready_.splice_back(batch_);
+      break;
+    }
+  }
   return metrics_.completed - before;
 }
 
@@ -121,7 +141,7 @@ void ReadinessDriver::shutdown() noexcept {
 // ---- starting and stopping ----------------------------------------------------------------------
 
 void ReadinessDriver::start(Operation& operation) noexcept {
-  if (shutting_down_) {
+  if (BLITZIO_UNLIKELY(shutting_down_ || in_child())) {
     to_done(operation, -ECANCELED);
     return;
   }
@@ -380,6 +400,7 @@ void ReadinessDriver::notify_pollers(FdEntry& entry, std::uint32_t events) noexc
 /// A multishot operation ended without having met EAGAIN: what it left is for those who queued up
 /// behind it.
 void ReadinessDriver::wake_next_reader(int fd) noexcept {
+  if (BLITZIO_UNLIKELY(in_child())) return;
   FdEntry* entry = table_.find(fd);
   if (entry == nullptr || entry->readers.is_empty()) return;
   if (entry->attached && entry->read_ready) retry(entry->readers, *entry);

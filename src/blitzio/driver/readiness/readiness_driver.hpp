@@ -32,6 +32,9 @@
 //
 // When an unattached descriptor is closed behind our back, its operations wait until cancelled.
 // Submitting on an unattached descriptor always asks the kernel anew, so a reused number works.
+//
+// In a forked child nothing leads to the backend or to perform(): an epoll set is shared with the
+// parent, and so is whatever waits in a descriptor.
 #pragma once
 
 #include <blitzio/driver/driver.hpp>

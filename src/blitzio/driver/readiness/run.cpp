@@ -34,7 +34,11 @@ void ReadinessDriver::run(Operation& operation) noexcept {
 bool ReadinessDriver::report(Operation& operation, const Completion& completion) noexcept {
   finish(operation, completion);
   // After a nested shutdown() the operation is complete, and perhaps gone.
-  return !shutting_down_ && operation.backend_word == kRunning;
+  if (shutting_down_ || operation.backend_word != kRunning) return false;
+  if (BLITZIO_LIKELY(!in_child())) return true;
+  // The completion function forked, and what the descriptor still has is for the parent.
+  to_done(operation, -ECANCELED);
+  return false;
 }
 
 void ReadinessDriver::run_recv(Operation& operation) noexcept {

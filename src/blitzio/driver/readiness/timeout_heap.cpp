@@ -11,7 +11,8 @@ bool is_before(const Operation& a, const Operation& b) noexcept {
   const Instant at = a.args().timeout.deadline;
   const Instant bt = b.args().timeout.deadline;
   if (at != bt) return at < bt;
-  // The arrival number wraps; its distance does not, as long as fewer than 2^31 are in flight.
+  // The arrival number wraps, so the distance decides: right as long as fewer than 2^31 timeouts
+  // were started between the two, and else only their order is not that of arrival.
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(a.backend_result) -
                                    static_cast<std::uint32_t>(b.backend_result)) < 0;
 }

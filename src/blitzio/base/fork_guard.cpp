@@ -1,8 +1,8 @@
-#include <blitzio/driver/io_uring/fork_guard.hpp>
+#include <blitzio/base/fork_guard.hpp>
 
 #include <pthread.h>
 
-namespace blitzio::driver::io_uring {
+namespace blitzio {
 
 Atomic<std::uint32_t> ForkGuard::forks_{0};
 
@@ -16,4 +16,4 @@ ForkGuard::ForkGuard() noexcept {
   born_ = forks_.load(std::memory_order_relaxed);
 }
 
-}  // namespace blitzio::driver::io_uring
+}  // namespace blitzio

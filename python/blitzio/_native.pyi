@@ -254,6 +254,9 @@ class LoopBase:
         True says that no thread is left. Thread: any, once per value of wait.
         """
 
+    def _disown(self) -> None:
+        """In a forked child: this loop is the parent's from now on."""
+
     def _wake(self) -> None:
         """End the loop's wait. Thread: any."""
 
@@ -378,6 +381,9 @@ def numeric_address(
     /,
 ) -> list[tuple[int, int, int, str, Any]] | None:
     """What getaddrinfo gives for a numeric host and port; None if it needs the resolver."""
+
+def _after_fork() -> None:
+    """In a forked child: forget the threads of the parent's pools."""
 
 def detect() -> list[tuple[str, bool, str, list[str]]]:
     """Each backend, best first: (name, usable, why not, features)."""

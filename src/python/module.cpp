@@ -41,12 +41,10 @@ bool fetch_objects(ModuleState& state) noexcept {
   const PyRef logging = PyRef::steal(PyImport_ImportModule("logging"));
   if (!logging) return false;
   state.logger = PyObject_CallMethod(logging.get(), "getLogger", "s", "asyncio");
-  state.empty_tuple = PyTuple_New(0);
   state.future_kwnames = PyTuple_Pack(1, state.names.loop);
   state.task_kwnames = PyTuple_Pack(2, state.names.loop, state.names.name);
-  return state.logger != nullptr && state.empty_tuple != nullptr &&
-         state.future_kwnames != nullptr && state.task_kwnames != nullptr &&
-         fetch("asyncio", "Future", &state.asyncio_future) &&
+  return state.logger != nullptr && state.future_kwnames != nullptr &&
+         state.task_kwnames != nullptr && fetch("asyncio", "Future", &state.asyncio_future) &&
          fetch("asyncio", "Task", &state.asyncio_task) &&
          fetch("asyncio", "Transport", &state.asyncio_transport) &&
          fetch("asyncio", "BufferedProtocol", &state.buffered_protocol) &&
@@ -78,7 +76,6 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->stream_transport_type);
   Py_VISIT(state->listener_type);
   Py_VISIT(state->sock_operation_type);
-  Py_VISIT(state->job_type);
   Py_VISIT(state->asyncio_future);
   Py_VISIT(state->asyncio_task);
   Py_VISIT(state->asyncio_transport);
@@ -104,7 +101,6 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->stream_transport_type);
   Py_CLEAR(state->listener_type);
   Py_CLEAR(state->sock_operation_type);
-  Py_CLEAR(state->job_type);
   Py_CLEAR(state->asyncio_future);
   Py_CLEAR(state->asyncio_task);
   Py_CLEAR(state->asyncio_transport);
@@ -124,7 +120,6 @@ void module_free(void* module) {
   ModuleState* state = state_of(object);
   if (state == nullptr) return;
   module_clear(object);
-  Py_CLEAR(state->empty_tuple);
   Py_CLEAR(state->future_kwnames);
   Py_CLEAR(state->task_kwnames);
 #define BLITZIO_DROP(n) Py_CLEAR(state->names.n);

@@ -15,6 +15,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     listen      create_server; server: what it returns
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
+    forking     no mixin: the loops of the parent, in a forked child
 
 Threads: a loop belongs to the thread that runs it; only call_soon_threadsafe may come from others.
 """
@@ -26,6 +27,7 @@ import os
 import sys
 
 from blitzio._config import Config
+from blitzio._loop import forking
 from blitzio._loop.connect import ConnectMixin
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
@@ -79,6 +81,7 @@ class Loop(
             buffer_count_max=config.buffer_count_max,
         )
         self.set_debug(_debug_by_default())
+        forking.remember(self)
         self._open = True
 
 

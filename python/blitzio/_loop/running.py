@@ -97,6 +97,7 @@ class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
         if self.is_running():
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
+            self._close()  # In a forked child the parent's loop has copies to free.
             return
         if self.get_debug():
             logger.debug("Close %r", self)

@@ -142,6 +142,20 @@ class SignalsMixin(LoopBase):
             receiver.close()
             sender.close()
 
+    def _disown_signals(self) -> None:
+        """In a forked child: a signal here must not be written where the parent reads."""
+        sockets, self._signal_sockets = self._signal_sockets, None
+        if sockets is None:
+            return
+        receiver, sender = sockets
+        if self._outer_wakeup_fd is not None:
+            current = signal.set_wakeup_fd(-1)
+            if current != sender.fileno():
+                signal.set_wakeup_fd(current)  # Not ours.
+            self._outer_wakeup_fd = None
+        receiver.close()
+        sender.close()
+
     # ---- the wake-up fd ----
 
     def _install_wakeup_fd(self) -> None:

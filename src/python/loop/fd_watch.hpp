@@ -98,7 +98,7 @@ PyObject* loop_remove_reader(PyObject* self, PyObject* const* args, Py_ssize_t n
 PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                              PyObject* kwnames) noexcept;
 
-// Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
+// Rows for the method table in loop.cpp.
 #define BLITZIO_FD_WATCH_METHODS                                                                  \
   {"add_reader", fast(loop_add_reader), METH_FASTCALL | METH_KEYWORDS,                            \
    PyDoc_STR("add_reader($self, fd, callback, *args)\n--\n\n"                                     \

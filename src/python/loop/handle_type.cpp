@@ -2,6 +2,7 @@
 // themselves.
 #include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
+#include <python/support/slots.hpp>
 
 #include <structmember.h>
 
@@ -270,11 +271,6 @@ PyMemberDef timer_members[] = {
     {"_when", T_DOUBLE, offsetof(TimerHandleObject, when), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
-}
 
 }  // namespace
 

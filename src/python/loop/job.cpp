@@ -5,7 +5,6 @@
 #include <python/support/exit.hpp>
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <array>
 #include <memory>
@@ -166,6 +165,12 @@ void Job::run() noexcept {
     call();
     // Here rather than on the loop's thread, which has other things to do.
     drop_call();
+    if (BLITZIO_UNLIKELY(pool_.in_child())) {
+      // The job forked, and the loop that waits for it is the parent's.
+      delete this;
+      PyEval_SaveThread();
+      return;
+    }
     PyEval_SaveThread();
   }
   if (pool_.post(*this)) return;
@@ -255,9 +260,7 @@ PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
   {
     const MutexLock lock(registry.mutex);
     registry.interpreter_exits = true;  // From now on the list only shrinks, and only in reap().
-    registry.pools.for_each([&](JobPool& pool) {
-      if (pool.is_of_this_process()) pools.push_back(&pool);
-    });
+    registry.pools.for_each([&](JobPool& pool) { pools.push_back(&pool); });
   }
   {
     const Detached detached;
@@ -268,11 +271,21 @@ PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
 
 PyMethodDef join_all_pools_definition = {"_join_all_pools", join_all_pools, METH_NOARGS, nullptr};
 
+PyObject* after_fork(PyObject* module, PyObject* /*unused*/) {
+  job_registry_disown(*static_cast<ModuleState*>(PyModule_GetState(module)));
+  Py_RETURN_NONE;
+}
+
+PyMethodDef module_functions[] = {
+    {"_after_fork", after_fork, METH_NOARGS,
+     PyDoc_STR("_after_fork()\n--\n\nIn a forked child: forget the threads of the parent.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 }  // namespace
 
 JobPool::JobPool(driver::Driver& driver, PyInterpreterState* interpreter) noexcept
     : driver_(&driver),
-      process_(::getpid()),
       threads_({.on_thread_start = on_thread_start,
                 .on_thread_stop = on_thread_stop,
                 .hook_data = interpreter}) {}
@@ -287,10 +300,6 @@ bool JobPool::post(driver::Message& message) noexcept {
 void JobPool::detach_driver() noexcept {
   const MutexLock lock(driver_mutex_);
   driver_ = nullptr;
-}
-
-bool JobPool::is_of_this_process() const noexcept {
-  return process_ == ::getpid();
 }
 
 void JobPool::give_up() noexcept {
@@ -315,6 +324,16 @@ void job_pool_release(LoopObject& loop) noexcept {
   if (pool == nullptr) return;
   pool->give_up();
   reap(*loop.state->job_registry);
+}
+
+void job_pool_disown(LoopObject& loop) noexcept {
+  loop.pool = nullptr;
+}
+
+void job_registry_disown(ModuleState& state) noexcept {
+  // Of the old one not even the lock can be used.
+  auto* fresh = new (std::nothrow) JobRegistry;
+  if (fresh != nullptr) state.job_registry = fresh;
 }
 
 BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept {
@@ -379,7 +398,7 @@ PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept {
   if (waits < 0) return nullptr;
   loop.executor_shut_down = true;
   JobPool* pool = loop.pool;
-  if (pool == nullptr || !pool->is_of_this_process()) Py_RETURN_TRUE;
+  if (pool == nullptr) Py_RETURN_TRUE;
   const PyRef keep = PyRef::borrow(self);  // and with it the pool
   // Threads that only wait for work end at once: waiting for them here costs less than the thread
   // that the caller would need to wait elsewhere.
@@ -406,6 +425,7 @@ int job_register(PyObject* module, ModuleState& state) noexcept {
     PyErr_NoMemory();
     return -1;
   }
+  if (PyModule_AddFunctions(module, module_functions) != 0) return -1;
   const PyRef join = PyRef::steal(PyCFunction_NewEx(&join_all_pools_definition, module, nullptr));
   const PyRef threading = PyRef::steal(PyImport_ImportModule("threading"));
   if (!join || !threading) return -1;
@@ -424,8 +444,8 @@ int job_register(PyObject* module, ModuleState& state) noexcept {
 void job_registry_free(ModuleState& state) noexcept {
   if (state.job_registry == nullptr) return;
   reap(*state.job_registry);
-  // What is left belongs to a fork's parent, or to a loop that outlives the module by mistake: its
-  // threads may still run, so it is not freed.
+  // What is left belongs to a loop that outlives the module by mistake: its threads may still run,
+  // so it is not freed.
   {
     const MutexLock lock(state.job_registry->mutex);
     while (state.job_registry->pools.pop_front() != nullptr) {

@@ -11,9 +11,13 @@
 // the module knows every pool and joins their threads before the interpreter is finalised: a thread
 // that finalisation caught while it attaches would be killed in the middle of noexcept frames.
 //
+// Forking: a forked child forgets pools and registry (job_pool_disown()). If a job itself forks,
+// its thread is all there is of the child, and ends with the job as any Python thread would.
+//
 // Threads: each function says its own.
 #pragma once
 
+#include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <python/loop/loop.hpp>
 
@@ -35,15 +39,15 @@ class JobPool : public ListNode<JobRegistryTag> {
   /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
   void give_up() noexcept;
   [[nodiscard]] bool is_given_up() const noexcept;
-  /// False in a forked child, which has the pool but not its threads.
-  [[nodiscard]] bool is_of_this_process() const noexcept;
+  /// In a forked child, which has the pool but not its threads. Any thread.
+  [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
 
  private:
   // The last step of a job reads it, close() clears it. Held while posting, which takes no lock: it
   // keeps the driver there.
   Mutex driver_mutex_{LockRank::job_driver};
   driver::Driver* driver_ BLITZIO_GUARDED_BY(driver_mutex_);
-  const int process_;
+  const ForkGuard fork_guard_;
   Atomic<bool> is_given_up_{false};  // by the loop; read by whoever reaps
   BlockingPool threads_;
 };
@@ -56,6 +60,10 @@ void job_registry_free(ModuleState& state) noexcept;
 void job_pool_detach(LoopObject& loop) noexcept;
 /// Gives the pool up without waiting: what runs, runs on. Attached.
 void job_pool_release(LoopObject& loop) noexcept;
+/// In a forked child: its threads and whoever held its locks are not here, so it is forgotten.
+void job_pool_disown(LoopObject& loop) noexcept;
+/// In a forked child: as above, for the list of all pools.
+void job_registry_disown(ModuleState& state) noexcept;
 /// Zeros if no pool was ever needed.
 [[nodiscard]] BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept;
 
@@ -66,7 +74,7 @@ PyObject* loop_run_in_executor(PyObject* self, PyObject* const* args, Py_ssize_t
 PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept;
 PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) noexcept;
 
-// Rows for the method table in loop.cpp, whose fast() casts to PyCFunction.
+// Rows for the method table in loop.cpp.
 #define BLITZIO_JOB_METHODS                                                                        \
   {"run_in_executor", fast(loop_run_in_executor), METH_FASTCALL | METH_KEYWORDS,                   \
    PyDoc_STR("run_in_executor($self, executor, func, *args)\n--\n\n"                               \

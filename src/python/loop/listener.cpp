@@ -4,6 +4,7 @@
 #include <python/loop/loop.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/error.hpp>
+#include <python/support/slots.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -421,11 +422,7 @@ void listener_dealloc(PyObject* self) noexcept {
     // Nothing is in flight. A foreign thread must not use the driver; it then keeps a stale
     // registration of the descriptor, which it can cope with.
     const PyRef pending = take_exception();
-    if (loop_check_owner(*listener->loop) == 0) {
-      release_fd(*listener);
-    } else {
-      PyErr_Clear();  // The descriptor goes with the loop.
-    }
+    if (loop_may_use_driver(*listener->loop)) release_fd(*listener);  // Else it goes with the loop.
     listener_clear(self);
     Py_CLEAR(listener->sock);
     Py_CLEAR(listener->loop);
@@ -435,11 +432,6 @@ void listener_dealloc(PyObject* self) noexcept {
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);
-}
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
 }
 
 PyMethodDef listener_methods[] = {

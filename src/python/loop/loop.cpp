@@ -3,10 +3,12 @@
 #include <python/loop/loop.hpp>
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_run.hpp>
+#include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
+#include <python/support/slots.hpp>
 
 #include <structmember.h>
 
@@ -131,6 +133,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.task_factory);
   Py_VISIT(loop.default_executor);
   Py_VISIT(loop.fatal);
+  if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (std::size_t i = 0; i < loop.ready.size(); ++i) {
     if (const int stop = handle_visit_queued(*loop.ready.at(i), visit, arg)) return stop;
   }
@@ -162,13 +165,15 @@ void loop_dealloc(PyObject* self) {
   if (loop.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   loop_clear(self);
   job_pool_release(loop);
-  loop.in_flight.~IntrusiveList();
-  loop.transports.~unordered_map();
-  loop.sock_waits.~IntrusiveList();
-  loop.rearm_list.~IntrusiveList();
-  loop.watches.~unordered_map();
-  loop.flush_list.~IntrusiveList();
-  loop.ready.~ReadyQueue();
+  if (!loop.stranded) {
+    loop.in_flight.~IntrusiveList();
+    loop.transports.~unordered_map();
+    loop.sock_waits.~IntrusiveList();
+    loop.rearm_list.~IntrusiveList();
+    loop.watches.~unordered_map();
+    loop.flush_list.~IntrusiveList();
+    loop.ready.~ReadyQueue();
+  }
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);
@@ -183,8 +188,10 @@ PyObject* method_stop(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* method_is_running(PyObject* self, PyObject* /*unused*/) {
+  const LoopObject& loop = as_loop(self);
   // Relaxed: a snapshot.
-  return PyBool_FromLong(as_loop(self).thread.load(std::memory_order_relaxed) != 0 ? 1 : 0);
+  const bool has_thread = loop.thread.load(std::memory_order_relaxed) != 0;
+  return PyBool_FromLong((loop.forked ? loop.in_run : has_thread) ? 1 : 0);
 }
 
 PyObject* method_is_closed(PyObject* self, PyObject* /*unused*/) {
@@ -193,6 +200,11 @@ PyObject* method_is_closed(PyObject* self, PyObject* /*unused*/) {
 
 PyObject* method_check_closed(PyObject* self, PyObject* /*unused*/) {
   if (loop_check_closed(as_loop(self)) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_disown(PyObject* self, PyObject* /*unused*/) {
+  loop_disown(as_loop(self));
   Py_RETURN_NONE;
 }
 
@@ -281,18 +293,8 @@ PyObject* get_backend(PyObject* self, void* /*unused*/) {
 PyObject* get_thread_id(PyObject* self, void* /*unused*/) {
   // Relaxed: a snapshot.
   const unsigned long thread = as_loop(self).thread.load(std::memory_order_relaxed);
-  if (thread == 0) Py_RETURN_NONE;
+  if (thread == 0 || thread == kParentsThread) Py_RETURN_NONE;
   return PyLong_FromUnsignedLong(thread);
-}
-
-template <class Function>
-PyCFunction fast(Function* function) noexcept {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
 }
 
 constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
@@ -337,6 +339,8 @@ PyMethodDef loop_methods[] = {
     {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
     {"_check_closed", method_check_closed, METH_NOARGS,
      PyDoc_STR("Raise RuntimeError if the loop is closed.")},
+    {"_disown", method_disown, METH_NOARGS,
+     PyDoc_STR("In a forked child: this loop is the parent's from now on.")},
     {"_wake", method_wake, METH_NOARGS, PyDoc_STR("End the loop's wait. Any thread.")},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -359,6 +363,9 @@ PyMemberDef loop_members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
+constexpr const char* kForked =
+    "the event loop belongs to the parent process; a forked child must make its own";
+
 }  // namespace
 
 bool loop_check(const ModuleState& state, PyObject* object) noexcept {
@@ -367,7 +374,7 @@ bool loop_check(const ModuleState& state, PyObject* object) noexcept {
 
 int loop_check_closed(const LoopObject& loop) noexcept {
   if (BLITZIO_LIKELY(!loop.closed)) return 0;
-  PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+  PyErr_SetString(PyExc_RuntimeError, loop.forked ? kForked : "Event loop is closed");
   return -1;
 }
 
@@ -375,9 +382,38 @@ int loop_check_owner(const LoopObject& loop) noexcept {
   // Relaxed: a thread compares with its own number, which no other thread ever stores.
   const unsigned long runner = loop.thread.load(std::memory_order_relaxed);
   if (BLITZIO_LIKELY(runner == current_thread() || runner == 0)) return 0;
-  PyErr_SetString(PyExc_RuntimeError,
-                  "Non-thread-safe operation invoked on an event loop other than the current one");
+  PyErr_SetString(
+      PyExc_RuntimeError,
+      loop.forked
+          ? kForked
+          : "Non-thread-safe operation invoked on an event loop other than the current one");
   return -1;
+}
+
+bool loop_may_use_driver(const LoopObject& loop) noexcept {
+  if (loop.forked || loop_check_owner(loop) == 0) return true;
+  PyErr_Clear();  // The answer is the return value.
+  return false;
+}
+
+void loop_disown(LoopObject& loop) noexcept {
+  if (loop.closed) return;  // Before the fork: there is nothing to share.
+  loop.closed = loop.forked = true;
+  job_pool_disown(loop);
+#if BLITZIO_FREE_THREADED
+  loop.inbox_lock = {};  // A thread that is not here may have held it.
+#endif
+  // Relaxed, here and below: the child has a single thread.
+  loop.is_waiting.store(false, std::memory_order_relaxed);
+  const unsigned long runner = loop.thread.exchange(kParentsThread, std::memory_order_relaxed);
+  if (runner == current_thread()) {
+    // A callback forked. If it returns, that is as far as the child runs.
+    static_cast<void>(loop_check_closed(loop));
+    loop_set_fatal(loop, take_exception());
+  } else if (runner != 0) {
+    loop.stranded = true;
+    loop.in_run = false;
+  }
 }
 
 void loop_set_fatal(LoopObject& loop, PyRef exception) noexcept {

@@ -15,6 +15,12 @@
 // call_soon_threadsafe, stop from a callback and _wake come from anywhere. With the interpreter
 // lock, other calls from a foreign thread touch only what the lock protects; on free-threaded
 // builds they raise RuntimeError.
+//
+// Forking. In a forked child the loop still belongs to the parent. python/blitzio/_loop/forking.py
+// has every loop disowned there (loop_disown()): it counts as closed, its methods raise
+// RuntimeError, a run ends after the callback that forked, and closing or dropping it frees the
+// child's copies without a word to the kernel. If another thread was running it, that copy may be
+// half way through a change: it is *stranded*, and never freed.
 #pragma once
 
 #include <blitzio/base/intrusive_list.hpp>
@@ -79,12 +85,17 @@ struct LoopObject {
   PyObject* fatal;             ///< exception that ends this run, or null
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
+                                 ///< In a forked child kParentsThread.
   Atomic<bool> is_waiting;       ///< the runner gave up the lock: a hint. Written by it alone.
   bool initialised;
   bool stopping;
   bool closed;
   bool debug;
   bool executor_shut_down;  ///< shutdown_default_executor() was called
+  bool in_run;              ///< _run() is on a stack of this process
+  bool shut_down;           ///< loop_shut_down() has begun
+  bool forked;              ///< the parent's, in a forked child; then `closed` as well
+  bool stranded;            ///< forked, and run by a thread that the child does not have
 
   // C++ members: constructed in tp_new, destroyed in tp_dealloc.
   ReadyQueue ready;  ///< strong references
@@ -101,16 +112,27 @@ struct LoopObject {
 #endif
 };
 
+/// No thread's number.
+inline constexpr unsigned long kParentsThread = ~0UL;
+
 [[nodiscard]] int loop_register(PyObject* module, ModuleState& state) noexcept;
 
 /// Whether `object` is a LoopBase (or of a subclass).
 [[nodiscard]] bool loop_check(const ModuleState& state, PyObject* object) noexcept;
 
-/// Raises RuntimeError('Event loop is closed') and returns -1 if it is.
+/// Raises RuntimeError('Event loop is closed') and returns -1 if it is, in other words if it is the
+/// parent's.
 [[nodiscard]] int loop_check_closed(const LoopObject& loop) noexcept;
 
-/// For calls that touch the driver: -1 with RuntimeError if another thread is running the loop.
+/// For calls that touch the driver: -1 with RuntimeError if another thread is running the loop, or
+/// if it is the parent's.
 [[nodiscard]] int loop_check_owner(const LoopObject& loop) noexcept;
+/// For finalisers: whether this thread may use the driver. In a forked child it may: nothing that
+/// it does there reaches the kernel.
+[[nodiscard]] bool loop_may_use_driver(const LoopObject& loop) noexcept;
+
+/// In a forked child: the loop is the parent's from now on.
+void loop_disown(LoopObject& loop) noexcept;
 
 [[nodiscard]] inline driver::Driver& loop_driver(LoopObject& loop) noexcept {
   return loop.executor->driver();

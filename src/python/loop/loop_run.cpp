@@ -105,6 +105,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   }
   const PyRef keep = PyRef::borrow(self);
   int outcome = 0;
+  loop.in_run = true;
   const Result<void> bound = loop.executor->bind();
   if (!bound) {
     raise_error(bound.error(), "run_forever");
@@ -120,14 +121,17 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
     loop.executor->unbind();
     if (exception) restore_exception(std::move(exception));
   }
-  loop.thread.store(0, std::memory_order_relaxed);  // Relaxed: as above.
+  loop.in_run = false;
+  // Relaxed: as above.
+  loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
 void loop_shut_down(LoopObject& loop) noexcept {
-  // Closed with an executor: this very function, further up, ran a finaliser that led here.
-  if (std::exchange(loop.closed, true) || loop.executor == nullptr) return;
+  loop.closed = true;
+  // Begun already: this very function, further up, ran a finaliser that led here.
+  if (loop.executor == nullptr || loop.stranded || std::exchange(loop.shut_down, true)) return;
   PyRef exception = take_exception();
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
@@ -152,7 +156,9 @@ void loop_shut_down(LoopObject& loop) noexcept {
 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   LoopObject& loop = as_loop(self);
-  if (loop.thread.load(std::memory_order_relaxed) != 0) {  // Relaxed: see method_run().
+  // Relaxed: see method_run().
+  const bool has_thread = loop.thread.load(std::memory_order_relaxed) != 0;
+  if (loop.forked ? loop.in_run : has_thread) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
     return nullptr;
   }

@@ -1,6 +1,7 @@
 #include <blitzio/base/platform.hpp>
 #include <python/loop/names.hpp>
 #include <python/loop/sock_address.hpp>
+#include <python/support/slots.hpp>
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -182,8 +183,7 @@ PyObject* numeric_address(PyObject* module, PyObject* const* args, Py_ssize_t na
 }
 
 PyMethodDef functions[] = {
-    {"numeric_address",
-     reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(numeric_address)), METH_FASTCALL,
+    {"numeric_address", fast(numeric_address), METH_FASTCALL,
      PyDoc_STR("numeric_address(host, port, family, type, proto, flags, /)\n--\n\n"
                "What socket.getaddrinfo() returns for a numeric host and port; None if they need "
                "the resolver.")},

@@ -25,7 +25,8 @@ constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 constexpr std::size_t kTurnBytes = 256 * 1024;
 
 bool wants_data(const ReadPipe& t) noexcept {
-  return t.started && !t.paused && !t.closing;
+  // A protocol may fork between two reads: in the child the rest is the parent's.
+  return t.started && !t.paused && !t.closing && is_loop_alive(t);
 }
 
 void update(ReadPipe& t) noexcept {

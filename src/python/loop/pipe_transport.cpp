@@ -1,6 +1,7 @@
 #include <python/loop/pipe_transport.hpp>
 
 #include <python/loop/pipe_internal.hpp>
+#include <python/support/slots.hpp>
 
 #include <fcntl.h>
 #include <structmember.h>
@@ -366,11 +367,6 @@ PyMemberDef pipe_members[] = {
 
 // ---- the types
 // ------------------------------------------------------------------------------------
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
-}
 
 struct TypeParts {
   const char* name;

@@ -1,10 +1,13 @@
 #include <python/loop/sock_attempt.hpp>
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/support/arguments.hpp>
 
 #include <arpa/inet.h>
 
 #include <array>
+#include <cstring>
+#include <span>
 
 namespace blitzio::python {
 
@@ -14,81 +17,52 @@ constexpr std::size_t kParametersMax = 3;
 
 struct Signature {
   const char* method;
-  SockKind kind;
   std::size_t required;
-  std::array<const char*, kParametersMax> names;  // null behind the last
+  std::size_t count;
+  std::array<const char*, kParametersMax> names;
+
+  [[nodiscard]] constexpr std::span<const char* const> parameters() const noexcept {
+    return {names.data(), count};
+  }
 };
 
-constexpr Signature kRecv{"sock_recv", SockKind::recv, 2, {"sock", "n", nullptr}};
-constexpr Signature kRecvInto{"sock_recv_into", SockKind::recv_into, 2, {"sock", "buf", nullptr}};
-constexpr Signature kRecvfrom{"sock_recvfrom", SockKind::recvfrom, 2, {"sock", "bufsize", nullptr}};
-constexpr Signature kRecvfromInto{
-    "sock_recvfrom_into", SockKind::recvfrom_into, 2, {"sock", "buf", "nbytes"}};
-constexpr Signature kSendall{"sock_sendall", SockKind::sendall, 2, {"sock", "data", nullptr}};
-constexpr Signature kSendto{"sock_sendto", SockKind::sendto, 3, {"sock", "data", "address"}};
-constexpr Signature kAccept{"sock_accept", SockKind::accept, 1, {"sock", nullptr, nullptr}};
-constexpr Signature kConnect{"sock_connect", SockKind::connect, 2, {"sock", "address", nullptr}};
-
-using Bound = std::array<PyObject*, kParametersMax>;
-
-std::size_t parameter_count(const Signature& signature) noexcept {
-  std::size_t count = 0;
-  while (count < kParametersMax && signature.names[count] != nullptr) ++count;
-  return count;
+constexpr Signature signature_of(SockKind kind) noexcept {
+  switch (kind) {
+    case SockKind::recv:
+      return {"sock_recv", 2, 2, {"sock", "n"}};
+    case SockKind::recv_into:
+      return {"sock_recv_into", 2, 2, {"sock", "buf"}};
+    case SockKind::recvfrom:
+      return {"sock_recvfrom", 2, 2, {"sock", "bufsize"}};
+    case SockKind::recvfrom_into:
+      return {"sock_recvfrom_into", 2, 3, {"sock", "buf", "nbytes"}};
+    case SockKind::sendall:
+      return {"sock_sendall", 2, 2, {"sock", "data"}};
+    case SockKind::sendto:
+      return {"sock_sendto", 3, 3, {"sock", "data", "address"}};
+    case SockKind::accept:
+      return {"sock_accept", 1, 1, {"sock"}};
+    case SockKind::connect:
+      return {"sock_connect", 2, 2, {"sock", "address"}};
+  }
+  return {};
 }
 
-/// Puts keyword arguments into their places. Returns false with TypeError set.
-BLITZIO_COLD bool bind_keywords(const Signature& signature, PyObject* const* values,
-                                PyObject* kwnames, Bound* bound) noexcept {
-  const std::size_t parameters = parameter_count(signature);
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
-    PyObject* keyword = PyTuple_GET_ITEM(kwnames, i);
-    std::size_t place = 0;
-    while (place < parameters &&
-           PyUnicode_CompareWithASCIIString(keyword, signature.names[place]) != 0) {
-      ++place;
-    }
-    if (place == parameters) {
-      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
-                   signature.method, keyword);
-      return false;
-    }
-    if ((*bound)[place] != nullptr) {
-      PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", signature.method,
-                   keyword);
-      return false;
-    }
-    (*bound)[place] = values[i];
-  }
-  return true;
+LoopObject& as_loop(PyObject* self) noexcept {
+  return *reinterpret_cast<LoopObject*>(self);
 }
 
-/// Returns false with TypeError set. Missing optional arguments are null.
-bool bind(const Signature& signature, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
-          Bound* bound) noexcept {
-  const auto given = static_cast<std::size_t>(nargs);
-  if (BLITZIO_UNLIKELY(given > parameter_count(signature))) {
-    PyErr_Format(PyExc_TypeError, "%s() takes %zu positional arguments but %zd were given",
-                 signature.method, parameter_count(signature), nargs);
-    return false;
-  }
-  for (std::size_t i = 0; i < given; ++i) (*bound)[i] = args[i];
-  if (kwnames != nullptr && !bind_keywords(signature, args + nargs, kwnames, bound)) return false;
-  for (std::size_t i = given; i < signature.required; ++i) {
-    if ((*bound)[i] != nullptr) continue;
-    PyErr_Format(PyExc_TypeError, "%s() missing required argument: '%s'", signature.method,
-                 signature.names[i]);
-    return false;
-  }
-  return true;
+template <SockKind Kind>
+bool bind(Arguments& arguments) noexcept {
+  static constexpr Signature kSignature = signature_of(Kind);
+  return arguments.bind_all(kSignature.method, kSignature.parameters(), kSignature.required);
 }
 
-PyObject* make(const Signature& signature, PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-               PyObject* kwnames) noexcept {
-  Bound bound{};
-  if (!bind(signature, args, nargs, kwnames, &bound)) return nullptr;
-  return sock_operation_new(*reinterpret_cast<LoopObject*>(self), signature.kind, bound[0],
-                            bound[1], bound[2]);
+template <SockKind Kind>
+PyObject* make(PyObject* self, const Arguments& arguments) noexcept {
+  constexpr std::size_t kCount = signature_of(Kind).count;
+  return sock_operation_new(as_loop(self), Kind, arguments[0], kCount > 1 ? arguments[1] : nullptr,
+                            kCount > 2 ? arguments[2] : nullptr);
 }
 
 bool is_numeric_host(PyObject* host, int family) noexcept {
@@ -122,58 +96,42 @@ int is_resolved(LoopObject& loop, PyObject* sock, PyObject* address) noexcept {
 
 }  // namespace
 
-PyObject* loop_sock_recv(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                         PyObject* kwnames) noexcept {
-  return make(kRecv, self, args, nargs, kwnames);
-}
-
-PyObject* loop_sock_recv_into(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                              PyObject* kwnames) noexcept {
-  return make(kRecvInto, self, args, nargs, kwnames);
-}
-
-PyObject* loop_sock_recvfrom(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                             PyObject* kwnames) noexcept {
-  return make(kRecvfrom, self, args, nargs, kwnames);
-}
-
-PyObject* loop_sock_recvfrom_into(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                                  PyObject* kwnames) noexcept {
-  return make(kRecvfromInto, self, args, nargs, kwnames);
-}
-
-PyObject* loop_sock_sendall(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                            PyObject* kwnames) noexcept {
-  return make(kSendall, self, args, nargs, kwnames);
-}
-
-PyObject* loop_sock_sendto(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+template <SockKind Kind>
+PyObject* loop_sock_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                            PyObject* kwnames) noexcept {
-  return make(kSendto, self, args, nargs, kwnames);
+  Arguments arguments(args, nargs, kwnames);
+  return bind<Kind>(arguments) ? make<Kind>(self, arguments) : nullptr;
 }
 
-PyObject* loop_sock_accept(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                           PyObject* kwnames) noexcept {
-  return make(kAccept, self, args, nargs, kwnames);
-}
+// What the method table names.
+#define BLITZIO_SOCK_KIND(kind)                                                                \
+  template PyObject* loop_sock_method<SockKind::kind>(PyObject*, PyObject* const*, Py_ssize_t, \
+                                                      PyObject*) noexcept
+BLITZIO_SOCK_KIND(recv);
+BLITZIO_SOCK_KIND(recv_into);
+BLITZIO_SOCK_KIND(recvfrom);
+BLITZIO_SOCK_KIND(recvfrom_into);
+BLITZIO_SOCK_KIND(sendall);
+BLITZIO_SOCK_KIND(sendto);
+BLITZIO_SOCK_KIND(accept);
+#undef BLITZIO_SOCK_KIND
 
 PyObject* loop_sock_connect_resolved(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                      PyObject* kwnames) noexcept {
-  return make(kConnect, self, args, nargs, kwnames);
+  Arguments arguments(args, nargs, kwnames);
+  return bind<SockKind::connect>(arguments) ? make<SockKind::connect>(self, arguments) : nullptr;
 }
 
 PyObject* loop_sock_connect(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                             PyObject* kwnames) noexcept {
-  LoopObject& loop = *reinterpret_cast<LoopObject*>(self);
-  Bound bound{};
-  if (!bind(kConnect, args, nargs, kwnames, &bound)) return nullptr;
-  PyObject* sock = bound[0];
-  PyObject* address = bound[1];
-  const int resolved = is_resolved(loop, sock, address);
+  LoopObject& loop = as_loop(self);
+  Arguments arguments(args, nargs, kwnames);
+  if (!bind<SockKind::connect>(arguments)) return nullptr;
+  const int resolved = is_resolved(loop, arguments[0], arguments[1]);
   if (resolved < 0) return nullptr;
-  if (resolved > 0) return sock_operation_new(loop, SockKind::connect, sock, address, nullptr);
-  if (!sock_check(loop, sock)) return nullptr;
-  PyObject* const call[] = {self, sock, address};
+  if (resolved > 0) return make<SockKind::connect>(self, arguments);
+  if (!sock_check(loop, arguments[0])) return nullptr;
+  PyObject* const call[] = {self, arguments[0], arguments[1]};
   return PyObject_VectorcallMethod(loop.state->names._sock_connect_unresolved, call, 3, nullptr);
 }
 

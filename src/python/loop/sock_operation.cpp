@@ -2,6 +2,7 @@
 #include <python/loop/sock_attempt.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/support/error.hpp>
+#include <python/support/slots.hpp>
 
 #include <poll.h>
 
@@ -230,8 +231,7 @@ void operation_dealloc(PyObject* self) {
 
 PyMethodDef operation_methods[] = {
     {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method_throw)),
-     METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
+    {"throw", fast(method_throw), METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
     {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -20,7 +20,6 @@
 #pragma once
 
 #include <python/loop/loop.hpp>
-#include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_wait.hpp>
 
 namespace blitzio::python {

@@ -44,7 +44,7 @@ bool SockWait::start(SockOperationObject& owner, int fd, std::uint32_t events,
 void SockWait::abandon() noexcept {
   std::exchange(owner_, nullptr)->wait = nullptr;
   unlink();
-  if (loop_.executor != nullptr) loop_driver(loop_).cancel(poll_);
+  if (loop_.executor != nullptr && !loop_.forked) loop_driver(loop_).cancel(poll_);
   // Last: dropping the future may run any code.
   const PyRef future = std::move(future_);
 }
@@ -68,7 +68,7 @@ void SockWait::on_poll(driver::Operation& operation,
   delete &wait;
   // A poll that nobody cancelled but the driver, which shuts down, leaves its future pending, as a
   // closed asyncio loop does.
-  if (owner != nullptr && completion.result != -ECANCELED) wake(loop, future.get());
+  if (owner != nullptr && completion.result != -ECANCELED && !loop.closed) wake(loop, future.get());
 }
 
 int sock_wait_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept {

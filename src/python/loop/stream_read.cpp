@@ -36,7 +36,8 @@ constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 constexpr std::size_t kTurnBytes = 256 * 1024;
 
 bool wants_data(const StreamTransport& t) noexcept {
-  return t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none;
+  // A protocol may fork in the middle of a large read: in the child the rest is the parent's.
+  return t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none && is_loop_alive(t);
 }
 
 /// Keeps `data` until reading goes on. Out of memory is an error of the connection.

@@ -2,6 +2,7 @@
 
 #include <python/loop/stream_internal.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/slots.hpp>
 
 #include <netinet/tcp.h>
 #include <structmember.h>
@@ -260,23 +261,13 @@ PyObject* method_can_write_eof(PyObject* /*self*/, PyObject* /*unused*/) noexcep
   Py_RETURN_TRUE;
 }
 
-template <class Function>
-PyCFunction general(Function* function) noexcept {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
-}
-
 constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
 
 PyMethodDef stream_methods[] = {
-    {"write", general(one_argument<stream_write, "write", "data">), kFastKeywords,
+    {"write", fast(one_argument<stream_write, "write", "data">), kFastKeywords,
      PyDoc_STR("write($self, data)\n--\n\nSend `data`, later if need be. Does not block.")},
-    {"writelines", general(one_argument<stream_writelines, "writelines", "list_of_data">),
+    {"writelines", fast(one_argument<stream_writelines, "writelines", "list_of_data">),
      kFastKeywords,
      PyDoc_STR("writelines($self, list_of_data)\n--\n\nAs write() of each, in one send.")},
     {"write_eof", stream_write_eof, METH_NOARGS,
@@ -294,23 +285,23 @@ PyMethodDef stream_methods[] = {
      PyDoc_STR("abort($self)\n--\n\nClose now; what is buffered is lost.")},
     {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
     {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
-    {"set_protocol", general(one_argument<method_set_protocol, "set_protocol", "protocol">),
+    {"set_protocol", fast(one_argument<method_set_protocol, "set_protocol", "protocol">),
      kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
-    {"get_extra_info", general(stream_get_extra_info), kFastKeywords,
+    {"get_extra_info", fast(stream_get_extra_info), kFastKeywords,
      PyDoc_STR("get_extra_info($self, name, default=None)\n--\n\n"
                "'socket', 'sockname', 'peername', or what the loop was given.")},
     {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
      PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
     {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,
      PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
-    {"set_write_buffer_limits", general(stream_set_write_buffer_limits), kKeywords,
+    {"set_write_buffer_limits", fast(stream_set_write_buffer_limits), kKeywords,
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
     {"_start_reading", stream_start_reading, METH_NOARGS, nullptr},
     {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
     {"_call_connection_lost", stream_call_connection_lost, METH_O, nullptr},
     {"_force_close", stream_method_force_close, METH_O, nullptr},
-    {"_fatal_error", general(stream_method_fatal_error), kKeywords, nullptr},
+    {"_fatal_error", fast(stream_method_fatal_error), kKeywords, nullptr},
     {"_make_empty_waiter", stream_make_empty_waiter, METH_NOARGS, nullptr},
     {"_reset_empty_waiter", stream_reset_empty_waiter, METH_NOARGS, nullptr},
     {"_release_socket", stream_release_socket, METH_NOARGS, nullptr},

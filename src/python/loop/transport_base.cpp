@@ -61,9 +61,7 @@ void transport_operations_ended(TransportBase& t) noexcept {
 }
 
 bool transport_may_use_driver(const TransportBase& t) noexcept {
-  if (loop_check_owner(*t.loop) == 0) return true;
-  PyErr_Clear();  // The answer is the return value.
-  return false;
+  return loop_may_use_driver(*t.loop);
 }
 
 void transport_release_in_loop(TransportBase& t) noexcept {

@@ -5,8 +5,15 @@
 
 namespace blitzio::python {
 
+bool Arguments::check_count(const char* method, std::size_t most) const noexcept {
+  if (static_cast<std::size_t>(count_) <= most) return true;
+  PyErr_Format(PyExc_TypeError, "%s() takes %zu positional arguments but %zd were given", method,
+               most, count_);
+  return false;
+}
+
 bool Arguments::bind_names(const char* method, std::span<const char* const> parameters,
-                           const char* extra) noexcept {
+                           std::size_t required, const char* extra) noexcept {
   BLITZIO_CHECK(parameters.size() <= kParametersMax, parameters.size());
   const auto given = static_cast<std::size_t>(count_);
   PyObject* const* values = args_ + count_;
@@ -32,7 +39,7 @@ bool Arguments::bind_names(const char* method, std::span<const char* const> para
     }
     place = values[i];
   }
-  for (std::size_t i = given; i < parameters.size(); ++i) {
+  for (std::size_t i = given; i < required; ++i) {
     if (bound_[i] != nullptr) continue;
     PyErr_Format(PyExc_TypeError, "%s() missing required argument: '%s'", method, parameters[i]);
     return false;

@@ -1,5 +1,6 @@
 // Arguments of vectorcall methods whose leading parameters may come by name, as in
-// `loop.run_in_executor(executor=None, func=f)`, followed by free positional ones.
+// `loop.run_in_executor(executor=None, func=f)`: bind() for those that free positional ones follow,
+// bind_all() for those with a fixed list of parameters.
 //
 // Calls by position, nearly all of them, cost one comparison here.
 #pragma once
@@ -33,7 +34,18 @@ class Arguments {
                        count_ >= static_cast<Py_ssize_t>(parameters.size()))) {
       return true;
     }
-    return bind_names(method, parameters, extra);
+    return bind_names(method, parameters, parameters.size(), extra);
+  }
+  /// As bind(), without free positional arguments; parameters from `required` on are optional and
+  /// null if they are not given.
+  [[nodiscard]] bool bind_all(const char* method, std::span<const char* const> parameters,
+                              std::size_t required) noexcept {
+    if (BLITZIO_LIKELY(kwnames_ == nullptr &&
+                       count_ == static_cast<Py_ssize_t>(parameters.size()))) {
+      return true;
+    }
+    return check_count(method, parameters.size()) &&
+           bind_names(method, parameters, required, nullptr);
   }
 
   [[nodiscard]] PyObject* operator[](std::size_t index) const noexcept { return args_[index]; }
@@ -45,7 +57,8 @@ class Arguments {
   [[nodiscard]] PyObject* extra() const noexcept { return extra_; }
 
  private:
-  bool bind_names(const char* method, std::span<const char* const> parameters,
+  bool check_count(const char* method, std::size_t most) const noexcept;
+  bool bind_names(const char* method, std::span<const char* const> parameters, std::size_t required,
                   const char* extra) noexcept;
 
   PyObject* const* args_;

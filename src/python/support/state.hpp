@@ -85,7 +85,6 @@ struct ModuleState {
   PyTypeObject* stream_transport_type = nullptr;
   PyTypeObject* listener_type = nullptr;
   PyTypeObject* sock_operation_type = nullptr;
-  PyTypeObject* job_type = nullptr;
 
   // From asyncio and the standard library, looked up once at import.
   PyObject* asyncio_future = nullptr;          // asyncio.Future
@@ -98,17 +97,14 @@ struct ModuleState {
   PyObject* format_callback_source = nullptr;  // asyncio.format_helpers._format_callback_source
   PyObject* socket_type = nullptr;             // socket.socket
   PyObject* logger = nullptr;                  // logging.getLogger("asyncio")
-  PyObject* debug_helpers = nullptr;           // blitzio._loop._debug, imported when first needed
 
   PyObject* socket_numbers =
       nullptr;  // socket's (AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW)
 
   JobRegistry* job_registry = nullptr;  // job.cpp
 
-  PyObject* empty_tuple = nullptr;
-  PyObject* future_kwnames = nullptr;        // ("loop",)
-  PyObject* task_kwnames = nullptr;          // ("loop", "name")
-  PyObject* task_context_kwnames = nullptr;  // ("loop", "name", "context")
+  PyObject* future_kwnames = nullptr;  // ("loop",)
+  PyObject* task_kwnames = nullptr;    // ("loop", "name")
   Names names;
 
   FreeList<256> handles;

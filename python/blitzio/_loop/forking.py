@@ -1,0 +1,43 @@
+"""What becomes of loops in a forked child: they stay the parent's.
+
+The child has a copy of each loop, and shares with the parent what the copy stands on: the epoll set
+or the ring, the sockets, the wake-up fd for signals. So right after a fork, before any other code
+runs there, every loop is disowned:
+
+    open ──────────fork──────────▶ in the child: closed, as far as anybody there can tell
+      │                              its methods raise RuntimeError and say why
+      └─▶ in the parent: unchanged   a run that forked ends with that error
+                                     close() and dropping it free the copies
+
+A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from blitzio import _native
+
+if TYPE_CHECKING:
+    from blitzio._loop.signals import SignalsMixin
+
+# By identity: a subclass may define equality as it likes.
+_loops: weakref.WeakValueDictionary[int, SignalsMixin] = weakref.WeakValueDictionary()
+
+
+def remember(loop: SignalsMixin) -> None:
+    """Has `loop` disowned in children that are forked from now on."""
+    _loops[id(loop)] = loop
+
+
+def _after_fork_in_child() -> None:
+    _native._after_fork()
+    for loop in list(_loops.values()):
+        loop._disown()
+        loop._disown_signals()
+    _loops.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,23 @@
+// The casts that CPython's tables of methods and slots ask for: they hold functions of every
+// signature as one type, and the flags or the slot's number say how to call them.
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+namespace blitzio::python {
+
+/// For a PyMethodDef: a function of any of the METH_ signatures.
+template <class Function>
+[[nodiscard]] PyCFunction fast(Function* function) noexcept {
+  // By way of a plain function type: compilers warn of direct casts between signatures.
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+/// For a PyType_Slot.
+template <class Function>
+[[nodiscard]] void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+}  // namespace blitzio::python

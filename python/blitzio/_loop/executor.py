@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# What concurrent.futures raises, and asyncio has a class of its own for. Some are the same class,
+# depending on the version, and stay as they are.
+_OWN_EXCEPTIONS: dict[type[BaseException], type[BaseException]] = {
+    theirs: ours
+    for theirs, ours in (
+        (concurrent.futures.CancelledError, asyncio.CancelledError),
+        (concurrent.futures.TimeoutError, asyncio.TimeoutError),
+        (concurrent.futures.InvalidStateError, asyncio.InvalidStateError),
+    )
+    if theirs is not ours
+}
+
 
 class ExecutorMixin(LoopBase):
     _default_executor: concurrent.futures.Executor | None = None
@@ -54,6 +66,20 @@ class ExecutorMixin(LoopBase):
             executor.submit(func, *args),
             loop=self,  # type: ignore[arg-type]
         )
+
+    @staticmethod
+    def _job_exception(exc: BaseException) -> BaseException:
+        """`exc`, raised by a job of the native pool, as a future of asyncio's may hold it."""
+        if isinstance(exc, StopIteration):
+            # It would end whoever awaits.
+            replacement = RuntimeError(
+                "StopIteration interacts badly with generators and cannot be raised into a Future"
+            )
+            replacement.__cause__ = exc
+            replacement.__context__ = exc
+            return replacement
+        ours = _OWN_EXCEPTIONS.get(type(exc))
+        return exc if ours is None else ours(*exc.args).with_traceback(exc.__traceback__)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Waits until the default executor has finished its work; it takes no more.

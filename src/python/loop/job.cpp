@@ -113,21 +113,12 @@ class Job : public BlockingJob, public driver::Message {
   std::array<PyObject*, kInlineJobArgs + 1> inline_args_;
 };
 
-/// Takes the current exception as a future may hold it: StopIteration would end whoever awaits.
+/// Takes the current exception as a future of asyncio's may hold it.
 void Job::keep_exception() noexcept {
-  exception_ = take_exception();
-  if (PyErr_GivenExceptionMatches(exception_.get(), PyExc_StopIteration) == 0) return;
-  PyRef replacement = PyRef::steal(
-      PyObject_CallFunction(PyExc_RuntimeError, "s",
-                            "StopIteration interacts badly with generators and cannot be raised "
-                            "into a Future"));
-  if (!replacement) {
-    exception_ = take_exception();
-    return;
-  }
-  PyException_SetCause(replacement.get(), Py_NewRef(exception_.get()));
-  PyException_SetContext(replacement.get(), exception_.release());
-  exception_ = std::move(replacement);
+  const PyRef raised = take_exception();
+  exception_ = PyRef::steal(PyObject_CallMethodOneArg(
+      reinterpret_cast<PyObject*>(&loop_), loop_.state->names._job_exception, raised.get()));
+  if (!exception_) exception_ = take_exception();
 }
 
 void Job::call() noexcept {

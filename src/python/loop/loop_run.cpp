@@ -32,17 +32,26 @@ struct LockRelease {
   }
 };
 
+/// What asyncio's debug mode calls `handle`, which ran `callback`: the task whose step it was, or
+/// the handle itself. Null with an error set.
+PyRef describe_call(LoopObject& loop, HandleObject& handle, PyObject* callback) noexcept {
+  const PyRef owner = PyRef::steal(PyObject_GetAttr(callback, loop.state->names.__self__));
+  if (!owner) PyErr_Clear();  // A plain function, as a rule; nobody's method in any case.
+  const int is_step = owner ? PyObject_IsInstance(owner.get(), loop.state->asyncio_task) : 0;
+  if (is_step < 0) return {};
+  return PyRef::steal(is_step != 0 ? PyObject_Repr(owner.get())
+                                   : PyObject_Str(reinterpret_cast<PyObject*>(&handle)));
+}
+
 /// "Executing <Handle …> took 0.123 seconds", as asyncio's debug mode says it.
 BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
+  // A handle that has run no longer knows what.
+  const PyRef callback = PyRef::borrow(handle.callback == nullptr ? Py_None : handle.callback);
   const Instant start = Instant::now();
   const int outcome = handle_run(handle);
   const double seconds = (Instant::now() - start).as_secs_f64();
   if (outcome != 0 || seconds < loop.slow_callback_duration) return outcome;
-  const PyRef base_events = PyRef::steal(PyImport_ImportModule("asyncio.base_events"));
-  const PyRef text =
-      base_events
-          ? PyRef::steal(PyObject_CallMethod(base_events.get(), "_format_handle", "O", &handle))
-          : PyRef();
+  const PyRef text = describe_call(loop, handle, callback.get());
   const PyRef logged =
       text
           ? PyRef::steal(PyObject_CallMethod(loop.state->logger, "warning", "sOd",

@@ -347,17 +347,6 @@ Attempt try_connect(SockOperationObject& op, PyRef* result) noexcept {
 // ---- checks
 // --------------------------------------------------------------------------------------
 
-/// The fd of a raw socket, through its fileno(): -1 if it is closed, as the syscall will say.
-bool read_fd(SockOperationObject& op) noexcept {
-  const PyRef fileno =
-      PyRef::steal(PyObject_CallMethodNoArgs(op.sock, op.loop->state->names.fileno));
-  if (!fileno) return false;
-  const long fd = PyLong_AsLong(fileno.get());
-  if (fd == -1 && PyErr_Occurred() != nullptr) return false;
-  op.fd = static_cast<int>(fd);
-  return true;
-}
-
 /// Addresses of other families are left to the socket's own methods.
 bool has_plain_family(int fd) noexcept {
   int family = 0;
@@ -402,10 +391,21 @@ bool sock_check(LoopObject& loop, PyObject* sock) noexcept {
   return may_block == 0;
 }
 
+bool sock_read_fd(SockOperationObject& op) noexcept {
+  // -1 if it is closed, as the syscall will say.
+  const PyRef fileno =
+      PyRef::steal(PyObject_CallMethodNoArgs(op.sock, op.loop->state->names.fileno));
+  if (!fileno) return false;
+  const long fd = PyLong_AsLong(fileno.get());
+  if (fd == -1 && PyErr_Occurred() != nullptr) return false;
+  op.fd = static_cast<int>(fd);
+  return true;
+}
+
 bool sock_prepare(SockOperationObject& op) noexcept {
   if (!sock_check(*op.loop, op.sock)) return false;
   op.is_raw = reinterpret_cast<PyObject*>(Py_TYPE(op.sock)) == op.loop->state->socket_type;
-  if (op.is_raw && !read_fd(op)) return false;
+  if (op.is_raw && !sock_read_fd(op)) return false;
   switch (op.kind) {
     case SockKind::recv:
       return !op.is_raw || read_count(op, op.argument, "recv");

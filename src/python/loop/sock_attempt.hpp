@@ -16,6 +16,10 @@ enum class Attempt : std::uint8_t {
 /// Returns  false with an error set.
 [[nodiscard]] bool sock_prepare(SockOperationObject& operation) noexcept;
 
+/// Asks a raw socket for its fd anew: after a wait, or after what may have run any code.
+/// Returns  false with an error set.
+[[nodiscard]] bool sock_read_fd(SockOperationObject& operation) noexcept;
+
 /// Tries once, never blocks (unless the socket's own method does). After sock_prepare().
 [[nodiscard]] Attempt sock_attempt(SockOperationObject& operation, PyRef* result) noexcept;
 

@@ -16,10 +16,26 @@ SockOperationObject& as_operation(PyObject* self) noexcept {
   return *reinterpret_cast<SockOperationObject*>(self);
 }
 
+/// Keeps the socket open until release_socket(). Returns false with an error set.
+bool hold_socket(SockOperationObject& op) noexcept {
+  const ModuleState& state = *op.loop->state;
+  if (op.holds_socket ||
+      !PyObject_TypeCheck(op.sock, reinterpret_cast<PyTypeObject*>(state.socket_type))) {
+    return true;  // Something else with a socket's methods has no such count.
+  }
+  const PyRef count = PyRef::steal(PyObject_GetAttr(op.sock, state.names._io_refs));
+  const PyRef one = PyRef::steal(PyLong_FromLong(1));
+  const PyRef more = count && one ? PyRef::steal(PyNumber_Add(count.get(), one.get())) : PyRef();
+  if (!more || PyObject_SetAttr(op.sock, state.names._io_refs, more.get()) != 0) return false;
+  op.holds_socket = true;
+  return true;
+}
+
 /// Any state → finished: lets go of the wait, the buffer and the arguments.
 void finish(SockOperationObject& op) noexcept {
   op.state = State::finished;
   if (op.wait != nullptr) op.wait->abandon();
+  sock_release(op);
   if (std::exchange(op.has_view, false)) PyBuffer_Release(&op.view);
   Py_CLEAR(op.extra);
   Py_CLEAR(op.argument);
@@ -46,6 +62,7 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
   if (fd_check_no_transport(loop, op.fd, nullptr) != 0) return nullptr;
   // After what may run any code: fileno() and is_closing().
   if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
+  if (!hold_socket(op)) return nullptr;
   PyRef future = loop_create_future(loop);
   if (!future ||
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
@@ -61,6 +78,14 @@ PySendResult raise_finished() noexcept {
   return PYGEN_ERROR;
 }
 
+/// running → finished, with the error that is set.
+PySendResult fail(SockOperationObject& op) noexcept {
+  PyRef error = take_exception();
+  finish(op);
+  restore_exception(std::move(error));
+  return PYGEN_ERROR;
+}
+
 PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) {
   SockOperationObject& op = as_operation(self);
   *result = nullptr;
@@ -71,15 +96,14 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
         return PYGEN_ERROR;
       }
       op.state = State::running;
-      if (!sock_prepare(op)) {
-        finish(op);
-        return PYGEN_ERROR;
-      }
+      if (!sock_prepare(op)) return fail(op);
       break;
     case State::waiting:
       op.state = State::running;
       // Resumed before its time: whoever drives us may have seen the future cancelled elsewhere.
       if (BLITZIO_UNLIKELY(op.wait != nullptr)) op.wait->abandon();
+      // Holding the socket does not keep it from being detached.
+      if (op.is_raw && !sock_read_fd(op)) return fail(op);
       break;
     case State::running:
       PyErr_SetString(PyExc_ValueError, "coroutine already executing");
@@ -93,12 +117,7 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
     *result = suspend(op, attempt == Attempt::wait_read ? POLLIN : POLLOUT);
     if (BLITZIO_LIKELY(*result != nullptr)) return PYGEN_NEXT;
   }
-  if (attempt != Attempt::done) {
-    PyRef error = take_exception();
-    finish(op);
-    restore_exception(std::move(error));
-    return PYGEN_ERROR;
-  }
+  if (attempt != Attempt::done) return fail(op);
   finish(op);
   *result = outcome.release();
   return PYGEN_RETURN;
@@ -267,6 +286,16 @@ const char* name(SockKind kind) noexcept {
   return "sock_unknown";
 }
 
+void sock_release(SockOperationObject& op) noexcept {
+  if (!std::exchange(op.holds_socket, false)) return;
+  PyRef exception = take_exception();
+  // May close the socket, for whoever wanted to meanwhile.
+  const PyRef done =
+      PyRef::steal(PyObject_CallMethodNoArgs(op.sock, op.loop->state->names._decref_socketios));
+  if (!done) PyErr_WriteUnraisable(op.sock);
+  if (exception) restore_exception(std::move(exception));
+}
+
 PyObject* sock_operation_new(LoopObject& loop, SockKind kind, PyObject* sock, PyObject* argument,
                              PyObject* extra) noexcept {
   auto* op = PyObject_GC_New(SockOperationObject, loop.state->sock_operation_type);
@@ -284,6 +313,7 @@ PyObject* sock_operation_new(LoopObject& loop, SockKind kind, PyObject* sock, Py
   op->state = State::created;
   op->is_raw = false;
   op->has_view = false;
+  op->holds_socket = false;
   op->is_connecting = false;
   op->wait_first = false;
   PyObject_GC_Track(op);

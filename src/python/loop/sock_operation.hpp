@@ -12,6 +12,11 @@
 // has all that collections.abc.Coroutine asks for, so create_task, gather, wait_for and run accept
 // it.
 //
+// While it waits it holds the socket open, as a file object made by makefile() does: close() takes
+// effect when the operation is over. Else the number could come to stand for somebody else's
+// connection, and the wait would end on one and the bytes be taken from the other. (The kernel
+// keeps the connection itself for an io_uring poll in any case.)
+//
 // An exact socket.socket is served by the syscall itself; anything else with a socket's methods (a
 // wrapper, a subclass that overrides them) is served by its methods. Several operations on one fd
 // do not disturb one another.
@@ -54,6 +59,7 @@ struct SockOperationObject {
   State state;
   bool is_raw;  ///< served by syscalls
   bool has_view;
+  bool holds_socket;   ///< counted in the socket's _io_refs
   bool is_connecting;  ///< connect() said EINPROGRESS
   bool wait_first;     ///< accept() on a blocking socket must not be tried before it is ready
 };
@@ -63,5 +69,8 @@ struct SockOperationObject {
 /// A new operation in state created. References are added; `argument` and `extra` may be null.
 [[nodiscard]] PyObject* sock_operation_new(LoopObject& loop, SockKind kind, PyObject* sock,
                                            PyObject* argument, PyObject* extra) noexcept;
+
+/// Lets the socket go that the operation holds open, if it does.
+void sock_release(SockOperationObject& operation) noexcept;
 
 }  // namespace blitzio::python

@@ -66,9 +66,15 @@ void SockWait::on_poll(driver::Operation& operation,
   LoopObject& loop = wait.loop_;
   const PyRef future = std::move(wait.future_);
   delete &wait;
-  // A poll that nobody cancelled but the driver, which shuts down, leaves its future pending, as a
-  // closed asyncio loop does.
-  if (owner != nullptr && completion.result != -ECANCELED && !loop.closed) wake(loop, future.get());
+  if (owner == nullptr) return;
+  if (completion.result != -ECANCELED && !loop.closed) {
+    wake(loop, future.get());
+    return;
+  }
+  // Cancelled by nobody but the driver, which shuts down: the future stays pending, as on a closed
+  // asyncio loop, and the socket is no longer needed. Letting it go may run any code.
+  const PyRef keep = PyRef::borrow(reinterpret_cast<PyObject*>(owner));
+  sock_release(*owner);
 }
 
 int sock_wait_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept {

@@ -11,12 +11,16 @@ namespace blitzio::python {
 // Interned strings: `state.names.call_soon`.
 #define BLITZIO_NAMES(X)       \
   X(__name__)                  \
+  X(__self__)                  \
   X(_accept_connection)        \
   X(_asyncio_future_blocking)  \
   X(_attach)                   \
   X(_call_connection_lost)     \
   X(_create_task_with_factory) \
+  X(_decref_socketios)         \
   X(_detach)                   \
+  X(_io_refs)                  \
+  X(_job_exception)            \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \

@@ -309,3 +309,18 @@ def test_slow_callbacks_are_logged_in_debug_mode(
     messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
     assert any("Executing <Handle" in text and "slow_one" in text for text in messages)
     assert all("seconds" in text for text in messages if "Executing" in text)
+
+
+def test_a_slow_step_is_logged_as_its_task(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow_coroutine() -> None:
+        await asyncio.sleep(0)
+
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.0
+    loop.run_until_complete(slow_coroutine())
+    messages = [record.getMessage() for record in caplog.records]
+    assert any(
+        text.startswith("Executing <Task ") and "slow_coroutine" in text for text in messages
+    )

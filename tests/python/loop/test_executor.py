@@ -48,6 +48,29 @@ def test_an_exception_reaches_the_awaiter(
     assert caught.value is error
 
 
+@pytest.mark.parametrize("name", ["CancelledError", "TimeoutError", "InvalidStateError"])
+def test_an_exception_of_concurrent_futures_arrives_as_asyncio_s(
+    loop: asyncio.AbstractEventLoop, name: str
+) -> None:
+    # A job that waits for a future of another thread's loop must not make its awaiter raise what
+    # `except asyncio.CancelledError` does not catch.
+    theirs, ours = getattr(concurrent.futures, name), getattr(asyncio, name)
+    with pytest.raises(ours) as caught:
+        loop.run_until_complete(loop.run_in_executor(None, fail, theirs("mine", 1)))
+    assert type(caught.value) is ours
+    assert caught.value.args == ("mine", 1)
+
+
+def test_a_subclass_of_a_concurrent_futures_exception_arrives_as_it_is(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    class Own(concurrent.futures.CancelledError):
+        pass
+
+    with pytest.raises(Own):
+        loop.run_until_complete(loop.run_in_executor(None, fail, Own()))
+
+
 def test_many_at_once(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         futures = [loop.run_in_executor(None, pow, number, 2) for number in range(500)]

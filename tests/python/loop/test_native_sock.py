@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import collections.abc
+import contextlib
 import errno
 import gc
 import os
@@ -500,6 +501,99 @@ def test_a_cancelled_sendall_gives_its_buffer_back(loop: Loop, pair: Pair) -> No
             await task
         del task
         data.append(1)
+
+    loop.run_until_complete(main())
+
+
+def test_a_socket_closed_under_a_waiting_receiver_closes_when_that_is_done(
+    loop: Loop, native: None
+) -> None:
+    async def main() -> None:
+        mine, peer = raw_pair()
+        number = mine.fileno()
+        task = loop.create_task(loop.sock_recv(mine, 10))
+        await turns(2)
+        mine.close()
+        # Free, the number would go to the next connection, whose bytes the receiver must not take.
+        other, other_peer = raw_pair()
+        assert number not in (other.fileno(), other_peer.fileno())
+        other_peer.send(b"theirs")
+        await turns(2)
+        peer.send(b"mine")
+        assert await soon(task) == b"mine"
+        assert mine.fileno() == -1
+        assert await soon(loop.sock_recv(peer, 10)) == b""
+        for sock in (peer, other, other_peer):
+            sock.close()
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("end", ["cancel", "close", "error"])
+def test_a_socket_closed_under_an_operation_closes_however_that_ends(
+    loop: Loop, native: None, end: str
+) -> None:
+    async def main() -> None:
+        mine, peer = raw_pair()
+        operation = loop.sock_recv_into(mine, bytearray(1))
+        task = None
+        if end == "close":
+            operation.send(None)
+        else:
+            task = loop.create_task(operation)
+            await turns(2)
+        again = loop.create_task(loop.sock_recv(mine, 10))
+        await turns(2)
+        mine.close()
+        if end == "error":
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            peer.close()
+        elif task is not None:
+            task.cancel()
+        else:
+            operation.close()
+        if task is not None:
+            # Of two receivers the first is told of the reset; for the other that is the end.
+            with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
+                assert await soon(task) == 0
+        if end != "error":
+            assert mine.fileno() != -1  # The other operation needs it still.
+            again.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionResetError):
+            assert await soon(again) == b""
+        assert mine.fileno() == -1
+        peer.close()
+
+    loop.run_until_complete(main())
+
+
+def test_closing_the_loop_lets_go_of_sockets_that_operations_held(
+    new_loop: Callable[[], Loop], native: None
+) -> None:
+    loop = new_loop()
+    mine, peer = raw_pair()
+    task = loop.create_task(loop.sock_recv(mine, 10))
+    loop.run_until_complete(turns(2))
+    mine.close()
+    assert mine.fileno() != -1
+    loop.close()
+    assert mine.fileno() == -1
+    peer.close()
+    task._log_destroy_pending = False
+
+
+def test_a_socket_detached_under_a_waiting_receiver_is_an_error(loop: Loop, native: None) -> None:
+    async def main() -> None:
+        mine, peer = raw_pair()
+        task = loop.create_task(loop.sock_recv(mine, 10))
+        await turns(2)
+        with socket.socket(fileno=mine.detach()) as heir:
+            peer.send(b"for the heir")
+            with pytest.raises(OSError) as caught:
+                await soon(task)
+            assert caught.value.errno == errno.EBADF
+            assert heir.recv(20) == b"for the heir"
+        peer.close()
 
     loop.run_until_complete(main())
 

@@ -6,7 +6,6 @@ create_connection: resolve ─▶ order by family ─▶ try one after the other
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import socket
@@ -209,18 +208,19 @@ class ConnectMixin(NamesMixin, TlsMixin):
                     except OSError:
                         continue  # Kept in failures.
             else:
+                # Neither a partial nor an unpacked result, which would hold the exceptions.
                 attempts: Any = [
-                    functools.partial(self._connect_sock, failures, info, local_infos)
+                    lambda info=info: self._connect_sock(failures, info, local_infos)
                     for info in infos
                 ]
                 race: Any = staggered.staggered_race
-                sock, _, _ = await race(attempts, happy_eyeballs_delay, loop=self)
+                sock = (await race(attempts, happy_eyeballs_delay, loop=self))[0]
             if sock is None:
                 _raise_failures([exc for attempt in failures for exc in attempt], all_errors)
             return sock
         finally:
             # The exceptions hold this frame, and this frame holds them.
-            del failures
+            failures = []
 
     async def _connect_sock(
         self,
@@ -264,32 +264,40 @@ def _bind_local(
     sock: socket.socket, family: int, local_infos: list[AddressInfo], failures: list[OSError]
 ) -> None:
     """Binds to the first local address of the right family that can be bound."""
-    for local_family, _, _, _, local_address in local_infos:
-        if local_family != family:
-            continue
-        try:
-            sock.bind(local_address)
-            return
-        except OSError as exc:
-            text = _compat.os_error_text(exc, with_errno=_compat.LOCAL_BIND_ERRORS_NAME_ERRNO)
-            failures.append(
-                OSError(
-                    exc.errno,
-                    f"error while attempting to bind on address {local_address!r}: {text}",
+    try:
+        for local_family, _, _, _, local_address in local_infos:
+            if local_family != family:
+                continue
+            try:
+                sock.bind(local_address)
+                return
+            except OSError as exc:
+                text = _compat.os_error_text(exc, with_errno=_compat.LOCAL_BIND_ERRORS_NAME_ERRNO)
+                failures.append(
+                    OSError(
+                        exc.errno,
+                        f"error while attempting to bind on address {local_address!r}: {text}",
+                    )
                 )
-            )
-    if failures:
-        raise failures.pop()
-    raise OSError(f"no matching local address with {family=} found")
+        if failures:
+            raise failures.pop()
+        raise OSError(f"no matching local address with {family=} found")
+    finally:
+        del failures  # What is raised holds this frame.
 
 
 def _raise_failures(failures: list[OSError], all_errors: bool) -> NoReturn:
-    if all_errors and sys.version_info >= (3, 11):
-        raise ExceptionGroup("create_connection failed", failures)  # noqa: F821
-    first = failures[0]
-    if all(str(exc) == str(first) for exc in failures):
-        raise first
-    raise OSError("Multiple exceptions: {}".format(", ".join(str(exc) for exc in failures)))
+    try:
+        if all_errors and sys.version_info >= (3, 11):
+            raise ExceptionGroup("create_connection failed", failures)  # noqa: F821
+        if not failures:
+            raise TimeoutError("create_connection failed")
+        texts = [str(exc) for exc in failures]
+        if len(set(texts)) == 1:
+            raise failures[0]
+        raise OSError("Multiple exceptions: {}".format(", ".join(texts)))
+    finally:
+        del failures  # What is raised holds this frame.
 
 
 def interleave_families(infos: Iterable[AddressInfo], first_count: int) -> list[AddressInfo]:

@@ -16,17 +16,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# What concurrent.futures raises, and asyncio has a class of its own for. Some are the same class,
-# depending on the version, and stay as they are.
+# What concurrent.futures raises, and asyncio has a class of its own for.
 _OWN_EXCEPTIONS: dict[type[BaseException], type[BaseException]] = {
-    theirs: ours
-    for theirs, ours in (
-        (concurrent.futures.CancelledError, asyncio.CancelledError),
-        (concurrent.futures.TimeoutError, asyncio.TimeoutError),
-        (concurrent.futures.InvalidStateError, asyncio.InvalidStateError),
-    )
-    if theirs is not ours
+    concurrent.futures.CancelledError: asyncio.CancelledError,
+    concurrent.futures.InvalidStateError: asyncio.InvalidStateError,
 }
+if sys.version_info < (3, 11):
+    _OWN_EXCEPTIONS[concurrent.futures.TimeoutError] = asyncio.TimeoutError
 
 
 class ExecutorMixin(LoopBase):
@@ -140,6 +136,18 @@ class ExecutorMixin(LoopBase):
         if executor is not None:
             executor.shutdown(wait=False)
         self._shutdown_blocking_pool(False)
+
+
+def _name_thread(number: int) -> None:
+    """Names a thread of the native pool as one of asyncio's default executor. Called natively."""
+    threading.current_thread().name = f"asyncio_{number}"
+
+
+def _forget_thread(_: None) -> None:
+    """The native pool's thread ends, and with it what threading knows of it. Called natively."""
+    registry: Any = threading
+    with registry._active_limbo_lock:
+        registry._active.pop(threading.get_ident(), None)
 
 
 def _settle(future: asyncio.Future[None], exc: Exception | None) -> None:

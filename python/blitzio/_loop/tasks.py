@@ -47,8 +47,12 @@ class TasksMixin(LoopBase):
                 kwargs["name"] = name
             return factory(self, coro, **kwargs)
         task = factory(self, coro, **kwargs)
-        _set_name(task, name)
-        return task
+        try:
+            _set_name(task, name)
+            return task
+        finally:
+            # An eager task may have failed already, with this frame in its traceback.
+            del task
 
 
 def _set_name(task: Any, name: str | None) -> None:

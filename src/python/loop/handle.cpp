@@ -179,6 +179,10 @@ TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept {
   return &static_cast<HandleTimer&>(entry).owner();
 }
 
+TimerHandleObject* handle_as_timer(HandleObject& handle) noexcept {
+  return is_timer(handle) ? &as_timer(as_object(handle)) : nullptr;
+}
+
 HandleObject* handle_new(LoopObject& loop, PyObject* callback, PyObject* const* args,
                          Py_ssize_t arg_count, PyObject* context) noexcept {
   return make_handle(loop.state->handle_type, loop, callback, args, arg_count, context);

@@ -52,6 +52,9 @@ class HandleTimer : public time::TimerEntry {
 /// The handle that an entry of the wheel belongs to; null if it is not one of ours.
 [[nodiscard]] TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept;
 
+/// `handle` as the timer handle that it is; null if it is none.
+[[nodiscard]] TimerHandleObject* handle_as_timer(HandleObject& handle) noexcept;
+
 struct TimerHandleObject {
   HandleObject handle;
   double when;        ///< loop.time() seconds, as the caller gave it

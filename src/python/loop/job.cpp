@@ -44,6 +44,15 @@ class Detached {
 
 // The pool thread's own; made and freed by the hooks below. Null if memory for it could not be had.
 thread_local PyThreadState* pool_thread_state = nullptr;
+thread_local bool pool_thread_is_named = false;
+
+/// Calls a function of blitzio._loop.executor that cannot fail, save for want of memory.
+void call_executor_module(const char* function, PyObject* argument) noexcept {
+  const PyRef module = PyRef::steal(PyImport_ImportModule("blitzio._loop.executor"));
+  const PyRef done =
+      module ? PyRef::steal(PyObject_CallMethod(module.get(), function, "O", argument)) : PyRef();
+  if (!done) PyErr_WriteUnraisable(nullptr);
+}
 
 void on_thread_start(void* interpreter) noexcept {
   pool_thread_state = PyThreadState_New(static_cast<PyInterpreterState*>(interpreter));
@@ -53,6 +62,10 @@ void on_thread_stop(void* /*interpreter*/) noexcept {
   PyThreadState* state = std::exchange(pool_thread_state, nullptr);
   if (state == nullptr) return;
   PyEval_RestoreThread(state);
+#if PY_VERSION_HEX < 0x030D0000
+  // Newer versions forget a thread that Python did not start by themselves.
+  if (pool_thread_is_named) call_executor_module("_forget_thread", Py_None);
+#endif
   PyThreadState_Clear(state);
   PyThreadState_DeleteCurrent();
 }
@@ -153,6 +166,7 @@ void Job::run() noexcept {
   if (BLITZIO_LIKELY(state != nullptr)) {
     let_loop_wait();
     PyEval_RestoreThread(state);
+    if (BLITZIO_UNLIKELY(!pool_thread_is_named)) pool_.name_thread();
     call();
     // Here rather than on the loop's thread, which has other things to do.
     drop_call();
@@ -286,6 +300,15 @@ bool JobPool::post(driver::Message& message) noexcept {
   if (driver_ == nullptr) return false;
   driver_->post(message);
   return true;
+}
+
+void JobPool::name_thread() noexcept {
+  pool_thread_is_named = true;
+  // Relaxed: a number, nothing is published through it.
+  const PyRef number =
+      PyRef::steal(PyLong_FromLong(threads_named_.fetch_add(1, std::memory_order_relaxed)));
+  if (number) call_executor_module("_name_thread", number.get());
+  PyErr_Clear();  // A thread without a name works as well.
 }
 
 void JobPool::detach_driver() noexcept {

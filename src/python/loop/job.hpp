@@ -34,6 +34,9 @@ class JobPool : public ListNode<JobRegistryTag> {
   /// Delivers `message` on the loop's thread. Any thread.
   /// Returns  false if the loop is closed; the message is untouched.
   [[nodiscard]] bool post(driver::Message& message) noexcept;
+  /// Gives the calling pool thread the name that threads of asyncio's default executor have, and
+  /// that logs show. Attached.
+  void name_thread() noexcept;
   /// The loop's driver goes: from now on post() refuses. Loop's thread.
   void detach_driver() noexcept;
   /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
@@ -48,6 +51,7 @@ class JobPool : public ListNode<JobRegistryTag> {
   Mutex driver_mutex_{LockRank::job_driver};
   driver::Driver* driver_ BLITZIO_GUARDED_BY(driver_mutex_);
   const ForkGuard fork_guard_;
+  Atomic<unsigned> threads_named_{0};
   Atomic<bool> is_given_up_{false};  // by the loop; read by whoever reaps
   BlockingPool threads_;
 };

@@ -107,7 +107,7 @@ struct LoopObject {
   IntrusiveList<InFlight, InFlightTag> in_flight;     ///< listeners that accept
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
-  HandleObject* inbox_first;  ///< call_soon_threadsafe, oldest first; strong
+  HandleObject* inbox_first;  ///< from other threads, oldest first; strong
   HandleObject* inbox_last;
 #endif
 };

@@ -121,13 +121,17 @@ PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject
   return reinterpret_cast<PyObject*>(handle);
 }
 
+/// Hands a reference to the wheel. From the runner, or from anybody while nobody runs the loop.
+void arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
+  const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(timer.when).as_nanos());
+  const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
+  loop.executor->wheel().insert(timer.timer, deadline);
+}
+
 PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept {
   PyObject* callback = arguments[1];
   // asyncio checks in call_at(), which call_later() goes through, and so words it.
   if (!check_call(loop, "call_at", callback)) return nullptr;
-  if constexpr (kFreeThreaded) {
-    if (loop_check_owner(loop) != 0) return nullptr;
-  }
   const std::span<PyObject* const> rest = arguments.from(2);
   TimerHandleObject* timer = timer_handle_new(
       loop, when, callback, rest.data(), static_cast<Py_ssize_t>(rest.size()), arguments.extra());
@@ -138,10 +142,18 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
     static_cast<void>(loop_check_closed(loop));
     return nullptr;
   }
-  const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(when).as_nanos());
-  const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
-  loop.executor->wheel().insert(timer->timer, deadline);
-  return Py_NewRef(reinterpret_cast<PyObject*>(timer));
+  Py_INCREF(timer);
+#if BLITZIO_FREE_THREADED
+  // Relaxed: as in is_runner().
+  if (loop.thread.load(std::memory_order_relaxed) != 0 && !is_runner(loop)) {
+    // As with asyncio, another thread gets away with it outside of debug mode, and does not wake
+    // the loop.
+    push_inbox(loop, &timer->handle);
+    return reinterpret_cast<PyObject*>(timer);
+  }
+#endif
+  arm(loop, *timer);
+  return reinterpret_cast<PyObject*>(timer);
 }
 
 double loop_time() noexcept {
@@ -167,7 +179,10 @@ void loop_take_inbox(LoopObject& loop) noexcept {
   PyMutex_Unlock(&loop.inbox_lock);
   while (handle != nullptr) {
     HandleObject* next = std::exchange(handle->inbox_next, nullptr);
-    if (!loop.ready.push(handle)) {
+    if (TimerHandleObject* timer = handle_as_timer(*handle)) {
+      // One that was cancelled on its way finds out when it is due.
+      arm(loop, *timer);
+    } else if (!loop.ready.push(handle)) {
       PyErr_NoMemory();
       loop_set_fatal(loop, PyRef::steal(PyErr_GetRaisedException()));
       Py_DECREF(handle);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -273,3 +274,24 @@ def test_an_accepted_socket_must_be_a_stream(same_as_asyncio: Compare) -> None:
             return loop.run_until_complete(loop.connect_accepted_socket(Recorder, datagram))
 
         assert same_as_asyncio(scenario)[1] is ValueError
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"local_addr": ("192.0.2.1", 0)}, {"happy_eyeballs_delay": 0.25}], ids=str
+)
+def test_the_exception_of_a_failed_connect_is_in_no_cycle(
+    loop: asyncio.AbstractEventLoop, extra: dict[str, Any]
+) -> None:
+    if sys.version_info < ((3, 13, 3) if extra else (3, 11)):
+        pytest.skip("older frames of asyncio's own keep it")
+
+    async def main() -> None:
+        caught = None
+        try:
+            await loop.create_connection(asyncio.Protocol, HOST, unused_port(), **extra)
+        except OSError as exc:
+            caught = exc
+        assert caught is not None
+        assert gc.get_referrers(caught) == []
+
+    loop.run_until_complete(main())

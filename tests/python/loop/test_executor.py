@@ -114,6 +114,21 @@ def test_cancelling_the_future(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+def test_threads_have_the_names_that_asyncio_gives_them(loop: asyncio.AbstractEventLoop) -> None:
+    together = threading.Barrier(3)
+
+    def name() -> str:
+        together.wait(PATIENCE)
+        return threading.current_thread().name
+
+    async def main() -> list[str]:
+        return await asyncio.gather(*[loop.run_in_executor(None, name) for _ in range(3)])
+
+    assert sorted(loop.run_until_complete(main())) == ["asyncio_0", "asyncio_1", "asyncio_2"]
+    loop.run_until_complete(loop.shutdown_default_executor())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")]
+
+
 def test_an_executor_of_ones_own(loop: asyncio.AbstractEventLoop) -> None:
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="own") as executor:
 

@@ -78,6 +78,30 @@ def test_a_coroutine_can_be_cancelled_from_outside(background: asyncio.AbstractE
     assert cancelled.wait(PATIENCE)
 
 
+def test_timers_that_other_threads_set_are_due_in_the_loop_s(
+    background: asyncio.AbstractEventLoop,
+) -> None:
+    # Not what asyncio promises, but outside of debug mode what it does, once it is awake.
+    ran: list[int] = []
+    all_ran = threading.Event()
+
+    def run(number: int) -> None:
+        assert asyncio.get_running_loop() is background
+        ran.append(number)
+        if len(ran) == 4 * 25:
+            all_ran.set()
+
+    def work(number: int) -> None:
+        for step in range(25):
+            background.call_later(0.0001 * step, run, number)
+            background.call_at(background.time(), ran.append, -1).cancel()
+        background.call_soon_threadsafe(int)
+
+    in_threads(4, work)
+    assert all_ran.wait(PATIENCE)
+    assert sorted(ran) == sorted([0, 1, 2, 3] * 25)
+
+
 def test_cancelling_handles_from_other_threads(background: asyncio.AbstractEventLoop) -> None:
     ran = 0
 

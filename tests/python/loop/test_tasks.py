@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,3 +198,28 @@ def test_a_pending_task_that_is_lost_is_reported(
 
     loop.run_until_complete(main())
     assert [report["message"] for report in reports] == ["Task was destroyed but it is pending!"]
+
+
+def test_the_exception_of_a_task_that_failed_eagerly_is_in_no_cycle(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    if sys.version_info < (3, 13, 2):
+        pytest.skip("older frames of asyncio's own keep it")
+
+    async def fail() -> None:
+        raise KeyError
+
+    async def main() -> None:
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        task = loop.create_task(fail())
+        exc = task.exception()
+        reference = weakref.ref(task)
+        gc.disable()
+        try:
+            del task
+            assert reference() is None
+            assert gc.get_referrers(exc) == []
+        finally:
+            gc.enable()
+
+    loop.run_until_complete(main())

@@ -73,6 +73,46 @@ def test_a_buffered_protocol_is_given_its_own_buffer(loop: asyncio.AbstractEvent
     loop.run_until_complete(main())
 
 
+@pytest.mark.parametrize("has_both", [False, True])
+def test_a_protocol_of_no_class_is_known_by_its_methods(
+    loop: asyncio.AbstractEventLoop, native: None, has_both: bool
+) -> None:
+    # asyncio goes by the class alone, and finds no data_received in one that has only the others.
+    buffer = bytearray(10)
+
+    class Duck(asyncio.BaseProtocol):
+        received = b""
+
+        def __init__(self) -> None:
+            self.lost: asyncio.Future[Any] = loop.create_future()
+            if has_both:
+                self.data_received = self.add
+
+        def add(self, data: bytes) -> None:
+            self.received += b"whole " + data
+
+        def get_buffer(self, hint: int) -> bytearray:
+            return buffer
+
+        def buffer_updated(self, count: int) -> None:
+            self.received += buffer[:count]
+
+        def eof_received(self) -> None:
+            pass
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set_result(exc)
+
+    async def main() -> None:
+        async with transport_and_peer(Duck) as (_, protocol, peer):
+            peer.send(b"data")
+            peer.shutdown(socket.SHUT_WR)
+            assert await soon(protocol.lost) is None
+            assert protocol.received == (b"whole data" if has_both else b"data")
+
+    loop.run_until_complete(main())
+
+
 def test_changing_between_buffered_and_plain(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         async with transport_and_peer() as (transport, plain, peer):

@@ -9,13 +9,15 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     tasks       task factories
     executor    run_in_executor with Python executors, shutting the pool down
     names       getaddrinfo, getnameinfo
-    signals     add_signal_handler, waking an idle loop for Ctrl-C
+    signals     add_signal_handler, waking an idle loop for Ctrl-C; wakeup_fd: which loop is woken
     tls         transports over asyncio's SSLProtocol, start_tls
     connect     create_connection, connect_accepted_socket
     listen      create_server; server: what it returns
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
     forking     no mixin: the loops of the parent, in a forked child
+    subprocess  subprocess_exec, subprocess_shell; process_transport: what they return; child:
+                waiting for the process's end
 
 Threads: a loop belongs to the thread that runs it; only call_soon_threadsafe may come from others.
 """
@@ -37,6 +39,7 @@ from blitzio._loop.pipes import PipesMixin
 from blitzio._loop.running import RunningMixin
 from blitzio._loop.sendfile import SendfileMixin
 from blitzio._loop.signals import SignalsMixin
+from blitzio._loop.subprocess import SubprocessMixin
 from blitzio._loop.tasks import TasksMixin
 from blitzio._loop.tls import TlsMixin
 from blitzio._native import LoopBase
@@ -46,11 +49,12 @@ class Loop(
     ListenMixin,
     ConnectMixin,
     SendfileMixin,
-    PipesMixin,
     NamesMixin,
     TlsMixin,
     RunningMixin,
     SignalsMixin,
+    SubprocessMixin,
+    PipesMixin,
     ExecutorMixin,
     TasksMixin,
     ErrorsMixin,

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 from blitzio import _native
 
 if TYPE_CHECKING:
-    from blitzio._loop.signals import SignalsMixin
+    from blitzio._loop.running import RunningMixin
 
 # By identity: a subclass may define equality as it likes.
-_loops: weakref.WeakValueDictionary[int, SignalsMixin] = weakref.WeakValueDictionary()
+_loops: weakref.WeakValueDictionary[int, RunningMixin] = weakref.WeakValueDictionary()
 
 
-def remember(loop: SignalsMixin) -> None:
+def remember(loop: RunningMixin) -> None:
     """Has `loop` disowned in children that are forked from now on."""
     _loops[id(loop)] = loop
 
@@ -37,6 +37,7 @@ def _after_fork_in_child() -> None:
     for loop in list(_loops.values()):
         loop._disown()
         loop._disown_signals()
+        loop._disown_children()
     _loops.clear()
 
 

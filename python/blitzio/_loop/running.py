@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.signals import SignalsMixin
+from blitzio._loop.subprocess import SubprocessMixin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -31,7 +32,7 @@ logger = logging.getLogger("asyncio")
 _T = TypeVar("_T")
 
 
-class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
+class RunningMixin(SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin):
     # False until the constructor is through: an unfinished loop has nothing to close or to warn of.
     _open = False
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
@@ -101,9 +102,12 @@ class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
             return
         if self.get_debug():
             logger.debug("Close %r", self)
-        self._close_signals()
-        self._close_executor()
-        self._close()
+        try:
+            self._close_signals()
+        finally:
+            self._close_children()
+            self._close_executor()
+            self._close()
 
     def set_debug(self, enabled: bool) -> None:
         """Switches debug mode: checks of threads and callables, origins, slow callbacks."""

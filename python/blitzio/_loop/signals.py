@@ -5,10 +5,12 @@ kernel must be woken first. The C-level handler writes the signal's number to th
 loop reads it from the other end, which wakes it at once, lets Python's own handlers run (Ctrl-C's
 among them), and then schedules the callback that `add_signal_handler` was given.
 
-             enter(): fd becomes ours            handler added: fd becomes ours
-    outside ────────────────────────▶ ours ◀──────────────────────────────── outside
+The process has one wake-up fd; wakeup_fd.py decides which loop has it:
+
+                    enter()                              handler added
+    outside ────────────────────▶ in the queue for it ◀──────────────── outside
                                        │ leave(), or the last handler removed, once neither a run
-                                       ▼ nor a handler needs it: the previous fd is put back
+                                       ▼ nor a handler needs it
                                     outside
 
 Main thread only, as CPython demands of signal.set_wakeup_fd.
@@ -20,7 +22,6 @@ import asyncio
 import contextvars
 import errno
 import inspect
-import logging
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from blitzio._loop import wakeup_fd
 from blitzio._native import LoopBase
 
 if TYPE_CHECKING:
@@ -37,17 +39,14 @@ if TYPE_CHECKING:
 
     _Ts = TypeVarTuple("_Ts")
 
-logger = logging.getLogger("asyncio")
-
 
 class SignalsMixin(LoopBase):
     _signal_sockets: tuple[socket.socket, socket.socket] | None = None
     _signal_handlers: dict[int, tuple[contextvars.Context, Callable[..., object], Any]] | None = (
         None
     )
-    # The wake-up fd that was there before ours; None while ours is not installed.
-    _outer_wakeup_fd: int | None = None
-    _needs_wakeup_fd = False
+    # A run needs to be woken for signals, whether handlers were added or not.
+    _runs_with_signals = False
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts]
@@ -66,7 +65,8 @@ class SignalsMixin(LoopBase):
         _check_signal(sig)
         self._check_closed()
         try:
-            self._install_wakeup_fd()
+            self._open_signal_sockets()
+            wakeup_fd.take(self)
         except (ValueError, OSError) as exc:
             raise RuntimeError(str(exc)) from None
 
@@ -110,15 +110,16 @@ class SignalsMixin(LoopBase):
         if threading.current_thread() is not threading.main_thread():
             return
         try:
-            self._needs_wakeup_fd = True
-            self._install_wakeup_fd()
+            self._open_signal_sockets()
+            self._runs_with_signals = True
+            wakeup_fd.take(self)
         except ValueError:
             # The main thread of a sub-interpreter: signals go to the main interpreter alone.
-            self._needs_wakeup_fd = False
+            self._runs_with_signals = False
 
     def _leave_signals(self) -> None:
-        if self._needs_wakeup_fd:
-            self._needs_wakeup_fd = False
+        if self._runs_with_signals:
+            self._runs_with_signals = False
             self._release_wakeup_fd()
 
     def _close_signals(self) -> None:
@@ -133,9 +134,12 @@ class SignalsMixin(LoopBase):
                 )
                 self._signal_handlers.clear()
             else:
+                # In another thread than the main one this raises, as asyncio's does; the sockets
+                # then stay open, for the fd is still installed.
                 for sig in list(self._signal_handlers):
                     self.remove_signal_handler(sig)
         if self._signal_sockets is not None:
+            wakeup_fd.release(self)
             receiver, sender = self._signal_sockets
             self._signal_sockets = None
             self.remove_reader(receiver)
@@ -144,51 +148,35 @@ class SignalsMixin(LoopBase):
 
     def _disown_signals(self) -> None:
         """In a forked child: a signal here must not be written where the parent reads."""
-        sockets, self._signal_sockets = self._signal_sockets, None
-        if sockets is None:
+        if self._signal_sockets is None:
             return
-        receiver, sender = sockets
-        if self._outer_wakeup_fd is not None:
-            current = signal.set_wakeup_fd(-1)
-            if current != sender.fileno():
-                signal.set_wakeup_fd(current)  # Not ours.
-            self._outer_wakeup_fd = None
+        wakeup_fd.disown(self)
+        self._runs_with_signals = False
+        self._signal_handlers = None
+        receiver, sender = self._signal_sockets
+        self._signal_sockets = None
         receiver.close()
         sender.close()
 
     # ---- the wake-up fd ----
 
-    def _install_wakeup_fd(self) -> None:
-        sender = self._open_signal_sockets()
-        previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        if previous != sender.fileno():
-            self._outer_wakeup_fd = previous
-
     def _release_wakeup_fd(self) -> None:
-        if self._needs_wakeup_fd or self._signal_handlers or self._outer_wakeup_fd is None:
-            return
-        outer, self._outer_wakeup_fd = self._outer_wakeup_fd, None
-        try:
-            current = signal.set_wakeup_fd(outer)
-        except (ValueError, OSError) as exc:
-            # Not the main thread, or whoever owned that fd closed it meanwhile.
-            logger.info("set_wakeup_fd(%d) failed: %s", outer, exc)
-            return
-        assert self._signal_sockets is not None
-        if current != self._signal_sockets[1].fileno():
-            signal.set_wakeup_fd(current)  # Somebody else took it over; it stays theirs.
+        if self._signal_handlers:
+            wakeup_fd.take(self)  # Behind the loops that run.
+        elif not self._runs_with_signals:
+            wakeup_fd.release(self)
 
-    def _open_signal_sockets(self) -> socket.socket:
-        if self._signal_sockets is None:
-            if threading.current_thread() is not threading.main_thread():
-                # CPython's own words, before any socket is made.
-                signal.set_wakeup_fd(-1)
-            receiver, sender = socket.socketpair()
-            receiver.setblocking(False)
-            sender.setblocking(False)
-            self._signal_sockets = (receiver, sender)
-            self._add_background_reader(receiver, self._read_signals)
-        return self._signal_sockets[1]
+    def _open_signal_sockets(self) -> None:
+        if self._signal_sockets is not None:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            # CPython's own words, before any socket is made.
+            signal.set_wakeup_fd(-1)
+        receiver, sender = socket.socketpair()
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        self._signal_sockets = (receiver, sender)
+        self._add_background_reader(receiver, self._read_signals)
 
     def _read_signals(self) -> None:
         if self._signal_sockets is None:
@@ -200,13 +188,17 @@ class SignalsMixin(LoopBase):
             except BlockingIOError:
                 return
             for number in numbers:
-                self._handle_signal(number)
+                wakeup_fd.deliver(number)
 
-    def _handle_signal(self, sig: int) -> None:
+    def _handle_signal(self, sig: int) -> bool:
+        """Schedules the handler of `sig`, also while the loop stands still. False: it has none."""
         entry = self._signal_handlers.get(sig) if self._signal_handlers else None
-        if entry is not None:  # Else Python's own handler has it, or ours has just been removed.
-            context, callback, args = entry
-            self.call_soon(callback, *args, context=context)
+        if entry is None or self.is_closed():
+            return False  # Python's own handler has it, or ours has just been removed.
+        context, callback, args = entry
+        # Threadsafe: another loop may have read the signal for us.
+        self.call_soon_threadsafe(callback, *args, context=context)
+        return True
 
 
 def _check_signal(sig: int) -> None:

@@ -13,6 +13,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     tls         transports over asyncio's SSLProtocol, start_tls
     connect     create_connection, connect_accepted_socket
     listen      create_server; server: what it returns
+    unix        create_unix_connection, create_unix_server
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
     forking     no mixin: the loops of the parent, in a forked child
@@ -42,10 +43,12 @@ from blitzio._loop.signals import SignalsMixin
 from blitzio._loop.subprocess import SubprocessMixin
 from blitzio._loop.tasks import TasksMixin
 from blitzio._loop.tls import TlsMixin
+from blitzio._loop.unix import UnixMixin
 from blitzio._native import LoopBase
 
 
 class Loop(
+    UnixMixin,
     ListenMixin,
     ConnectMixin,
     SendfileMixin,

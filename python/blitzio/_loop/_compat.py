@@ -32,6 +32,9 @@ SKIPS_UNAVAILABLE_ADDRESSES = "EADDRNOTAVAIL" in _names_used_by(_loop_class.crea
 # `Server.wait_closed` waits for an open server, and for the connections of a closed one.
 WAIT_CLOSED_WAITS = sys.version_info >= (3, 12)
 
+# `create_unix_server` removes its socket file unless told not to.
+CLEANS_UP_UNIX_SOCKETS = sys.version_info >= (3, 13)
+
 SSL_SHUTDOWN_TIMEOUT = sys.version_info >= (3, 11)
 
 

@@ -40,6 +40,7 @@ class Server(asyncio.AbstractServer):
         backlog: int,
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None = None,
+        on_close: Callable[[], object] | None = None,
     ) -> None:
         self._loop = loop
         self._sockets: list[socket.socket] | None = sockets  # None once closed.
@@ -49,6 +50,7 @@ class Server(asyncio.AbstractServer):
         self._backlog = backlog
         self._ssl_handshake_timeout = ssl_handshake_timeout
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
+        self._on_close = on_close  # Called once the sockets are closed.
         self._listeners: list[Listener] = []
         # Weak: an abandoned transport must still be able to warn about itself. Their count is kept
         # apart, since a transport that dies detaches itself when the set has already lost it.
@@ -84,6 +86,8 @@ class Server(asyncio.AbstractServer):
         self._listeners.clear()
         for sock in sockets:
             sock.close()
+        if self._on_close is not None:
+            self._on_close()
         self._serving = False
         if self._serving_forever_fut is not None and not self._serving_forever_fut.done():
             self._serving_forever_fut.cancel()

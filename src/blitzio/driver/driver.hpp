@@ -124,6 +124,10 @@ class Driver {
   /// Must have no operation in flight. Call it before the fd is closed.
   virtual void detach(int fd) noexcept = 0;
 
+  /// Hands what was submitted and cancelled to the kernel now rather than in the next collect(), so
+  /// that it holds a descriptor with nothing but cancelled operations no longer when this returns.
+  /// Their completions still arrive through dispatch(). Also from a completion function.
+  virtual void hand_over() noexcept = 0;
   /// Hands submitted operations to the kernel and collects what is complete; never blocks, and
   /// makes a syscall only when there may be something to hand over or collect.
   virtual void collect() noexcept = 0;

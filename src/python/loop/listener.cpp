@@ -48,7 +48,6 @@ class Listener {
   PyObject* context = nullptr;    // that of start(); each connection gets a copy
   PyObject* retry = nullptr;      // handle of the timer after EMFILE and its like, or null
   int fd = -1;
-  int orphan_fd = -1;  // to be closed with the last completion
   int family = 0;
   int type = 0;
   int proto = 0;
@@ -151,12 +150,11 @@ void update(Listener& listener) noexcept {
   loop_driver(*listener.loop).submit(listener.accept);
 }
 
-/// After the last completion, or at once if nothing was in flight.
-void release_fd(Listener& listener) noexcept {
+/// Nothing that is not cancelled may be in flight.
+void detach(Listener& listener) noexcept {
   if (std::exchange(listener.is_attached, false) && listener.loop->executor != nullptr) {
     loop_driver(*listener.loop).detach(listener.fd);
   }
-  if (listener.orphan_fd >= 0) ::close(std::exchange(listener.orphan_fd, -1));
 }
 
 bool is_out_of_resources(int code) noexcept {
@@ -232,12 +230,7 @@ void on_accept_completion(driver::Operation& operation,
   } else if (!listener.loop->closed) {
     on_failure(listener, completion.error_code());
   }
-  if (completion.more) return;
-  if (listener.is_closed || listener.loop->closed) {
-    release_fd(listener);
-  } else {
-    update(listener);
-  }
+  if (!completion.more && !listener.is_closed && !listener.loop->closed) update(listener);
 }
 
 void cancel_retry(Listener& listener) noexcept {
@@ -313,18 +306,15 @@ PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   if (listener->is_closed) Py_RETURN_NONE;
   listener->is_closed = true;
   stop(*listener);
+  // The address is free when this returns, as asyncio's is: the kernel lets go of the socket before
+  // the descriptor is closed. Not by shutdown(2), which would end the listening of every process
+  // that shares the socket.
+  if (listener->loop->executor != nullptr) loop_driver(*listener->loop).hand_over();
+  detach(*listener);
   const PyRef sock = PyRef::steal(std::exchange(listener->sock, nullptr));
-  const Names& names = listener->loop->state->names;
-  if (listener->accept.is_idle()) {
-    release_fd(*listener);
-    const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), names.close));
-    if (!closed) return nullptr;
-    Py_RETURN_NONE;
-  }
-  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), names.detach));
-  if (!number) return nullptr;
-  listener->orphan_fd = static_cast<int>(PyLong_AsLong(number.get()));
-  if (PyErr_Occurred() != nullptr) return nullptr;
+  const PyRef closed =
+      PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), listener->loop->state->names.close));
+  if (!closed) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -422,7 +412,7 @@ void listener_dealloc(PyObject* self) noexcept {
     // Nothing is in flight. A foreign thread must not use the driver; it then keeps a stale
     // registration of the descriptor, which it can cope with.
     const PyRef pending = take_exception();
-    if (loop_may_use_driver(*listener->loop)) release_fd(*listener);  // Else it goes with the loop.
+    if (loop_may_use_driver(*listener->loop)) detach(*listener);  // Else it goes with the loop.
     listener_clear(self);
     Py_CLEAR(listener->sock);
     Py_CLEAR(listener->loop);

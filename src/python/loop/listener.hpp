@@ -5,14 +5,14 @@
 // (TLS) the socket object is made and handed over instead.
 //
 //            start                 close
-//   idle ◀────────▶ accepting ─────────────▶ closed ── last completion ──▶ descriptor closed
+//   idle ◀────────▶ accepting ─────────────▶ closed
 //     ▲    pause        │ EMFILE, ENOMEM…
 //     │                 ▼
 //     └── 1 s later ─ waiting
 //
-// The listener owns the socket from start() on: close() closes it, but a descriptor with an accept
-// in flight must stay until the last completion. So the socket object gives it up at once, and what
-// is accepted meanwhile is closed. The operation in flight owns a reference to the listener.
+// The listener owns the socket from start() on: close() cancels the accept, has the driver tell the
+// kernel so, and closes the socket at once. What was accepted and not delivered by then is closed
+// when it is. The operation in flight owns a reference to the listener.
 //
 // Threads: the loop's, or any single one while the loop does not run; other calls raise.
 #pragma once

@@ -319,7 +319,8 @@ Attempt start_connect(SockOperationObject& op, PyRef* result) noexcept {
   }
   errno = static_cast<int>(PyLong_AsLong(code.get()));
   if (errno == 0) return complete(result, Py_NewRef(Py_None));
-  if (errno != EINPROGRESS && errno != EAGAIN && errno != EINTR) return os_error();
+  // EAGAIN is an answer: the backlog of a Unix socket is full, and nothing tells when it is not.
+  if (errno != EINPROGRESS && errno != EINTR) return os_error();
   return Attempt::wait_write;
 }
 

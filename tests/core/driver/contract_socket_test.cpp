@@ -93,6 +93,29 @@ TEST_P(DriverContract, AcceptMultishotReportsEachConnectionUntilCancelled) {
   }
 }
 
+TEST_P(DriverContract, HandOverFreesTheAddressOfACancelledListener) {
+  for (const bool was_armed : {false, true}) {
+    SCOPED_TRACE(was_armed);
+    OwnedFd listener = tcp_listener();
+    const sockaddr_in to = address_of(listener);
+    Attachment attachment(driver(), listener, true);
+    Recorder accept(driver());
+    accept.accept_multishot(listener.get());
+    accept.submit();
+    if (was_armed) fence(driver());
+    accept.cancel();
+    driver().hand_over();
+    EXPECT_FALSE(accept.done()) << "completions come from dispatch() alone";
+    attachment.detach();
+    listener.reset();
+    const OwnedFd client = OwnedFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(client.get(), generic(to), sizeof to), -1);
+    EXPECT_EQ(errno, ECONNREFUSED);
+    ASSERT_TRUE(run_until(driver(), [&] { return accept.done(); }));
+    EXPECT_EQ(accept.result(), -ECANCELED);
+  }
+}
+
 TEST_P(DriverContract, AcceptErrorsArriveAsTheyAre) {
   const Pair pipe = pipe_pair();
   const OwnedFd udp = bound_socket(SOCK_DGRAM);

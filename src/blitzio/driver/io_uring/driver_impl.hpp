@@ -74,6 +74,7 @@ class IoUringDriver final : public Driver {
   /// Nothing to do: the ring needs no state per fd.
   [[nodiscard]] Result<void> attach(int) noexcept override { return {}; }
   void detach(int) noexcept override {}
+  void hand_over() noexcept override;
   void collect() noexcept override;
   void wait(Duration timeout) noexcept override;
   [[nodiscard]] bool has_completions() const noexcept override;

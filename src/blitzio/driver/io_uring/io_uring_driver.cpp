@@ -345,6 +345,13 @@ bool IoUringDriver::has_completions() const noexcept {
   return !saved_.empty() || !ready_.is_empty() || !inbox_.is_empty();
 }
 
+void IoUringDriver::hand_over() noexcept {
+  // Unbound, or in a forked child: nothing lies in the kernel.
+  if (!can_reach_kernel()) return;
+  if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
+  if (ring_.unsubmitted() != 0) enter(0, nullptr);
+}
+
 void IoUringDriver::collect() noexcept {
   if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
   if (BLITZIO_UNLIKELY(!wake_armed_)) arm_wake();

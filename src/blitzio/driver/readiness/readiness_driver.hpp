@@ -54,6 +54,8 @@ class ReadinessDriver : public Driver {
   void unbind() noexcept final;
   [[nodiscard]] Result<void> attach(int fd) noexcept final;
   void detach(int fd) noexcept final;
+  /// Nothing to do: no operation lies in the kernel.
+  void hand_over() noexcept final {}
   void collect() noexcept final;
   void wait(Duration timeout) noexcept final;
   [[nodiscard]] bool has_completions() const noexcept final {

@@ -57,6 +57,7 @@ def load_all() -> dict[str, Workload]:
     """Imports every module of workloads; returns them by name, in the order of the report."""
     from workloads import (  # noqa: F401  Importing registers.
         connections,
+        datagrams,
         scheduling,
         sockets,
         streams,

@@ -317,6 +317,56 @@ class StreamTransport(asyncio.Transport):
     def _force_close(self, exc: BaseException | None, /) -> None:
         """Close at once and tell the protocol `exc`."""
 
+@disjoint_base
+class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
+    """Transport of one datagram socket, which it owns. As asyncio's own it is a Transport, too."""
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+    _loop: LoopBase | None
+    _sock: socket.socket | None
+    _protocol: asyncio.BaseProtocol | None
+    _extra: dict[str, Any]
+    _address: Any
+    @property
+    def _protocol_paused(self) -> bool:
+        """Whether the protocol was told to pause writing."""
+
+    def sendto(self, data: Buffer, addr: Any = None) -> None:
+        """Send data as one datagram, now or when there is room.
+
+        Raises:
+            ValueError: the endpoint was made with a remote address, and addr is another.
+        """
+
+    def pause_reading(self) -> None:
+        """No datagram_received() until resume_reading(); the kernel keeps what fits."""
+
+    def resume_reading(self) -> None:
+        """Undo pause_reading()."""
+
+    def is_reading(self) -> bool:
+        """Whether datagrams are received: neither paused nor closing."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """(low, high) in bytes."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """When to call pause_writing() and resume_writing(), in bytes."""
+
+    def _force_close(self, exc: BaseException | None, /) -> None:
+        """Close at once and tell the protocol `exc`."""
+
 @final
 class ReadPipeTransport(asyncio.ReadTransport):
     """Transport of the reading end of a pipe, which it owns."""

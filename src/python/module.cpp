@@ -1,6 +1,7 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
 #include <python/bindings/info.hpp>
+#include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/job.hpp>
 #include <python/loop/listener.hpp>
@@ -47,6 +48,7 @@ bool fetch_objects(ModuleState& state) noexcept {
          state.task_kwnames != nullptr && fetch("asyncio", "Future", &state.asyncio_future) &&
          fetch("asyncio", "Task", &state.asyncio_task) &&
          fetch("asyncio", "Transport", &state.asyncio_transport) &&
+         fetch("asyncio", "DatagramTransport", &state.asyncio_datagram) &&
          fetch("asyncio", "BufferedProtocol", &state.buffered_protocol) &&
          fetch("asyncio", "CancelledError", &state.cancelled_error) &&
          fetch("asyncio", "InvalidStateError", &state.invalid_state_error) &&
@@ -60,7 +62,7 @@ int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   if (!intern_names(state.names) || !fetch_objects(state)) return -1;
   for (const auto add :
-       {handle_register, loop_register, stream_transport_register, pipe_transport_register,
+       {handle_register, loop_register, stream_transport_register, datagram_transport_register, pipe_transport_register,
         listener_register, sock_register, names_register, job_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
@@ -74,11 +76,13 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->handle_type);
   Py_VISIT(state->timer_handle_type);
   Py_VISIT(state->stream_transport_type);
+  Py_VISIT(state->datagram_transport_type);
   Py_VISIT(state->listener_type);
   Py_VISIT(state->sock_operation_type);
   Py_VISIT(state->asyncio_future);
   Py_VISIT(state->asyncio_task);
   Py_VISIT(state->asyncio_transport);
+  Py_VISIT(state->asyncio_datagram);
   Py_VISIT(state->buffered_protocol);
   Py_VISIT(state->cancelled_error);
   Py_VISIT(state->invalid_state_error);
@@ -99,11 +103,13 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->handle_type);
   Py_CLEAR(state->timer_handle_type);
   Py_CLEAR(state->stream_transport_type);
+  Py_CLEAR(state->datagram_transport_type);
   Py_CLEAR(state->listener_type);
   Py_CLEAR(state->sock_operation_type);
   Py_CLEAR(state->asyncio_future);
   Py_CLEAR(state->asyncio_task);
   Py_CLEAR(state->asyncio_transport);
+  Py_CLEAR(state->asyncio_datagram);
   Py_CLEAR(state->buffered_protocol);
   Py_CLEAR(state->cancelled_error);
   Py_CLEAR(state->invalid_state_error);

@@ -14,6 +14,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     connect     create_connection, connect_accepted_socket
     listen      create_server; server: what it returns
     unix        create_unix_connection, create_unix_server
+    datagram    create_datagram_endpoint
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
     forking     no mixin: the loops of the parent, in a forked child
@@ -32,6 +33,7 @@ import sys
 from blitzio._config import Config
 from blitzio._loop import forking
 from blitzio._loop.connect import ConnectMixin
+from blitzio._loop.datagram import DatagramMixin
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.listen import ListenMixin
@@ -51,6 +53,7 @@ class Loop(
     UnixMixin,
     ListenMixin,
     ConnectMixin,
+    DatagramMixin,
     SendfileMixin,
     NamesMixin,
     TlsMixin,

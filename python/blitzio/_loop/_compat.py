@@ -29,6 +29,12 @@ LOCAL_BIND_ERRORS_NAME_ERRNO = "strerror" not in _names_used_by(
 # An address that this host does not have is skipped while others can be bound.
 SKIPS_UNAVAILABLE_ADDRESSES = "EADDRNOTAVAIL" in _names_used_by(_loop_class.create_server)
 
+# create_datagram_endpoint takes any socket but a stream's, not only SOCK_DGRAM.
+TAKES_ANY_DATAGRAM_SOCKET = sys.version_info >= (3, 13) or any(
+    isinstance(text, str) and text.startswith("A datagram socket was expected")
+    for text in _loop_class.create_datagram_endpoint.__code__.co_consts
+)
+
 # `Server.wait_closed` waits for an open server, and for the connections of a closed one.
 WAIT_CLOSED_WAITS = sys.version_info >= (3, 12)
 

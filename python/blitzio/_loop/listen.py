@@ -153,7 +153,7 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
                 if reuse_address:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
                 if reuse_port:
-                    _set_reuse_port(sock)
+                    set_reuse_port(sock)
                 if keep_alive:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, True)
                 if family == socket.AF_INET6:
@@ -246,7 +246,7 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
         self.call_exception_handler(context)
 
 
-def _set_reuse_port(sock: socket.socket) -> None:
+def set_reuse_port(sock: socket.socket) -> None:
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("reuse_port not supported by socket module")
     try:

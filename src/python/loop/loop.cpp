@@ -62,6 +62,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.sock_waits) decltype(loop.sock_waits)();
   new (&loop.transports) decltype(loop.transports)();
   new (&loop.in_flight) decltype(loop.in_flight)();
+  new (&loop.datagram_scratch) decltype(loop.datagram_scratch)();
   return self;
 }
 
@@ -166,6 +167,7 @@ void loop_dealloc(PyObject* self) {
   loop_clear(self);
   job_pool_release(loop);
   if (!loop.stranded) {
+    loop.datagram_scratch.~unique_ptr();
     loop.in_flight.~IntrusiveList();
     loop.transports.~unordered_map();
     loop.sock_waits.~IntrusiveList();

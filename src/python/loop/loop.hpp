@@ -30,6 +30,7 @@
 #include <python/loop/ready_queue.hpp>
 #include <python/support/state.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <unordered_map>
 
@@ -105,6 +106,8 @@ struct LoopObject {
   IntrusiveList<SockWait, SockWaitTag> sock_waits;    ///< sock_* coroutines that wait
   std::unordered_map<int, OpenTransport> transports;  ///< by fd
   IntrusiveList<InFlight, InFlightTag> in_flight;     ///< listeners that accept
+  /// Made by the first receive; see datagram_receive.cpp.
+  std::unique_ptr<std::byte[]> datagram_scratch;
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< from other threads, oldest first; strong

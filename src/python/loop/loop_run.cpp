@@ -160,6 +160,7 @@ void loop_shut_down(LoopObject& loop) noexcept {
   while (loop.flush_list.pop_front() != nullptr) {
   }
   delete std::exchange(loop.executor, nullptr);
+  loop.datagram_scratch.reset();
   if (exception) restore_exception(std::move(exception));
 }
 

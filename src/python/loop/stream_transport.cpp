@@ -353,14 +353,7 @@ PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept 
 }
 
 int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
-  auto* base = reinterpret_cast<PyTypeObject*>(state.asyncio_transport);
-  if (base->tp_basicsize != offsetof(TransportHead, dict)) {
-    PyErr_Format(PyExc_ImportError,
-                 "asyncio.Transport has instances of %zd bytes where %zu are expected (one slot, "
-                 "_extra): this build of blitzio does not fit this Python",
-                 base->tp_basicsize, offsetof(TransportHead, dict));
-    return -1;
-  }
+  if (!transport_fits(reinterpret_cast<PyTypeObject*>(state.asyncio_transport))) return -1;
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>("The transport of a connected stream socket.")},
       {Py_tp_new, slot(stream_new)},

@@ -19,6 +19,16 @@ void detach_from_driver(TransportBase& t) noexcept {
 
 }  // namespace
 
+bool transport_fits(PyTypeObject* base) noexcept {
+  if (base->tp_basicsize == offsetof(TransportHead, dict)) return true;
+  PyErr_Format(
+      PyExc_ImportError,
+      "%s has instances of %zd bytes where %zu are expected (one slot, _extra): this build "
+      "of blitzio does not fit this Python",
+      base->tp_name, base->tp_basicsize, offsetof(TransportHead, dict));
+  return false;
+}
+
 // ---- the descriptor
 // -------------------------------------------------------------------------------
 

@@ -78,6 +78,10 @@ template <class Transport>
   return *reinterpret_cast<Transport*>(reinterpret_cast<std::byte*>(self) + kTransportOffset);
 }
 
+/// Whether instances of `base`, a class of asyncio, are laid out as TransportHead begins. False
+/// with ImportError set.
+[[nodiscard]] bool transport_fits(PyTypeObject* base) noexcept;
+
 /// For methods: -1 with RuntimeError if __init__ has not run or another thread runs the loop.
 [[nodiscard]] inline int transport_check(const TransportBase& transport) noexcept {
   if (BLITZIO_UNLIKELY(transport.loop == nullptr)) {

@@ -40,9 +40,11 @@ namespace blitzio::python {
   X(connection_made)           \
   X(context)                   \
   X(data_received)             \
+  X(datagram_received)         \
   X(detach)                    \
   X(done)                      \
   X(eof_received)              \
+  X(error_received)            \
   X(exception)                 \
   X(family)                    \
   X(fileno)                    \
@@ -87,6 +89,7 @@ struct ModuleState {
   PyTypeObject* handle_type = nullptr;
   PyTypeObject* timer_handle_type = nullptr;
   PyTypeObject* stream_transport_type = nullptr;
+  PyTypeObject* datagram_transport_type = nullptr;
   PyTypeObject* listener_type = nullptr;
   PyTypeObject* sock_operation_type = nullptr;
 
@@ -94,6 +97,7 @@ struct ModuleState {
   PyObject* asyncio_future = nullptr;          // asyncio.Future
   PyObject* asyncio_task = nullptr;            // asyncio.Task
   PyObject* asyncio_transport = nullptr;       // asyncio.Transport
+  PyObject* asyncio_datagram = nullptr;        // asyncio.DatagramTransport
   PyObject* buffered_protocol = nullptr;       // asyncio.BufferedProtocol
   PyObject* cancelled_error = nullptr;         // asyncio.CancelledError
   PyObject* invalid_state_error = nullptr;     // asyncio.InvalidStateError

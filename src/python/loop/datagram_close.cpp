@@ -1,0 +1,148 @@
+// How a datagram transport ends: close, abort, errors and connection_lost.
+#include <python/loop/datagram_internal.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+bool has_operations(const DatagramTransport& t) noexcept {
+  return !t.read.is_idle() || !t.writable.is_idle();
+}
+
+int close(DatagramTransport& t) noexcept {
+  if (t.closing) return 0;
+  t.closing = true;
+  datagram_update_reading(t);
+  if (!t.queue.is_empty() || t.conn_lost != 0) return 0;
+  if (is_loop_alive(t)) loop_driver(*t.loop).cancel(t.writable);
+  return transport_schedule_lost(t, nullptr);
+}
+
+/// What force_close() and a connection_lost() by hand have in common.
+void stop(DatagramTransport& t) noexcept {
+  t.queue.clear();
+  if (is_loop_alive(t)) loop_driver(*t.loop).cancel(t.writable);
+  t.closing = true;
+  datagram_update_reading(t);
+}
+
+}  // namespace
+
+void datagram_release_fd(DatagramTransport& t) noexcept {
+  transport_release_fd(t, has_operations(t));
+}
+
+void datagram_operation_ended(DatagramTransport& t) noexcept {
+  if (!has_operations(t)) transport_operations_ended(t);
+}
+
+int datagram_force_close(DatagramTransport& t, PyObject* exception) noexcept {
+  if (t.conn_lost != 0) return 0;
+  stop(t);
+  // Dropping the queue may have run code that came here before us.
+  if (t.conn_lost != 0) return 0;
+  return transport_schedule_lost(t, exception);
+}
+
+int datagram_call_error_received(DatagramTransport& t, PyObject* exception) noexcept {
+  if (t.protocol == nullptr) return 0;
+  const PyRef result = protocol_call(t.protocol, t.state->names.error_received, exception);
+  return result ? 0 : -1;
+}
+
+void datagram_fatal_error(DatagramTransport& t, PyRef exception, const char* message) noexcept {
+  transport_report_fatal(t, exception.get(), message);
+  if (datagram_force_close(t, exception.get()) != 0) {
+    loop_report_exception(*t.loop, "Fatal error on transport");
+  }
+}
+
+// ---- methods
+// --------------------------------------------------------------------------------------
+
+PyObject* datagram_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0 || close(t) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* datagram_method_abort(PyObject* self, PyObject* /*unused*/) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0 || datagram_force_close(t, nullptr) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* datagram_method_force_close(PyObject* self, PyObject* exception) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  if (datagram_force_close(t, exception == Py_None ? nullptr : exception) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* datagram_method_fatal_error(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  static const char* const keywords[] = {"exc", "message", nullptr};
+  PyObject* exception = nullptr;
+  const char* message = "Fatal error on transport";
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|s:_fatal_error", const_cast<char**>(keywords),
+                                   &exception, &message)) {
+    return nullptr;
+  }
+  if (!PyExceptionInstance_Check(exception)) {
+    PyErr_SetString(PyExc_TypeError, "exc must be an exception");
+    return nullptr;
+  }
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  datagram_fatal_error(t, PyRef::borrow(exception), message);
+  Py_RETURN_NONE;
+}
+
+PyObject* datagram_call_connection_lost(PyObject* self, PyObject* exception) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  if (t.fd_state != FdState::open) Py_RETURN_NONE;
+  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) {
+    t.conn_lost = 1;  // Called by hand: nothing may reach the protocol that is about to go.
+    stop(t);
+  }
+  PyRef error;
+  if (t.protocol != nullptr) {
+    const PyRef result = protocol_call(t.protocol, t.state->names.connection_lost, exception);
+    if (!result) error = take_exception();
+  }
+  // A subclass's connection_lost() may have come here a second time.
+  datagram_release_fd(t);
+  Py_CLEAR(t.protocol);
+  t.queue.clear();
+  if (error) {
+    restore_exception(std::move(error));
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* datagram_release_socket(PyObject* self, PyObject* /*unused*/) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  datagram_release_fd(t);
+  Py_RETURN_NONE;
+}
+
+// The collector or the last reference ends a transport that nobody closed. Nothing is in flight:
+// that would own a reference.
+void datagram_finalize(PyObject* self) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (t.fd_state != FdState::open) return;
+  PyRef pending = take_exception();
+  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
+    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
+  }
+  if (transport_may_use_driver(t)) {
+    datagram_release_fd(t);
+  } else {
+    transport_release_in_loop(t);
+  }
+  if (pending) restore_exception(std::move(pending));
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,130 @@
+// What a datagram transport tells about itself: repr, extra info, water marks, and the private
+// attributes that asyncio's own transport has.
+#include <python/loop/datagram_internal.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+/// extra[key] = sock.method(), or None if that is an OSError.
+int add_address(DatagramTransport& t, PyObject* key, const char* method) noexcept {
+  PyRef value = PyRef::steal(PyObject_CallMethod(t.sock, method, nullptr));
+  if (!value) {
+    if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return -1;
+    PyErr_Clear();  // Not bound, or not connected.
+    value = PyRef::borrow(Py_None);
+  }
+  return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());
+}
+
+PyObject* or_none(PyObject* object) noexcept {
+  return Py_NewRef(object == nullptr ? Py_None : object);
+}
+
+}  // namespace
+
+int datagram_fill_extra(DatagramTransport& t) noexcept {
+  const Names& names = t.state->names;
+  PyObject* extra = head_of(as_object(t)).extra;
+  const PyRef shown = make_transport_socket(t.sock);
+  if (!shown || PyDict_SetItem(extra, names.socket, shown.get()) != 0 ||
+      add_address(t, names.sockname, "getsockname") != 0) {
+    return -1;
+  }
+  const int has_peer = PyDict_Contains(extra, names.peername);
+  if (has_peer < 0 || (has_peer == 0 && add_address(t, names.peername, "getpeername") != 0)) {
+    return -1;
+  }
+  PyObject* peer = PyDict_GetItemWithError(extra, names.peername);
+  if (peer == nullptr) return -1;
+  const int is_connected = PyObject_IsTrue(peer);
+  if (is_connected < 0) return -1;
+  t.is_connected = is_connected != 0;
+  // asyncio takes this one for not connected, and cannot send to it.
+  t.has_unnamed_peer = !t.is_connected && peer != Py_None;
+  return 0;
+}
+
+PyObject* datagram_repr(PyObject* self) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  const char* name = short_type_name(self);
+  const bool is_open = t.fd_state == FdState::open;
+  const char* state = !is_open ? " closed" : t.closing ? " closing" : "";
+  if (!is_open || t.loop->closed) return PyUnicode_FromFormat("<%s%s fd=%d>", name, state, t.fd);
+  return PyUnicode_FromFormat("<%s%s fd=%d read=%s write=<%s, bufsize=%zu>>", name, state, t.fd,
+                              t.started && !t.paused && !t.closing ? "polling" : "idle",
+                              t.queue.is_empty() ? "idle" : "polling", t.queue.size_bytes());
+}
+
+PyObject* datagram_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
+  const DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  return PyLong_FromSize_t(t.queue.size_bytes());
+}
+
+PyObject* datagram_get_write_buffer_limits(PyObject* self, PyObject* /*unused*/) noexcept {
+  const DatagramTransport& t = as_datagram(self);
+  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(t.marks.low),
+                       static_cast<Py_ssize_t>(t.marks.high));
+}
+
+PyObject* datagram_set_write_buffer_limits(PyObject* self, PyObject* args,
+                                           PyObject* kwargs) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0 || !parse_water_marks(args, kwargs, &t.marks) ||
+      transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+// ---- private attributes
+// ---------------------------------------------------------------------------
+
+namespace {
+
+PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(reinterpret_cast<PyObject*>(as_datagram(self).loop));
+}
+PyObject* get_sock(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_datagram(self).sock);
+}
+PyObject* get_sock_fd(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromLong(as_datagram(self).fd);
+}
+PyObject* get_protocol(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_datagram(self).protocol);
+}
+PyObject* get_address(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_datagram(self).address);
+}
+PyObject* get_closing(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_datagram(self).closing ? 1 : 0);
+}
+PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_datagram(self).paused ? 1 : 0);
+}
+PyObject* get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_datagram(self).protocol_paused ? 1 : 0);
+}
+PyObject* get_conn_lost(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromUnsignedLong(as_datagram(self).conn_lost);
+}
+
+}  // namespace
+
+PyGetSetDef datagram_getset[] = {
+    {"_loop", get_loop, nullptr, nullptr, nullptr},
+    {"_sock", get_sock, nullptr, nullptr, nullptr},
+    {"_sock_fd", get_sock_fd, nullptr, nullptr, nullptr},
+    {"_protocol", get_protocol, nullptr, nullptr, nullptr},
+    {"_address", get_address, nullptr, nullptr, nullptr},
+    {"_closing", get_closing, nullptr, nullptr, nullptr},
+    {"_paused", get_paused, nullptr, nullptr, nullptr},
+    {"_protocol_paused", get_protocol_paused, nullptr, nullptr, nullptr},
+    {"_conn_lost", get_conn_lost, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace blitzio::python

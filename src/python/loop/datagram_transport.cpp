@@ -1,0 +1,305 @@
+#include <python/loop/datagram_transport.hpp>
+
+#include <python/loop/datagram_internal.hpp>
+#include <python/support/arguments.hpp>
+#include <python/support/slots.hpp>
+
+#include <structmember.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <new>
+
+namespace blitzio::python {
+
+DatagramTransport::DatagramTransport(ModuleState& module_state) noexcept
+    : TransportBase(module_state),
+      read(*this, datagram_on_read),
+      writable(*this, datagram_on_writable),
+      resume(*this, datagram_on_resume) {}
+
+namespace {
+
+// ---- lifetime
+// -------------------------------------------------------------------------------------
+
+void datagram_dealloc(PyObject* self) noexcept;
+
+PyObject* datagram_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
+  // A subclass made in Python has a dealloc of its own; ours marks the type that has the state.
+  PyTypeObject* ours = type;
+  while (ours->tp_dealloc != datagram_dealloc) ours = ours->tp_base;
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self != nullptr) new (&as_datagram(self)) DatagramTransport(state_of_type(ours));
+  return self;
+}
+
+int datagram_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(head_of(self).extra);
+  Py_VISIT(head_of(self).dict);
+  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  Py_VISIT(t.sock);
+  Py_VISIT(t.protocol);
+  Py_VISIT(t.context);
+  Py_VISIT(t.address);
+  if (const int stop = t.sender.traverse(visit, arg)) return stop;
+  if (const int stop = t.recipient.traverse(visit, arg)) return stop;
+  return t.queue.traverse(visit, arg);
+}
+
+// `loop` stays until dealloc, which needs it; every cycle through it has another member to cut.
+int datagram_clear(PyObject* self) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  Py_CLEAR(head_of(self).extra);
+  Py_CLEAR(head_of(self).dict);
+  Py_CLEAR(t.protocol);
+  Py_CLEAR(t.context);
+  Py_CLEAR(t.address);
+  t.sender.clear();
+  t.recipient.clear();
+  t.queue.clear();
+  return 0;
+}
+
+void datagram_dealloc(PyObject* self) noexcept {
+  if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // Revived, see datagram_finalize().
+  PyObject_GC_UnTrack(self);
+  if (head_of(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  DatagramTransport& t = as_datagram(self);
+  if (t.fd_state == FdState::open) {
+    // The finaliser left it to a loop that was closed meanwhile.
+    if (t.loop->executor == nullptr) datagram_release_fd(t);
+    transport_forget_in_loop(t);
+  }
+  datagram_clear(self);
+  Py_CLEAR(t.sock);
+  Py_CLEAR(t.loop);
+  t.~DatagramTransport();
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+/// For the loop's traversal: the references of operations in flight.
+int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
+  const DatagramTransport& t = as_datagram(self);
+  for (const DatagramOperation* operation : {&t.read, &t.writable, &t.resume}) {
+    if (!operation->is_idle()) Py_VISIT(self);
+  }
+  return 0;
+}
+
+// ---- construction
+// ---------------------------------------------------------------------------------
+
+struct Parts {
+  PyObject* sock = nullptr;
+  PyObject* protocol = nullptr;
+  PyObject* address = Py_None;
+  PyObject* waiter = Py_None;
+  PyObject* extra = Py_None;
+};
+
+int take_socket(DatagramTransport& t, PyObject* sock) noexcept {
+  t.fd = PyObject_AsFileDescriptor(sock);
+  if (t.fd < 0) return -1;
+  if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
+  socklen_t bytes = sizeof t.family;
+  if (::getsockopt(t.fd, SOL_SOCKET, SO_DOMAIN, &t.family, &bytes) != 0) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+  }
+  const Result<void> attached = loop_driver(*t.loop).attach(t.fd);
+  if (!attached) {
+    raise_error(attached.error(), "DatagramTransport");
+    return -1;
+  }
+  t.sock = Py_NewRef(sock);
+  t.fd_state = FdState::open;
+  return 0;
+}
+
+/// All that may fail, in asyncio's order.
+int set_up(DatagramTransport& t, const Parts& parts) noexcept {
+  PyObject* self = as_object(t);
+  const Names& names = t.state->names;
+  t.context = PyContext_CopyCurrent();
+  if (t.context == nullptr || take_socket(t, parts.sock) != 0) return -1;
+  head_of(self).extra = parts.extra == Py_None ? PyDict_New() : Py_NewRef(parts.extra);
+  if (head_of(self).extra == nullptr || datagram_fill_extra(t) != 0) return -1;
+  const int has_address = PyObject_IsTrue(parts.address);
+  if (has_address < 0) return -1;
+  if (has_address != 0) t.address = Py_NewRef(parts.address);
+  t.protocol = Py_NewRef(parts.protocol);
+  try {
+    t.loop->transports.insert_or_assign(t.fd, OpenTransport{self, visit_in_flight});
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  if (transport_call_soon(t, parts.protocol, names.connection_made, self) != 0) return -1;
+  // Reading starts only after connection_made() has been called, and after whoever awaits the
+  // waiter has run: asyncio queues arrivals behind that, we deliver them before a batch.
+  if (parts.waiter == Py_None) return transport_call_soon(t, self, names._start_reading);
+  return transport_call_soon(t, self, names._wake_waiter, parts.waiter);
+}
+
+/// On failure the transport lets go of the socket, which stays the caller's to close.
+int initialise(DatagramTransport& t, LoopObject& loop, const Parts& parts) noexcept {
+  t.loop = reinterpret_cast<LoopObject*>(Py_NewRef(reinterpret_cast<PyObject*>(&loop)));
+  if (set_up(t, parts) == 0) return 0;
+  PyRef exception = take_exception();
+  t.closing = true;
+  t.conn_lost = 1;
+  if (t.fd_state == FdState::open) {
+    transport_forget_in_loop(t);
+    if (loop.executor != nullptr && !loop.transports.contains(t.fd)) loop_driver(loop).detach(t.fd);
+    Py_CLEAR(t.sock);
+    t.fd_state = FdState::closed;
+  }
+  Py_CLEAR(t.protocol);
+  restore_exception(std::move(exception));
+  return -1;
+}
+
+int datagram_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
+  static const char* const keywords[] = {"loop",   "sock",  "protocol", "address",
+                                         "waiter", "extra", nullptr};
+  DatagramTransport& t = as_datagram(self);
+  PyObject* loop = nullptr;
+  Parts parts;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO|OOO:DatagramTransport",
+                                   const_cast<char**>(keywords), t.state->loop_type, &loop,
+                                   &parts.sock, &parts.protocol, &parts.address, &parts.waiter,
+                                   &parts.extra)) {
+    return -1;
+  }
+  if (t.loop != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
+    return -1;
+  }
+  if (parts.extra != Py_None && !PyDict_Check(parts.extra)) {
+    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
+    return -1;
+  }
+  LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
+  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  return initialise(t, loop_object, parts);
+}
+
+// ---- small methods
+// --------------------------------------------------------------------------------
+
+/// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
+/// callbacks.
+PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
+  if (transport_call_soon(t, self, t.state->names._start_reading) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
+  DatagramTransport& t = as_datagram(self);
+  if (transport_check(t) != 0) return nullptr;
+  Py_XSETREF(t.protocol, Py_NewRef(protocol));
+  Py_RETURN_NONE;
+}
+
+PyObject* method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
+  PyObject* protocol = as_datagram(self).protocol;
+  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
+}
+
+PyObject* method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
+  return PyBool_FromLong(as_datagram(self).closing ? 1 : 0);
+}
+
+PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  const DatagramTransport& t = as_datagram(self);
+  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
+}
+
+constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
+constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
+
+PyMethodDef datagram_methods[] = {
+    {"sendto", fast(datagram_sendto), kFastKeywords,
+     PyDoc_STR("sendto($self, data, addr=None)\n--\n\n"
+               "Send `data` as one datagram, later if need be. Does not block.")},
+    {"pause_reading", datagram_pause_reading, METH_NOARGS,
+     PyDoc_STR("pause_reading($self)\n--\n\nNo datagram_received() until resume_reading().")},
+    {"resume_reading", datagram_resume_reading, METH_NOARGS,
+     PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
+    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"close", datagram_method_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nClose after what is queued was sent.")},
+    {"abort", datagram_method_abort, METH_NOARGS,
+     PyDoc_STR("abort($self)\n--\n\nClose now; what is queued is lost.")},
+    {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
+    {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
+    {"set_protocol", fast(one_argument<method_set_protocol, "set_protocol", "protocol">),
+     kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
+    {"get_write_buffer_size", datagram_get_write_buffer_size, METH_NOARGS,
+     PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
+    {"get_write_buffer_limits", datagram_get_write_buffer_limits, METH_NOARGS,
+     PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
+    {"set_write_buffer_limits", fast(datagram_set_write_buffer_limits), kKeywords,
+     PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
+               "When to call pause_writing() and resume_writing(), in bytes.")},
+    {"_start_reading", datagram_start_reading, METH_NOARGS, nullptr},
+    {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
+    {"_call_connection_lost", datagram_call_connection_lost, METH_O, nullptr},
+    {"_force_close", datagram_method_force_close, METH_O, nullptr},
+    {"_fatal_error", fast(datagram_method_fatal_error), kKeywords, nullptr},
+    {"_release_socket", datagram_release_socket, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef datagram_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+int datagram_transport_register(PyObject* module, ModuleState& state) noexcept {
+  if (!transport_fits(reinterpret_cast<PyTypeObject*>(state.asyncio_transport)) ||
+      !transport_fits(reinterpret_cast<PyTypeObject*>(state.asyncio_datagram))) {
+    return -1;
+  }
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("The transport of a datagram socket.")},
+      {Py_tp_new, slot(datagram_new)},
+      {Py_tp_init, slot(datagram_init)},
+      {Py_tp_dealloc, slot(datagram_dealloc)},
+      {Py_tp_traverse, slot(datagram_traverse)},
+      {Py_tp_clear, slot(datagram_clear)},
+      {Py_tp_finalize, slot(datagram_finalize)},
+      {Py_tp_repr, slot(datagram_repr)},
+      {Py_tp_methods, datagram_methods},
+      {Py_tp_members, datagram_members},
+      {Py_tp_getset, datagram_getset},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.DatagramTransport",
+      .basicsize = static_cast<int>(kDatagramBytes),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+      .slots = slots,
+  };
+  // asyncio's own is both, too, and its tests look at that.
+  const PyRef bases =
+      PyRef::steal(PyTuple_Pack(2, state.asyncio_transport, state.asyncio_datagram));
+  if (!bases) return -1;
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
+  if (type == nullptr) return -1;
+  state.datagram_transport_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddObjectRef(module, "DatagramTransport", type);
+}
+
+}  // namespace blitzio::python

@@ -61,9 +61,9 @@ bool fetch_objects(ModuleState& state) noexcept {
 int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   if (!intern_names(state.names) || !fetch_objects(state)) return -1;
-  for (const auto add :
-       {handle_register, loop_register, stream_transport_register, datagram_transport_register, pipe_transport_register,
-        listener_register, sock_register, names_register, job_register, info_register}) {
+  for (const auto add : {handle_register, loop_register, stream_transport_register,
+                         datagram_transport_register, pipe_transport_register, listener_register,
+                         sock_register, names_register, job_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

@@ -35,7 +35,7 @@ bool wants_data(const DatagramTransport& t) noexcept {
 }
 
 void ask_for_next_turn(DatagramTransport& t) noexcept {
-  if (!t.resume.is_idle()) return;
+  if (!t.resume.is_idle() || !is_loop_alive(t)) return;
   t.resume.nop();
   transport_submit(t, t.resume);
 }
@@ -129,7 +129,7 @@ void drain(DatagramTransport& t) noexcept {
   const ContextScope scope(t.context);
   const bool is_plain = is_plain_family(t.family);
   for (int i = 0; i < kTurnDatagrams; ++i) {
-    if (!wants_data(t) || t.conn_lost != 0) return;
+    if (!wants_data(t)) return;
     const Received received = is_plain ? receive_from_fd(t) : receive_by_method(t);
     if (received == Received::nothing) return;
     // A run that ends here finds the rest when it goes on.

@@ -25,7 +25,7 @@ enum class Sent : std::uint8_t {
 };
 
 void wait_until_writable(DatagramTransport& t) noexcept {
-  if (!t.writable.is_idle()) return;
+  if (!t.writable.is_idle() || !is_loop_alive(t)) return;
   t.writable.poll(t.fd, POLLOUT);
   transport_submit(t, t.writable);
 }
@@ -193,17 +193,12 @@ void datagram_on_writable(driver::Operation& operation,
 
 PyObject* datagram_sendto(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                           PyObject* kwnames) noexcept {
-  static constexpr std::array<const char*, 1> kParameters{"data"};
+  static constexpr std::array<const char*, 2> kParameters{"data", "addr"};
   Arguments arguments(args, nargs, kwnames);
-  if (!arguments.bind("sendto", kParameters, "addr")) return nullptr;
-  if (BLITZIO_UNLIKELY(nargs > 2)) {
-    return PyErr_Format(PyExc_TypeError,
-                        "sendto() takes from 2 to 3 positional arguments but %zd were given",
-                        nargs + 1);
-  }
+  const bool is_plain = kwnames == nullptr && nargs == 1;
+  if (!is_plain && !arguments.bind_all("sendto", kParameters, 1)) return nullptr;
   PyObject* data = arguments[0];
-  PyObject* given = nargs == 2 ? args[1] : arguments.extra();
-  if (given == nullptr) given = Py_None;
+  PyObject* given = is_plain || arguments[1] == nullptr ? Py_None : arguments[1];
   if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_sendable(data))) {
     const PyRef name = PyRef::steal(PyUnicode_FromString(short_type_name(data)));
     return name ? PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not %R",

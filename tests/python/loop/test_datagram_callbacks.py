@@ -262,9 +262,7 @@ def test_connection_lost_closes_the_descriptor_however_it_came(loop: Any) -> Non
     loop.run_until_complete(main())
 
 
-def test_sending_after_the_end(
-    loop: Any, native: None, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_sending_after_the_end(loop: Any, native: None, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with endpoint() as (client, protocol):
             client.close()
@@ -378,6 +376,7 @@ def test_an_endpoint_that_reads_keeps_itself_alive(loop: Any) -> None:
 def test_a_paused_endpoint_that_nobody_has_is_collected(loop: Any, native: None) -> None:
     async def main() -> None:
         running = asyncio.get_running_loop()
+        transport: Any
         transport, _ = await running.create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=(HOST, 0)
         )
@@ -498,7 +497,7 @@ def test_construction(loop: Any, native: None) -> None:
 
     async def main() -> None:
         running: Any = asyncio.get_running_loop()
-        bare = DatagramTransport.__new__(DatagramTransport)
+        bare: Any = DatagramTransport.__new__(DatagramTransport)
         assert repr(bare).startswith("<DatagramTransport")
         for call in (lambda: bare.sendto(b"x"), bare.close, bare.abort, bare.pause_reading):
             with pytest.raises(RuntimeError, match="not initialised"):

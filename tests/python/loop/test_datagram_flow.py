@@ -323,9 +323,7 @@ def test_an_error_in_the_queue_concerns_one_datagram(loop: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
-def test_ending_in_error_received_of_a_queued_datagram(
-    loop: Any, tmp_path: Path, end: str
-) -> None:
+def test_ending_in_error_received_of_a_queued_datagram(loop: Any, tmp_path: Path, end: str) -> None:
     class Ends(Datagrams):
         def error_received(self, exc: Exception) -> None:
             super().error_received(exc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import importlib
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,8 @@ def test_ten_thousand_round_trips_with_a_window(loop: Any) -> None:
 
 def test_each_peer_gets_its_own_answer(loop: Any) -> None:
     async def main() -> None:
-        async with endpoint(Echo) as (server, echo), endpoint() as (a, at_a), endpoint() as (b, at_b):
+        ends = endpoint(), endpoint()
+        async with endpoint(Echo) as (server, echo), ends[0] as (a, at_a), ends[1] as (b, at_b):
             for number in range(10):
                 a.sendto(b"a%d" % number, name_of(server))
                 b.sendto(b"b%d" % number, name_of(server))
@@ -334,7 +336,7 @@ def test_broadcast(loop: Any) -> None:
     async def main() -> None:
         async with endpoint(local_addr=("0.0.0.0", 0)) as (server, receiver):
             port = name_of(server)[1]
-            options = {"remote_addr": ("127.255.255.255", port), "allow_broadcast": True}
+            options: Any = {"remote_addr": ("127.255.255.255", port), "allow_broadcast": True}
             async with endpoint(**options) as (client, protocol):
                 sock = client.get_extra_info("socket")
                 assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST) != 0
@@ -443,7 +445,7 @@ def test_a_buffer_with_gaps_is_fatal(loop: Any, reports: list[dict[str, Any]]) -
 def test_unix_paths(loop: Any, tmp_path: Path) -> None:
     async def main() -> None:
         here, there = str(tmp_path / "here"), str(tmp_path / "thére")
-        unix = {"family": socket.AF_UNIX}
+        unix: Any = {"family": socket.AF_UNIX}
         async with endpoint(Echo, local_addr=there, **unix) as (server, echo):
             assert name_of(server) == there
             async with endpoint(local_addr=here, **unix) as (client, protocol):
@@ -476,7 +478,7 @@ def test_unix_abstract_names(loop: Any) -> None:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as chosen:
                 chosen.bind("")  # The kernel chooses an abstract name.
                 name = chosen.getsockname()
-            local = {"local_addr": name.decode() + "blitzio", "family": socket.AF_UNIX}
+            local: Any = {"local_addr": name.decode() + "blitzio", "family": socket.AF_UNIX}
             async with endpoint(**local) as (server, receiver):
                 assert name_of(server) == name + b"blitzio"
                 client.sendto(b"bytes", name + b"blitzio")
@@ -520,12 +522,11 @@ def test_a_socketpair_can_answer(loop: Any, native: None) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="asyncio takes no raw sockets before")
 def test_other_families_go_through_the_sockets_own_methods(loop: Any) -> None:
     """Netlink: the kernel answers a request for its interfaces."""
     if not hasattr(socket, "AF_NETLINK"):
         pytest.skip("no netlink here")
-    if sys.version_info < (3, 13):
-        pytest.skip("asyncio takes no raw sockets before 3.13")
 
     async def main() -> None:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as ours:
@@ -599,7 +600,8 @@ def test_the_protocol_may_be_exchanged(loop: Any) -> None:
 
 
 def test_paused_reading_keeps_datagrams_in_the_kernel(loop: Any) -> None:
-    if not hasattr(asyncio.selector_events._SelectorTransport, "pause_reading"):
+    selector_events: Any = importlib.import_module("asyncio.selector_events")
+    if not hasattr(selector_events._SelectorTransport, "pause_reading"):
         pytest.skip("new in 3.11")
 
     async def main() -> None:

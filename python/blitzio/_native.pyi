@@ -232,6 +232,8 @@ class LoopBase:
         """Connect; host names of IP sockets are resolved."""
     async def _sock_connect_resolved(self, sock: socket.socket, address: Any) -> None:
         """Connect to an address that needs no resolving."""
+    async def _sock_wait_writable(self, sock: socket.socket) -> None:
+        """Wait until the socket takes more data."""
     # ---- for the Python half ----
     def _run(self) -> None:
         """Run turns until stop(). The caller has set the running loop.

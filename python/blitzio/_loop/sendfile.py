@@ -1,11 +1,21 @@
-"""Sending files: read on the blocking pool, written through the socket or the transport.
+"""Sending files: `sock_sendfile`, `sendfile`.
 
-`fallback=False` asks for the system call itself, which raises SendfileNotAvailableError for now.
+sendfile(2) ─▶ the socket is full ─▶ wait natively until it takes more ─▶ sendfile(2) …
+     │ not a regular file, the first call fails, TLS
+     ▼
+read a block on the blocking pool ─▶ send it ─▶ read …
+
+The system call is made by the loop's thread, as asyncio's is, and may wait for the disk: a call
+moves one piece, and others get their turn after each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
+import os
+import stat
 from asyncio import constants, exceptions
 from socket import SOCK_STREAM
 from typing import IO, TYPE_CHECKING, Any
@@ -15,7 +25,9 @@ from blitzio._native import LoopBase
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Awaitable, Callable
 
+_PIECE_BYTES = 256 * 1024
 _TRANSPORT_BLOCK_BYTES = 256 * 1024
 
 
@@ -31,19 +43,28 @@ class SendfileMixin(LoopBase):
     ) -> int:
         """Sends `count` bytes (None: all) of `file` from `offset` on; returns how many were sent.
 
+        The file's position ends up behind what was sent, also if this fails or is cancelled.
+
         Raises:
             ValueError, TypeError: a file in text mode, no stream socket, bad offset or count.
-            SendfileNotAvailableError: `fallback` is false.
+            SendfileNotAvailableError: `fallback` is false and sendfile(2) cannot send `file`.
+            OSError: sending failed half-way.
+
+        Cancellation: what was sent stays sent.
         """
         if self.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
         check_not_ssl_socket(sock)
         _check_parameters(sock, file, offset, count)
-        if not fallback:
-            raise exceptions.SendfileNotAvailableError(
-                f"syscall sendfile is not available for socket {sock!r} "
-                f"and file {file!r} combination"
+        try:
+            if sock.gettimeout() != 0:
+                raise exceptions.SendfileNotAvailableError("the socket may block")
+            return await self._send_pieces(
+                sock.fileno, lambda: self._sock_wait_writable(sock), file, offset, count
             )
+        except exceptions.SendfileNotAvailableError:
+            if not fallback:
+                raise
 
         async def send(block: memoryview) -> None:
             await self.sock_sendall(sock, block)
@@ -62,12 +83,17 @@ class SendfileMixin(LoopBase):
     ) -> int:
         """Sends a file through a transport; returns how many bytes were sent.
 
-        The transport's reading is paused and its protocol replaced until the file is out.
+        Meanwhile the transport's reading is paused, and write() raises RuntimeError. Where the
+        system call does not serve (TLS), the transport's protocol is replaced instead.
+        The file's position ends up behind what was sent, also if this fails or is cancelled.
 
         Raises:
             RuntimeError: the transport is closing or cannot send files, or `fallback` is false and
                 the transport is not a plain socket's.
-            SendfileNotAvailableError: `fallback` is false.
+            SendfileNotAvailableError: `fallback` is false and sendfile(2) cannot send `file`.
+            ConnectionError: the connection was closed half-way, by either side.
+
+        Cancellation: what was sent stays sent; the transport stays open.
         """
         if transport.is_closing():
             raise RuntimeError("Transport is closing")
@@ -75,9 +101,13 @@ class SendfileMixin(LoopBase):
         mode = getattr(transport, "_sendfile_compatible", modes.UNSUPPORTED)
         if mode is modes.UNSUPPORTED:
             raise RuntimeError(f"sendfile is not supported for transport {transport!r}")
+        if mode is modes.TRY_NATIVE:
+            try:
+                return await self._sendfile_native(transport, file, offset, count)
+            except exceptions.SendfileNotAvailableError:
+                if not fallback:
+                    raise
         if not fallback:
-            if mode is modes.TRY_NATIVE:
-                raise exceptions.SendfileNotAvailableError("sendfile syscall is not supported")
             raise RuntimeError(
                 f"fallback is disabled and native sendfile is not "
                 f"supported for transport {transport!r}"
@@ -93,6 +123,76 @@ class SendfileMixin(LoopBase):
             return await self._send_blocks(file, offset, count, _TRANSPORT_BLOCK_BYTES, send)
         finally:
             guard.restore()
+
+    async def _sendfile_native(
+        self, transport: Any, file: IO[bytes], offset: int, count: int | None
+    ) -> int:
+        _check_parameters(transport.get_extra_info("socket"), file, offset, count)
+
+        def descriptor() -> int:
+            # From connection_lost() on, which is_closing() precedes, the number may be another's.
+            if transport.is_closing():
+                raise ConnectionError("Connection is closed by peer")
+            fd: int = transport._sock_fd
+            return fd
+
+        emptied = transport._make_empty_waiter()  # Raises if a file is being sent already.
+        was_reading = transport.is_reading()
+        transport.pause_reading()
+        try:
+            await emptied
+            return await self._send_pieces(
+                descriptor, transport._make_writable_waiter, file, offset, count
+            )
+        finally:
+            transport._reset_empty_waiter()
+            if was_reading:
+                transport.resume_reading()
+
+    async def _send_pieces(
+        self,
+        descriptor: Callable[[], int],
+        wait_writable: Callable[[], Awaitable[object]],
+        file: IO[bytes],
+        offset: int,
+        count: int | None,
+    ) -> int:
+        """Sends by sendfile(2). `descriptor` is asked anew after each wait, and may raise."""
+        file_fd = _regular_file(file)
+        sent = 0
+        has_waited = False
+        try:
+            while count is None or sent < count:
+                wanted = _PIECE_BYTES if count is None else min(count - sent, _PIECE_BYTES)
+                fd = descriptor()
+                try:
+                    moved = os.sendfile(fd, file_fd, offset + sent, wanted)
+                except BlockingIOError:
+                    has_waited = True
+                    await wait_writable()
+                    continue
+                except OSError as exc:
+                    if sent == 0:
+                        # A file or a socket that sendfile(2) does not know; if it is anything
+                        # else, the other way fails as well and says what it is.
+                        raise exceptions.SendfileNotAvailableError(
+                            "os.sendfile call failed"
+                        ) from exc
+                    if has_waited and exc.errno == errno.ENOTCONN:
+                        raise ConnectionError("socket is not connected", errno.ENOTCONN) from exc
+                    raise
+                if moved == 0:
+                    break
+                sent += moved
+                if moved == wanted:
+                    await asyncio.sleep(0)
+                else:
+                    has_waited = True
+                    await wait_writable()
+            return sent
+        finally:
+            if sent > 0:
+                _set_position(file, offset + sent)
 
     async def _send_blocks(
         self, file: IO[bytes], offset: int, count: int | None, block_bytes: int, send: Any
@@ -115,8 +215,8 @@ class SendfileMixin(LoopBase):
                 sent += read
             return sent
         finally:
-            if sent > 0 and hasattr(file, "seek"):
-                file.seek(offset + sent)
+            if sent > 0:
+                _set_position(file, offset + sent)
 
 
 class _SendfileProtocol(asyncio.Protocol):
@@ -127,12 +227,13 @@ class _SendfileProtocol(asyncio.Protocol):
         self._transport = transport
         self._protocol: asyncio.BaseProtocol = transport.get_protocol()
         self._was_reading: bool = transport.is_reading()
-        self._was_paused: bool = transport._protocol_paused
+        # What the real protocol believes about writing.
+        self._knows_paused: bool = transport._protocol_paused
+        self._writable: asyncio.Future[None] | None = None
+        if self._knows_paused:
+            self._writable = loop.create_future()
         transport.pause_reading()
         transport.set_protocol(self)
-        self._writable: asyncio.Future[None] | None = None
-        if self._was_paused:
-            self._writable = loop.create_future()
 
     async def drain(self) -> None:
         if self._transport.is_closing():
@@ -141,14 +242,22 @@ class _SendfileProtocol(asyncio.Protocol):
             await self._writable
 
     def restore(self) -> None:
+        if self._writable is not None:
+            # Nobody waits for it any more; the real protocol hears of what follows.
+            if self._writable.done() and not self._writable.cancelled():
+                self._writable.exception()
+            self._writable.cancel()
+        if self._transport.get_protocol() is not self:
+            return  # Somebody has changed it meanwhile, or the connection is lost.
         self._transport.set_protocol(self._protocol)
         if self._was_reading:
             self._transport.resume_reading()
-        if self._writable is not None:
-            # Nobody waits for it any more; the real protocol hears of what follows.
-            self._writable.cancel()
-        if self._was_paused:
+        # asyncio tells it of resuming alone, even of what it never heard to be paused.
+        is_paused: bool = self._transport._protocol_paused
+        if self._knows_paused and not is_paused:
             self._protocol.resume_writing()
+        elif is_paused and not self._knows_paused:
+            self._protocol.pause_writing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         raise RuntimeError("Invalid state: connection should have been established already.")
@@ -175,6 +284,24 @@ class _SendfileProtocol(asyncio.Protocol):
 
     def eof_received(self) -> None:
         raise RuntimeError("Invalid state: reading should be paused")
+
+
+def _regular_file(file: Any) -> int:
+    """The descriptor of `file`, if sendfile(2) can be expected to know its kind."""
+    try:
+        fd: int = file.fileno()
+        mode = os.fstat(fd).st_mode
+    except (AttributeError, io.UnsupportedOperation, OSError):
+        raise exceptions.SendfileNotAvailableError("not a regular file") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        # asyncio takes their size, which is 0, and sends nothing.
+        raise exceptions.SendfileNotAvailableError("not a regular file")
+    return fd
+
+
+def _set_position(file: Any, position: int) -> None:
+    if hasattr(file, "seek"):
+        file.seek(position)
 
 
 def _check_parameters(sock: socket.socket, file: Any, offset: Any, count: Any) -> None:

@@ -427,6 +427,7 @@ bool sock_prepare(SockOperationObject& op) noexcept {
     case SockKind::recv_into:
     case SockKind::sendto:
     case SockKind::connect:
+    case SockKind::wait_writable:
       return true;
   }
   return true;
@@ -450,6 +451,10 @@ Attempt sock_attempt(SockOperationObject& op, PyRef* result) noexcept {
       return try_accept(op, result);
     case SockKind::connect:
       return try_connect(op, result);
+    case SockKind::wait_writable:
+      // `count` says whether it has waited.
+      if (std::exchange(op.count, 1) == 0) return Attempt::wait_write;
+      return complete(result, Py_NewRef(Py_None));
   }
   return Attempt::failed;
 }

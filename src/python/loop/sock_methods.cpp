@@ -44,6 +44,8 @@ constexpr Signature signature_of(SockKind kind) noexcept {
       return {"sock_accept", 1, 1, {"sock"}};
     case SockKind::connect:
       return {"sock_connect", 2, 2, {"sock", "address"}};
+    case SockKind::wait_writable:
+      return {"_sock_wait_writable", 1, 1, {"sock"}};
   }
   return {};
 }
@@ -114,6 +116,7 @@ BLITZIO_SOCK_KIND(recvfrom_into);
 BLITZIO_SOCK_KIND(sendall);
 BLITZIO_SOCK_KIND(sendto);
 BLITZIO_SOCK_KIND(accept);
+BLITZIO_SOCK_KIND(wait_writable);
 #undef BLITZIO_SOCK_KIND
 
 PyObject* loop_sock_connect_resolved(PyObject* self, PyObject* const* args, Py_ssize_t nargs,

@@ -41,6 +41,8 @@ PyObject* loop_sock_connect_resolved(PyObject* self, PyObject* const* args, Py_s
        PyDoc_STR("sock_accept($self, sock)\n--\n\nAccept; returns (connection, address).")},       \
       {"sock_connect", fast(loop_sock_connect), METH_FASTCALL | METH_KEYWORDS,                     \
        PyDoc_STR("sock_connect($self, sock, address)\n--\n\nConnect, resolving a host name.")},    \
+      {"_sock_wait_writable", fast(loop_sock_method<SockKind::wait_writable>),                     \
+       METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("_sock_wait_writable($self, sock)\n--\n\n")},      \
   {                                                                                                \
     "_sock_connect_resolved", fast(loop_sock_connect_resolved), METH_FASTCALL | METH_KEYWORDS,     \
         PyDoc_STR("_sock_connect_resolved($self, sock, address)\n--\n\n")                          \

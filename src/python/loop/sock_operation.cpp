@@ -282,6 +282,8 @@ const char* name(SockKind kind) noexcept {
       return "sock_accept";
     case SockKind::connect:
       return "sock_connect";
+    case SockKind::wait_writable:
+      return "_sock_wait_writable";
   }
   return "sock_unknown";
 }

@@ -38,6 +38,7 @@ enum class SockKind : std::uint8_t {
   sendto,
   accept,
   connect,
+  wait_writable,  ///< moves no data: sock_sendfile() waits with it
 };
 
 /// "sock_recv", …

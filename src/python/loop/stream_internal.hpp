@@ -46,6 +46,9 @@ PyObject* stream_write(PyObject* self, PyObject* data) noexcept;
 PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept;
 PyObject* stream_write_eof(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_make_empty_waiter(PyObject* self, PyObject* unused) noexcept;
+/// For sendfile(), between _make_empty_waiter() and _reset_empty_waiter(): a future that is done
+/// when the socket takes more, and fails when the connection is lost.
+PyObject* stream_make_writable_waiter(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* unused) noexcept;
 
 // ---- stream_close.cpp

@@ -317,6 +317,7 @@ PyMethodDef stream_methods[] = {
     {"_force_close", stream_method_force_close, METH_O, nullptr},
     {"_fatal_error", fast(stream_method_fatal_error), kKeywords, nullptr},
     {"_make_empty_waiter", stream_make_empty_waiter, METH_NOARGS, nullptr},
+    {"_make_writable_waiter", stream_make_writable_waiter, METH_NOARGS, nullptr},
     {"_reset_empty_waiter", stream_reset_empty_waiter, METH_NOARGS, nullptr},
     {"_release_socket", stream_release_socket, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

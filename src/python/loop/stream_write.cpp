@@ -248,7 +248,11 @@ void stream_on_writable(driver::Operation& operation,
   const PyRef keep = transport_take_self(t);
   // Whatever the poll said, an error included, the send knows better.
   if (is_loop_alive(t)) {
-    if (t.conn_lost == 0) stream_flush(t);
+    if (t.conn_lost == 0) {
+      stream_flush(t);
+      // That of _make_writable_waiter(): nothing is queued while a file is being sent.
+      if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
+    }
     if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.marks.low) {
       transport_resume_protocol(t);
     }
@@ -371,6 +375,21 @@ PyObject* stream_make_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcep
   if (t.empty_waiter == nullptr) return nullptr;
   if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
   return Py_XNewRef(t.empty_waiter);
+}
+
+PyObject* stream_make_writable_waiter(PyObject* self, PyObject* /*unused*/) noexcept {
+  StreamTransport& t = as_stream(self);
+  if (transport_check(t) != 0) return nullptr;
+  if (t.empty_waiter == nullptr || t.conn_lost != 0) {
+    PyErr_SetString(PyExc_ConnectionError, "Connection is closed by peer");
+    return nullptr;
+  }
+  if (loop_check_closed(*t.loop) != 0) return nullptr;
+  PyRef future = loop_create_future(*t.loop);
+  if (!future) return nullptr;
+  Py_SETREF(t.empty_waiter, Py_NewRef(future.get()));
+  if (!is_blocked(t)) wait_until_writable(t);
+  return future.release();
 }
 
 PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcept {

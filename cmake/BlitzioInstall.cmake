@@ -13,6 +13,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/blitzio DESTINATION ${CMAKE_INSTALL_
         COMPONENT core FILES_MATCHING PATTERN "*.hpp"
         PATTERN "detail" EXCLUDE
         PATTERN "driver/epoll" EXCLUDE PATTERN "driver/io_uring" EXCLUDE
+        PATTERN "driver/faults" EXCLUDE
         PATTERN "driver/poll" EXCLUDE PATTERN "driver/readiness" EXCLUDE
         PATTERN "driver/sim" EXCLUDE)
 

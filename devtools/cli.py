@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from devtools import checks, interpreters, native, python_tests, system
+from devtools import checks, faults, interpreters, native, python_tests, system
 from devtools.environments import Environment
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
 from devtools.stages import Stages
@@ -113,6 +113,12 @@ def _test_everything(options: argparse.Namespace) -> int:
             lambda interpreter=interpreter: python_tests.suite(interpreter),  # type: ignore[misc]
             needs=ready,
         )
+    for seed in (faults.FIXED_SEED, faults.random_seed()):
+        stages.run(
+            f"python faults {seed}",
+            lambda seed=seed: faults.suite(main_interpreter, seed, paths=faults.SELECTION),  # type: ignore[misc]
+            needs=ready,
+        )
     stages.run("stubs", checks.stubs, needs=ready)
     stages.run("pip install", python_tests.installed, needs=ready)
     stages.run("examples", examples, needs=ready)
@@ -132,7 +138,13 @@ def _lint(options: argparse.Namespace) -> int:
     stages.run("style", checks.style)
     if not options.fast:
         stages.run("types", checks.types)
-        stages.run("stubs", checks.stubs)
+        for seed in (faults.FIXED_SEED, faults.random_seed()):
+        stages.run(
+            f"python faults {seed}",
+            lambda seed=seed: faults.suite(main_interpreter, seed, paths=faults.SELECTION),  # type: ignore[misc]
+            needs=ready,
+        )
+    stages.run("stubs", checks.stubs)
         stages.run("clang-tidy", checks.tidy)
     return stages.summary()
 
@@ -145,6 +157,14 @@ def _fix(_: argparse.Namespace) -> int:
 def _sanitize(options: argparse.Namespace) -> int:
     system.ensure_packages()
     say(native.test(options.preset, options.keyword))
+    return 0
+
+
+def _faults(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    seed = faults.random_seed() if options.seed is None else options.seed
+    for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        say(faults.suite(interpreter, seed, rate=options.rate, keyword=options.keyword))
     return 0
 
 
@@ -233,6 +253,11 @@ def _parser() -> argparse.ArgumentParser:
         sub = add(preset, _sanitize, f"the C++ tests under {preset}")
         sub.set_defaults(preset=preset)
         add_keyword(sub)
+    sub = add("faults", _faults, "the Python tests under injected faults")
+    sub.add_argument("--seed", type=int, help="default: a random one, which is printed")
+    sub.add_argument("--rate", type=float, default=faults.RATE, help="default: %(default)s")
+    add_keyword(sub)
+    add_python(sub, "on this version (repeatable; or: all)")
     add("docs", _docs, "the documentation, into build/docs")
     return parser
 

@@ -55,9 +55,11 @@ def build(preset: str, *targets: str) -> Path:
     return folder
 
 
-def test(preset: str, pattern: str | None = None) -> str:
+def test(
+    preset: str, pattern: str | None = None, environment: dict[str, str] | None = None
+) -> str:
     """Builds `preset` and runs its tests, those whose name matches `pattern` (a regular
-    expression). Returns how many there were."""
+    expression), with these variables in their environment. Returns how many there were."""
     folder = build(preset)
     command = [_ctest(), "--test-dir", str(folder), "--output-on-failure", "-j", jobs()]
     if pattern:
@@ -69,7 +71,7 @@ def test(preset: str, pattern: str | None = None) -> str:
         raise NothingToRun(f"no C++ test matches {pattern}" if pattern else "no C++ tests")
     run(
         [*command, "--no-tests=error"],
-        env=_SANITIZER_ENVIRONMENT,
+        env={**_SANITIZER_ENVIRONMENT, **(environment or {})},
         what=f"ctest of {preset}",
     )
     return f"{count} tests"
@@ -78,6 +80,27 @@ def test(preset: str, pattern: str | None = None) -> str:
 def extension(interpreter: Interpreter) -> Environment:
     """Builds blitzio._native for `interpreter` into python/blitzio, where its ABI tag keeps it
     apart from those of other interpreters. Returns the environment to run it with."""
+    return _extension(interpreter, interpreter.tag, {"BLITZIO_PYTHON_IN_PLACE": "ON"})
+
+
+def extension_with_faults(interpreter: Interpreter) -> tuple[Environment, Path]:
+    """Builds the extension with fault injection, and beside it links to the rest of the package.
+    Returns the environment, and the folder to import that package from."""
+    name = f"{interpreter.tag}-faults"
+    folder = BUILD / name / "package"
+    package = folder / "blitzio"
+    package.mkdir(parents=True, exist_ok=True)
+    for old in package.iterdir():
+        if old.is_symlink():
+            old.unlink()
+    for source in sorted((ROOT / "python/blitzio").iterdir()):
+        if source.suffix != ".so" and source.name != "__pycache__":
+            (package / source.name).symlink_to(source)
+    defines = {"BLITZIO_PYTHON_OUTPUT": str(package), "BLITZIO_FAULTS": "ON"}
+    return _extension(interpreter, name, defines), folder
+
+
+def _extension(interpreter: Interpreter, name: str, defines: dict[str, str]) -> Environment:
     environment = Environment(interpreter)
     environment.create()
     if not list((ROOT / "src/python").glob("**/*.cpp")):
@@ -86,7 +109,7 @@ def extension(interpreter: Interpreter) -> Environment:
     pybind11 = output([environment.python, "-m", "pybind11", "--cmakedir"])
     if pybind11 is None:
         raise Failed(f"no pybind11 in {environment.path}")
-    folder = BUILD / interpreter.tag
+    folder = BUILD / name
     _configure(
         folder,
         ["-G", "Ninja"],
@@ -95,8 +118,8 @@ def extension(interpreter: Interpreter) -> Environment:
             "CMAKE_C_COMPILER": _c_compiler(compiler),
             "CMAKE_BUILD_TYPE": "Release",
             "BLITZIO_BUILD_PYTHON": "ON",
-            "BLITZIO_PYTHON_IN_PLACE": "ON",
             "BLITZIO_WERROR": "ON",
+            **defines,
             "Python_EXECUTABLE": str(environment.python),
             "pybind11_DIR": pybind11.strip(),
         },

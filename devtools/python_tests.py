@@ -34,10 +34,10 @@ def suite(interpreter: Interpreter, keyword: str | None = None) -> str:
         env=PYTHON_PATH,
         what=f"pytest on CPython {interpreter.version}",
     )
-    return _counts(report)
+    return counts(report)
 
 
-def _counts(report: Path) -> str:
+def counts(report: Path) -> str:
     """Returns how many tests a JUnit report names, and how many of them were skipped."""
     suites = ElementTree.parse(report).getroot().iter("testsuite")
     sums = [(int(s.get("tests", "0")), int(s.get("skipped", "0"))) for s in suites]

@@ -442,3 +442,14 @@ def detect() -> list[tuple[str, bool, str, list[str]]]:
 
 def build_info() -> dict[str, str]:
     """How the extension was built: version, compiler, liburing, build type."""
+
+def _configure_faults(text: str, /) -> None:
+    """Replaces what `BLITZIO_FAULTS` said: "seed=7,rate=0.05", or "" for nothing.
+
+    Raises:
+        RuntimeError: this build has no fault injection, and `text` is not empty.
+        ValueError: `text` cannot be read.
+    """
+
+def _fault_counts() -> dict[str, int]:
+    """How often each fault was injected since the process began."""

@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.python.fault_injection import faults, injected_faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Outcome = tuple[Any, ...]
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+__all__ = ["faults", "injected_faults"]
 
 ASYNCIO_VARIABLE = "BLITZIO_TEST_ASYNCIO"
 BACKENDS = ("io_uring", "epoll", "poll")

@@ -22,6 +22,11 @@ const char* runtime_message(RuntimeErrc code) noexcept {
       return "the operation was cancelled";
     case RuntimeErrc::timed_out:
       return "the deadline passed";
+    case RuntimeErrc::faults_unavailable:
+      return "BLITZIO_FAULTS is set, but this build has no fault injection "
+             "(it is built with -DBLITZIO_FAULTS=ON)";
+    case RuntimeErrc::faults_malformed:
+      return "BLITZIO_FAULTS must be pairs like \"seed=7,rate=0.05\" or \"late=1,short=0.5\"";
   }
   return "unknown runtime error";
 }

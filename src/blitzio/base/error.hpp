@@ -21,6 +21,8 @@ enum class RuntimeErrc : int {
   backend_unavailable,  ///< the chosen driver backend cannot run here
   cancelled,            ///< the operation or task was cancelled
   timed_out,            ///< a deadline passed
+  faults_unavailable,   ///< faults were asked for in a build that has none
+  faults_malformed,     ///< the description of the faults to inject cannot be read
 };
 
 /// What went wrong: a domain and that domain's own code. Trivially copyable, 8 bytes.

@@ -77,6 +77,7 @@ const std::vector<Availability>& detect() noexcept {
 
 Result<std::unique_ptr<Driver>> create(const Config& config) noexcept {
   if (const auto valid = validate(config); !valid) return fail(valid.error());
+  if (const auto read = faults::configure_from_environment(); !read) return fail(read.error());
   if (config.backend != Backend::automatic) return make(config.backend, config);
   Error last = Error::runtime(RuntimeErrc::backend_unavailable);
   for (const Availability& candidate : detect()) {

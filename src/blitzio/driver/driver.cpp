@@ -6,6 +6,23 @@ Driver::~Driver() {
   BLITZIO_CHECK(in_flight_.is_empty());
 }
 
+std::size_t Driver::deliver_held([[maybe_unused]] bool all) noexcept {
+  std::size_t count = 0;
+#if BLITZIO_FAULTS
+  if (held_.is_empty() && !all) return 0;
+  if (all) {
+    held_.close();
+  } else {
+    held_.advance();
+  }
+  while (const auto held = held_.next_due()) {
+    ++count;
+    complete(*held->operation, held->completion());
+  }
+#endif
+  return count;
+}
+
 std::size_t Driver::deliver_messages() noexcept {
   std::size_t delivered = 0;
   inbox_.take_all([&](Message& message) {

@@ -22,11 +22,15 @@
 #pragma once
 
 #include <blitzio/base/duration.hpp>
+#include <blitzio/base/faults.hpp>
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/driver/operation.hpp>
 #include <blitzio/driver/park_word.hpp>
+#if BLITZIO_FAULTS
+#include <blitzio/driver/faults/held.hpp>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -107,6 +111,9 @@ class Driver {
   /// Starts an idle, prepared operation. Cannot fail: what goes wrong arrives as its completion.
   void submit(Operation& operation) noexcept {
     operation.mark_submitted();
+#if BLITZIO_FAULTS
+    perhaps_shorten(operation);
+#endif
     in_flight_.push_back(operation);
     ++metrics_.submitted;
     start(operation);
@@ -114,7 +121,11 @@ class Driver {
   /// Asks for an early end; the last completion still arrives through dispatch(), with -ECANCELED
   /// or with what had happened already. Does nothing for an idle or already cancelled operation.
   void cancel(Operation& operation) noexcept {
-    if (operation.mark_cancelling()) stop(operation);
+    if (!operation.mark_cancelling()) return;
+#if BLITZIO_FAULTS
+    if (held_.has_last(operation)) return;
+#endif
+    stop(operation);
   }
 
   /// Promises that `fd` will not be closed or reused before detach(fd): a backend may then keep
@@ -170,11 +181,24 @@ class Driver {
   /// Makes a blocked wait() return. Any thread.
   virtual void interrupt() noexcept = 0;
 
-  /// Unlinks (unless more follow) and completes.
+  /// Unlinks (unless more follow) and completes, at once except for injected delays.
   void finish(Operation& operation, const Completion& completion) noexcept {
-    if (!completion.more) static_cast<ListNode<InFlightTag>&>(operation).unlink();
-    ++metrics_.completed;
-    operation.finish(completion);
+#if BLITZIO_FAULTS
+    Completion now = completion;
+    if (!held_.keep(operation, now)) complete(operation, now);
+#else
+    complete(operation, completion);
+#endif
+  }
+  /// Completes what was held back: what is due now, or, before shutting down, all of it. In
+  /// ordinary builds there is never anything.
+  std::size_t deliver_held(bool all = false) noexcept;
+  [[nodiscard]] bool has_held() const noexcept {
+#if BLITZIO_FAULTS
+    return !held_.is_empty();
+#else
+    return false;
+#endif
   }
   std::size_t deliver_messages() noexcept;
 
@@ -183,6 +207,17 @@ class Driver {
   IntrusiveList<Operation, InFlightTag> in_flight_;
   Metrics metrics_;
   const ForkGuard fork_guard_;
+
+ private:
+  void complete(Operation& operation, const Completion& completion) noexcept {
+    if (!completion.more) static_cast<ListNode<InFlightTag>&>(operation).unlink();
+    ++metrics_.completed;
+    operation.finish(completion);
+  }
+
+#if BLITZIO_FAULTS
+  HeldCompletions held_;
+#endif
 };
 
 /// Whether a backend can run here, and if not, why, in a sentence ("io_uring_setup: Operation not

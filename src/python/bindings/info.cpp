@@ -1,3 +1,4 @@
+#include <blitzio/base/faults.hpp>
 #include <blitzio/base/platform.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <python/bindings/info.hpp>
@@ -47,7 +48,26 @@ std::map<std::string, std::string> build_info() {
           {"compiler", compiler},
           {"liburing", BLITZIO_LIBURING},
           {"build", build_type()},
+          {"faults", faults::kBuiltIn ? "can be injected" : "none"},
           {"gil", kFreeThreaded ? "not used" : "used"}};
+}
+
+void configure_faults(const std::string& text) {
+  const Result<void> configured = faults::configure(text);
+  if (configured) return;
+  if (configured.error().is(RuntimeErrc::faults_malformed)) {
+    throw py::value_error(configured.error().message());
+  }
+  throw std::runtime_error(configured.error().message());
+}
+
+std::map<std::string, std::uint64_t> fault_counts() {
+  std::map<std::string, std::uint64_t> rows;
+  const auto counts = faults::counts();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    rows.emplace(faults::name(static_cast<faults::Fault>(i)), counts[i]);
+  }
+  return rows;
 }
 
 }  // namespace
@@ -59,6 +79,10 @@ int info_register(PyObject* module, ModuleState& /*state*/) noexcept {
     target.def("detect", &detect,
                "[(backend, usable, reason, features)] in order of preference; probed once.");
     target.def("build_info", &build_info, "How this extension was built, by name.");
+    target.def("_configure_faults", &configure_faults,
+               "Replaces what BLITZIO_FAULTS said. RuntimeError in a build without faults.",
+               py::arg("text"), py::pos_only());
+    target.def("_fault_counts", &fault_counts, "How often each fault was injected, by name.");
     return 0;
   } catch (py::error_already_set& error) {
     error.restore();

@@ -1,4 +1,5 @@
 #include <blitzio/base/owned_fd.hpp>
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/sock_address.hpp>
 #include <python/loop/sock_attempt.hpp>
@@ -102,10 +103,10 @@ struct Sender {
 ssize_t receive(const SockOperationObject& op, void* data, std::size_t bytes,
                 Sender* sender) noexcept {
   return retry_interrupted([&] {
-    return sender == nullptr
-               ? ::recv(op.fd, data, bytes, MSG_DONTWAIT)
-               : ::recvfrom(op.fd, data, bytes, MSG_DONTWAIT,
-                            reinterpret_cast<sockaddr*>(&sender->address), &sender->bytes);
+    return sender == nullptr ? sys::recv(op.fd, data, bytes, MSG_DONTWAIT, sys::Wait::level)
+                             : sys::recvfrom(op.fd, data, bytes, MSG_DONTWAIT,
+                                             reinterpret_cast<sockaddr*>(&sender->address),
+                                             &sender->bytes, sys::Wait::level);
   });
 }
 
@@ -211,7 +212,7 @@ Py_ssize_t send_piece(SockOperationObject& op, std::span<const char> rest,
                       Attempt* attempt) noexcept {
   if (op.is_raw) {
     const ssize_t sent = retry_interrupted(
-        [&] { return ::send(op.fd, rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+        [&] { return sys::send(op.fd, rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
     if (sent < 0) *attempt = blocked_or_error(Attempt::wait_write);
     return sent;
   }
@@ -297,8 +298,8 @@ Attempt try_accept(SockOperationObject& op, PyRef* result) noexcept {
   }
   Sender peer;
   OwnedFd fd = OwnedFd::adopt(retry_interrupted([&] {
-    return ::accept4(op.fd, reinterpret_cast<sockaddr*>(&peer.address), &peer.bytes,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return sys::accept4(op.fd, reinterpret_cast<sockaddr*>(&peer.address), &peer.bytes,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC, sys::Wait::level);
   }));
   if (!fd) return blocked_or_error(Attempt::wait_read);
   const int family = peer.address.ss_family;

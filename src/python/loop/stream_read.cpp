@@ -11,6 +11,7 @@
 //
 // pause_reading() cancels the operation, so the kernel's window closes. What the driver had already
 // taken is held and delivered, in order, after resume_reading(); then the operation starts again.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 
 #include <poll.h>
@@ -202,7 +203,8 @@ void ask_for_next_turn(StreamTransport& t) noexcept {
 /// recv(2) into `buffer`. Returns a count, 0 at the end, or a negative errno.
 std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
   for (;;) {
-    const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t count =
+        sys::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT, sys::Wait::edge);
     if (count >= 0) return static_cast<std::int32_t>(count);
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
   }
@@ -215,7 +217,7 @@ struct Received {
 };
 
 Received receive_bytes(StreamTransport& t) noexcept {
-  const std::uint32_t size = t.read_bytes;
+  const auto size = static_cast<std::uint32_t>(faults::perhaps_fewer(t.read_bytes));
   PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
   if (bytes == nullptr) {
     stream_protocol_failed(t, "Fatal read error on socket transport");
@@ -229,9 +231,9 @@ Received receive_bytes(StreamTransport& t) noexcept {
   }
   const auto got = static_cast<std::uint32_t>(count);
   if (got == size) {
-    t.read_bytes = std::min(size * 2, kReadBytesMax);
+    t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
   } else {
-    if (got < size / 4) t.read_bytes = std::max(size / 2, kReadBytesMin);
+    if (got < t.read_bytes / 4) t.read_bytes = std::max(t.read_bytes / 2, kReadBytesMin);
     if (_PyBytes_Resize(&bytes, count) != 0) {
       stream_protocol_failed(t, "Fatal read error on socket transport");
       return {-EAGAIN, false};
@@ -246,7 +248,8 @@ Received receive_into_protocol(StreamTransport& t) noexcept {
   const ContextScope scope(t.context);
   ProtocolBuffer buffer;
   if (!buffer.get(t)) return {-EAGAIN, false};
-  const std::size_t size = std::min<std::size_t>(buffer.span().size(), 1U << 30);
+  const std::size_t size =
+      faults::perhaps_fewer(std::min<std::size_t>(buffer.span().size(), 1U << 30));
   const std::int32_t count = receive(t.fd, buffer.span().first(size));
   buffer.release();
   if (count > 0) tell_buffer_updated(t, static_cast<std::size_t>(count));

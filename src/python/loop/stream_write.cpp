@@ -10,6 +10,7 @@
 //                             └── writable ◀───┘
 //
 // pause_writing() is called only for what the kernel refused, never for what is merely gathered.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 
 #include <poll.h>
@@ -39,12 +40,12 @@ std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
   for (;;) {
     ssize_t sent = 0;
     if (vectors.size() == 1) {
-      sent = ::send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent = sys::send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     } else {
       msghdr message{};
       message.msg_iov = vectors.data();
       message.msg_iovlen = vectors.size();
-      sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      sent = sys::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     if (sent >= 0) return sent;
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;

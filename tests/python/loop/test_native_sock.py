@@ -834,6 +834,7 @@ def test_one_that_was_never_awaited_is_warned_of(loop: Loop, pair: Pair) -> None
         gc.collect()
 
 
+@pytest.mark.no_faults("nothing to wait for is what it is about", "again")
 def test_it_runs_once(loop: Loop, pair: Pair) -> None:
     client, server = pair
     client.send(b"x")
@@ -848,6 +849,7 @@ def test_it_runs_once(loop: Loop, pair: Pair) -> None:
     operation.close()
 
 
+@pytest.mark.no_faults("nothing to wait for is what it is about", "again")
 def test_a_tuple_is_returned_whole(loop: Loop, native: None) -> None:
     with socket.create_server((HOST, 0)) as listener:
         with socket.create_connection(listener.getsockname()) as client:
@@ -894,6 +896,7 @@ def test_a_waiting_task_that_is_dropped_with_its_loop_is_collected(
     assert gone() is None
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_many_receivers_wait_at_once(loop: Loop) -> None:
     async def main() -> None:
         pairs = [socket.socketpair() for _ in range(400)]
@@ -915,6 +918,7 @@ def test_many_receivers_wait_at_once(loop: Loop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_a_peer_in_another_thread_is_answered(loop: Loop, pair: Pair) -> None:
     client, server = pair
     client.setblocking(True)

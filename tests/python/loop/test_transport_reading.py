@@ -80,12 +80,21 @@ def test_pause_reading_keeps_what_had_arrived_and_delivers_it_in_order(
     protocol = PausesAtOnce()
     transport, _ = connected(loop, pair, protocol)
     expected = bytearray()
+    pair[1].setblocking(False)
+
+    async def send(block: bytes) -> None:
+        while block:
+            try:
+                block = block[pair[1].send(block) :]
+            except BlockingIOError:  # The kernel is full: reading must go on first.
+                transport.resume_reading()
+                await asyncio.sleep(0)
 
     async def main() -> None:
         for i in range(200):
             block = os.urandom(1 + i * 37 % 3000)
             expected.extend(block)
-            pair[1].sendall(block)
+            await send(block)
             if i % 3 == 0:
                 await asyncio.sleep(0)
             if i % 7 == 0 and not transport.is_reading():

@@ -152,6 +152,10 @@ class EpollDriver final : public readiness::ReadinessDriver {
 
   /// epoll_pwait2 keeps nanoseconds; kernels before 5.11 and some seccomp filters lack it.
   int wait_in_kernel(Duration timeout) noexcept {
+    if (faults::hit(faults::Fault::busy)) {
+      errno = EINTR;
+      return -1;
+    }
     const int capacity = static_cast<int>(events_.size());
     if (timeout <= Duration::zero()) return ::epoll_wait(epoll_.get(), events_.data(), capacity, 0);
     if (timeout.is_forever()) return ::epoll_wait(epoll_.get(), events_.data(), capacity, -1);

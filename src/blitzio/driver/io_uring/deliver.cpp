@@ -32,8 +32,8 @@ std::size_t IoUringDriver::dispatch() noexcept {
   BLITZIO_CHECK(!dispatching_);
   dispatching_ = true;
   recycled_ = 0;
-  std::size_t count = 0;
   const bool began_in_child = in_child();
+  std::size_t count = deliver_held();
   // What is ready now; completion functions may add to the queues, for the next dispatch().
   IntrusiveList<Operation, QueueTag> ready;
   ready.splice_back(ready_);

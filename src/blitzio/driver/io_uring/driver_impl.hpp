@@ -114,6 +114,20 @@ class IoUringDriver final : public Driver {
     return result == -EINTR && operation.kind() != OpKind::close;
   }
 
+  // For injected faults (base/faults.hpp): of sockets, where waiting for readiness is as good as
+  // waiting for the operation; and operations that the kernel allocates something for.
+  static bool may_say_would_block(const Operation& operation) noexcept {
+    const bool is_plain_transfer =
+        (operation.kind() == OpKind::recv || operation.kind() == OpKind::send) &&
+        (operation.args().buffer.flags & ~MSG_NOSIGNAL) == 0;
+    return is_plain_transfer || operation.kind() == OpKind::recv_multishot ||
+           operation.kind() == OpKind::accept || operation.kind() == OpKind::accept_multishot;
+  }
+  static bool may_run_out_of_memory(OpKind kind) noexcept {
+    return kind == OpKind::accept || kind == OpKind::accept_multishot ||
+           kind == OpKind::recv_multishot || kind == OpKind::poll;
+  }
+
   // ---- towards the kernel (io_uring_driver.cpp)
   [[nodiscard]] bool can_reach_kernel() const noexcept {
     return bound_ && ring_.is_open() && !in_child();
@@ -129,6 +143,7 @@ class IoUringDriver final : public Driver {
   void reclaim() noexcept;
   void save_completions() noexcept;
   [[nodiscard]] Result<void> replace_ring() noexcept;
+  [[nodiscard]] bool inject_before_wait() noexcept;
 
   // ---- towards the owners (deliver.cpp). They return the number of completion functions run.
   Cqe take() noexcept;

@@ -116,6 +116,20 @@ void IoUringDriver::unbind() noexcept {
   ring_.leave_thread();
 }
 
+// What another thread's bind() would do to the operations; and a wait that ends for no reason.
+// Returns whether the wait is over.
+bool IoUringDriver::inject_before_wait() noexcept {
+  if (faults::hit(faults::Fault::reclaimed)) {
+    bound_ = false;  // So that what reclaiming ends stays in the backlog.
+    reclaim();
+    bound_ = true;
+    flush_backlog();
+  }
+  if (!faults::hit(faults::Fault::spurious_wake)) return false;
+  collect();
+  return true;
+}
+
 // Takes every operation back from the kernel: afterwards kernel_count_ is zero. One request per
 // operation, because "cancel all" starts its search anew for each one it finds: 50 ms for 3,000
 // operations, and four times that for twice as many.
@@ -157,6 +171,7 @@ void IoUringDriver::save_completions() noexcept {
 void IoUringDriver::shutdown() noexcept {
   if (shutting_down_) return;
   BLITZIO_DCHECK(!dispatching_);
+  deliver_held(true);
   shutting_down_ = true;
   in_flight_.for_each([](Operation& operation) { (void)operation.mark_cancelling(); });
   if (!in_child()) {
@@ -191,6 +206,11 @@ void IoUringDriver::shutdown() noexcept {
 
 void IoUringDriver::start(Operation& operation) noexcept {
   operation.backend_word = 0;
+  if constexpr (faults::kBuiltIn) {
+    if (may_say_would_block(operation) && faults::hit(faults::Fault::would_block)) {
+      operation.backend_word |= kReadinessFirst;
+    }
+  }
   restart(operation);
 }
 
@@ -207,6 +227,13 @@ void IoUringDriver::restart(Operation& operation) noexcept {
   if (BLITZIO_UNLIKELY(shutting_down_ || in_child())) {
     make_ready(operation, -ECANCELED);
     return;
+  }
+  if constexpr (faults::kBuiltIn) {
+    if (bound_ && operation.kind() == OpKind::recv_multishot && !readiness_first(operation) &&
+        faults::hit(faults::Fault::no_buffer)) {
+      starve(operation);
+      return;
+    }
   }
   // Behind what waits already, so that operations start in the order of submission.
   if (BLITZIO_LIKELY(bound_ && backlog_.is_empty()) && try_prepare(operation)) return;
@@ -229,12 +256,20 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
       return true;
     }
   }
+  if constexpr (faults::kBuiltIn) {
+    if (may_run_out_of_memory(operation.kind()) && faults::hit(faults::Fault::no_memory)) {
+      make_ready(operation, -ENOMEM);
+      return true;
+    }
+  }
   io_uring_sqe* sqe = sqe_or_flush();
   if (BLITZIO_UNLIKELY(sqe == nullptr)) return false;
   if (BLITZIO_UNLIKELY(readiness_first(operation))) {
     prepare_readiness(*sqe, operation);
   } else {
-    prepare(*sqe, operation, {features_.multishot_accept, features_.multishot_recv},
+    const bool is_single = faults::hit(faults::Fault::single_shot);
+    prepare(*sqe, operation,
+            {features_.multishot_accept && !is_single, features_.multishot_recv && !is_single},
             ring_.timespec_of(*sqe));
   }
   set_place(operation, Place::kernel);
@@ -324,7 +359,8 @@ void IoUringDriver::interrupt() noexcept {
 
 void IoUringDriver::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept {
   ++metrics_.syscalls;
-  const int result = ring_.enter(wait_for, timeout);
+  const int result = faults::hit(faults::Fault::busy) ? (faults::below(2) == 0 ? -EAGAIN : -EINTR)
+                                                      : ring_.enter(wait_for, timeout);
   if (result >= 0) return;
   switch (-result) {
     case EINTR:   // a signal: the caller's turn ends early
@@ -342,7 +378,7 @@ void IoUringDriver::enter(std::uint32_t wait_for, const __kernel_timespec* timeo
 
 bool IoUringDriver::has_completions() const noexcept {
   if (ring_.is_open() && !in_child() && ring_.has_completions()) return true;
-  return !saved_.empty() || !ready_.is_empty() || !inbox_.is_empty();
+  return !saved_.empty() || !ready_.is_empty() || !inbox_.is_empty() || has_held();
 }
 
 void IoUringDriver::hand_over() noexcept {
@@ -356,11 +392,17 @@ void IoUringDriver::collect() noexcept {
   if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
   if (BLITZIO_UNLIKELY(!wake_armed_)) arm_wake();
   if (BLITZIO_UNLIKELY(!backlog_.is_empty() || !uncancelled_.is_empty())) flush_backlog();
+  // A busy owner does not wait(), and buffers may have come back before the kernel said that there
+  // were none: a receive must not depend on the arrivals of others.
+  if (BLITZIO_UNLIKELY(!starved_.is_empty())) feed_starved(1);
   if (ring_.unsubmitted() != 0 || ring_.needs_enter()) enter(0, nullptr);
 }
 
 void IoUringDriver::wait(Duration timeout) noexcept {
   if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
+  if constexpr (faults::kBuiltIn) {
+    if (inject_before_wait()) return;
+  }
   // Every connection that found no buffer has to be armed again before the thread sleeps. A batch
   // either yields completions, and then there is no sleep, or leaves its buffers for the next.
   while (BLITZIO_UNLIKELY(!starved_.is_empty()) && !has_completions()) {

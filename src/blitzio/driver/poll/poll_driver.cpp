@@ -137,6 +137,10 @@ class PollDriver final : public readiness::ReadinessDriver {
   }
 
   int wait_in_kernel(Duration timeout) noexcept {
+    if (faults::hit(faults::Fault::busy)) {
+      errno = faults::below(2) == 0 ? EINTR : ENOMEM;
+      return -1;
+    }
     const int found = poll_items(items_, timeout);
     if (BLITZIO_LIKELY(found >= 0 || errno != EINVAL)) return found;
     return wait_in_slices(timeout);

@@ -1,3 +1,4 @@
+#include <blitzio/base/faults.hpp>
 #include <blitzio/driver/readiness/perform.hpp>
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@ namespace {
 template <class Call>
 std::int32_t uninterrupted(Call call) noexcept {
   for (;;) {
+    if (faults::hit(faults::Fault::interrupted)) continue;  // As if the call had said EINTR.
     const auto outcome = call();
     if (outcome >= 0) return static_cast<std::int32_t>(outcome);
     const int code = errno;

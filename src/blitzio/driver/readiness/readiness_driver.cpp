@@ -16,6 +16,20 @@ constexpr std::uint32_t kEnding = POLLERR | POLLHUP;
 constexpr std::uint32_t kReadable = POLLIN | POLLPRI | POLLRDHUP | kEnding;
 constexpr std::uint32_t kWritable = POLLOUT | kEnding;
 
+/// For injected faults: whether EAGAIN is among the answers, and readiness is what ends it.
+bool may_be_refused(const Operation& operation) noexcept {
+  switch (operation.kind()) {
+    case OpKind::recv:
+    case OpKind::recvmsg:
+    case OpKind::send:
+    case OpKind::sendmsg:
+    case OpKind::accept:
+      return !is_special(operation);
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 int ReadinessDriver::allocate() noexcept {
@@ -77,7 +91,8 @@ void ReadinessDriver::wait(Duration timeout) noexcept {
   check_owner();
   if (BLITZIO_UNLIKELY(in_child())) return;
   expire_timeouts();
-  if (has_completions() || timeout <= Duration::zero()) {
+  if (has_completions() || timeout <= Duration::zero() ||
+      faults::hit(faults::Fault::spurious_wake)) {
     collect();
     return;
   }
@@ -103,7 +118,7 @@ void ReadinessDriver::expire_timeouts() noexcept {
 std::size_t ReadinessDriver::dispatch() noexcept {
   check_owner();
   const bool began_in_child = in_child();
-  const std::size_t completed = run_ready();
+  const std::size_t completed = deliver_held() + run_ready();
   if (BLITZIO_UNLIKELY(in_child() != began_in_child)) return completed;
   return completed + deliver_messages();
 }
@@ -131,6 +146,7 @@ std::size_t ReadinessDriver::run_ready() noexcept {
 
 void ReadinessDriver::shutdown() noexcept {
   shutting_down_ = true;
+  deliver_held(true);
   do {
     in_flight_.for_each([this](Operation& operation) { cancel(operation); });
     run_ready();
@@ -189,7 +205,11 @@ void ReadinessDriver::start_one_shot(Operation& operation) noexcept {
       return;
     }
   }
-  const std::int32_t result = perform(operation);
+  // Arming an unattached descriptor reports what is ready already, so there EAGAIN costs a turn; an
+  // attached one reports changes alone, and the kernel does not say EAGAIN without one to come.
+  const bool is_refused = (entry == nullptr || !entry->attached) && may_be_refused(operation) &&
+                          faults::hit(faults::Fault::would_block);
+  const std::int32_t result = is_refused ? kWouldBlock : perform(operation);
   if (entry != nullptr) note_outcome(*entry, operation, result);
   if (result == kWouldBlock) {
     wait_for(operation);
@@ -303,7 +323,8 @@ void ReadinessDriver::leave_waiting(Operation& operation) noexcept {
 
 void ReadinessDriver::wait_for(Operation& operation, FdEntry& entry, bool fresh) noexcept {
   to_waiting(operation, entry);
-  const int code = arm(operation.fd(), entry, fresh);
+  const int code =
+      fresh && faults::hit(faults::Fault::no_memory) ? ENOMEM : arm(operation.fd(), entry, fresh);
   if (code == 0) return;
   if (code == EPERM && direction_of(operation.kind()) == Direction::poll) {
     // Always ready: says so, and a multishot one then has no further edges to report.

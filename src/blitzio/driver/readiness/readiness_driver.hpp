@@ -59,7 +59,7 @@ class ReadinessDriver : public Driver {
   void collect() noexcept final;
   void wait(Duration timeout) noexcept final;
   [[nodiscard]] bool has_completions() const noexcept final {
-    return !ready_.is_empty() || !inbox_.is_empty();
+    return !ready_.is_empty() || !inbox_.is_empty() || has_held();
   }
   std::size_t dispatch() noexcept final;
   void shutdown() noexcept final;

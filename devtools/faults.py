@@ -1,0 +1,67 @@
+"""The Python tests under injected faults: see docs/design/fault-injection.md.
+
+Each run is named by its seed, which is printed before the tests start and with every failure;
+`./dev.py faults --seed N` meets the same faults again, as far as the kernel lets it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+from devtools import native
+from devtools.process import ROOT, run, say
+from devtools.python_tests import counts
+from devtools.stages import LOGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devtools.interpreters import Interpreter
+
+#: Always run, so that a regression shows at once; a random one finds what this one does not.
+FIXED_SEED = 1
+RATE = 0.05
+#: What `./dev.py test` runs with two seeds: what stands directly on the driver.
+SELECTION = ("tests/python/loop",)
+WHOLE = ("tests/python",)
+_LEFT_OUT = (
+    "--ignore=tests/python/typing",  # Runs no loop.
+    "--ignore=tests/python/scale",  # Tests how much is held, and counts on nothing being late.
+)
+
+
+def random_seed() -> int:
+    """A seed that nobody has chosen."""
+    return random.SystemRandom().randrange(2**32)
+
+
+def suite(
+    interpreter: Interpreter,
+    seed: int,
+    *,
+    rate: float = RATE,
+    paths: Sequence[str] = WHOLE,
+    keyword: str | None = None,
+) -> str:
+    """Builds the extension with fault injection and runs the tests in `paths` under faults."""
+    environment, package = native.extension_with_faults(interpreter)
+    faults = f"seed={seed},rate={rate}"
+    say(f"BLITZIO_FAULTS={faults}")
+    report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}.xml"
+    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
+    run(
+        [
+            environment.python,
+            *("-m", "pytest", *paths, *_LEFT_OUT, *words),
+            # Before the settings' own, which name the build without faults.
+            *("-o", f"pythonpath={package} ."),
+        ],
+        env={
+            "PYTHONPATH": os.pathsep.join(map(str, (package, ROOT / "benchmarks"))),
+            "BLITZIO_FAULTS": faults,
+        },
+        what=f"pytest on CPython {interpreter.version} with {faults}",
+    )
+    return f"{faults}: {counts(report)}"

@@ -138,13 +138,7 @@ def _lint(options: argparse.Namespace) -> int:
     stages.run("style", checks.style)
     if not options.fast:
         stages.run("types", checks.types)
-        for seed in (faults.FIXED_SEED, faults.random_seed()):
-        stages.run(
-            f"python faults {seed}",
-            lambda seed=seed: faults.suite(main_interpreter, seed, paths=faults.SELECTION),  # type: ignore[misc]
-            needs=ready,
-        )
-    stages.run("stubs", checks.stubs)
+        stages.run("stubs", checks.stubs)
         stages.run("clang-tidy", checks.tidy)
     return stages.summary()
 

@@ -55,9 +55,7 @@ def build(preset: str, *targets: str) -> Path:
     return folder
 
 
-def test(
-    preset: str, pattern: str | None = None, environment: dict[str, str] | None = None
-) -> str:
+def test(preset: str, pattern: str | None = None, environment: dict[str, str] | None = None) -> str:
     """Builds `preset` and runs its tests, those whose name matches `pattern` (a regular
     expression), with these variables in their environment. Returns how many there were."""
     folder = build(preset)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 VARIABLE = "BLITZIO_FAULTS"
+#: More turns of the loop than the late completions of one operation take.
+LATE_TURNS = 16
 
 
 def is_built_in() -> bool:

@@ -18,6 +18,8 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -106,6 +108,27 @@ inline ssize_t sendto(int fd, const void* data, std::size_t bytes, int flags,
                       const sockaddr* address, socklen_t length) noexcept {
   if (detail::fails(Wait::level)) return -1;
   return ::sendto(fd, data, detail::some_of(fd, bytes), flags, address, length);
+}
+
+/// read(2) of one who waits by edges.
+inline ssize_t read(int fd, void* data, std::size_t bytes) noexcept {
+  return detail::fails(Wait::edge) ? -1 : ::read(fd, data, bytes);
+}
+
+/// writev(2).
+inline ssize_t writev(int fd, const iovec* vectors, int count) noexcept {
+  if (detail::fails(Wait::level)) return -1;
+  if constexpr (faults::kBuiltIn) {
+    if (count > 0) {
+      const auto last = static_cast<std::size_t>(faults::below(static_cast<std::size_t>(count)));
+      const std::size_t fewer = detail::some_of(fd, vectors[last].iov_len);
+      if (fewer != vectors[last].iov_len) {
+        if (last > 0) return ::writev(fd, vectors, static_cast<int>(last));
+        return ::write(fd, vectors[0].iov_base, fewer);
+      }
+    }
+  }
+  return ::writev(fd, vectors, count);
 }
 
 /// accept4(2).

@@ -4,6 +4,7 @@
 // into the final `bytes`, until the pipe is empty. pause_reading() cancels the poll, and nothing
 // was taken that would have to be held. What reads with a small `bytes` would cost more than the
 // allocation of a large one that is cut.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/support/arguments.hpp>
 
@@ -71,7 +72,7 @@ struct Received {
 
 std::int32_t read_once(int fd, char* data, std::size_t bytes) noexcept {
   for (;;) {
-    const ssize_t count = ::read(fd, data, bytes);
+    const ssize_t count = sys::read(fd, data, bytes);
     if (count >= 0) return static_cast<std::int32_t>(count);
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
   }
@@ -93,7 +94,7 @@ void deliver(ReadPipe& t, PyObject* bytes) noexcept {
 
 Received receive(ReadPipe& t) noexcept {
   if (t.read_bytes == 0) t.read_bytes = kReadBytesMin;
-  const std::uint32_t size = t.read_bytes;
+  const auto size = static_cast<std::uint32_t>(faults::perhaps_fewer(t.read_bytes));
   PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
   if (bytes == nullptr) {
     pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
@@ -106,9 +107,9 @@ Received receive(ReadPipe& t) noexcept {
   }
   const auto got = static_cast<std::uint32_t>(count);
   if (got == size) {
-    t.read_bytes = std::min(size * 2, kReadBytesMax);
+    t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
   } else {
-    if (got < size / 4) t.read_bytes = std::max(size / 2, kReadBytesMin);
+    if (got < t.read_bytes / 4) t.read_bytes = std::max(t.read_bytes / 2, kReadBytesMin);
     if (_PyBytes_Resize(&bytes, count) != 0) {
       pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
       return {-EAGAIN, false};

@@ -7,6 +7,7 @@
 //
 // `death` notices that nobody reads any more while nothing is being written: the kernel reports it
 // as an error of a pipe's writing end and as a hang-up of a socket. Devices have no such thing.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/support/arguments.hpp>
 
@@ -42,9 +43,9 @@ std::int64_t write_vectors(const WritePipe& t, std::span<iovec> vectors) noexcep
       msghdr message{};
       message.msg_iov = vectors.data();
       message.msg_iovlen = vectors.size();
-      written = ::sendmsg(t.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      written = sys::sendmsg(t.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     } else {
-      written = ::writev(t.fd, vectors.data(), static_cast<int>(vectors.size()));
+      written = sys::writev(t.fd, vectors.data(), static_cast<int>(vectors.size()));
     }
     if (written >= 0) return written;
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;

@@ -28,11 +28,11 @@ PyObject* raise_error(Error error, const char* what) noexcept {
       raise_resolver_error(error);
       return nullptr;
     case ErrorDomain::runtime:
-      return PyErr_Format(error.is(RuntimeErrc::invalid_argument) ||
-                                  error.is(RuntimeErrc::faults_malformed)
-                              ? PyExc_ValueError
-                              : PyExc_RuntimeError,
-                          "%s: %s", what, error.message().c_str());
+      return PyErr_Format(
+          error.is(RuntimeErrc::invalid_argument) || error.is(RuntimeErrc::faults_malformed)
+              ? PyExc_ValueError
+              : PyExc_RuntimeError,
+          "%s: %s", what, error.message().c_str());
   }
   return PyErr_Format(PyExc_SystemError, "%s: unknown error domain", what);
 }

@@ -65,6 +65,7 @@ def test_recv_takes_what_is_there_at_once(loop: Loop, pair: Pair) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_recv_waits_for_data_and_sees_the_end(loop: Loop, pair: Pair) -> None:
     client, server = pair
 
@@ -349,6 +350,7 @@ if sys.version_info >= (3, 11):
 
 
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.no_faults("the first try is what it is about", "again")
 def test_bad_arguments_fail_as_in_asyncio(same_as_asyncio: Compare, call: str) -> None:
     def scenario(loop: Loop) -> Any:
         mine, peer = raw_pair()

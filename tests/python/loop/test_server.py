@@ -168,6 +168,7 @@ def test_reuse_address_is_the_default(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_a_port_is_free_again_after_close(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         server = await loop.create_server(Recorder, HOST, 0)

@@ -101,6 +101,7 @@ def test_megabytes_both_ways(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("beyond the backlog SYN cookies lose a small first piece", "short")
 def test_many_connections_at_once(loop: asyncio.AbstractEventLoop) -> None:
     async def one(address: tuple[str, int], number: int) -> bytes:
         reader, writer = await asyncio.open_connection(*address)

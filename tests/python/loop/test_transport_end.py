@@ -233,6 +233,7 @@ def test_debug_mode_logs_as_asyncio_does(
     assert "received EOF" in text
 
 
+@pytest.mark.no_faults("waits for the end in the thread that brings it", "late")
 def test_the_empty_waiter_of_sendfile(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
     assert transport._start_tls_compatible

@@ -89,6 +89,7 @@ def test_a_failing_protocol_factory_is_reported_and_the_connection_closed(
     run(loop, server.wait_closed())
 
 
+@pytest.mark.no_faults("every timer, that of its own patience too, fires in the next turn")
 def test_running_out_of_descriptors_is_reported_and_retried(
     loop: Any, reports: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_writes_of_one_turn_leave_in_one_packet(loop: Any) -> None:
     peer.close()
 
 
+@pytest.mark.no_faults("what is written leaves at once, in one piece", "short", "again")
 def test_get_write_buffer_size_counts_only_what_the_kernel_refused(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
 
@@ -86,6 +87,7 @@ def test_get_write_buffer_size_counts_only_what_the_kernel_refused(loop: Any, pa
     run(loop, protocol.lost)
 
 
+@pytest.mark.no_faults("what is written leaves at once, in one piece", "short", "again")
 def test_writing_while_the_loop_does_not_run_sends_at_once(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
     transport.write(b"now")
@@ -94,6 +96,7 @@ def test_writing_while_the_loop_does_not_run_sends_at_once(loop: Any, pair: Pair
     run(loop, protocol.lost)
 
 
+@pytest.mark.no_faults("what is written leaves at once, in one piece", "short", "again")
 def test_a_write_before_stop_is_sent(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
 
@@ -258,6 +261,7 @@ def test_write_eof_follows_what_is_buffered(loop: Any, pair: Pair) -> None:
     run(loop, protocol.lost)
 
 
+@pytest.mark.no_faults("what is written leaves at once, in one piece", "short", "again")
 def test_write_eof_without_pending_data_shuts_down_at_once(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
     transport.write(b"x")
@@ -337,6 +341,7 @@ def test_writing_to_a_dead_peer_ends_in_connection_lost(
     assert reports == []
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_writing_in_data_received_and_closing_there_delivers(loop: Any, pair: Pair) -> None:
     class EchoAndClose(Recorder):
         def data_received(self, data: bytes) -> None:

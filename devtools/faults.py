@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 FIXED_SEED = 1
 RATE = 0.05
 #: What `./dev.py test` runs with two seeds: what stands directly on the driver.
-SELECTION = ("tests/python/loop",)
+_DIRECT = ("transport", "pipes", "datagram", "streams", "unix", "fault_injection", "connect", "tls")
+SELECTION = tuple(
+    str(path.relative_to(ROOT))
+    for name in _DIRECT
+    for path in sorted((ROOT / "tests/python/loop").glob(f"test_{name}*.py"))
+)
 WHOLE = ("tests/python",)
 _LEFT_OUT = (
     "--ignore=tests/python/typing",  # Runs no loop.

@@ -6,6 +6,7 @@
 //
 // recvmmsg(2) was measured and left: with one datagram waiting, which is the usual case, it costs a
 // little more than a receive and the EAGAIN after it.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/datagram_internal.hpp>
 
 #include <poll.h>
@@ -85,8 +86,8 @@ Received receive_from_fd(DatagramTransport& t) noexcept {
   socklen_t address_bytes = sizeof address;
   ssize_t count = 0;
   do {
-    count = ::recvfrom(t.fd, scratch, kDatagramBytesMax, MSG_DONTWAIT,
-                       reinterpret_cast<sockaddr*>(&address), &address_bytes);
+    count = sys::recvfrom(t.fd, scratch, kDatagramBytesMax, MSG_DONTWAIT,
+                          reinterpret_cast<sockaddr*>(&address), &address_bytes, sys::Wait::edge);
   } while (BLITZIO_UNLIKELY(count < 0 && errno == EINTR));
   if (BLITZIO_LIKELY(count >= 0)) {
     const PyRef data =

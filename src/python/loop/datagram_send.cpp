@@ -2,6 +2,7 @@
 //
 // Unlike a stream's, the writes of a turn are not gathered: a datagram's error belongs to its
 // sendto(), and nothing is saved as long as each needs an address of its own.
+#include <blitzio/base/syscalls.hpp>
 #include <python/loop/datagram_internal.hpp>
 #include <python/support/arguments.hpp>
 
@@ -36,10 +37,10 @@ void wait_until_writable(DatagramTransport& t) noexcept {
 /// To `address`, or to the connected peer if that is null.
 Sent send_to_kernel(int fd, std::span<const std::byte> data, const KnownAddress* address) noexcept {
   for (;;) {
-    const ssize_t sent = address == nullptr
-                             ? ::send(fd, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                             : ::sendto(fd, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                                        address->data(), address->bytes());
+    const ssize_t sent =
+        address == nullptr ? sys::send(fd, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : sys::sendto(fd, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                         address->data(), address->bytes());
     if (BLITZIO_LIKELY(sent >= 0)) return Sent::yes;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return Sent::blocked;
     if (errno != EINTR) {

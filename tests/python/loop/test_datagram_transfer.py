@@ -374,6 +374,7 @@ def test_multicast(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("the loop ends with what is written", "again")
 def test_only_the_peer_of_a_connected_endpoint_may_be_named(same_as_asyncio: Any) -> None:
     async def main() -> Any:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:

@@ -6,6 +6,7 @@ The first tests are about asking for faults, and run on any build.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import subprocess
@@ -96,9 +97,8 @@ def test_a_receive_without_a_buffer_goes_on_however_busy_the_loop_is(
             for size in range(1, 20):
                 peer.send(b"x")
                 if busy:
-                    async with asyncio.timeout(30) if hasattr(asyncio, "timeout") else peer:
-                        while len(protocol.data) < size:
-                            await asyncio.sleep(0)
+                    while len(protocol.data) < size:  # pytest's own timeout ends it.
+                        await asyncio.sleep(0)
                 else:
                     await protocol.received(size)
 
@@ -184,15 +184,10 @@ def test_no_memory_for_receiving_ends_the_connection_with_that_error(
         faults("seed=4,memory=1")
         with peer:
             _, protocol = await loop.create_connection(Recorder, sock=ours)
-            faults("seed=4,memory=1")
-            peer.send(b"x")
             lost = await soon(protocol.lost)
-        injected = faults("")
-        if injected["memory"] == 0:
-            assert lost is None  # An attached descriptor needs no memory for a wait.
-        else:
-            assert isinstance(lost, OSError)
-            assert lost.errno == 12
+        assert faults("")["memory"] > 0
+        assert isinstance(lost, OSError)
+        assert lost.errno == errno.ENOMEM
         assert protocol.events[-1] == "lost"
 
     loop.run_until_complete(main())

@@ -77,6 +77,7 @@ def test_a_turns_writes_leave_in_one_call(
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is written leaves at once, in one piece", "short", "again")
 def test_a_write_while_the_loop_does_not_run_goes_out_at_once(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:

@@ -125,7 +125,7 @@ class IoUringDriver final : public Driver {
   }
   static bool may_run_out_of_memory(OpKind kind) noexcept {
     return kind == OpKind::accept || kind == OpKind::accept_multishot ||
-           kind == OpKind::recv_multishot || kind == OpKind::poll;
+           kind == OpKind::recv_multishot || kind == OpKind::poll_multishot;
   }
 
   // ---- towards the kernel (io_uring_driver.cpp)

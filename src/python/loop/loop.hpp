@@ -91,6 +91,7 @@ struct LoopObject {
   bool initialised;
   bool stopping;
   bool closed;
+  bool batch_waits;  ///< handles were queued before this turn looked for arrivals
   bool debug;
   bool executor_shut_down;  ///< shutdown_default_executor() was called
   bool in_run;              ///< _run() is on a stack of this process

@@ -87,8 +87,9 @@ int run_once(LoopObject& loop) noexcept {
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
 #endif
+  loop.batch_waits = !loop.ready.is_empty();
   LockRelease release{loop};
-  const bool busy = !loop.ready.is_empty() || loop.stopping || loop.fatal != nullptr;
+  const bool busy = loop.batch_waits || loop.stopping || loop.fatal != nullptr;
   loop.executor->turn(busy ? Duration::zero() : Duration::max(),
                       {LockRelease::before_wait, LockRelease::after_wait, &release});
   // A signal may have ended the wait; its Python handler runs here, not at the next event.

@@ -21,6 +21,7 @@ namespace blitzio::python {
   X(_detach)                   \
   X(_io_refs)                  \
   X(_job_exception)            \
+  X(_read_ready)               \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \

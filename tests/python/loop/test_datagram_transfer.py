@@ -563,6 +563,32 @@ def test_connection_made_and_the_awaiter_come_before_the_first_datagram(loop: An
     loop.run_until_complete(main())
 
 
+def test_what_was_scheduled_before_an_arrival_runs_before_it(loop: Any) -> None:
+    class Answer(Datagrams):
+        waiter: asyncio.Future[bytes]
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.waiter.set_result(data)
+
+    async def make() -> Any:
+        return await asyncio.get_running_loop().create_datagram_endpoint(
+            Answer, local_addr=(HOST, 0)
+        )
+
+    async def wait(protocol: Any) -> bytes:
+        protocol.waiter = asyncio.get_running_loop().create_future()
+        answer: bytes = await soon(protocol.waiter)
+        return answer
+
+    transport, protocol = loop.run_until_complete(make())
+    for number in range(5):
+        # It has arrived when the task begins, whose step makes what the arrival needs.
+        transport.sendto(b"%d" % number, name_of(transport))
+        assert loop.run_until_complete(wait(protocol)) == b"%d" % number
+    transport.close()
+    loop.run_until_complete(soon(protocol.lost))
+
+
 def test_callbacks_run_in_the_context_of_the_creation(loop: Any) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
     seen: list[str] = []

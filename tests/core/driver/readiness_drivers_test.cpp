@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <linux/errqueue.h>
+#include <sys/wait.h>
 
 #include <optional>
 #include <random>
@@ -422,6 +423,68 @@ TEST_P(Readiness, BytesBehindAPassedDescriptorArrive) {
   ok(static_cast<int>(::sendmsg(pair.b.get(), &message, 0)));
   put(pair.b, "behind");
   EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "withbehind"; }));
+  end(recv);
+}
+
+TEST_P(Readiness, BytesBehindAUnixSocketsUrgentMarkArrive) {
+  Pair pair = unix_pair();
+  Attachment attached(driver(), pair.a, true);
+  Recorder recv(driver());
+  recv.recv_multishot(pair.a.get());
+  recv.submit();
+  fence(driver());
+  put(pair.b, "abc");
+  if (::send(pair.b.get(), "!", 1, MSG_OOB) < 0) {
+    EXPECT_EQ(errno, EOPNOTSUPP);  // Kernels before 5.15, or built without it.
+  }
+  put(pair.b, "def");
+  EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "abcdef"; })) << recv.data();
+  put(pair.b, "more");
+  EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "abcdefmore"; })) << recv.data();
+  end(recv);
+}
+
+TEST_P(Readiness, WhatSeveralWritersSendToASocketThatAsksForTheirNamesArrives) {
+  // A read then ends where the writer changes.
+  Pair pair = unix_pair();
+  const int on = 1;
+  ok(::setsockopt(pair.a.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+  Attachment attached(driver(), pair.a, true);
+  Recorder recv(driver());
+  recv.recv_multishot(pair.a.get());
+  recv.submit();
+  fence(driver());
+  put(pair.b, "mine");
+  const pid_t child = ok(::fork());
+  if (child == 0) {
+    (void)!::write(pair.b.get(), "theirs", 6);
+    ::_exit(0);
+  }
+  int status = 0;
+  ok(::waitpid(child, &status, 0));
+  put(pair.b, "mine");
+  EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "minetheirsmine"; })) << recv.data();
+  end(recv);
+}
+
+TEST_P(Readiness, AShortReadOfAUnixStreamIsNotFollowedByAnother) {
+  // Told by a byte that arrives between the two: it takes another turn.
+  Pair pair = unix_pair();
+  Attachment attached(driver(), pair.a, true);
+  Recorder recv(driver());
+  recv.recv_multishot(pair.a.get());
+  recv.then = [&] {
+    if (recv.count() == 1) put(pair.b, "second");
+  };
+  recv.submit();
+  fence(driver());
+  put(pair.b, "first");
+  while (recv.count() == 0) {
+    driver().wait(Duration::from_secs(1));
+    driver().dispatch();
+  }
+  EXPECT_EQ(recv.data(), "first");
+  EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "firstsecond"; }));
   end(recv);
 }
 

@@ -24,6 +24,14 @@ struct Interest {
   bool is_multishot;     ///< somebody stays after the first event
 };
 
+/// Whether a read of less than was asked for left nothing behind.
+enum class ShortRead : std::uint8_t {
+  unknown,
+  says_nothing,               ///< datagrams, records, whatever is no socket
+  drains_unless_it_took_fds,  ///< Unix streams: a read ends behind a message that carried some
+  drains,                     ///< TCP
+};
+
 struct FdEntry {
   static constexpr std::uint32_t kNoSlot = 0xFFFF'FFFF;
 
@@ -56,9 +64,8 @@ struct FdEntry {
   bool write_ready : 1 = false;
   /// The last event said end, error or urgent data: a short read does not mean "drained".
   bool sticky : 1 = false;
-  // Whether a short read means "drained" here; asked once per attached fd.
-  bool short_read_known : 1 = false;
-  bool short_read_drains : 1 = false;
+  /// Asked once per attached fd.
+  ShortRead short_read : 2 = ShortRead::unknown;
 
   [[nodiscard]] bool has_waiters() const noexcept {
     return !readers.is_empty() || !writers.is_empty() || !pollers.is_empty();

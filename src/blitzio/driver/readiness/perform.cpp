@@ -207,6 +207,17 @@ std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
       uninterrupted([&] { return ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT); }));
 }
 
+std::int32_t receive(int fd, std::span<std::byte> buffer, bool& lost_control) noexcept {
+  iovec vector{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  const std::int32_t result =
+      or_would_block(uninterrupted([&] { return ::recvmsg(fd, &message, MSG_DONTWAIT); }));
+  lost_control = result >= 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+  return result;
+}
+
 std::int32_t ready_now(int fd, std::uint32_t events) noexcept {
   pollfd item{fd, static_cast<short>(events), 0};
   const std::int32_t result = uninterrupted([&] { return ::poll(&item, 1, 0); });

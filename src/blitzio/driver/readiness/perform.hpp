@@ -80,6 +80,10 @@ enum class Direction : std::uint8_t { none, read, write, poll };
 
 /// recv(2) without blocking.
 [[nodiscard]] std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept;
+/// The same; `lost_control` tells whether there was ancillary data, such as descriptors, for which
+/// there was no room.
+[[nodiscard]] std::int32_t receive(int fd, std::span<std::byte> buffer,
+                                   bool& lost_control) noexcept;
 
 /// The ready part of `events` (and POLLERR, POLLHUP), kWouldBlock if nothing is, or -errno.
 [[nodiscard]] std::int32_t ready_now(int fd, std::uint32_t events) noexcept;

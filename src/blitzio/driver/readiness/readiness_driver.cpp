@@ -61,7 +61,7 @@ Result<void> ReadinessDriver::attach(int fd) noexcept {
   entry->read_ready = false;
   entry->write_ready = true;
   entry->sticky = false;
-  entry->short_read_known = false;
+  entry->short_read = ShortRead::unknown;
   return {};
 }
 
@@ -458,22 +458,30 @@ void ReadinessDriver::note_outcome(FdEntry& entry, const Operation& operation,
   const bool is_short = result > 0 && (receive_flags(operation) & MSG_PEEK) == 0 &&
                         (operation.kind() == OpKind::recv || operation.kind() == OpKind::read) &&
                         static_cast<std::size_t>(result) < operation.args().buffer.bytes;
-  if (is_short && is_drained_by_short_read(entry, operation.fd())) entry.read_ready = false;
+  if (is_short && !entry.sticky && ask(entry, operation.fd()) == ShortRead::drains) {
+    entry.read_ready = false;
+  }
 }
 
-/// Whether a read of less than was asked for left nothing behind: then the EAGAIN that would tell
-/// so can be saved. True for TCP alone: datagrams, records and Unix streams that carry descriptors
-/// end a read early. Not after an end, error or urgent mark, which are still to be read.
-bool ReadinessDriver::is_drained_by_short_read(FdEntry& entry, int fd) noexcept {
-  if (!entry.attached || entry.sticky) return false;
-  if (!entry.short_read_known) {
-    int protocol = 0;
-    socklen_t length = sizeof protocol;
-    entry.short_read_drains = ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
-                              protocol == IPPROTO_TCP;
-    entry.short_read_known = true;
+/// A read that left nothing behind saves the EAGAIN that would tell so. Not after an end, error or
+/// urgent mark (FdEntry::sticky), which are still to be read: what comes after the event that
+/// showed none of them is an event of its own.
+ShortRead ReadinessDriver::ask(FdEntry& entry, int fd) noexcept {
+  if (!entry.attached) return ShortRead::says_nothing;
+  if (entry.short_read != ShortRead::unknown) return entry.short_read;
+  const auto option = [fd](int name) noexcept {
+    int value = -1;
+    socklen_t length = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
+  };
+  if (option(SO_PROTOCOL) == IPPROTO_TCP) {
+    entry.short_read = ShortRead::drains;
+  } else if (option(SO_DOMAIN) == AF_UNIX && option(SO_TYPE) == SOCK_STREAM) {
+    entry.short_read = ShortRead::drains_unless_it_took_fds;
+  } else {
+    entry.short_read = ShortRead::says_nothing;
   }
-  return entry.short_read_drains;
+  return entry.short_read;
 }
 
 }  // namespace blitzio::driver::readiness

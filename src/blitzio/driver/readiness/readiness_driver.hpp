@@ -134,7 +134,9 @@ class ReadinessDriver : public Driver {
   void rearm(int fd, FdEntry& entry, bool fresh) noexcept;
   void expire_timeouts() noexcept;
   void note_outcome(FdEntry& entry, const Operation& operation, std::int32_t result) noexcept;
-  [[nodiscard]] bool is_drained_by_short_read(FdEntry& entry, int fd) noexcept;
+  static constexpr ShortRead kMayDrain = ShortRead::drains_unless_it_took_fds;
+  /// What a short read tells of `fd`; says_nothing unless it is attached.
+  [[nodiscard]] static ShortRead ask(FdEntry& entry, int fd) noexcept;
 
   std::size_t run_ready() noexcept;
   void run(Operation& operation) noexcept;

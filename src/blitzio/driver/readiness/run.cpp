@@ -45,8 +45,12 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
   const int fd = operation.fd();
   for (int turn = 1;; ++turn) {
     const std::span<std::byte> buffer{receive_buffer_.get(), kReceiveBytes};
-    const std::int32_t result = receive(fd, buffer);
     FdEntry* entry = table_.find(fd);
+    const ShortRead short_read = entry == nullptr ? ShortRead::says_nothing : ask(*entry, fd);
+    bool took_fds = false;
+    const std::int32_t result = short_read == ShortRead::drains_unless_it_took_fds
+                                    ? receive(fd, buffer, took_fds)
+                                    : receive(fd, buffer);
     if (result == kWouldBlock) {
       if (entry != nullptr) entry->read_ready = false;
       wait_again(operation);
@@ -58,7 +62,9 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
       return;
     }
     const auto count = static_cast<std::size_t>(result);
-    if (count < kReceiveBytes && entry != nullptr && is_drained_by_short_read(*entry, fd)) {
+    const bool is_drained =
+        count < kReceiveBytes && short_read >= kMayDrain && !took_fds && !entry->sticky;
+    if (is_drained) {
       entry->read_ready = false;
       wait_again(operation);
     } else if (turn == kReceivesPerTurn) {

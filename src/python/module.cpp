@@ -58,9 +58,21 @@ bool fetch_objects(ModuleState& state) noexcept {
          fetch("socket", "socket", &state.socket_type);
 }
 
+/// Before 3.12 what pybind11 stands on (PyGILState) knows the main interpreter alone, and waits for
+/// ever in any other. Returns false with ImportError set.
+bool check_interpreter() noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError, "blitzio supports sub-interpreters from Python 3.12 on");
+    return false;
+  }
+#endif
+  return true;
+}
+
 int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
-  if (!intern_names(state.names) || !fetch_objects(state)) return -1;
+  if (!check_interpreter() || !intern_names(state.names) || !fetch_objects(state)) return -1;
   for (const auto add : {handle_register, loop_register, stream_transport_register,
                          datagram_transport_register, pipe_transport_register, listener_register,
                          sock_register, names_register, job_register, info_register}) {

@@ -36,7 +36,7 @@ enum class Received : std::uint8_t {
 };
 
 bool wants_data(const DatagramTransport& t) noexcept {
-  return t.started && !t.paused && !t.closing;
+  return t.started && !t.paused && !t.closing && is_loop_alive(t);
 }
 
 void ask_for_next_turn(DatagramTransport& t) noexcept {

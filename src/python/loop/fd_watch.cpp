@@ -83,7 +83,7 @@ void FdWatch::retire(std::unique_ptr<FdWatch> watch) noexcept {
 int FdWatch::traverse(visitproc visit, void* arg) noexcept {
   for (HandleObject* handle : {reader_.handle, writer_.handle}) {
     if (handle == nullptr) continue;
-    if (const int stop = handle_visit_queued(*handle, visit, arg)) return stop;
+    if (const int stop = handle_visit_held(*handle, 1, visit, arg)) return stop;
   }
   Py_VISIT(file_object_.get());
   return 0;

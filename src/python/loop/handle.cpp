@@ -158,17 +158,55 @@ void release(PyObject* self, FreeList<256>& list, PyTypeObject* listed) noexcept
   Py_XDECREF(reinterpret_cast<PyObject*>(loop));
 }
 
-}  // namespace
-
-void handle_dealloc(PyObject* self) {
+void free_handle(PyObject* self) noexcept {
   ModuleState& state = *as_handle(self).loop->state;
   release(self, state.handles, state.handle_type);
 }
 
-void timer_dealloc(PyObject* self) {
+void free_timer(PyObject* self) noexcept {
   ModuleState& state = *as_handle(self).loop->state;
   as_timer(self).timer.~HandleTimer();
   release(self, state.timer_handles, state.timer_handle_type);
+}
+
+/// Deallocations of handles under way on this thread's stack, and the dead handles that wait for
+/// the outermost, linked through `scratch`.
+struct Drops {
+  unsigned depth = 0;
+  PyObject* waiting = nullptr;
+};
+constexpr unsigned kNestedDropsMax = 50;
+[[gnu::tls_model("initial-exec")]] thread_local constinit Drops drops;
+
+BLITZIO_COLD void free_waiting() noexcept {
+  while (drops.waiting != nullptr) {
+    PyObject* next = drops.waiting;
+    drops.waiting = std::exchange(as_handle(next).scratch, nullptr);
+    ++drops.depth;
+    (is_timer(as_handle(next)) ? free_timer : free_handle)(next);
+    --drops.depth;
+  }
+}
+
+template <void (*Free)(PyObject*) noexcept>
+void drop(PyObject* self) noexcept {
+  if (BLITZIO_UNLIKELY(drops.depth == kNestedDropsMax)) {
+    as_handle(self).scratch = std::exchange(drops.waiting, self);
+    return;
+  }
+  ++drops.depth;
+  Free(self);
+  if (--drops.depth == 0 && BLITZIO_UNLIKELY(drops.waiting != nullptr)) free_waiting();
+}
+
+}  // namespace
+
+void handle_dealloc(PyObject* self) {
+  drop<free_handle>(self);
+}
+
+void timer_dealloc(PyObject* self) {
+  drop<free_timer>(self);
 }
 
 HandleTimer::HandleTimer(TimerHandleObject& owner) noexcept
@@ -287,14 +325,20 @@ void handle_drop_call(HandleObject& handle) noexcept {
   if (!handle.running) drop_call(handle);
 }
 
-int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept {
-  if (Py_REFCNT(as_object(handle)) != 1) return 0;
+int handle_visit_held(HandleObject& handle, Py_ssize_t references, visitproc visit,
+                      void* arg) noexcept {
+  if (Py_REFCNT(as_object(handle)) != references) return 0;
   Py_VISIT(handle.loop);
   Py_VISIT(handle.callback);
   Py_VISIT(handle.context);
   const Py_ssize_t count = stored_args(handle);
   for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
   return 0;
+}
+
+int handle_visit_ready(HandleObject& handle, visitproc visit, void* arg) noexcept {
+  const bool is_watched = handle.repeats && !is_cancelled(handle);
+  return handle_visit_held(handle, is_watched ? 2 : 1, visit, arg);
 }
 
 }  // namespace blitzio::python

@@ -4,6 +4,11 @@
 // in it, the callback is called by vectorcall inside its context, and dead handles go to a free
 // list.
 //
+// A chain of handles (each the argument of the next) is freed without recursion, however long:
+// below kNestedDropsMax deallocations on one stack the dead handle waits for the outermost of them.
+// CPython's trashcan would do the same for objects that the collector tracks, which handles are
+// not.
+//
 // Threads: made and cancelled by whoever is attached; run by the loop's thread.
 #pragma once
 
@@ -81,8 +86,12 @@ void handle_cancel(HandleObject& handle) noexcept;
 /// Lets go of the callback and its arguments: the handle will not run. Its loop is closing.
 void handle_drop_call(HandleObject& handle) noexcept;
 
-/// Visits what a handle that only the loop's queues refer to keeps alive, as if it were the loop's.
-/// A handle that others hold too is theirs: visiting would count its references twice.
-[[nodiscard]] int handle_visit_queued(HandleObject& handle, visitproc visit, void* arg) noexcept;
+/// Visits what a handle keeps alive to which only the loop refers, with `references`, as if it were
+/// the loop's. A handle that others hold too is theirs: visiting would count its references twice.
+[[nodiscard]] int handle_visit_held(HandleObject& handle, Py_ssize_t references, visitproc visit,
+                                    void* arg) noexcept;
+/// That, for a handle in the ready queue. A reader's that fired is its watch's, too, and visited
+/// here alone.
+[[nodiscard]] int handle_visit_ready(HandleObject& handle, visitproc visit, void* arg) noexcept;
 
 }  // namespace blitzio::python

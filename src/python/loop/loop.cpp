@@ -136,12 +136,18 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.fatal);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (std::size_t i = 0; i < loop.ready.size(); ++i) {
-    if (const int stop = handle_visit_queued(*loop.ready.at(i), visit, arg)) return stop;
+    if (const int stop = handle_visit_ready(*loop.ready.at(i), visit, arg)) return stop;
   }
+#if BLITZIO_FREE_THREADED
+  // The collector has stopped the world, so nobody is adding to it.
+  for (HandleObject* each = loop.inbox_first; each != nullptr; each = each->inbox_next) {
+    if (const int stop = handle_visit_held(*each, 1, visit, arg)) return stop;
+  }
+#endif
   if (loop.executor != nullptr) {
     const int stop = loop.executor->wheel().visit([&](time::TimerEntry& entry) {
       TimerHandleObject* timer = timer_handle_of(entry);
-      return timer == nullptr ? 0 : handle_visit_queued(timer->handle, visit, arg);
+      return timer == nullptr ? 0 : handle_visit_held(timer->handle, 1, visit, arg);
     });
     if (stop != 0) return stop;
   }

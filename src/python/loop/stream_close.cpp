@@ -98,12 +98,16 @@ void stream_protocol_failed(StreamTransport& t, const char* message) noexcept {
 
 PyObject* stream_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
+  if (BLITZIO_UNLIKELY(transport_must_ask_loop(t)))
+    return transport_ask_loop(t, t.state->names.close);
   if (transport_check(t) != 0 || stream_close(t) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* stream_method_abort(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
+  if (BLITZIO_UNLIKELY(transport_must_ask_loop(t)))
+    return transport_ask_loop(t, t.state->names.abort);
   if (transport_check(t) != 0 || stream_force_close(t, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }

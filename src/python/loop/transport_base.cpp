@@ -74,6 +74,23 @@ bool transport_may_use_driver(const TransportBase& t) noexcept {
   return loop_may_use_driver(*t.loop);
 }
 
+bool transport_must_ask_loop(const TransportBase& t) noexcept {
+  if (t.loop == nullptr || t.loop->debug || t.loop->forked) return false;
+  // Relaxed: a thread compares with its own number, which no other thread ever stores.
+  const unsigned long runner = t.loop->thread.load(std::memory_order_relaxed);
+  return runner != 0 && runner != current_thread();
+}
+
+PyObject* transport_ask_loop(TransportBase& t, PyObject* name) noexcept {
+  const PyRef method = PyRef::steal(PyObject_GetAttr(as_object(t), name));
+  const PyRef handle =
+      method ? PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(t.loop),
+                                                "call_soon_threadsafe", "O", method.get()))
+             : PyRef();
+  if (!handle) return nullptr;
+  Py_RETURN_NONE;
+}
+
 void transport_release_in_loop(TransportBase& t) noexcept {
   PyObject* self = as_object(t);
   const PyRef release = PyRef::steal(PyObject_GetAttrString(self, "_release_socket"));

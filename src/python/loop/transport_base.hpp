@@ -118,6 +118,12 @@ void transport_release_fd(TransportBase& transport, bool in_use) noexcept;
 void transport_operations_ended(TransportBase& transport) noexcept;
 /// Whether this thread may use the driver: the loop's thread, or any while the loop does not run.
 [[nodiscard]] bool transport_may_use_driver(const TransportBase& transport) noexcept;
+/// For close() and abort(), which others' finalisers (StreamWriter's) call in whatever thread drops
+/// the last reference: whether another thread runs the loop and is to be asked. Debug mode raises
+/// instead, as asyncio does.
+[[nodiscard]] bool transport_must_ask_loop(const TransportBase& transport) noexcept;
+/// loop.call_soon_threadsafe(self.name). Returns None, or null with an error set.
+[[nodiscard]] PyObject* transport_ask_loop(TransportBase& transport, PyObject* name) noexcept;
 /// For finalisers: has the loop's thread call self._release_socket(). Leaves no error set.
 void transport_release_in_loop(TransportBase& transport) noexcept;
 

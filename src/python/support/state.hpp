@@ -28,6 +28,7 @@ namespace blitzio::python {
   X(_start)                    \
   X(_start_reading)            \
   X(_wake_waiter)              \
+  X(abort)                     \
   X(accept)                    \
   X(add_done_callback)         \
   X(buffer_updated)            \

@@ -268,6 +268,7 @@ import asyncio, blitzio, gc, os, socket, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 backend, how = sys.argv[1:]
 loop = blitzio.new_event_loop(blitzio.Config(backend=backend))
+loop.slow_callback_duration = 60
 ours, peer = socket.socketpair()
 
 class Protocol(asyncio.Protocol):
@@ -319,6 +320,7 @@ FORKS_BESIDE = """
 import asyncio, blitzio, gc, os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+loop.slow_callback_duration = 60
 thread = threading.Thread(target=loop.run_forever)
 thread.start()
 async def main():

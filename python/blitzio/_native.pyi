@@ -386,7 +386,7 @@ class ReadPipeTransport(asyncio.ReadTransport):
     _fileno: int
 
 @final
-class WritePipeTransport(asyncio.WriteTransport):
+class WritePipeTransport(asyncio.Transport):
     """Transport of the writing end of a pipe, which it owns."""
 
     def __init__(

@@ -32,9 +32,7 @@ def new_event_loop(config: Config | None = None) -> Loop:
         RuntimeError: the chosen backend does not work on this machine.
         OSError: the kernel refused what the loop needs, such as file descriptors.
     """
-    # Datagrams, pipes and processes are abstract to type checkers; calling them raises
-    # NotImplementedError.
-    return Loop(config)  # type: ignore[abstract]
+    return Loop(config)
 
 
 def run(

@@ -30,17 +30,13 @@ import os
 import select
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from typing import TypeAlias
 
     from blitzio._native import LoopBase
-
-    # A child that outlives its loop: its pidfd, which is owned, and its Popen.
-    Orphan: TypeAlias = tuple[int, subprocess.Popen[Any]]
 
 logger = logging.getLogger("asyncio")
 
@@ -48,6 +44,13 @@ logger = logging.getLogger("asyncio")
 UNKNOWN_STATUS = 255
 
 _thread_numbers = itertools.count()
+
+
+class Orphan(NamedTuple):
+    """A child that outlives its loop."""
+
+    pidfd: int  # owned
+    popen: subprocess.Popen[Any]
 
 
 class Child:
@@ -123,7 +126,7 @@ class Child:
             if pidfd >= 0:
                 os.close(pidfd)
             return None
-        return (pidfd, self._popen) if pidfd >= 0 else None
+        return Orphan(pidfd, self._popen) if pidfd >= 0 else None
 
     def disown(self) -> None:
         """This is a fork of the process whose child it is: nothing is to be reaped here."""

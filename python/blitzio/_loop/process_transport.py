@@ -143,8 +143,10 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if self._closed:
             return
         self._closed = True
-        for proto in self._pipes.values():
-            proto.pipe.close()
+        if self._loop is not None and not self._loop.is_closed():
+            # A closed loop cannot tell the protocol; the pipes are closed when they are dropped.
+            for proto in self._pipes.values():
+                proto.pipe.close()
         if self._proc is None or self._returncode is not None:
             return
         assert self._child is not None

@@ -432,7 +432,7 @@ int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
   if (reader == nullptr) return -1;
   const PyTypeObject* writer = add_type(
       module, {"blitzio._native.WritePipeTransport", "The transport of the writing end of a pipe.",
-               "WriteTransport", sizeof(WritePipe), pipe_new<WritePipe>, write_pipe_init,
+               "Transport", sizeof(WritePipe), pipe_new<WritePipe>, write_pipe_init,
                write_pipe_repr, write_pipe_methods});
   return writer == nullptr ? -1 : 0;
 }

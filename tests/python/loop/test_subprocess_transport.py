@@ -95,6 +95,9 @@ def test_what_a_transport_says_of_itself(loop: asyncio.AbstractEventLoop) -> Non
         assert transport.is_closing() is False
         assert transport.get_extra_info("nothing", "default") == "default"
         assert isinstance(transport.get_pipe_transport(0), asyncio.WriteTransport)
+        stdin: Any = transport.get_pipe_transport(0)
+        with pytest.raises(NotImplementedError):
+            stdin.pause_reading()  # asyncio's is a Transport, too.
         assert isinstance(transport.get_pipe_transport(1), asyncio.ReadTransport)
         assert transport.get_pipe_transport(2) is None
         assert transport.get_pipe_transport(7) is None

@@ -58,6 +58,7 @@ def load_all() -> dict[str, Workload]:
     from workloads import (  # noqa: F401  Importing registers.
         connections,
         datagrams,
+        files,
         processes,
         scheduling,
         sockets,

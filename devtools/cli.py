@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from devtools import checks, faults, interpreters, native, python_tests, system
+from devtools import checks, conformance, faults, interpreters, native, python_tests, system
 from devtools.environments import Environment
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
 from devtools.stages import Stages
@@ -119,6 +119,19 @@ def _test_everything(options: argparse.Namespace) -> int:
             lambda seed=seed: faults.suite(main_interpreter, seed, paths=faults.SELECTION),  # type: ignore[misc]
             needs=ready,
         )
+    for interpreter, backend in conformance.rounds(_chosen(options.python)):
+        stages.run(
+            " ".join(filter(None, ("conformance cpython", interpreter.version, backend))),
+            lambda interpreter=interpreter, backend=backend: conformance.suite(  # type: ignore[misc]
+                "cpython", interpreter, backend=backend
+            ),
+            needs=ready,
+        )
+    stages.run(
+        f"conformance uvloop {main_interpreter.version}",
+        lambda: conformance.suite("uvloop", main_interpreter),
+        needs=ready,
+    )
     stages.run("stubs", checks.stubs, needs=ready)
     stages.run("pip install", python_tests.installed, needs=ready)
     stages.run("examples", examples, needs=ready)
@@ -129,6 +142,24 @@ def _test_everything(options: argparse.Namespace) -> int:
     stages.run("core no-io-uring", lambda: native.test("no-io-uring"), needs=ready)
     stages.run("docs", checks.docs, needs=ready)
     stages.run("clang-tidy", checks.tidy, needs=ready)
+    return stages.summary()
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    stages = Stages(show_output=True)
+    for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        for suite in conformance.SUITES if options.suite == "all" else (options.suite,):
+            stages.run(
+                f"conformance {suite} {interpreter.version}",
+                lambda suite=suite, interpreter=interpreter: conformance.suite(  # type: ignore[misc]
+                    suite,
+                    interpreter,
+                    backend=options.backend,
+                    files=options.files,
+                    keyword=options.keyword,
+                ),
+            )
     return stages.summary()
 
 
@@ -231,6 +262,13 @@ def _parser() -> argparse.ArgumentParser:
     add_preset(sub)
     add_python(sub, "on this version (repeatable; or: all; default: the ends of the range)")
     sub.add_argument("--only", metavar="STAGE", help="of all stages, those whose name has STAGE")
+
+    sub = add("conformance", _conformance, "CPython's and uvloop's own tests, on our loop")
+    sub.add_argument("suite", nargs="?", choices=("all", *conformance.SUITES), default="cpython")
+    add_python(sub, "on this version (repeatable; or: all)")
+    sub.add_argument("--file", action="append", dest="files", default=[], help="only test_…")
+    add_keyword(sub)
+    sub.add_argument("--backend", choices=("io_uring", "epoll", "poll"), help="default: the best")
 
     sub = add("demo", _demo, "aiohttp and uvicorn on blitzio under load, against other loops")
     sub.add_argument("rest", nargs="*", help="for the demo itself, options too (--quick, …)")

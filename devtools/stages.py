@@ -7,6 +7,7 @@ ones, unless they need it.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -38,9 +39,11 @@ class Outcome:
 class Stages:
     """Runs stages in order and remembers their outcomes."""
 
-    def __init__(self, only: str | None = None) -> None:
-        """With `only`, runs just the stages whose name has that text in it."""
+    def __init__(self, only: str | None = None, *, show_output: bool = False) -> None:
+        """With `only`, runs just the stages whose name has that text in it. `show_output` leaves
+        what they print on the terminal."""
         self._only = only
+        self._show_output = show_output
         self._outcomes: list[Outcome] = []
 
     def run(
@@ -68,7 +71,7 @@ class Stages:
         ).start()
         result, remark = "ok", ""
         try:
-            with capture_to(log):
+            with contextlib.nullcontext() if self._show_output else capture_to(log):
                 try:
                     remark = work() or ""
                 except NothingToRun as nothing:
@@ -82,7 +85,7 @@ class Stages:
         finally:
             done.set()
         self._finish(Outcome(name, result, time.monotonic() - started, remark))
-        if result == "FAILED":
+        if result == "FAILED" and not self._show_output:
             _print_tail(log)
 
     def summary(self) -> int:

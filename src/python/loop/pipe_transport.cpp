@@ -430,6 +430,7 @@ int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
                "ReadTransport", sizeof(ReadPipe), pipe_new<ReadPipe>, read_pipe_init,
                read_pipe_repr, read_pipe_methods});
   if (reader == nullptr) return -1;
+  // Both ways, though it reads nothing: so asyncio's is, and programs ask for the reading half.
   const PyTypeObject* writer = add_type(
       module, {"blitzio._native.WritePipeTransport", "The transport of the writing end of a pipe.",
                "Transport", sizeof(WritePipe), pipe_new<WritePipe>, write_pipe_init,

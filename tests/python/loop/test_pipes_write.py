@@ -530,3 +530,19 @@ def test_a_stream_writer_drains(loop: asyncio.AbstractEventLoop, tmp_path: Path)
             assert await taking == bytes(BIG)
 
     loop.run_until_complete(main())
+
+
+def test_the_reading_half_of_a_writing_pipe_is_there_and_refuses(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with pipe_ends("pipe", tmp_path) as ends:
+            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+            assert isinstance(transport, asyncio.Transport)
+            for refused in (transport.pause_reading, transport.resume_reading):
+                with pytest.raises(NotImplementedError):
+                    refused()
+            transport.close()
+            await soon(protocol.lost)
+
+    loop.run_until_complete(main())

@@ -10,6 +10,7 @@
 #include <python/loop/pipe_transport.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
+#include <python/loop/tls_protocol.hpp>
 #include <python/support/state.hpp>
 
 #include <new>
@@ -73,9 +74,10 @@ bool check_interpreter() noexcept {
 int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   if (!check_interpreter() || !intern_names(state.names) || !fetch_objects(state)) return -1;
-  for (const auto add : {handle_register, loop_register, stream_transport_register,
-                         datagram_transport_register, pipe_transport_register, listener_register,
-                         sock_register, names_register, job_register, info_register}) {
+  for (const auto add :
+       {handle_register, loop_register, stream_transport_register, datagram_transport_register,
+        pipe_transport_register, tls_register, listener_register, sock_register, names_register,
+        job_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);
@@ -91,6 +93,9 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->datagram_transport_type);
   Py_VISIT(state->listener_type);
   Py_VISIT(state->sock_operation_type);
+  Py_VISIT(state->tls_protocol_type);
+  Py_VISIT(state->tls_transport_type);
+  Py_VISIT(state->tls_window_type);
   Py_VISIT(state->asyncio_future);
   Py_VISIT(state->asyncio_task);
   Py_VISIT(state->asyncio_transport);
@@ -103,6 +108,9 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->socket_type);
   Py_VISIT(state->logger);
   Py_VISIT(state->socket_numbers);
+  Py_VISIT(state->ssl_error);
+  Py_VISIT(state->ssl_closed_error);
+  Py_VISIT(state->ssl_again_errors);
   return 0;
 }
 
@@ -118,6 +126,9 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->datagram_transport_type);
   Py_CLEAR(state->listener_type);
   Py_CLEAR(state->sock_operation_type);
+  Py_CLEAR(state->tls_protocol_type);
+  Py_CLEAR(state->tls_transport_type);
+  Py_CLEAR(state->tls_window_type);
   Py_CLEAR(state->asyncio_future);
   Py_CLEAR(state->asyncio_task);
   Py_CLEAR(state->asyncio_transport);
@@ -130,6 +141,9 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->socket_type);
   Py_CLEAR(state->logger);
   Py_CLEAR(state->socket_numbers);
+  Py_CLEAR(state->ssl_error);
+  Py_CLEAR(state->ssl_closed_error);
+  Py_CLEAR(state->ssl_again_errors);
   return 0;
 }
 

@@ -134,8 +134,8 @@ def _open_fds() -> set[str]:
 
 
 def _is_known(warning: str) -> bool:
-    # SSLProtocol of 3.10 leaves its transport open when the peer ends the connection.
-    return sys.version_info < (3, 11) and "_SSLProtocolTransport" in warning
+    # asyncio's own of 3.10 leaves its transport open when the peer ends the connection.
+    return sys.version_info < (3, 11) and "asyncio._SSLProtocolTransport" in warning
 
 
 @pytest.fixture(autouse=True)

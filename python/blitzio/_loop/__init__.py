@@ -10,7 +10,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     executor    run_in_executor with Python executors, shutting the pool down
     names       getaddrinfo, getnameinfo
     signals     add_signal_handler, waking an idle loop for Ctrl-C; wakeup_fd: which loop is woken
-    tls         transports over asyncio's SSLProtocol, start_tls
+    tls         TLS connections, start_tls; tls_protocol: handshake, timeouts, shutdown of each
     connect     create_connection, connect_accepted_socket
     listen      create_server; server: what it returns
     unix        create_unix_connection, create_unix_server

@@ -41,8 +41,6 @@ WAIT_CLOSED_WAITS = sys.version_info >= (3, 12)
 # `create_unix_server` removes its socket file unless told not to.
 CLEANS_UP_UNIX_SOCKETS = sys.version_info >= (3, 13)
 
-SSL_SHUTDOWN_TIMEOUT = sys.version_info >= (3, 11)
-
 
 def os_error_text(exc: OSError, *, with_errno: bool) -> str:
     """`exc` as asyncio puts it into its own messages."""

@@ -1,22 +1,19 @@
-"""TLS: asyncio's own SSLProtocol over our native transport.
+"""TLS connections of the loop: their transports, and start_tls.
 
-    application protocol ◀─▶ SSLProtocol (records, handshake) ◀─▶ StreamTransport (bytes)
-
-The user's `ssl.SSLContext` is used as it is: certificates, ALPN, SNI, verification are its own.
+application protocol ◀─▶ _SSLProtocolTransport, SSLProtocol ◀─▶ StreamTransport (or another's)
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl as ssl_module
 import sys
-from asyncio import sslproto
 from typing import TYPE_CHECKING, Any
 
-from blitzio._loop import _compat
+from blitzio._loop.tls_protocol import SSLProtocol
 from blitzio._native import LoopBase, StreamTransport
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
 
@@ -57,8 +54,8 @@ class TlsMixin(LoopBase):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             call_connection_made=call_connection_made,
         )
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, waiter=None)
         transport: asyncio.Transport = ssl_protocol._app_transport
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, waiter=None)
         return transport
 
     def _make_ssl_protocol(
@@ -72,12 +69,8 @@ class TlsMixin(LoopBase):
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None,
         call_connection_made: bool,
-    ) -> Any:
-        options: dict[str, Any] = {"ssl_handshake_timeout": ssl_handshake_timeout}
-        if _compat.SSL_SHUTDOWN_TIMEOUT:
-            options["ssl_shutdown_timeout"] = ssl_shutdown_timeout
-        protocol_class: Any = sslproto.SSLProtocol
-        return protocol_class(
+    ) -> SSLProtocol:
+        return SSLProtocol(
             self,
             protocol,
             sslcontext,
@@ -85,7 +78,8 @@ class TlsMixin(LoopBase):
             server_side,
             server_hostname,
             call_connection_made=call_connection_made,
-            **options,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
 
     async def start_tls(
@@ -119,6 +113,10 @@ class TlsMixin(LoopBase):
         if not getattr(lower, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
 
+        if lower.is_closing():
+            # Its connection_lost() is the present protocol's, or was.
+            raise ConnectionAbortedError("start_tls() on a transport that is closing")
+
         waiter: asyncio.Future[None] = self.create_future()
         ssl_protocol = self._make_ssl_protocol(
             protocol,
@@ -130,6 +128,7 @@ class TlsMixin(LoopBase):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             call_connection_made=False,
         )
+        upgraded: asyncio.Transport = ssl_protocol._app_transport
         # Paused first, so that no data reaches the new protocol before its connection_made().
         lower.pause_reading()
         lower.set_protocol(ssl_protocol)
@@ -142,7 +141,6 @@ class TlsMixin(LoopBase):
             made.cancel()
             resumed.cancel()
             raise
-        upgraded: asyncio.Transport = ssl_protocol._app_transport
         return upgraded
 
 

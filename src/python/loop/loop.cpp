@@ -63,6 +63,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.transports) decltype(loop.transports)();
   new (&loop.in_flight) decltype(loop.in_flight)();
   new (&loop.datagram_scratch) decltype(loop.datagram_scratch)();
+  new (&loop.tls_scratch) decltype(loop.tls_scratch)();
   return self;
 }
 
@@ -172,6 +173,7 @@ void loop_dealloc(PyObject* self) {
   if (loop.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   loop_clear(self);
   job_pool_release(loop);
+  loop.tls_scratch.~unique_ptr();
   if (!loop.stranded) {
     loop.datagram_scratch.~unique_ptr();
     loop.in_flight.~IntrusiveList();

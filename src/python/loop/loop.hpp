@@ -109,6 +109,8 @@ struct LoopObject {
   IntrusiveList<InFlight, InFlightTag> in_flight;     ///< listeners that accept
   /// Made by the first receive; see datagram_receive.cpp.
   std::unique_ptr<std::byte[]> datagram_scratch;
+  /// Made by the first large receive; see stream_read.cpp.
+  std::unique_ptr<std::byte[]> tls_scratch;
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< from other threads, oldest first; strong

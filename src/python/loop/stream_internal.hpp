@@ -42,6 +42,9 @@ void stream_on_flush(Flushable& flushable) noexcept;
 void stream_on_writable(driver::Operation& operation,
                         const driver::Completion& completion) noexcept;
 
+/// As write() of exact `bytes`. `more`: what follows comes at once, and may leave with it.
+[[nodiscard]] int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept;
+
 PyObject* stream_write(PyObject* self, PyObject* data) noexcept;
 PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept;
 PyObject* stream_write_eof(PyObject* self, PyObject* unused) noexcept;

@@ -13,6 +13,7 @@
 // taken is held and delivered, in order, after resume_reading(); then the operation starts again.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
+#include <python/loop/tls_protocol.hpp>
 
 #include <poll.h>
 
@@ -33,6 +34,8 @@ constexpr std::uint8_t kSmallReadsMax = 16;
 /// The `bytes` that large arrivals are received into; asyncio's largest is the same.
 constexpr std::uint32_t kReadBytesMin = 64 * 1024;
 constexpr std::uint32_t kReadBytesMax = 256 * 1024;
+/// What is received at once for our TLS layer.
+constexpr std::size_t kTlsReadBytes = 128 * 1024;
 /// What one connection may deliver in a turn before others get theirs.
 constexpr std::size_t kTurnBytes = 256 * 1024;
 
@@ -120,6 +123,14 @@ void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
   }
 }
 
+/// Hands ciphertext to our TLS layer, which copies what it needs later.
+void deliver_to_tls(StreamTransport& t, std::span<const std::byte> data) noexcept {
+  const ContextScope scope(t.context);
+  const PyRef protocol = PyRef::borrow(t.protocol);
+  if (BLITZIO_LIKELY(tls_feed(protocol.get(), data) == 0)) return;
+  stream_protocol_failed(t, "Fatal error: protocol.buffer_updated() call failed.");
+}
+
 /// Delivers `data` piece by piece, whichever protocol the transport has by then. What cannot be
 /// delivered is held, in front of what is held already.
 void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
@@ -127,6 +138,10 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
     if (t.closing) return;
     if (t.paused) {
       hold(t, data, true);
+      return;
+    }
+    if (t.is_tls) {
+      deliver_to_tls(t, data);
       return;
     }
     if (!t.is_buffered) {
@@ -256,6 +271,22 @@ Received receive_into_protocol(StreamTransport& t) noexcept {
   return {count, static_cast<std::size_t>(count) == size};
 }
 
+/// Into memory of the loop, as the plaintext is an object of its own.
+Received receive_for_tls(StreamTransport& t) noexcept {
+  if (!t.loop->tls_scratch) {
+    t.loop->tls_scratch.reset(new (std::nothrow) std::byte[kTlsReadBytes]);
+    if (!t.loop->tls_scratch) {
+      PyErr_NoMemory();
+      stream_protocol_failed(t, "Fatal read error on socket transport");
+      return {-EAGAIN, false};
+    }
+  }
+  const std::span<std::byte> buffer{t.loop->tls_scratch.get(), kTlsReadBytes};
+  const std::int32_t count = receive(t.fd, buffer);
+  if (count > 0) deliver_to_tls(t, buffer.first(static_cast<std::size_t>(count)));
+  return {count, static_cast<std::size_t>(count) == kTlsReadBytes};
+}
+
 /// A short read empties an internet socket. A Unix socket stops at messages that carry descriptors.
 bool is_drained_by_short_read(const StreamTransport& t) noexcept {
   return !t.edge_said_end && (t.family == AF_INET || t.family == AF_INET6);
@@ -278,7 +309,9 @@ void drain(StreamTransport& t) noexcept {
       ask_for_next_turn(t);
       return;
     }
-    const Received received = t.is_buffered ? receive_into_protocol(t) : receive_bytes(t);
+    const Received received = t.is_tls        ? receive_for_tls(t)
+                              : t.is_buffered ? receive_into_protocol(t)
+                                              : receive_bytes(t);
     if (received.result == -EAGAIN) return;
     if (received.result <= 0) {
       end_reading(t, received.result);

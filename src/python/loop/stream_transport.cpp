@@ -1,6 +1,7 @@
 #include <python/loop/stream_transport.hpp>
 
 #include <python/loop/stream_internal.hpp>
+#include <python/loop/tls_protocol.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/slots.hpp>
 
@@ -98,24 +99,11 @@ int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
 // ---- construction
 // ---------------------------------------------------------------------------------
 
-/// Whether a protocol that is not an asyncio.BufferedProtocol has its methods all the same, and not
-/// those of the other kind. asyncio could not use it at all. Returns -1 on error.
-int is_buffered_by_methods(const StreamTransport& t, PyObject* protocol) noexcept {
-  const Names& names = t.state->names;
-  for (PyObject* name : {names.data_received, names.get_buffer}) {
-    const PyRef method = PyRef::steal(PyObject_GetAttr(protocol, name));
-    if (!method && PyErr_ExceptionMatches(PyExc_AttributeError) == 0) return -1;
-    PyErr_Clear();  // It lacks this one.
-    if (method) return name == names.get_buffer ? 1 : 0;
-  }
-  return 0;
-}
-
 int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
-  int is_buffered = PyObject_IsInstance(protocol, t.state->buffered_protocol);
-  if (is_buffered == 0) is_buffered = is_buffered_by_methods(t, protocol);
+  const int is_buffered = is_buffered_protocol(*t.state, protocol);
   if (is_buffered < 0) return -1;
   t.is_buffered = is_buffered != 0;
+  t.is_tls = tls_check(*t.state, protocol);
   Py_XSETREF(t.protocol, Py_NewRef(protocol));
   return 0;
 }

@@ -87,6 +87,7 @@ struct StreamTransport : TransportBase {
   int proto = 0;
   bool eof_written = false;  ///< write_eof() was called
   bool is_buffered = false;  ///< the protocol is a BufferedProtocol
+  bool is_tls = false;       ///< the protocol is our TLS layer, which is called directly
 
   // Reading.
   bool started = false;  ///< connection_made() has been called

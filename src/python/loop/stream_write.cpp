@@ -31,6 +31,8 @@ namespace {
 /// echo 64 KiB took 62 µs each instead of 32).
 constexpr std::size_t kGatherBytesMax = 16 * 1024;
 constexpr std::size_t kVectorsMax = IOV_MAX;
+/// The same for data that comes in pieces at once.
+constexpr std::size_t kGatherMoreBytesMax = 256 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
@@ -155,14 +157,18 @@ bool is_loop_running(const StreamTransport& t) noexcept {
   return t.loop->thread.load(std::memory_order_relaxed) != 0;
 }
 
+void request_flush_later(StreamTransport& t) noexcept {
+  if (t.flush.is_linked()) return;
+  Py_INCREF(as_object(t));
+  loop_request_flush(*t.loop, t.flush);
+}
+
 /// After something was queued: sends now, or sees to it that the turn's end does.
 void request_flush(StreamTransport& t) noexcept {
   if (is_blocked(t)) return;
   if (BLITZIO_LIKELY(is_loop_running(t) && t.queue.size_bytes() <= kGatherBytesMax &&
                      t.queue.size_bytes() <= t.marks.high && t.queue.pieces() < kVectorsMax)) {
-    if (t.flush.is_linked()) return;
-    Py_INCREF(as_object(t));
-    loop_request_flush(*t.loop, t.flush);
+    request_flush_later(t);
     return;
   }
   stream_flush(t);
@@ -264,27 +270,48 @@ void stream_on_writable(driver::Operation& operation,
 // ---- methods
 // --------------------------------------------------------------------------------------
 
+namespace {
+
+/// Whether write() is allowed: 1, 0 if it is lost and counted, or -1 with an error set.
+int may_write(StreamTransport& t, PyObject* data) noexcept {
+  if (BLITZIO_UNLIKELY(transport_check(t) != 0)) return -1;
+  if (BLITZIO_UNLIKELY(t.eof_written)) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot call write() after write_eof()");
+    return -1;
+  }
+  if (BLITZIO_UNLIKELY(t.empty_waiter != nullptr)) {
+    PyErr_SetString(PyExc_RuntimeError, "unable to write; sendfile is in progress");
+    return -1;
+  }
+  if (BLITZIO_LIKELY(t.conn_lost == 0)) return 1;
+  const Py_ssize_t size = PyObject_Size(data);
+  if (size < 0) return -1;
+  if (size != 0) transport_count_lost_write(t);
+  return 0;
+}
+
+}  // namespace
+
+int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept {
+  StreamTransport& t = as_stream(self);
+  const int allowed = may_write(t, bytes);
+  if (BLITZIO_UNLIKELY(allowed <= 0)) return allowed;
+  if (queue_bytes(t, bytes, 0) != 0) return -1;
+  if (!more || t.queue.size_bytes() >= kGatherMoreBytesMax) return after_queueing(t);
+  if (is_loop_alive(t) && !is_blocked(t))
+    request_flush_later(t);  // Should nothing follow after all.
+  return 0;
+}
+
 PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
   StreamTransport& t = as_stream(self);
   if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_writable_type(data))) {
     return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
                         Py_TYPE(data)->tp_name);
   }
-  if (BLITZIO_UNLIKELY(transport_check(t) != 0)) return nullptr;
-  if (BLITZIO_UNLIKELY(t.eof_written)) {
-    PyErr_SetString(PyExc_RuntimeError, "Cannot call write() after write_eof()");
-    return nullptr;
-  }
-  if (BLITZIO_UNLIKELY(t.empty_waiter != nullptr)) {
-    PyErr_SetString(PyExc_RuntimeError, "unable to write; sendfile is in progress");
-    return nullptr;
-  }
-  if (BLITZIO_UNLIKELY(t.conn_lost != 0)) {
-    const Py_ssize_t size = PyObject_Size(data);
-    if (size < 0) return nullptr;
-    if (size != 0) transport_count_lost_write(t);
-    Py_RETURN_NONE;
-  }
+  const int allowed = may_write(t, data);
+  if (BLITZIO_UNLIKELY(allowed < 0)) return nullptr;
+  if (BLITZIO_UNLIKELY(allowed == 0)) Py_RETURN_NONE;
   const int queued =
       BLITZIO_LIKELY(PyBytes_CheckExact(data)) ? queue_bytes(t, data, 0) : queue_buffer(t, data);
   if (queued != 0 || after_queueing(t) != 0) return nullptr;

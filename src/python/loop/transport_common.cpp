@@ -4,6 +4,19 @@
 
 namespace blitzio::python {
 
+int is_buffered_protocol(const ModuleState& state, PyObject* protocol) noexcept {
+  const int is_instance = PyObject_IsInstance(protocol, state.buffered_protocol);
+  if (is_instance != 0) return is_instance;
+  const Names& names = state.names;
+  for (PyObject* name : {names.data_received, names.get_buffer}) {
+    const PyRef method = PyRef::steal(PyObject_GetAttr(protocol, name));
+    if (!method && PyErr_ExceptionMatches(PyExc_AttributeError) == 0) return -1;
+    PyErr_Clear();  // It lacks this one.
+    if (method) return name == names.get_buffer ? 1 : 0;
+  }
+  return 0;
+}
+
 bool parse_water_marks(PyObject* args, PyObject* kwargs, WaterMarks* marks) noexcept {
   static const char* const keywords[] = {"high", "low", nullptr};
   PyObject* high_object = Py_None;

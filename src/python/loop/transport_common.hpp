@@ -44,6 +44,11 @@ class ContextScope {
       PyObject_VectorcallMethod(name, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
 }
 
+/// Whether data goes to get_buffer() and buffer_updated(): the protocol is a BufferedProtocol, or
+/// has its methods and not those of the other kind (asyncio could not use such a one at all).
+/// Returns -1 with an error set.
+[[nodiscard]] int is_buffered_protocol(const ModuleState& state, PyObject* protocol) noexcept;
+
 /// When to call pause_writing() (above `high` bytes queued) and resume_writing() (at `low`).
 struct WaterMarks {
   std::size_t high = 64 * 1024;

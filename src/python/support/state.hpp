@@ -16,11 +16,16 @@ namespace blitzio::python {
   X(_asyncio_future_blocking)  \
   X(_attach)                   \
   X(_call_connection_lost)     \
+  X(_call_eof_received)        \
   X(_create_task_with_factory) \
   X(_decref_socketios)         \
   X(_detach)                   \
+  X(_go_on)                    \
   X(_io_refs)                  \
   X(_job_exception)            \
+  X(_on_close_notify)          \
+  X(_on_handshake_complete)    \
+  X(_on_shutdown_complete)     \
   X(_read_ready)               \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
@@ -44,6 +49,7 @@ namespace blitzio::python {
   X(data_received)             \
   X(datagram_received)         \
   X(detach)                    \
+  X(do_handshake)              \
   X(done)                      \
   X(eof_received)              \
   X(error_received)            \
@@ -58,8 +64,10 @@ namespace blitzio::python {
   X(loop)                      \
   X(message)                   \
   X(name)                      \
+  X(pause_reading)             \
   X(pause_writing)             \
   X(peername)                  \
+  X(pending)                   \
   X(pipe)                      \
   X(proto)                     \
   X(protocol)                  \
@@ -67,6 +75,7 @@ namespace blitzio::python {
   X(recv_into)                 \
   X(recvfrom)                  \
   X(recvfrom_into)             \
+  X(resume_reading)            \
   X(resume_writing)            \
   X(send)                      \
   X(sendto)                    \
@@ -76,7 +85,9 @@ namespace blitzio::python {
   X(socket)                    \
   X(sockname)                  \
   X(source_traceback)          \
-  X(transport)
+  X(transport)                 \
+  X(unwrap)                    \
+  X(write)
 
 struct Names {
 #define BLITZIO_NAME_MEMBER(n) PyObject* n = nullptr;
@@ -94,6 +105,9 @@ struct ModuleState {
   PyTypeObject* datagram_transport_type = nullptr;
   PyTypeObject* listener_type = nullptr;
   PyTypeObject* sock_operation_type = nullptr;
+  PyTypeObject* tls_protocol_type = nullptr;
+  PyTypeObject* tls_transport_type = nullptr;
+  PyTypeObject* tls_window_type = nullptr;
 
   // From asyncio and the standard library, looked up once at import.
   PyObject* asyncio_future = nullptr;          // asyncio.Future
@@ -112,6 +126,10 @@ struct ModuleState {
       nullptr;  // socket's (AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW)
 
   JobRegistry* job_registry = nullptr;  // job.cpp
+
+  PyObject* ssl_error = nullptr;         // ssl.SSLError; with the next two when first needed
+  PyObject* ssl_closed_error = nullptr;  // ssl.SSLZeroReturnError
+  PyObject* ssl_again_errors = nullptr;  // (ssl.SSLWantReadError, ssl.SSLSyscallError)
 
   PyObject* future_kwnames = nullptr;  // ("loop",)
   PyObject* task_kwnames = nullptr;    // ("loop", "name")

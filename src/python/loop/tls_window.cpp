@@ -1,0 +1,48 @@
+#include <python/loop/tls_window.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) noexcept {
+  const auto& window = *reinterpret_cast<TlsWindowObject*>(self);
+  if (window.data == nullptr) {
+    view->obj = nullptr;
+    PyErr_SetString(PyExc_BufferError, "the window is closed");
+    return -1;
+  }
+  return PyBuffer_FillInfo(view, self, window.data, window.size, window.is_readonly ? 1 : 0, flags);
+}
+
+void dealloc(PyObject* self) noexcept {
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+}  // namespace
+
+int tls_window_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("Shows native memory to the ssl module during a call.")},
+      {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.TlsWindow",
+      .basicsize = static_cast<int>(sizeof(TlsWindowObject)),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+      .slots = slots,
+  };
+  state.tls_window_type =
+      reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+  return state.tls_window_type == nullptr ? -1 : 0;
+}
+
+PyRef tls_window_new(ModuleState& state) noexcept {
+  return PyRef::steal(state.tls_window_type->tp_alloc(state.tls_window_type, 0));
+}
+
+}  // namespace blitzio::python

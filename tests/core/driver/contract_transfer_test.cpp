@@ -57,6 +57,32 @@ TEST_P(DriverContract, RecvHonoursItsFlags) {
   EXPECT_EQ(text(std::span(buffer).first(6)), "peeked");
 }
 
+TEST_P(DriverContract, UrgentDataIsReadThoughAnOrdinaryReadWaitsAheadOfIt) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    const Pair ends = tcp_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    std::byte ordinary_buffer[8];
+    std::byte urgent_buffer[8];
+    Recorder ordinary(driver());
+    Recorder urgent(driver());
+    ordinary.recv(ends.a.get(), ordinary_buffer);
+    ordinary.submit();
+    fence(driver());
+    EXPECT_EQ(::send(ends.b.get(), "!", 1, MSG_OOB), 1);
+    ASSERT_TRUE(wait_for(ends.a, POLLPRI));
+    urgent.recv(ends.a.get(), urgent_buffer, MSG_OOB);
+    urgent.submit();
+    ASSERT_TRUE(run_until(driver(), [&] { return urgent.done(); }));
+    EXPECT_EQ(urgent.result(), 1);
+    EXPECT_EQ(text(std::span(urgent_buffer).first(1)), "!");
+    EXPECT_FALSE(ordinary.done());
+    put(ends.b, "plain");
+    ASSERT_TRUE(run_until(driver(), [&] { return ordinary.done(); }));
+    EXPECT_EQ(ordinary.result(), 5);
+  }
+}
+
 TEST_P(DriverContract, BlockingDescriptorsBlockNobody) {
   const Pair sockets = unix_pair();
   const Pair pipe = pipe_pair();

@@ -36,7 +36,7 @@ struct FdEntry {
   static constexpr std::uint32_t kNoSlot = 0xFFFF'FFFF;
 
   // Operations that wait, oldest first. The head of readers or writers stands for its queue: if it
-  // would block, so would those behind it.
+  // would block, so would those behind it, but for special ones (is_special()).
   WaitQueue readers;
   WaitQueue writers;
   WaitQueue pollers;

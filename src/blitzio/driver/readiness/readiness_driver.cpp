@@ -372,7 +372,12 @@ void ReadinessDriver::on_event(int fd, FdEntry& entry, std::uint32_t events) noe
   entry.sticky = (events & (POLLPRI | POLLRDHUP | kEnding)) != 0;
   entry.missed = static_cast<std::uint16_t>(entry.missed | events);
 
-  if ((events & kReadable) != 0) retry(entry.readers, entry);
+  if ((events & kReadable) != 0) {
+    // First: an ordinary read that passes the urgent mark drops the urgent byte. For the same
+    // reason none is tried when there is nothing but urgent data.
+    retry_special(entry);
+    if ((events & (kReadable & ~std::uint32_t{POLLPRI})) != 0) retry(entry.readers, entry);
+  }
   if ((events & kWritable) != 0) retry(entry.writers, entry);
   notify_pollers(entry, events);
 
@@ -383,10 +388,20 @@ void ReadinessDriver::on_event(int fd, FdEntry& entry, std::uint32_t events) noe
   }
 }
 
+void ReadinessDriver::retry_special(FdEntry& entry) noexcept {
+  entry.readers.for_each([&](Operation& operation) {
+    if (!is_special(operation)) return;
+    const std::int32_t result = perform(operation);
+    if (result == kWouldBlock) return;
+    leave_waiting(operation);
+    to_done(operation, result);
+  });
+}
+
 void ReadinessDriver::retry(WaitQueue& queue, FdEntry& entry) noexcept {
   bool is_blocked = false;
   queue.for_each([&](Operation& operation) {
-    if (is_blocked) return;
+    if (is_blocked || is_special(operation)) return;
     if (operation.is_multishot()) {
       leave_waiting(operation);
       to_runnable(operation);
@@ -396,7 +411,7 @@ void ReadinessDriver::retry(WaitQueue& queue, FdEntry& entry) noexcept {
     const std::int32_t result = perform(operation);
     note_outcome(entry, operation, result);
     if (result == kWouldBlock) {
-      is_blocked = !is_special(operation);
+      is_blocked = true;
       return;
     }
     leave_waiting(operation);

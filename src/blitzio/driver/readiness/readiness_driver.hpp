@@ -128,7 +128,10 @@ class ReadinessDriver : public Driver {
   /// Back to waiting from running.
   void wait_again(Operation& operation) noexcept;
 
+  /// Tries the ordinary ones again, oldest first, until one would block.
   void retry(WaitQueue& queue, FdEntry& entry) noexcept;
+  /// Tries each reader of urgent data or the error queue again.
+  void retry_special(FdEntry& entry) noexcept;
   void notify_pollers(FdEntry& entry, std::uint32_t events) noexcept;
   void wake_next_reader(int fd) noexcept;
   void rearm(int fd, FdEntry& entry, bool fresh) noexcept;

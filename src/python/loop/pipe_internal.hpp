@@ -134,10 +134,6 @@ void pipe_submit(PipeOperation& operation) noexcept;
 /// Cancels, unless the loop's close has done so.
 void pipe_cancel(PipeOperation& operation) noexcept;
 
-/// protocol.name(), looked up each time as asyncio does. Null with an error set.
-[[nodiscard]] PyRef pipe_call(PipeTransport& transport, PyObject* name,
-                              PyObject* argument = nullptr) noexcept;
-
 /// Schedules connection_lost(exception) (null: None) unless it is already; closes for good.
 /// Returns -1 with an error set (the loop is closed).
 [[nodiscard]] int pipe_lose(PipeTransport& transport, PyObject* exception) noexcept;

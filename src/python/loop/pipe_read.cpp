@@ -83,7 +83,7 @@ void deliver(ReadPipe& t, PyObject* bytes) noexcept {
   PyRef result;
   {
     const ContextScope scope(t.context);
-    result = pipe_call(t, t.state->names.data_received, bytes);
+    result = protocol_call(t.protocol, t.state->names.data_received, bytes);
   }
   if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
   const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);

@@ -40,14 +40,6 @@ void pipe_cancel(PipeOperation& operation) noexcept {
   if (is_loop_alive(operation.owner)) loop_driver(*operation.owner.loop).cancel(operation);
 }
 
-PyRef pipe_call(PipeTransport& t, PyObject* name, PyObject* argument) noexcept {
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  PyObject* args[3] = {nullptr, protocol.get(), argument};
-  const std::size_t count = argument == nullptr ? 1 : 2;
-  return PyRef::steal(
-      PyObject_VectorcallMethod(name, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
-}
-
 namespace {
 
 int call_soon(PipeTransport& t, PyObject* target, PyObject* name, PyObject* argument) noexcept {
@@ -133,15 +125,8 @@ PyObject* pipe_method_start(PyObject* self, PyObject* /*unused*/) noexcept {
 PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   PipeTransport& t = as_pipe(self);
   if (pipe_check(t) != 0) return nullptr;
-  const Names& names = t.state->names;
-  const PyRef done = PyRef::steal(PyObject_CallMethodNoArgs(waiter, names.done));
-  const int is_done = done ? PyObject_IsTrue(done.get()) : -1;
-  if (is_done < 0) return nullptr;
-  if (is_done == 0) {
-    const PyRef set = PyRef::steal(PyObject_CallMethodOneArg(waiter, names.set_result, Py_None));
-    if (!set) return nullptr;
-  }
-  if (call_soon(t, self, names._start, nullptr) != 0) return nullptr;
+  if (wake_waiter(*t.state, waiter) != 0) return nullptr;
+  if (call_soon(t, self, t.state->names._start, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -169,7 +154,7 @@ PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) 
   }
   PyRef error;
   if (t.protocol != nullptr) {
-    const PyRef result = pipe_call(t, t.state->names.connection_lost, exception);
+    const PyRef result = protocol_call(t.protocol, t.state->names.connection_lost, exception);
     if (!result) error = take_exception();
   }
   const int outcome = release(t);

@@ -94,7 +94,7 @@ void resume_protocol(WritePipe& t) noexcept {
   if (t.protocol == nullptr) return;
   const ContextScope scope(t.context);
   const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = pipe_call(t, t.state->names.resume_writing);
+  const PyRef result = protocol_call(t.protocol, t.state->names.resume_writing);
   if (result) return;
   loop_report_exception(
       *t.loop, "protocol.resume_writing() failed",
@@ -106,7 +106,7 @@ int maybe_pause_protocol(WritePipe& t) noexcept {
   if (t.queue.size_bytes() <= t.limits.high || t.protocol_paused || t.protocol == nullptr) return 0;
   t.protocol_paused = true;
   const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = pipe_call(t, t.state->names.pause_writing);
+  const PyRef result = protocol_call(t.protocol, t.state->names.pause_writing);
   if (result) return 0;
   PyRef exception = take_exception();
   const bool is_fatal = is_fatal_exception(exception.get());

@@ -29,12 +29,12 @@ LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
 
-/// The state of the module of the first base of `type` that one of our types made.
-ModuleState* find_state(PyTypeObject* type) noexcept {
+/// The module of the first base of `type` that one of our types made; borrowed.
+PyObject* find_module(PyTypeObject* type) noexcept {
   for (; type != nullptr; type = type->tp_base) {
     if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) continue;
-    void* state = PyType_GetModuleState(type);
-    if (state != nullptr) return static_cast<ModuleState*>(state);
+    PyObject* module = PyType_GetModule(type);
+    if (module != nullptr && PyModule_GetState(module) != nullptr) return module;
     PyErr_Clear();  // Not a type of ours: its base may be.
   }
   PyErr_SetString(PyExc_SystemError, "blitzio.LoopBase lost its module");
@@ -45,12 +45,13 @@ ModuleState* find_state(PyTypeObject* type) noexcept {
 // ------------------------------------------------------------------------------------
 
 PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
-  ModuleState* state = find_state(type);
-  if (state == nullptr) return nullptr;
+  PyObject* module = find_module(type);
+  if (module == nullptr) return nullptr;
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) return nullptr;
   LoopObject& loop = as_loop(self);
-  loop.state = state;
+  loop.module = Py_NewRef(module);
+  loop.state = static_cast<ModuleState*>(PyModule_GetState(module));
   loop.slow_callback_duration = 0.1;
   loop.closed = true;  // until __init__
   new (&loop.thread) Atomic<unsigned long>(0);
@@ -131,6 +132,7 @@ int visit_in_flight(LoopObject& loop, visitproc visit, void* arg) noexcept {
 int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   LoopObject& loop = as_loop(self);
   Py_VISIT(Py_TYPE(self));
+  Py_VISIT(loop.module);
   Py_VISIT(loop.dict);
   Py_VISIT(loop.task_factory);
   Py_VISIT(loop.default_executor);
@@ -185,8 +187,10 @@ void loop_dealloc(PyObject* self) {
     loop.ready.~ReadyQueue();
   }
   PyTypeObject* type = Py_TYPE(self);
+  PyObject* module = loop.module;
   type->tp_free(self);
   Py_DECREF(type);
+  Py_DECREF(module);  // The state may go with it.
 }
 
 // ---- small methods

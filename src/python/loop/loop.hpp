@@ -78,6 +78,7 @@ struct OpenTransport {
 struct LoopObject {
   PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
+  PyObject* module;  ///< strong until dealloc: it has `state`
   ModuleState* state;
   LocalExecutor* executor;     ///< owned; null once closed (and before __init__)
   JobPool* pool;               ///< made by the first run_in_executor(None, …); see job.hpp

@@ -1,6 +1,8 @@
 // `ModuleState`: everything the extension keeps per interpreter: its types, interned names, objects
 // of asyncio that hot paths call, and free lists. Nothing lives in globals, so each sub-interpreter
-// has its own. Objects keep a plain pointer to it; their types keep the module alive.
+// has its own. Objects keep a plain pointer to it. What keeps the module alive for them is their
+// loop, which they keep until they die themselves: a type lets its module go when the collector
+// clears it, and that may be before its instances are gone.
 #pragma once
 
 #include <python/support/free_list.hpp>

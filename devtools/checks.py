@@ -59,7 +59,18 @@ def types() -> str:
     """Strict mypy over everything written in Python."""
     environment = _environment()
     roots = [name for name in _PYTHON_ROOTS if name.endswith(".py") or tracked(f"{name}/*.py")]
-    run([environment.python, "-m", "mypy", *roots], what="mypy")
+    # The ecosystem's libraries are where its tests run: their types are looked up there.
+    libraries = Environment(running(), ecosystem=True)
+    libraries.create()
+    mypy = [str(environment.python), "-m", "mypy"]
+    elsewhere = ["--python-executable", str(libraries.python)]
+    _all_of(
+        lambda: run([*mypy, "--exclude", "^tests/ecosystem/", *roots], what="mypy"),
+        lambda: run(
+            [*mypy, "--cache-dir", ".mypy_cache/ecosystem", *elsewhere, "tests/ecosystem"],
+            what="mypy of tests/ecosystem",
+        ),
+    )
     return " ".join(roots)
 
 

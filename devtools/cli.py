@@ -73,8 +73,12 @@ def _test(options: argparse.Namespace) -> int:
         for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
             say(python_tests.suite(interpreter, options.keyword))
         return 0
+    if options.what == "ecosystem":
+        system.ensure_packages()
+        say(python_tests.ecosystem(options.keyword))
+        return 0
     if options.keyword:
-        raise Failed("-k goes with `test core` or `test python`")
+        raise Failed("-k goes with `test core`, `test python` or `test ecosystem`")
     return _test_everything(options)
 
 
@@ -90,6 +94,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         found = interpreters.find_all()
         for interpreter in [main_interpreter, *_chosen(options.python)]:
             Environment(interpreter).create()
+        Environment(main_interpreter, ecosystem=True).create()
         absent = interpreters.missing(found)
         return f"missing here: CPython {', '.join(absent)}" if absent else ""
 
@@ -132,6 +137,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         lambda: conformance.suite("uvloop", main_interpreter),
         needs=ready,
     )
+    stages.run("ecosystem", python_tests.ecosystem, needs=ready)
     stages.run("stubs", checks.stubs, needs=ready)
     stages.run("pip install", python_tests.installed, needs=ready)
     stages.run("examples", examples, needs=ready)
@@ -257,7 +263,8 @@ def _parser() -> argparse.ArgumentParser:
     add_python(sub, "the extension for this version (repeatable; or: all)")
 
     sub = add("test", _test, "set-up, then every test; or one side's tests alone")
-    sub.add_argument("what", nargs="?", choices=("all", "core", "python"), default="all")
+    choices = ("all", "core", "python", "ecosystem")
+    sub.add_argument("what", nargs="?", choices=choices, default="all")
     add_keyword(sub)
     add_preset(sub)
     add_python(sub, "on this version (repeatable; or: all; default: the ends of the range)")

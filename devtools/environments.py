@@ -1,7 +1,8 @@
 """Virtual environments in .venv/, one per interpreter, made again only when their inputs change.
 
 The environment of the interpreter that runs the dev script holds everything (tests, checks,
-documentation); the others hold what the tests need. Requirements are the dependency groups of
+documentation); the others hold what the tests need. The third-party software of tests/ecosystem
+has an environment of its own beside the first. Requirements are the dependency groups of
 pyproject.toml.
 """
 
@@ -26,14 +27,17 @@ _HOME = ROOT / ".venv"
 _TEST_GROUPS = ("build", "test")
 _OPTIONAL_GROUP = "test-optional"
 _MAIN_GROUPS = ("build", "test", "lint", "docs")
+_ECOSYSTEM = "ecosystem"
 
 
 class Environment:
     """A virtual environment. `create()` brings it up to date."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    def __init__(self, interpreter: Interpreter, *, ecosystem: bool = False) -> None:
+        """With `ecosystem`, the one of the third-party software instead of the everyday one."""
         self.interpreter = interpreter
-        self.path = _HOME / interpreter.tag
+        self._ecosystem = ecosystem
+        self.path = _HOME / (f"{interpreter.tag}-{_ECOSYSTEM}" if ecosystem else interpreter.tag)
 
     @property
     def python(self) -> Path:
@@ -60,7 +64,8 @@ class Environment:
             source = ["--only-binary", ":all:"] if self.interpreter.is_free_threaded else []
             groups = [word for group in self._groups() for word in ("--group", group)]
             self._pip(*source, *groups)
-            self._install_optional()
+            if not self._ecosystem:
+                self._install_optional()
             stamp.write_text(wanted, encoding="utf-8")
 
     def has(self, package: str) -> bool:
@@ -69,6 +74,8 @@ class Environment:
         return any(self.path.glob(f"lib/python*/site-packages/{name}-*.dist-info"))
 
     def _groups(self) -> tuple[str, ...]:
+        if self._ecosystem:
+            return ("test", _ECOSYSTEM)
         return _MAIN_GROUPS if self.interpreter == running() else _TEST_GROUPS
 
     def _pip(self, *words: str) -> None:

@@ -1,20 +1,18 @@
-"""The Python side of the test run: pytest per interpreter, examples, the installed package."""
+"""The Python side of the test run: pytest per interpreter, the ecosystem, examples, the installed
+package."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from devtools import native
+from devtools.environments import Environment
 from devtools.interpreters import Interpreter, running
 from devtools.process import ROOT, NothingToRun, run
 from devtools.stages import LOGS
-
-if TYPE_CHECKING:
-    from devtools.environments import Environment
 
 _EXAMPLE_SECONDS = 60
 #: Where `import blitzio` and the benchmarks' modules are found.
@@ -33,6 +31,23 @@ def suite(interpreter: Interpreter, keyword: str | None = None) -> str:
         [environment.python, "-m", "pytest", "tests/python", *words],
         env=PYTHON_PATH,
         what=f"pytest on CPython {interpreter.version}",
+    )
+    return counts(report)
+
+
+def ecosystem(keyword: str | None = None) -> str:
+    """Runs tests/ecosystem: third-party software and real servers, on the main interpreter."""
+    interpreter = running()
+    native.extension(interpreter)
+    environment = Environment(interpreter, ecosystem=True)
+    environment.create()
+    _prove_import(environment)
+    report = LOGS / "pytest-ecosystem.xml"
+    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
+    run(
+        [environment.python, "-m", "pytest", "tests/ecosystem", *words],
+        env=PYTHON_PATH,
+        what="pytest tests/ecosystem",
     )
     return counts(report)
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: Without these nothing builds.
 _REQUIRED = ("git", "g++", "cmake", "ninja-build", "pkg-config")
-#: Without these something is left out: io_uring, C++ tests and benchmarks, compiling again fast.
+#: Without these something is left out: io_uring, C++ tests and benchmarks, compiling again fast,
+#: real servers.
 _WANTED = (
     "ccache",
     "liburing-dev",
@@ -27,6 +28,9 @@ _WANTED = (
     "python3-venv",
     "openssl",
     "wrk",
+    # Servers that tests/ecosystem starts for itself.
+    "postgresql",
+    "redis-server",
 )
 #: To build CPython without the GIL from source.
 _CPYTHON = (

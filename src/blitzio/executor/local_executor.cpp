@@ -30,7 +30,7 @@ Result<void> LocalExecutor::bind() noexcept {
   BLITZIO_CHECK(!is_bound_);
   if (auto bound = driver_->bind(); !bound) return bound;
   outer_ = std::exchange(current_, this);
-  timer_scope_.enter(wheel_);
+  timer_scope_.enter(timers_);
   is_bound_ = true;
   return {};
 }
@@ -74,14 +74,14 @@ void LocalExecutor::turn(Duration max_wait, const WaitHooks& hooks) noexcept {
     is_in_turn_ = false;
     return;
   }
-  if (!wheel_.is_empty()) wheel_.advance(now());
+  if (!wheel().is_empty()) wheel().advance(now());
   if (has_ready_tasks()) run_tasks();
   is_in_turn_ = false;
 }
 
 void LocalExecutor::wait(Duration max_wait, const WaitHooks& hooks) noexcept {
-  if (!wheel_.is_empty()) {
-    const Instant next = wheel_.next_deadline();
+  if (!wheel().is_empty()) {
+    const Instant next = wheel().next_deadline();
     if (next != Instant::max()) {
       max_wait = std::min(max_wait, next - now());
       if (max_wait <= Duration::zero()) return;
@@ -190,7 +190,7 @@ void LocalExecutor::shutdown() noexcept {
     }
   }
   driver_->shutdown();
-  while (wheel_.disarm_any() != nullptr) {
+  while (wheel().disarm_any() != nullptr) {
   }
   // Acquire: pairs with the release in schedule_remote().
   while (remote_schedulers_.load(std::memory_order_acquire) != 0) std::this_thread::yield();

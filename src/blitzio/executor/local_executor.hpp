@@ -34,7 +34,7 @@
 #include <blitzio/task/join_handle.hpp>
 #include <blitzio/task/task.hpp>
 #include <blitzio/time/timer_context.hpp>
-#include <blitzio/time/wheel.hpp>
+#include <blitzio/time/timer_queue.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -70,7 +70,7 @@ class LocalExecutor final : private Scheduler {
   [[nodiscard]] static LocalExecutor* current() noexcept { return current_; }
 
   [[nodiscard]] driver::Driver& driver() noexcept { return *driver_; }
-  [[nodiscard]] time::TimerWheel& wheel() noexcept { return wheel_; }
+  [[nodiscard]] time::TimerWheel& wheel() noexcept { return timers_.wheel(); }
   /// The time of this turn: read at most once per turn, on first use.
   [[nodiscard]] Instant now() noexcept {
     if (!now_is_fresh_) refresh_now();
@@ -159,7 +159,7 @@ class LocalExecutor final : private Scheduler {
   IntrusiveList<Task, OwnedTag> tasks_;
   LocalExecutor* outer_ = nullptr;  // what current_ was before bind()
   time::TimerContext::Scope timer_scope_;
-  time::TimerWheel wheel_;
+  time::TimerQueue timers_;
 
   // What other threads write, on its own line.
   alignas(kCacheLineBytes) Inbox<Task> inbox_;

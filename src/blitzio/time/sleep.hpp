@@ -2,11 +2,13 @@
 // polls it.
 #pragma once
 
+#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/task/future.hpp>
 #include <blitzio/time/timer_context.hpp>
+#include <blitzio/time/timer_queue.hpp>
 #include <blitzio/time/wheel.hpp>
 
 #include <utility>
@@ -14,7 +16,9 @@
 namespace blitzio::time {
 
 /// Cancel   dropping it disarms the timer.
-/// Thread   one that is bound to an executor, the same from the first poll to destruction.
+/// Thread   the first poll on one that is bound to an executor; afterwards the same, or any one at
+/// a
+///          time if that executor's timers are shared (Runtime).
 /// Cost     no allocation: the timer is part of the future.
 class [[nodiscard]] Sleep final : private TimerEntry {
  public:
@@ -23,41 +27,56 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   explicit Sleep(Instant deadline) noexcept : TimerEntry(on_fire), deadline_(deadline) {}
   /// Before the first poll only.
   Sleep(Sleep&& other) noexcept : TimerEntry(on_fire), deadline_(other.deadline_) {
-    BLITZIO_CHECK(other.wheel_ == nullptr);
+    BLITZIO_CHECK(other.queue_ == nullptr);
   }
   Sleep& operator=(Sleep&&) = delete;
   ~Sleep() {
-    if (is_armed()) wheel_->cancel(*this);
+    if (queue_ == nullptr || is_elapsed()) return;
+    const TimerQueue::Lock lock(*queue_);
+    if (is_armed()) queue_->wheel().cancel(*this);
   }
 
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
   /// Whether the deadline has passed and an executor's turn has noticed.
-  [[nodiscard]] bool is_elapsed() const noexcept { return is_elapsed_; }
+  [[nodiscard]] bool is_elapsed() const noexcept {
+    // Acquire: pairs with the release in on_fire(), whose last access that is.
+    return is_elapsed_.load(std::memory_order_acquire);
+  }
 
   Poll<void> poll(Context& context) noexcept {
-    if (is_elapsed_) return ready;
-    if (wheel_ == nullptr) {
-      wheel_ = TimerContext::current();
-      BLITZIO_CHECK(wheel_ != nullptr);  // there is no executor on this thread
-      wheel_->insert(*this, deadline_);
+    if (is_elapsed()) return ready;
+    // Dropped after the lock: that may run code of others.
+    Waker waker = context.waker().clone();
+    const bool is_first = queue_ == nullptr;
+    if (is_first) queue_ = TimerContext::current();
+    BLITZIO_CHECK(queue_ != nullptr);  // there is no executor on this thread
+    {
+      const TimerQueue::Lock lock(*queue_);
+      if (is_elapsed()) return ready;
+      std::swap(waker_, waker);
+      if (is_first) queue_->wheel().insert(*this, deadline_);
     }
-    if (!waker_.will_wake_same(context.waker())) waker_ = context.waker().clone();
+    if (is_first) queue_->armed(deadline_);
     return pending;
   }
 
  private:
   static void on_fire(TimerEntry& entry) noexcept {
     auto& self = static_cast<Sleep&>(entry);
-    self.is_elapsed_ = true;
-    // Waking may destroy the future, so its waker leaves it first.
+    // Waking may destroy the future, and if timers are shared so may its owner as soon as it sees
+    // that time is up; so the waker leaves it first.
+    TimerQueue& queue = *self.queue_;
     Waker waker = std::move(self.waker_);
-    waker.wake();
+    // Release: the last access; pairs with the acquire in is_elapsed().
+    self.is_elapsed_.store(true, std::memory_order_release);
+    queue.wake_fired(std::move(waker));
   }
 
   Instant deadline_;
-  TimerWheel* wheel_ = nullptr;
-  Waker waker_;
-  bool is_elapsed_ = false;
+  TimerQueue* queue_ = nullptr;
+  Waker waker_;  ///< belongs to the queue's lock while armed
+  // Written by who advances the wheel, read by the owner.
+  Atomic<bool> is_elapsed_{false};
 };
 
 /// Waits until `deadline`; a deadline that has passed costs one turn.

@@ -345,12 +345,12 @@ TEST_P(LocalExecutorTest, CurrentIsTheInnermostBoundExecutor) {
     auto inner_future = [](LocalExecutor& me) -> Async<int> {
       co_await time::sleep(Duration::from_millis(1));
       EXPECT_EQ(LocalExecutor::current(), &me);
-      EXPECT_EQ(time::TimerContext::current(), &me.wheel());
+      EXPECT_EQ(&time::TimerContext::current()->wheel(), &me.wheel());
       co_return 3;
     };
     const int value = nested.block_on(inner_future(nested));
     EXPECT_EQ(LocalExecutor::current(), &self);
-    EXPECT_EQ(time::TimerContext::current(), &self.wheel());
+    EXPECT_EQ(&time::TimerContext::current()->wheel(), &self.wheel());
     co_return value;
   };
   EXPECT_EQ(executor_->block_on(outer_future(*inner, *executor_)), 3);

@@ -1,0 +1,53 @@
+// `Config`: how a Runtime is made. Every field has a default that suits a server.
+#pragma once
+
+#include <blitzio/base/duration.hpp>
+#include <blitzio/base/result.hpp>
+#include <blitzio/driver/driver.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace blitzio {
+
+/// Which worker runs a task.
+enum class Strategy : std::uint8_t {
+  automatic,        ///< single_threaded with one worker, else work_stealing
+  work_stealing,    ///< a ready task moves to an idle worker
+  thread_per_core,  ///< a task stays with the worker it was spawned on
+  single_threaded,  ///< one worker
+};
+
+/// Which processor runs a worker.
+enum class Affinity : std::uint8_t {
+  automatic,   ///< sequential with thread_per_core, else none
+  none,        ///< wherever the kernel puts it
+  sequential,  ///< worker i on the i-th processor that the process may use
+};
+
+struct Config {
+  static constexpr unsigned kWorkersMax = 64;
+
+  /// Worker threads; 0: one for each processor that the process may use, at most kWorkersMax.
+  unsigned workers = 0;
+  Strategy strategy = Strategy::automatic;
+  Affinity affinity = Affinity::automatic;
+  /// The stack of a worker's thread in bytes; 0: the system's default.
+  std::size_t stack_bytes = 0;
+  /// The backend and its rings, for each worker.
+  driver::Config driver;
+  /// Threads for spawn_blocking(): 1 to 32,768.
+  std::size_t blocking_threads_max = 512;
+  /// How long such a thread stays without work.
+  Duration blocking_keep_alive = Duration::from_secs(10);
+};
+
+/// Errors   invalid_argument if a field is out of range: workers above kWorkersMax, or other than 0
+///          and 1 with single_threaded; stack_bytes below 16 KiB but not 0; blocking_threads_max; a
+///          negative keep-alive; what driver::validate() gives.
+[[nodiscard]] Result<void> validate(const Config& config) noexcept;
+
+/// `config` with every 0 and `automatic` replaced by what it stands for here. Must be valid.
+[[nodiscard]] Config resolve(const Config& config) noexcept;
+
+}  // namespace blitzio

@@ -1,0 +1,69 @@
+// `Injector`: the queue of ready tasks that belong to no worker yet: woken or spawned from other
+// threads, or too many for a worker's ring. First in, first out, linked through the tasks.
+//
+// Threads: any. The length is read without the lock, so an empty queue costs a load.
+#pragma once
+
+#include <blitzio/base/atomic.hpp>
+#include <blitzio/base/mutex.hpp>
+#include <blitzio/task/task.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace blitzio::detail {
+
+class Injector {
+ public:
+  Injector() noexcept = default;
+  Injector(const Injector&) = delete;
+  Injector& operator=(const Injector&) = delete;
+  ~Injector() { BLITZIO_CHECK(is_empty()); }
+
+  void push(Task& task) noexcept BLITZIO_EXCLUDES(mutex_) {
+    task.inbox_next = nullptr;
+    push_chain(task, task, 1);
+  }
+  /// Appends tasks that are linked from `first` to `last`.
+  void push_chain(Task& first, Task& last, std::size_t count) noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    if (head_ == nullptr) {
+      head_ = &first;
+    } else {
+      tail_->inbox_next = &first;
+    }
+    tail_ = &last;
+    // Seq_cst: before the look at the idle map that follows a push (idle_map.hpp).
+    size_.store(size_.load(std::memory_order_relaxed) + count, std::memory_order_seq_cst);
+  }
+
+  /// Takes up to `count_max` tasks, linked through inbox_next, oldest first; null if there is none.
+  [[nodiscard]] Task* pop(std::size_t count_max) noexcept BLITZIO_EXCLUDES(mutex_) {
+    if (is_empty()) return nullptr;
+    const MutexLock lock(mutex_);
+    Task* first = head_;
+    if (first == nullptr) return nullptr;
+    Task* last = first;
+    std::size_t count = 1;
+    for (; count < count_max && last->inbox_next != nullptr; ++count) {
+      last = static_cast<Task*>(last->inbox_next);
+    }
+    head_ = static_cast<Task*>(std::exchange(last->inbox_next, nullptr));
+    // Relaxed load: the lock's holder alone writes it. Seq_cst store: as in push_chain().
+    size_.store(size_.load(std::memory_order_relaxed) - count, std::memory_order_seq_cst);
+    return first;
+  }
+
+  /// A snapshot. Seq_cst, so that it can be a sleeper's last look (idle_map.hpp).
+  [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }
+
+ private:
+  Mutex mutex_{LockRank::leaf};
+  Task* head_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  Task* tail_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  // Written under the lock, read without it.
+  Atomic<std::size_t> size_{0};
+};
+
+}  // namespace blitzio::detail

@@ -1,0 +1,301 @@
+// `Runtime`: worker threads that share the work of many tasks.
+//
+//     auto runtime = Runtime::create().value();
+//     int answer = runtime->block_on(work());              // on this thread, with the workers'
+//     help JoinHandle<int> handle = runtime->spawn(work());     // on a worker
+//     handle.blocking_join().get();
+//
+// Several runtimes can live in one process. Inside its tasks, and in block_on(), Runtime::current()
+// is the one they run on, and the free functions spawn() and spawn_blocking() use it.
+//
+// Life:
+//
+//     create ──▶ running ──shutdown()──▶ stopping ──▶ stopped
+//
+// running   workers run tasks (worker.hpp) and sleep in their drivers.
+// stopping  the workers end after the task they are at; what is left is cancelled: its futures are
+//           dropped on the thread that shuts down.
+// stopped   spawn() still answers: with a task that was cancelled.
+//
+// A remote waker (one on another thread than the workers') counts itself in `remote_schedulers_`
+// before it queues a task and out as its last access, so shutdown() can wait until nobody reaches
+// this object any more.
+#pragma once
+
+#include <blitzio/base/mutex.hpp>
+#include <blitzio/base/result.hpp>
+#include <blitzio/executor/blocking_pool.hpp>
+#include <blitzio/executor/config.hpp>
+#include <blitzio/executor/idle_map.hpp>
+#include <blitzio/executor/injector.hpp>
+#include <blitzio/executor/worker.hpp>
+#include <blitzio/task/block_on.hpp>
+#include <blitzio/task/future.hpp>
+#include <blitzio/task/join_handle.hpp>
+
+#include <pthread.h>
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace blitzio {
+
+namespace detail {
+
+/// Calls a function at its first poll; if that gives a future, it is that future's from then on.
+/// The function lives as long as this, so a coroutine may refer to what a lambda captured.
+template <std::invocable F>
+class CallFuture {
+  using Made = std::invoke_result_t<F&>;
+  static constexpr bool kIsAsync = Future<Made>;
+  static auto output_of_call() noexcept {
+    if constexpr (kIsAsync) {
+      return std::type_identity<OutputOf<Made>>();
+    } else {
+      return std::type_identity<Made>();
+    }
+  }
+
+ public:
+  using Output = typename decltype(output_of_call())::type;
+
+  explicit CallFuture(F function) : function_(std::move(function)) {}
+  CallFuture(CallFuture&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
+      : function_(std::move(other.function_)) {
+    BLITZIO_CHECK(!other.future_);
+  }
+  CallFuture(const CallFuture&) = delete;
+  CallFuture& operator=(const CallFuture&) = delete;
+  CallFuture& operator=(CallFuture&&) = delete;
+
+  Poll<Output> poll(Context& context) {
+    if constexpr (kIsAsync) {
+      if (!future_) future_.emplace(function_());
+      return future_->poll(context);
+    } else if constexpr (std::is_void_v<Output>) {
+      function_();
+      return ready;
+    } else {
+      return function_();
+    }
+  }
+
+ private:
+  struct Nothing {};
+  F function_;
+  std::optional<std::conditional_t<kIsAsync, Made, Nothing>> future_;
+};
+
+}  // namespace detail
+
+/// Counters of a runtime; a snapshot.
+struct RuntimeMetrics {
+  std::vector<WorkerMetrics> workers;
+  std::size_t injected = 0;  ///< tasks that wait for any worker
+  BlockingPool::Metrics blocking;
+};
+
+/// Thread: any.
+class Runtime final : private Scheduler {
+ public:
+  /// Starts the workers.
+  /// Errors   as validate(); what making a driver or a thread gives.
+  [[nodiscard]] static Result<std::unique_ptr<Runtime>> create(const Config& config = {}) noexcept;
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+  /// Shuts down. Not from a worker.
+  ~Runtime();
+
+  /// The runtime of the calling task or of the block_on() that goes on, or null.
+  [[nodiscard]] static Runtime* current() noexcept;
+
+  /// Starts `future` as a task on a worker.
+  /// Cancel   dropping the handle detaches; JoinHandle::cancel() cancels. After shutdown() the task
+  ///          is cancelled at once.
+  /// Cost     one allocation.
+  template <Future F>
+    requires(!std::is_lvalue_reference_v<F>)
+  JoinHandle<OutputOf<F>> spawn(F future) {
+    Scheduler& scheduler = scheduler_for_spawn();
+    auto [task, handle] = make_task(std::move(future), scheduler);
+    start(*task, scheduler);
+    return std::move(handle);
+  }
+  /// Starts a function as a task: its result, or that of the future it returns, is the task's.
+  template <std::invocable F>
+    requires(!Future<F>)
+  auto spawn(F function) {
+    return spawn(detail::CallFuture<F>(std::move(function)));
+  }
+
+  /// Runs `function()` on a thread where it may block.
+  /// Cancel   before it begins; then the result says "cancelled".
+  template <std::invocable F>
+  JoinHandle<std::invoke_result_t<F&>> spawn_blocking(F function);
+
+  /// Runs `future` on the calling thread, which sleeps while it is pending, and returns its value.
+  /// Its tasks run on the workers. Rethrows what it throws. Not from a worker: debug builds warn.
+  template <Future F>
+  OutputOf<F> block_on(F&& future) {
+    const Entered entered(*this);
+    return blitzio::block_on(future);
+  }
+  /// block_on() of what `function()` returns, or of the function itself.
+  template <std::invocable F>
+    requires(!Future<F>)
+  auto run(F function) {
+    return block_on(detail::CallFuture<F>(std::move(function)));
+  }
+
+  /// Ends the workers, cancels every task and drops its future, and waits for running blocking
+  /// functions. Idempotent. Not from a worker, nor from a blocking function.
+  void shutdown() noexcept;
+
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] unsigned worker_count() const noexcept { return config_.workers; }
+  [[nodiscard]] RuntimeMetrics metrics() const;
+  [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_; }
+
+ private:
+  friend class detail::Worker;
+
+  // Makes this the current runtime of a thread that is no worker, with a worker's timers.
+  class Entered {
+   public:
+    explicit Entered(Runtime& runtime) noexcept;
+    Entered(const Entered&) = delete;
+    Entered& operator=(const Entered&) = delete;
+    ~Entered();
+
+   private:
+    Runtime* outer_;
+    time::TimerContext::Scope timers_;
+  };
+  struct BlockingTask;
+  // Tasks of threads that may block: schedule() gives them to the pool.
+  class BlockingScheduler final : public Scheduler {
+   public:
+    explicit BlockingScheduler(Runtime& runtime) noexcept : runtime_(runtime) {}
+    void schedule(Task& task) noexcept override;
+    void release(Task& task) noexcept override { runtime_.disown(task); }
+
+   private:
+    Runtime& runtime_;
+  };
+  struct alignas(kCacheLineBytes) Shard {
+    Mutex mutex{LockRank::runtime_tasks};
+    IntrusiveList<Task, OwnedTag> tasks BLITZIO_GUARDED_BY(mutex);
+    bool is_closed BLITZIO_GUARDED_BY(mutex) = false;
+  };
+  static constexpr std::size_t kShards = 16;
+
+  explicit Runtime(const Config& config) noexcept;
+  [[nodiscard]] Result<void> start_workers() noexcept;
+  static void* thread_main(void* worker) noexcept;
+  void pin(unsigned index) noexcept;
+
+  void schedule(Task& task) noexcept override;
+  void release(Task& task) noexcept override { disown(task); }
+  [[nodiscard]] Scheduler& scheduler_for_spawn() noexcept;
+  void start(Task& task, Scheduler& scheduler) noexcept;
+  [[nodiscard]] bool own(Task& task) noexcept;
+  void disown(Task& task) noexcept;
+  [[nodiscard]] Shard& shard_of(const Task& task) noexcept;
+  [[nodiscard]] Task* take_left() noexcept;
+  [[nodiscard]] bool cancel_all() noexcept;
+  void stop_workers() noexcept;
+
+  /// Wakes a worker for a task that was queued, if it is worth it.
+  void notify() noexcept;
+  [[nodiscard]] bool is_stopping() const noexcept {
+    // Acquire: pairs with the release in stop_workers().
+    return stopping_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] bool is_stealing() const noexcept {
+    return config_.strategy == Strategy::work_stealing;
+  }
+
+  [[gnu::tls_model("initial-exec")]] static thread_local constinit Runtime* entered_;
+
+  const Config config_;
+  std::vector<std::unique_ptr<detail::Worker>> workers_;
+  std::vector<pthread_t> threads_;
+  BlockingPool blocking_;
+  BlockingScheduler blocking_scheduler_{*this};
+  std::array<Shard, kShards> shards_;
+  detail::IdleMap idle_;
+  detail::Injector injector_;
+  // Written once, by shutdown().
+  Atomic<bool> stopping_{false};
+  // Where the next task from outside goes, with thread_per_core.
+  Atomic<std::uint32_t> next_worker_{0};
+  // Remote wakers between their push and their last access; see the top of the file.
+  Atomic<std::uint32_t> remote_schedulers_{0};
+
+  // Starting: how many workers are bound, and what went wrong.
+  Mutex starting_mutex_{LockRank::leaf};
+  CondVar starting_;
+  unsigned started_ BLITZIO_GUARDED_BY(starting_mutex_) = 0;
+  std::optional<Error> failure_ BLITZIO_GUARDED_BY(starting_mutex_);
+};
+
+template <std::invocable F>
+JoinHandle<std::invoke_result_t<F&>> Runtime::spawn_blocking(F function) {
+  // Not a CallFuture: a future that the function returns is a result like any other.
+  auto call = [function = std::move(function)](Context&) mutable {
+    using Result = std::invoke_result_t<F&>;
+    if constexpr (std::is_void_v<Result>) {
+      function();
+      return Poll<void>(ready);
+    } else {
+      return Poll<Result>(function());
+    }
+  };
+  auto [task, handle] = make_task(poll_fn(std::move(call)), blocking_scheduler_);
+  start(*task, blocking_scheduler_);
+  return std::move(handle);
+}
+
+// ---- of the current runtime ------------------------------------------------------------------
+
+/// Runtime::spawn() of the current runtime; there must be one.
+template <class F>
+auto spawn(F work) {
+  Runtime* runtime = Runtime::current();
+  BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
+  return runtime->spawn(std::move(work));
+}
+/// Runtime::spawn_blocking() of the current runtime; there must be one.
+template <std::invocable F>
+auto spawn_blocking(F function) {
+  Runtime* runtime = Runtime::current();
+  BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
+  return runtime->spawn_blocking(std::move(function));
+}
+
+/// Makes a runtime, runs `function()` or the future that it returns to its end, and shuts down.
+/// Throws std::system_error or std::invalid_argument if the runtime cannot be made.
+template <std::invocable F>
+auto run_with(const Config& config, F function);
+template <std::invocable F>
+auto run(F function) {
+  return run_with(Config{}, std::move(function));
+}
+
+namespace detail {
+[[nodiscard]] std::unique_ptr<Runtime> make_runtime_or_throw(const Config& config);
+}  // namespace detail
+
+template <std::invocable F>
+auto run_with(const Config& config, F function) {
+  const std::unique_ptr<Runtime> runtime = detail::make_runtime_or_throw(config);
+  return runtime->run(std::move(function));
+}
+
+}  // namespace blitzio

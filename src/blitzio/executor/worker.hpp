@@ -1,0 +1,132 @@
+// `Worker`: one thread of a Runtime: its own driver, timers and ready tasks.
+//
+// A tick:
+//
+//   run up to 128 tasks ─▶ collect and dispatch I/O, fire timers ─▶ nothing of its own to run?
+//        ▲                                                              │
+//        │◀──────────── from the injector, or half of another's ring ◀──┤
+//        └──────────────────────────── park in the driver's wait ◀──────┘
+//
+// What a task wakes or spawns goes to the LIFO slot and runs next, while its data is in the cache,
+// at most kLifoPollsMax times in a row; what stood there before goes to the ring, from which others
+// may steal. The injector is looked at every kInjectorInterval tasks, so that its tasks are not
+// starved by those of the ring.
+//
+// Threads: schedule() (as a Scheduler, of tasks that belong to this worker), wake(), timers(),
+// metrics() and steal_into() any; the rest its own.
+#pragma once
+
+#include <blitzio/base/atomic.hpp>
+#include <blitzio/base/inbox.hpp>
+#include <blitzio/driver/driver.hpp>
+#include <blitzio/executor/local_ring.hpp>
+#include <blitzio/task/task.hpp>
+#include <blitzio/time/timer_context.hpp>
+#include <blitzio/time/timer_queue.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace blitzio {
+
+class Runtime;
+
+/// Counters of one worker since it began; a snapshot.
+struct WorkerMetrics {
+  std::uint64_t polls = 0;   ///< tasks run
+  std::uint64_t steals = 0;  ///< times it took tasks from another worker
+  std::uint64_t parks = 0;   ///< times it had nothing to do
+  std::uint64_t yields = 0;  ///< ticks that ended with the budget, tasks being left
+  std::uint32_t queued = 0;  ///< tasks in its ring
+};
+
+namespace detail {
+
+class Worker final : public Scheduler {
+ public:
+  static constexpr unsigned kPollsPerTick = 128;
+  static constexpr unsigned kLifoPollsMax = 3;
+  static constexpr unsigned kInjectorInterval = 61;
+
+  Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver> driver) noexcept;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// The calling thread's worker, or null.
+  [[nodiscard]] static Worker* current() noexcept { return current_; }
+  [[nodiscard]] Runtime& runtime() noexcept { return runtime_; }
+  [[nodiscard]] unsigned index() const noexcept { return index_; }
+  [[nodiscard]] time::TimerQueue& timers() noexcept { return timers_; }
+  [[nodiscard]] WorkerMetrics metrics() const noexcept;
+
+  /// Ends its sleep. Any thread.
+  void wake() noexcept { driver_->wake(); }
+  [[nodiscard]] Task* steal_into(LocalRing& thief) noexcept { return ring_.steal_into(thief); }
+  [[nodiscard]] bool has_stealable() const noexcept { return !ring_.is_empty(); }
+
+  // ---- the worker's thread -----------------------------------------------------------------
+
+  /// Errors   as Driver::bind().
+  [[nodiscard]] Result<void> bind() noexcept;
+  /// Runs until the runtime stops.
+  void run() noexcept;
+  void unbind() noexcept;
+  /// Queues a task that became ready on this thread.
+  void schedule_local(Task& task) noexcept;
+
+  // ---- Scheduler: of tasks that stay with this worker (Strategy::thread_per_core) -----------
+
+  void schedule(Task& task) noexcept override;
+  void release(Task& task) noexcept override;
+
+  // ---- when the thread has ended -----------------------------------------------------------
+
+  /// A task that it left behind; null if there is none.
+  [[nodiscard]] Task* take_left() noexcept;
+  void shutdown_driver() noexcept;
+
+ private:
+  void run_task(Task& task) noexcept;
+  [[nodiscard]] Task* next_task() noexcept;
+  [[nodiscard]] Task* next_local() noexcept;
+  [[nodiscard]] Task* from_injector() noexcept;
+  [[nodiscard]] Task* steal() noexcept;
+  [[nodiscard]] Task* find_work() noexcept;
+  void push_back(Task& task) noexcept;
+  BLITZIO_COLD void overflow(Task& task) noexcept;
+  void turn() noexcept;
+  void park() noexcept;
+  void drain_inbox() noexcept;
+  void found_work() noexcept;
+  [[nodiscard]] bool has_work_anywhere() const noexcept;
+  [[nodiscard]] bool has_local() const noexcept { return lifo_ != nullptr || ring_.size() != 0; }
+  [[nodiscard]] std::uint32_t random_below(std::uint32_t limit) noexcept;
+  static void count(Atomic<std::uint64_t>& counter) noexcept;
+
+  [[gnu::tls_model("initial-exec")]] static thread_local constinit Worker* current_;
+
+  Runtime& runtime_;
+  const unsigned index_;
+  const std::unique_ptr<driver::Driver> driver_;
+  Task* lifo_ = nullptr;
+  unsigned lifo_polls_ = 0;
+  std::uint32_t tick_ = 0;
+  std::uint32_t random_;
+  bool is_running_task_ = false;
+  bool is_searching_ = false;
+  time::TimerContext::Scope timer_scope_;
+  time::TimerQueue timers_;
+  LocalRing ring_;
+
+  // Written by this worker, read by metrics().
+  Atomic<std::uint64_t> polls_{0};
+  Atomic<std::uint64_t> steals_{0};
+  Atomic<std::uint64_t> parks_{0};
+  Atomic<std::uint64_t> yields_{0};
+
+  // What other threads write, on its own line: tasks that stay with this worker.
+  alignas(kCacheLineBytes) Inbox<Task> inbox_;
+};
+
+}  // namespace detail
+}  // namespace blitzio

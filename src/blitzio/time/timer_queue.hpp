@@ -1,0 +1,123 @@
+// `TimerQueue`: the wheel of an executor as futures see it. One that a single thread uses is just
+// the wheel; a shared one, of a worker whose tasks may move to other workers, has a lock.
+//
+// Firing, shared: the worker advances the wheel under the lock, which takes the wakers of what has
+// fired out of their futures, and calls them after it. A future that is dropped on another thread
+// therefore either finds its entry armed, and disarms it under the lock, or finds it fired, and
+// then nobody touches it any more.
+//
+// Threads: lock(), and through it wheel(): any if shared, else the owner. advance(): the owner.
+#pragma once
+
+#include <blitzio/base/instant.hpp>
+#include <blitzio/base/mutex.hpp>
+#include <blitzio/task/waker.hpp>
+#include <blitzio/time/wheel.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace blitzio::time {
+
+class TimerQueue {
+ public:
+  /// Told, without the lock, that the owner may sleep too long. Any thread.
+  using OnEarlier = void (*)(void* data) noexcept;
+
+  /// For one thread.
+  TimerQueue() noexcept = default;
+  /// For many: `on_earlier` makes the owner's wait end, so that it asks next_deadline() again.
+  TimerQueue(OnEarlier on_earlier, void* data) noexcept
+      : is_shared_(true), on_earlier_(on_earlier), data_(data) {}
+  TimerQueue(const TimerQueue&) = delete;
+  TimerQueue& operator=(const TimerQueue&) = delete;
+
+  [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
+  [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+
+  /// Holds the lock, if there is one, for a scope.
+  class Lock {
+   public:
+    explicit Lock(TimerQueue& queue) noexcept : queue_(queue) {
+      if (queue.is_shared_) queue.mutex_.lock();
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() {
+      if (queue_.is_shared_) queue_.mutex_.unlock();
+    }
+
+   private:
+    TimerQueue& queue_;
+  };
+
+  /// After arming an entry, without the lock: ends the owner's sleep if it would last past
+  /// `deadline`.
+  void armed(Instant deadline) noexcept {
+    if (!is_shared_) return;
+    // Seq_cst: after the entry was armed; pairs with the store in before_sleep(), which is before
+    // the owner's last look at the wheel.
+    if (deadline.as_nanos() < sleeps_until_.load(std::memory_order_seq_cst)) on_earlier_(data_);
+  }
+
+  // ---- the owner ---------------------------------------------------------------------------
+
+  /// Says until when the owner is about to sleep and returns when it must wake, at the latest.
+  [[nodiscard]] Instant before_sleep() noexcept {
+    if (!is_shared_) return wheel_.next_deadline();
+    // Seq_cst: see armed(). As if for ever, until the wheel has been looked at.
+    sleeps_until_.store(Instant::max().as_nanos(), std::memory_order_seq_cst);
+    const Lock lock(*this);
+    const Instant next = wheel_.next_deadline();
+    // Seq_cst: as above; who arms an earlier one from now on takes the lock after us.
+    sleeps_until_.store(next.as_nanos(), std::memory_order_seq_cst);
+    return next;
+  }
+  void after_sleep() noexcept {
+    // Relaxed: only saves needless wake-ups.
+    sleeps_until_.store(kAwake, std::memory_order_relaxed);
+  }
+
+  /// Fires what is due and wakes whose it was. Returns how many fired.
+  std::size_t advance(Instant now) noexcept {
+    if (!is_shared_) return wheel_.advance(now);
+    std::size_t count = 0;
+    {
+      const Lock lock(*this);
+      count = wheel_.advance(now);
+      std::swap(fired_, waking_);
+    }
+    for (Waker& waker : waking_) waker.wake();
+    waking_.clear();
+    return count;
+  }
+  /// What an entry's fire function does with its waker.
+  void wake_fired(Waker waker) noexcept {
+    if (!is_shared_) {
+      waker.wake();
+    } else {
+      fired_.push_back(std::move(waker));
+    }
+  }
+  /// A hint for others, exact for the owner of an unshared queue.
+  [[nodiscard]] bool is_empty() noexcept {
+    const Lock lock(*this);
+    return wheel_.is_empty();
+  }
+
+ private:
+  static constexpr std::int64_t kAwake = INT64_MIN;
+
+  TimerWheel wheel_;
+  const bool is_shared_ = false;
+  const OnEarlier on_earlier_ = nullptr;
+  void* const data_ = nullptr;
+  Mutex mutex_{LockRank::leaf};
+  // Written by the owner, read by who arms: until when the owner sleeps; kAwake if it does not.
+  Atomic<std::int64_t> sleeps_until_{kAwake};
+  std::vector<Waker> fired_;   ///< while advancing
+  std::vector<Waker> waking_;  ///< the owner's
+};
+
+}  // namespace blitzio::time

@@ -22,9 +22,11 @@ _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # The options of the demo and of the benchmarks are theirs: handed on from the first one on.
+    # The options of the demo, the soak and the benchmarks are theirs: handed on from the first
+    # one on.
     handed_on: list[str] = []
-    if words and words[0] in ("demo", "bench") and not {"-h", "--help"} & set(words[:2]):
+    has_own_options = bool(words) and words[0] in ("demo", "bench", "soak")
+    if has_own_options and not {"-h", "--help"} & set(words[:2]):
         first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
         words, handed_on = words[:first], words[first:]
     options = _parser().parse_args(words)
@@ -215,6 +217,17 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _soak(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    environment = native.extension(interpreters.running())
+    run(
+        [environment.python, "-m", "soak", *options.rest],
+        env=python_tests.PYTHON_PATH,
+        what="the soak",
+    )
+    return 0
+
+
 def _bench(options: argparse.Namespace) -> int:
     system.ensure_packages()
     if options.what in ("all", "core"):
@@ -279,6 +292,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("demo", _demo, "aiohttp and uvicorn on blitzio under load, against other loops")
     sub.add_argument("rest", nargs="*", help="for the demo itself, options too (--quick, …)")
+
+    sub = add("soak", _soak, "everything at once for long, every byte counted: 30 minutes")
+    sub.add_argument("rest", nargs="*", help="--minutes N, --backend B, --loop L, --seed N")
 
     sub = add("bench", _bench, "the benchmarks of the core, of the loops, or both")
     sub.add_argument("what", nargs="?", choices=("all", "core", "loops"), default="all")

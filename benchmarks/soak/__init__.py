@@ -1,0 +1,1 @@
+"""The soak: everything at once for a long time, with every byte counted; `./dev.py soak`."""

@@ -1,8 +1,8 @@
 """What a soak counts, and how it judges the process over time.
 
 A leak shows as a slope, and noise must not: memory is judged by the median of the slopes between
-all pairs of samples (Theil and Sen), which a few outliers do not move, and only if the growth that it
-stands for is more than the allocator's own breathing.
+all pairs of samples (Theil and Sen), which a few outliers do not move, and only if the growth that
+it stands for is more than the allocator's own breathing.
 """
 
 from __future__ import annotations

@@ -101,9 +101,8 @@ def _test_everything(options: argparse.Namespace) -> int:
         return f"missing here: CPython {', '.join(absent)}" if absent else ""
 
     def examples() -> str:
+        # Those in Python run with tests/python, on each interpreter and backend.
         count = native.examples()
-        if list((ROOT / "examples/python").glob("*.py")):
-            count += python_tests.examples(native.extension(main_interpreter))
         if count == 0:
             raise NothingToRun("no examples")
         return f"{count} programs"
@@ -114,18 +113,16 @@ def _test_everything(options: argparse.Namespace) -> int:
     stages.run("types", checks.types, needs=ready)
     stages.run("core gcc", lambda: native.test("gcc"), needs=ready)
     # The interpreters are found anew: set-up may have built one.
-    for interpreter in _chosen(options.python):
+    for number, interpreter in enumerate(_chosen(options.python)):
+        # How much a loop can hold differs little between interpreters: asked of one.
         stages.run(
             f"python {interpreter.version}",
-            lambda interpreter=interpreter: python_tests.suite(interpreter),  # type: ignore[misc]
+            lambda interpreter=interpreter, scale=number == 0: python_tests.suite(  # type: ignore[misc]
+                interpreter, scale=scale
+            ),
             needs=ready,
         )
-    for seed in (faults.FIXED_SEED, faults.random_seed()):
-        stages.run(
-            f"python faults {seed}",
-            lambda seed=seed: faults.suite(main_interpreter, seed, paths=faults.SELECTION),  # type: ignore[misc]
-            needs=ready,
-        )
+    stages.run("python faults", lambda: faults.stage(main_interpreter), needs=ready)
     for interpreter, backend in conformance.rounds(_chosen(options.python)):
         stages.run(
             " ".join(filter(None, ("conformance cpython", interpreter.version, backend))),

@@ -42,6 +42,12 @@ def random_seed() -> int:
     return random.SystemRandom().randrange(2**32)
 
 
+def stage(interpreter: Interpreter) -> str:
+    """What `./dev.py test` runs: the fixed seed everywhere, a random one on half of it."""
+    fixed = suite(interpreter, FIXED_SEED, paths=SELECTION)
+    return f"{fixed}; " + suite(interpreter, random_seed(), paths=SELECTION, keyword="not poll")
+
+
 def suite(
     interpreter: Interpreter,
     seed: int,

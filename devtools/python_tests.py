@@ -1,5 +1,4 @@
-"""The Python side of the test run: pytest per interpreter, the ecosystem, examples, the installed
-package."""
+"""The Python side of the test run: pytest per interpreter, the ecosystem, the installed package."""
 
 from __future__ import annotations
 
@@ -14,19 +13,21 @@ from devtools.interpreters import Interpreter, running
 from devtools.process import ROOT, NothingToRun, run
 from devtools.stages import LOGS
 
-_EXAMPLE_SECONDS = 60
 #: Where `import blitzio` and the benchmarks' modules are found.
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
 
 
-def suite(interpreter: Interpreter, keyword: str | None = None) -> str:
-    """Builds the extension for `interpreter` and runs tests/python on it."""
+def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool = True) -> str:
+    """Builds the extension for `interpreter` and runs tests/python on it, with or without the
+    minutes of tests/python/scale."""
     environment = native.extension(interpreter)
     if not list((ROOT / "tests/python").glob("**/test_*.py")):
         raise NothingToRun("no tests in tests/python")
     _prove_import(environment)
     report = LOGS / f"pytest-{interpreter.tag}.xml"
     words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
+    if not scale:
+        words.append("--ignore=tests/python/scale")
     run(
         [environment.python, "-m", "pytest", "tests/python", *words],
         env=PYTHON_PATH,
@@ -57,18 +58,6 @@ def counts(report: Path) -> str:
     suites = ElementTree.parse(report).getroot().iter("testsuite")
     sums = [(int(s.get("tests", "0")), int(s.get("skipped", "0"))) for s in suites]
     return f"{sum(s[0] for s in sums)} tests, {sum(s[1] for s in sums)} skipped"
-
-
-def examples(environment: Environment) -> int:
-    """Runs every Python example. Returns how many there are."""
-    sources = sorted((ROOT / "examples/python").glob("*.py"))
-    for source in sources:
-        run(
-            ["timeout", str(_EXAMPLE_SECONDS), environment.python, source],
-            env=PYTHON_PATH,
-            what=f"example {source.name}",
-        )
-    return len(sources)
 
 
 def installed() -> str:

@@ -443,6 +443,7 @@ def test_a_buffer_with_gaps_is_fatal(loop: Any, reports: list[dict[str, Any]]) -
 # ---- Unix --------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 def test_unix_paths(loop: Any, tmp_path: Path) -> None:
     async def main() -> None:
         here, there = str(tmp_path / "here"), str(tmp_path / "thére")
@@ -507,6 +508,7 @@ def test_an_unnamed_sender_has_no_address(loop: Any, tmp_path: Path) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 def test_a_socketpair_can_answer(loop: Any, native: None) -> None:
     """asyncio takes an unnamed peer for none, and cannot send to it."""
 

@@ -45,6 +45,7 @@ SOFTWARE = (
     "aiofiles",
     "aioquic",
     "aiosmtpd",
+    "anyio",
     "asyncpg",
     "asyncssh",
     "distributed",

@@ -421,6 +421,7 @@ class TlsProtocolBase(asyncio.BufferedProtocol):
     _app_transport: Any
     _eof_received: bool
     _app_reading_paused: bool
+    _app_reading_over: bool
     _incoming_high_water: int
     _incoming_low_water: int
     _outgoing_high_water: int

@@ -16,7 +16,7 @@ from asyncio import constants
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
-from blitzio._native import TlsProtocolBase, TlsTransportBase
+from blitzio._native import StreamTransport, TlsProtocolBase, TlsTransportBase
 
 if TYPE_CHECKING:
     from blitzio._native import LoopBase
@@ -46,6 +46,7 @@ class _SSLProtocolTransport(TlsTransportBase):
         """Closes after what is buffered was sent and the peer has answered close_notify."""
         if not self._closed:
             self._closed = True
+            self._ssl_protocol._app_reading_over = True
             self._ssl_protocol._start_shutdown()
 
     def abort(self) -> None:
@@ -190,16 +191,26 @@ class SSLProtocol(TlsProtocolBase):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The transport below is gone."""
         app_protocol = self._app_protocol
+        transport = self._transport
         if self._app_transport is not None:
             self._app_transport._closed = True
         was_handshake = self._state in ("DO_HANDSHAKE", "UNWRAPPED")
-        if self._release() and app_protocol is not None:
-            self._loop.call_soon(app_protocol.connection_lost, exc)
-        if exc is None and was_handshake:
-            exc = ConnectionAbortedError("the connection was closed during the SSL handshake")
-        self._wakeup_waiter(exc)
+        is_owed = self._release()
         self._cancel_handshake_timer()
         self._cancel_shutdown_timer()
+        if exc is None and was_handshake:
+            self._wakeup_waiter(
+                ConnectionAbortedError("the connection was closed during the SSL handshake")
+            )
+        else:
+            self._wakeup_waiter(exc)
+        if not is_owed:
+            return
+        if isinstance(transport, (StreamTransport, TlsTransportBase)):
+            # Ours say so from the loop, never from within a call of the application's.
+            app_protocol.connection_lost(exc)
+        else:
+            self._loop.call_soon(app_protocol.connection_lost, exc)
 
     # ---- handshake
 

@@ -20,6 +20,7 @@ bool is_ssl_error(const TlsProtocol& t) noexcept {
 /// Throws away what the peer sent before it heard of our end. unwrap() would call it an error.
 /// Returns false with an error set.
 bool discard_plaintext(TlsProtocol& t) noexcept {
+  if (tls_feed_rest(t) != 0) return false;
   std::array<std::byte, 4096> scratch;
   while (t.records.has_whole()) {
     std::size_t count = 0;
@@ -29,7 +30,10 @@ bool discard_plaintext(TlsProtocol& t) noexcept {
       t.records.all_read();
     }
   }
-  return true;
+  // An application that paused and left must not keep the peer's answer out.
+  if (!t.lower_reading_paused || t.lower == nullptr) return true;
+  t.lower_reading_paused = false;
+  return tls_call(t.lower, t.state->names.resume_reading) == 0;
 }
 
 }  // namespace
@@ -54,6 +58,9 @@ int tls_do_flush(PyObject* self) noexcept {
   const PyRef keep = PyRef::borrow(self);
   if (tls_do_read(self) != 0) return -1;
   if (t.phase != TlsPhase::flushing) return 0;
+  if (t.app_reading_over && !discard_plaintext(t)) {
+    return tls_fail(self, "Fatal error on SSL protocol");
+  }
   if (tls_do_write(self) != 0) return tls_fail(self, "Fatal error on SSL protocol");
   // close_notify goes behind all data; resume_writing() leads here again.
   if (t.phase != TlsPhase::flushing || !t.backlog.is_empty()) return 0;
@@ -65,7 +72,6 @@ int tls_do_shutdown(PyObject* self) noexcept {
   TlsProtocol& t = as_tls(self);
   const PyRef keep = PyRef::borrow(self);
   const Names& names = t.state->names;
-  if (tls_feed_rest(t) != 0) return -1;
   if (!t.eof_received && (!discard_plaintext(t) || tls_call(t.ssl_object, names.unwrap) != 0)) {
     if (tls_take_again(t)) return tls_do_write(self);
     return is_ssl_error(t) ? call_with_exception(self, names._on_shutdown_complete) : -1;

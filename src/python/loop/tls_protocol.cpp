@@ -369,6 +369,7 @@ PyMemberDef tls_members[] = {
     {"_conn_lost", T_UINT, at(offsetof(TlsProtocol, conn_lost)), READONLY, nullptr},
     {"_eof_received", T_BOOL, at(offsetof(TlsProtocol, eof_received)), 0, nullptr},
     {"_app_reading_paused", T_BOOL, at(offsetof(TlsProtocol, app_reading_paused)), 0, nullptr},
+    {"_app_reading_over", T_BOOL, at(offsetof(TlsProtocol, app_reading_over)), 0, nullptr},
     {"_app_writing_paused", T_BOOL, at(offsetof(TlsProtocol, app_writing_paused)), READONLY,
      nullptr},
     {"_reading_held", T_BOOL, at(offsetof(TlsProtocol, reading_held)), READONLY, nullptr},

@@ -29,8 +29,8 @@
 //             and counted, arrivals ignored.
 // handshake   writes queue up in `backlog`.
 // wrapped     records flow.
-// flushing    no more writes are taken; what is queued goes out, and what arrived before the end is
-//             still delivered, as soon as the application reads.
+// flushing    no more writes are taken; what is queued goes out, and what arrived before the peer's
+//             end is still delivered, as soon as the application reads; after close() it is not.
 // shutdown    close_notify is out; arrivals are thrown away until the peer's own.
 //
 // The application hears (AppState): init ─made─▶ made ─eof─▶ eof ─lost─▶ lost, each at most once.
@@ -108,7 +108,8 @@ struct TlsProtocol {
   bool app_is_buffered = false;
   bool app_is_tls = false;  ///< TLS in TLS: the application is a TlsProtocol too
   bool app_reading_paused = false;
-  bool reading_held = false;  ///< who awaits the handshake has not run yet
+  bool app_reading_over = false;  ///< close() was called: what arrives is thrown away
+  bool reading_held = false;      ///< who awaits the handshake has not run yet
   bool app_writing_paused = false;
   bool lower_reading_paused = false;
   bool lower_writing_paused = false;

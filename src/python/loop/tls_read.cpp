@@ -29,7 +29,8 @@ bool is_readable(const TlsProtocol& t) noexcept {
 
 /// Whether the application may be given data.
 bool may_read(const TlsProtocol& t) noexcept {
-  return is_readable(t) && !tls_is_reading_paused(t) && t.app_protocol != nullptr;
+  return is_readable(t) && !tls_is_reading_paused(t) && !t.app_reading_over &&
+         t.app_protocol != nullptr;
 }
 
 /// Copies the next `size` bytes into the incoming BIO.

@@ -137,6 +137,28 @@ def test_close_of_a_paused_connection_that_the_peer_ended(
     loop.run_until_complete(main())
 
 
+def test_close_of_a_paused_connection_drops_what_waits(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with tls_and_peer(tmp_path) as (transport, protocol, peer):
+            tls: Any = transport
+            tls.set_read_buffer_limits(high=1000)
+            transport.pause_reading()
+            await peer.send(bytes(5000))
+            while tls.get_read_buffer_size() < 5000:
+                await turns(1)
+            # The transport below is paused as well, and the peer's answer must come through.
+            loop.call_soon(transport.close)
+            transport.resume_reading()
+            assert await peer.read_end() == b""
+            await peer.close()
+            assert await soon(protocol.lost) is None
+            assert protocol.data == b""
+
+    loop.run_until_complete(main())
+
+
 def test_a_reset_is_told(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
         async with tls_and_peer(tmp_path) as (_, protocol, peer):
@@ -268,6 +290,22 @@ def test_pause_writing_that_raises_is_reported(
 
     loop.run_until_complete(main())
     assert [report["message"] for report in reports] == ["protocol.pause_writing() failed"]
+
+
+def test_connection_lost_that_raises_is_reported(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, reports: list[dict[str, Any]]
+) -> None:
+    async def main() -> None:
+        async with tls_and_peer(tmp_path, Failing) as (transport, protocol, peer):
+            protocol.where = "connection_lost"
+            transport.abort()
+            await soon(protocol.lost)
+            # The socket is closed all the same.
+            while await soon(loop.sock_recv(peer.sock, 65536)):
+                pass
+
+    loop.run_until_complete(main())
+    assert [type(report["exception"]) for report in reports] == [ZeroDivisionError]
 
 
 def test_connection_made_that_raises(
@@ -413,6 +451,9 @@ def test_hundreds_of_connections_leave_nothing(
         server = await loop.create_server(Server, HOST, 0, ssl=theirs)
         address = server.sockets[0].getsockname()
         await one(address)
+        while not lost:
+            await asyncio.sleep(0)
+        await turns(5)
         before = _descriptors()
         for _ in range(20):
             await asyncio.gather(*(one(address) for _ in range(5)))

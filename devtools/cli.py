@@ -22,10 +22,10 @@ _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # The options of the demo, the soak and the benchmarks are theirs: handed on from the first
-    # one on.
+    # The options of the demo, the soak, the benchmarks and the scenarios are theirs: handed on from
+    # the first one on.
     handed_on: list[str] = []
-    has_own_options = bool(words) and words[0] in ("demo", "bench", "soak")
+    has_own_options = bool(words) and words[0] in ("demo", "bench", "soak", "refleaks")
     if has_own_options and not {"-h", "--help"} & set(words[:2]):
         first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
         words, handed_on = words[:first], words[first:]
@@ -107,6 +107,11 @@ def _test_everything(options: argparse.Namespace) -> int:
             raise NothingToRun("no examples")
         return f"{count} programs"
 
+    def refleaks() -> str:
+        if not IN_CI and not interpreters.has_debug():
+            raise NothingToRun("no debug build of CPython here; `./dev.py refleaks` makes it")
+        return python_tests.refleaks()
+
     stages.run("set-up", prepare, always=True)
     ready = ("set-up",)
     stages.run("style", checks.style, needs=ready)
@@ -137,6 +142,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         needs=ready,
     )
     stages.run("ecosystem", python_tests.ecosystem, needs=ready)
+    stages.run("refleaks", refleaks, needs=ready)
     stages.run("stubs", checks.stubs, needs=ready)
     stages.run("pip install", python_tests.installed, needs=ready)
     stages.run("examples", examples, needs=ready)
@@ -195,6 +201,12 @@ def _faults(options: argparse.Namespace) -> int:
     seed = faults.random_seed() if options.seed is None else options.seed
     for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
         say(faults.suite(interpreter, seed, rate=options.rate, keyword=options.keyword))
+    return 0
+
+
+def _refleaks(options: argparse.Namespace) -> int:
+    system.ensure_packages(for_cpython=True)
+    say(python_tests.refleaks(options.rest))
     return 0
 
 
@@ -310,6 +322,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rate", type=float, default=faults.RATE, help="default: %(default)s")
     add_keyword(sub)
     add_python(sub, "on this version (repeatable; or: all)")
+    sub = add(
+        "refleaks", _refleaks, "whether the loop leaves references behind; on a debug CPython"
+    )
+    sub.add_argument("rest", nargs="*", help="for the program itself, options too (--only, …)")
     add("docs", _docs, "the documentation, into build/docs")
     return parser
 

@@ -28,6 +28,8 @@ _TEST_GROUPS = ("build", "test")
 _OPTIONAL_GROUP = "test-optional"
 _MAIN_GROUPS = ("build", "test", "lint", "docs")
 _ECOSYSTEM = "ecosystem"
+#: A debug build runs programs of our own alone: nobody offers wheels for it.
+_DEBUG_GROUPS = ("build",)
 
 
 class Environment:
@@ -64,7 +66,7 @@ class Environment:
             source = ["--only-binary", ":all:"] if self.interpreter.is_free_threaded else []
             groups = [word for group in self._groups() for word in ("--group", group)]
             self._pip(*source, *groups)
-            if not self._ecosystem:
+            if not self._ecosystem and not self.interpreter.is_debug:
                 self._install_optional()
             stamp.write_text(wanted, encoding="utf-8")
 
@@ -76,6 +78,8 @@ class Environment:
     def _groups(self) -> tuple[str, ...]:
         if self._ecosystem:
             return ("test", _ECOSYSTEM)
+        if self.interpreter.is_debug:
+            return _DEBUG_GROUPS
         return _MAIN_GROUPS if self.interpreter == running() else _TEST_GROUPS
 
     def _pip(self, *words: str) -> None:

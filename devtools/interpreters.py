@@ -1,9 +1,9 @@
-"""Finding the CPythons to test on, and building the one without the GIL.
+"""Finding the CPythons to test on, and building those that are rarely packaged.
 
-Interpreters are looked for on PATH, under pyenv's versions and in /usr/bin. The free-threaded one
-is rarely packaged, so `build_free_threaded()` compiles it once from Debian's source package into
-a cache outside the repository. The archive to take it from is the one this machine's apt uses, in
-a private apt configuration: the system's own is not changed.
+Interpreters are looked for on PATH, under pyenv's versions and in /usr/bin. The one without the GIL
+and the debug one, which counts references, are compiled once from Debian's source package into a
+cache outside the repository. The archive to take it from is the one this machine's apt uses, in a
+private apt configuration: the system's own is not changed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from devtools.process import Failed, first_program, output, run, say
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 #: The one without the GIL that a complete run covers.
 FREE_THREADED = "3.13t"
+#: The one that `./dev.py refleaks` runs on. No part of a complete run: asked for by name alone.
+DEBUG = "3.13d"
 _SOURCE_PACKAGE = "python3.13"
 _SOURCE_SUITE = "trixie"
 
@@ -29,7 +31,7 @@ _SOURCE_SUITE = "trixie"
 class Interpreter:
     """A CPython that can be tested on."""
 
-    version: str  #: "3.12"; "3.13t" without the GIL
+    version: str  #: "3.12"; "3.13t" without the GIL, "3.13d" for a debug build
     path: Path
 
     @property
@@ -42,9 +44,13 @@ class Interpreter:
         return self.version.endswith("t")
 
     @property
+    def is_debug(self) -> bool:
+        return self.version.endswith("d")
+
+    @property
     def order(self) -> tuple[int, ...]:
         """Sorts old to new, each free-threaded one after its twin."""
-        plain = self.version.rstrip("t")
+        plain = self.version.rstrip("td")
         return (*map(int, plain.split(".")), int(self.is_free_threaded))
 
 
@@ -95,25 +101,41 @@ def select(found: list[Interpreter], wanted: list[str]) -> list[Interpreter]:
     return [by_version[version] for version in wanted]
 
 
-def free_threaded_prefix() -> Path:
-    """Returns where the free-threaded CPython is (to be) installed."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "blitzio" / "cpython-3.13t"
-
-
 def build_free_threaded() -> Path:
     """Builds and installs CPython 3.13 without the GIL, unless that has been done.
 
     Returns the interpreter. Raises Failed where apt has no source for it.
     """
-    prefix = free_threaded_prefix()
-    python = prefix / "bin" / "python3.13t"
-    if _version_of(python) == FREE_THREADED:
+    return _build(FREE_THREADED, "--disable-gil")
+
+
+def build_debug() -> Path:
+    """As build_free_threaded(), for the debug build."""
+    # Nobody imports CPython's own tests there, and byte code is written when it is first needed:
+    # a debug build takes its time over both.
+    return _build(DEBUG, "--with-pydebug", "--disable-test-modules", byte_code=False)
+
+
+def has_debug() -> bool:
+    """Whether build_debug() has been done."""
+    return _version_of(_prefix(DEBUG) / "bin" / f"python{DEBUG}") == DEBUG
+
+
+def _prefix(version: str) -> Path:
+    """Returns where the CPython that we build as `version` is (to be) installed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "blitzio" / f"cpython-{version}"
+
+
+def _build(version: str, *options: str, byte_code: bool = True) -> Path:
+    prefix = _prefix(version)
+    python = prefix / "bin" / f"python{version}"
+    if _version_of(python) == version:
         return python
     mirror = system.apt_mirror()
     if mirror is None or first_program("apt-get", "dpkg-source") is None:
-        raise Failed("CPython without the GIL is built from Debian's source; apt knows none here")
-    say(f"building CPython {FREE_THREADED} into {prefix}; this takes some minutes, once")
+        raise Failed(f"CPython {version} is built from Debian's source; apt knows none here")
+    say(f"building CPython {version} into {prefix}; this takes some minutes, once")
     with tempfile.TemporaryDirectory(prefix="blitzio-cpython-") as name:
         work = Path(name)
         work.chmod(0o755)
@@ -121,21 +143,24 @@ def build_free_threaded() -> Path:
         compiler = "ccache gcc" if first_program("ccache") else "gcc"
         environment = {"CC": compiler}
         run(
-            ["./configure", "-q", "--disable-gil", f"--prefix={prefix}"],
+            ["./configure", "-q", *options, f"--prefix={prefix}"],
             cwd=source,
             env=environment,
             what="configure of CPython",
         )
-        jobs = str(os.cpu_count() or 2)
+        jobs = str(os.environ.get("BLITZIO_JOBS") or os.cpu_count() or 2)
         run(["make", "-s", f"-j{jobs}"], cwd=source, what="make of CPython")
         # Installed beside and renamed at the end: an interrupted run leaves nothing half done.
         stage = work / "stage"
-        run(["make", "-s", "install", f"DESTDIR={stage}"], cwd=source, what="install of CPython")
+        install = ["make", "-s", "install", f"DESTDIR={stage}"]
+        if not byte_code:
+            install.append("COMPILEALL_OPTS=--help")  # Makes the compiler of byte code do nothing.
+        run(install, cwd=source, what="install of CPython")
         prefix.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(prefix, ignore_errors=True)
         shutil.move(stage / prefix.relative_to("/"), prefix)
-    if _version_of(python) != FREE_THREADED:
-        raise Failed(f"the new interpreter {python} does not run as {FREE_THREADED}")
+    if _version_of(python) != version:
+        raise Failed(f"the new interpreter {python} does not run as {version}")
     return python
 
 
@@ -174,24 +199,25 @@ def _download(work: Path, uri: str, keyring: str) -> Path:
 def _candidates(version: str) -> list[Path]:
     """Returns where an interpreter of `version` may be, most wanted first."""
     name = f"python{version}"
-    plain, t = version.rstrip("t"), version[len(version.rstrip("t")) :]
+    plain, t = version.rstrip("td"), version[len(version.rstrip("td")) :]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     # pyenv's own first: what stands on PATH may be a shim that answers for one version only.
     paths = [p / "bin" / name for p in sorted(pyenv.glob(f"{plain}.*{t}"), reverse=True)]
-    if version == FREE_THREADED:
-        paths.insert(0, free_threaded_prefix() / "bin" / name)
+    if version in (FREE_THREADED, DEBUG):
+        paths.insert(0, _prefix(version) / "bin" / name)
     on_path = shutil.which(name)
     return [*paths, *([Path(on_path)] if on_path else []), Path("/usr/bin") / name]
 
 
 def _version_of(path: Path) -> str | None:
-    """Returns "3.12" or "3.13t", or None if `path` is no CPython that can make environments."""
+    """Returns "3.12", "3.13t" or "3.13d"; None if `path` is no CPython that makes environments."""
     if not path.is_file():
         return None
     code = (
         "import sys, sysconfig, venv, ensurepip;"
         "assert sys.implementation.name == 'cpython';"
         "t = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else '';"
-        "print(f'{sys.version_info[0]}.{sys.version_info[1]}{t}')"
+        "d = 'd' if hasattr(sys, 'gettotalrefcount') else '';"
+        "print(f'{sys.version_info[0]}.{sys.version_info[1]}{t}{d}')"
     )
     return (output([path, "-c", code]) or "").strip() or None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from devtools import native
 from devtools.environments import Environment
-from devtools.interpreters import Interpreter, running
+from devtools.interpreters import DEBUG, Interpreter, build_debug, running
 from devtools.process import ROOT, NothingToRun, run
 from devtools.stages import LOGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Where `import blitzio` and the benchmarks' modules are found.
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
@@ -51,6 +55,19 @@ def ecosystem(keyword: str | None = None) -> str:
         what="pytest tests/ecosystem",
     )
     return counts(report)
+
+
+def refleaks(words: Sequence[str] = ()) -> str:
+    """Builds the extension for a debug CPython and runs tests/python/refleaks there."""
+    interpreter = Interpreter(DEBUG, build_debug())
+    environment = native.extension(interpreter)
+    _prove_import(environment)
+    run(
+        [environment.python, ROOT / "tests/python/refleaks/run.py", *words],
+        env=PYTHON_PATH,
+        what="tests/python/refleaks",
+    )
+    return f"CPython {interpreter.version}"
 
 
 def counts(report: Path) -> str:

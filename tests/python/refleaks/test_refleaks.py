@@ -1,0 +1,45 @@
+"""The scenarios on this interpreter: allocated blocks, descriptors and threads. `./dev.py refleaks`
+counts references, too, which takes a debug build."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.python.refleaks import run
+
+PATIENCE = 100
+
+
+@pytest.mark.usefixtures("native")
+def test_no_scenario_leaves_anything_behind(backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, run.__file__, "--backend", backend],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_what_is_left_behind_is_found() -> None:
+    kept: list[Any] = []
+
+    def leaves_objects(loop: asyncio.AbstractEventLoop) -> None:
+        kept.extend(object() for _ in range(10))
+
+    def leaves_files(loop: asyncio.AbstractEventLoop) -> None:
+        kept.append(Path(__file__).open())
+
+    for leaving, name in ((leaves_objects, "blocks"), (leaves_files, "descriptors")):
+        found = run.leaks(leaving, asyncio.SelectorEventLoop, rounds=4)
+        assert any(each.startswith(name) for each in found)
+        for file in kept:
+            getattr(file, "close", int)()
+        kept.clear()

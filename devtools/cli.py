@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
+    # A shell has what it starts in the background ignore Ctrl-C, and the processes that tests start
+    # to interrupt them would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
     # The options of the demo, the soak, the benchmarks and the scenarios are theirs: handed on from
     # the first one on.

@@ -65,7 +65,7 @@ void AcquireWait::abandon() noexcept {
   {
     const MutexLock lock(semaphore.mutex_);
     if (waiter_.is_linked()) {
-      static_cast<ListNode<Waiter>&>(waiter_).unlink();
+      static_cast<ListNode<WaiterTag>&>(waiter_).unlink();
       semaphore.update_waiters_flag(waiter_.wanted - waiter_.missing);
       state_ = State::done;
     }

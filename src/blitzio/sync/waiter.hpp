@@ -64,7 +64,9 @@ class WakeBatch {
   std::size_t count_ = 0;
 };
 
-class Waiter : public ListNode<Waiter> {
+struct WaiterTag;
+
+class Waiter : public ListNode<WaiterTag> {
  public:
   Waiter() noexcept = default;
 
@@ -98,7 +100,7 @@ class Waiter : public ListNode<Waiter> {
   Atomic<Outcome> outcome_{Outcome::waiting};
 };
 
-using WaiterList = IntrusiveList<Waiter, Waiter>;
+using WaiterList = IntrusiveList<Waiter, WaiterTag>;
 
 /// For a queued waiter that is polled again: whether it still waits, with the poll's waker then.
 [[nodiscard]] inline bool keep_waiting(Waiter& waiter, blitzio::Mutex& mutex,

@@ -9,6 +9,7 @@
 // Threads: lock(), and through it wheel(): any if shared, else the owner. advance(): the owner.
 #pragma once
 
+#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/task/waker.hpp>

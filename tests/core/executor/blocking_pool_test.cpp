@@ -18,6 +18,15 @@
 #include <thread>
 #include <vector>
 
+#if BLITZIO_ASAN
+// In a child whose main thread is gone, what that thread's stack refers to looks like a leak.
+static std::atomic<bool> no_leak_check{false};
+extern "C" int __lsan_is_turned_off();
+extern "C" int __lsan_is_turned_off() {
+  return no_leak_check ? 1 : 0;
+}
+#endif
+
 namespace blitzio {
 namespace {
 
@@ -284,6 +293,9 @@ TEST(BlockingPool, AThreadWhoseJobForksEndsInTheChildWithTheJob) {
     // The child is this thread alone, and ends with it.
     if (child == 0) {
       ::alarm(30);
+#if BLITZIO_ASAN
+      no_leak_check = true;
+#endif
     } else {
       done.count_down();
     }

@@ -135,6 +135,7 @@ def test_post_handshake_authentication(loop: asyncio.AbstractEventLoop, tmp_path
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("an alert is sent once, before the connection goes", "again", "short")
 def test_a_wrong_name_is_refused(
     loop: asyncio.AbstractEventLoop, tmp_path: Path, reports: list[dict[str, Any]]
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_wrong_name_is_refused(
     assert reports == []  # An OSError, which asyncio reports to who waits alone.
 
 
+@pytest.mark.no_faults("an alert is sent once, before the connection goes", "again", "short")
 def test_versions_that_do_not_meet(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
         theirs, ours = server_context(tmp_path), client_context()

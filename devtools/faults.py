@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIXED_SEED = 1
 RATE = 0.05
 #: What `./dev.py test` runs: what stands directly on the driver.
-_DIRECT = ("transport", "pipes", "datagram", "streams", "unix", "fault_injection", "connect", "tls")
+_DIRECT = ("transport", "pipes", "datagram", "streams", "unix", "fault_injection", "connect")
 SELECTION = tuple(
     str(path.relative_to(ROOT))
     for name in _DIRECT

@@ -102,7 +102,7 @@ PyObject* transport_writelines(PyObject* self, PyObject* list) noexcept {
   // One piece makes fewer records than many.
   const PyRef empty = PyRef::steal(PyBytes_FromStringAndSize(nullptr, 0));
   const PyRef joined =
-      empty ? PyRef::steal(PyObject_CallMethod(empty.get(), "join", "O", list)) : PyRef();
+      empty ? PyRef::steal(PyObject_CallMethod(empty.get(), "join", "(O)", list)) : PyRef();
   if (!joined || tls_write(protocol, joined.get()) != 0) return nullptr;
   Py_RETURN_NONE;
 }

@@ -141,6 +141,7 @@ def test_writelines_joins_and_empty_writes_send_nothing(
         async with tls_and_peer(tmp_path) as (transport, _, peer):
             transport.write(b"")
             transport.writelines([])
+            transport.writelines((b"", b""))
             transport.writelines([b"", bytearray(b"one"), memoryview(b"two")])
             assert await peer.read(6) == b"onetwo"
             assert peer.incoming.pending == 0

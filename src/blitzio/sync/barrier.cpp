@@ -38,7 +38,7 @@ void Barrier::Wait::abandon() noexcept {
   state_ = State::done;
   const MutexLock lock(barrier_->mutex_);
   if (!waiter_.is_linked()) return;
-  static_cast<ListNode<detail::WaiterTag>&>(waiter_).unlink();
+  waiter_.unlink();
   // Else the others have gone on, and counting starts anew.
   if (generation_ == barrier_->generation_) --barrier_->arrived_;
 }

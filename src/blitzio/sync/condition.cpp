@@ -54,7 +54,7 @@ void Condition::Wait::abandon() noexcept {
   {
     const MutexLock lock(condition_->mutex_);
     if (waiter_.is_linked()) {
-      static_cast<ListNode<detail::WaiterTag>&>(waiter_).unlink();
+      waiter_.unlink();
       return;
     }
   }

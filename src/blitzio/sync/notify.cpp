@@ -74,7 +74,7 @@ void Notify::Wait::abandon() noexcept {
   {
     const MutexLock lock(notify_->mutex_);
     if (waiter_.is_linked()) {
-      static_cast<ListNode<detail::WaiterTag>&>(waiter_).unlink();
+      waiter_.unlink();
       // Relaxed: in state waiting only the lock's holder writes. In another state the waiter was in
       // the list of a notify_all(), and the state is not about it.
       if (notify_->waiters_.is_empty() &&

@@ -27,7 +27,7 @@ void OnceState::abandon(Waiter& waiter) noexcept {
   {
     const MutexLock lock(mutex_);
     if (waiter.is_linked()) {
-      static_cast<ListNode<WaiterTag>&>(waiter).unlink();
+      waiter.unlink();
       return;
     }
   }

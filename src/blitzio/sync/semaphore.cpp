@@ -10,27 +10,17 @@ namespace detail {
 Outcome AcquireWait::poll_slow(Context& context) noexcept {
   BLITZIO_CHECK(state_ != State::done);
   if (state_ == State::queued) {
-    const Outcome outcome = waiter_.outcome();
-    if (outcome != Outcome::waiting) {
-      state_ = State::done;
-      return outcome;
-    }
-  } else if (waiter_.wanted > Semaphore::kMaxPermits) {
+    if (keep_waiting(waiter_, semaphore_->mutex_, context)) return Outcome::waiting;
+    state_ = State::done;
+    return waiter_.outcome();
+  }
+  if (waiter_.wanted > Semaphore::kMaxPermits) {
     state_ = State::done;
     return Outcome::closed;
   }
-  // Made before the lock, and the old one dropped after it: either may run code of others.
+  // Made before the lock: it may run code of others.
   Waker waker = context.waker().clone();
   const MutexLock lock(semaphore_->mutex_);
-  if (state_ == State::queued) {
-    const Outcome outcome = waiter_.outcome();
-    if (outcome != Outcome::waiting) {
-      state_ = State::done;
-      return outcome;
-    }
-    std::swap(waiter_.waker, waker);
-    return Outcome::waiting;
-  }
   // Relaxed: a guess that the compare-exchange verifies.
   std::uint64_t word = semaphore_->word_.load(std::memory_order_relaxed);
   std::uint64_t taken = 0;
@@ -65,7 +55,7 @@ void AcquireWait::abandon() noexcept {
   {
     const MutexLock lock(semaphore.mutex_);
     if (waiter_.is_linked()) {
-      static_cast<ListNode<WaiterTag>&>(waiter_).unlink();
+      waiter_.unlink();
       semaphore.update_waiters_flag(waiter_.wanted - waiter_.missing);
       state_ = State::done;
     }

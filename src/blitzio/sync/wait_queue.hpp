@@ -42,7 +42,7 @@ class WaitQueue {
     {
       const MutexLock lock(mutex_);
       if (waiter.is_linked()) {
-        static_cast<ListNode<WaiterTag>&>(waiter).unlink();
+        waiter.unlink();
         update_flag();
         return;
       }

@@ -80,20 +80,11 @@ PyObject* datagram_method_force_close(PyObject* self, PyObject* exception) noexc
 }
 
 PyObject* datagram_method_fatal_error(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
-  static const char* const keywords[] = {"exc", "message", nullptr};
-  PyObject* exception = nullptr;
-  const char* message = "Fatal error on transport";
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|s:_fatal_error", const_cast<char**>(keywords),
-                                   &exception, &message)) {
-    return nullptr;
-  }
-  if (!PyExceptionInstance_Check(exception)) {
-    PyErr_SetString(PyExc_TypeError, "exc must be an exception");
-    return nullptr;
-  }
+  FatalErrorArguments parsed;
+  if (!transport_parse_fatal_error(args, kwargs, parsed)) return nullptr;
   DatagramTransport& t = as_datagram(self);
   if (transport_check(t) != 0) return nullptr;
-  datagram_fatal_error(t, PyRef::borrow(exception), message);
+  datagram_fatal_error(t, PyRef::borrow(parsed.exception), parsed.message);
   Py_RETURN_NONE;
 }
 

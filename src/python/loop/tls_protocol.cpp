@@ -1,6 +1,7 @@
 #include <python/loop/tls_protocol.hpp>
 
 #include <python/loop/tls_internal.hpp>
+#include <python/support/slots.hpp>
 
 #include <structmember.h>
 
@@ -314,11 +315,6 @@ PyObject* get_state(PyObject* self, void* /*unused*/) noexcept {
   static constexpr const char* kNames[] = {"UNWRAPPED", "DO_HANDSHAKE", "WRAPPED", "FLUSHING",
                                            "SHUTDOWN"};
   return PyUnicode_InternFromString(kNames[static_cast<std::size_t>(as_tls(self).phase)]);
-}
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
 }
 
 PyMethodDef tls_methods[] = {

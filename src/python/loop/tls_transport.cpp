@@ -4,6 +4,7 @@
 // It is an object of its own, apart from the protocol below it, because each is the other's public
 // interface to somebody: an application must not find connection_lost() on its transport.
 #include <python/loop/tls_internal.hpp>
+#include <python/support/slots.hpp>
 
 #include <structmember.h>
 
@@ -189,11 +190,6 @@ PyObject* get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
   PyObject* protocol = protocol_of(self);
   if (protocol == nullptr) return nullptr;
   return PyBool_FromLong(as_tls(protocol).app_writing_paused ? 1 : 0);
-}
-
-template <class Function>
-void* slot(Function* function) noexcept {
-  return reinterpret_cast<void*>(function);
 }
 
 PyMethodDef transport_methods[] = {

@@ -127,6 +127,20 @@ void transport_report(TransportBase& t, const char* what) noexcept {
       {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
 }
 
+bool transport_parse_fatal_error(PyObject* args, PyObject* kwargs,
+                                 FatalErrorArguments& parsed) noexcept {
+  static const char* const keywords[] = {"exc", "message", nullptr};
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|s:_fatal_error", const_cast<char**>(keywords),
+                                   &parsed.exception, &parsed.message)) {
+    return false;
+  }
+  if (!PyExceptionInstance_Check(parsed.exception)) {
+    PyErr_SetString(PyExc_TypeError, "exc must be an exception");
+    return false;
+  }
+  return true;
+}
+
 void transport_report_fatal(TransportBase& t, PyObject* exception, const char* message) noexcept {
   if (PyErr_GivenExceptionMatches(exception, PyExc_OSError) == 0) {
     restore_exception(PyRef::borrow(exception));

@@ -136,6 +136,14 @@ void transport_release_in_loop(TransportBase& transport) noexcept;
                                       PyObject* argument = nullptr) noexcept;
 /// Schedules self._call_connection_lost(exception). Must not be lost yet. `exception` null: None.
 [[nodiscard]] int transport_schedule_lost(TransportBase& transport, PyObject* exception) noexcept;
+/// The arguments of asyncio's _fatal_error(exc, message=…).
+struct FatalErrorArguments {
+  PyObject* exception = nullptr;  ///< borrowed
+  const char* message = "Fatal error on transport";
+};
+/// Returns false with TypeError set if they are wrong.
+[[nodiscard]] bool transport_parse_fatal_error(PyObject* args, PyObject* kwargs,
+                                               FatalErrorArguments& parsed) noexcept;
 /// The first half of asyncio's _fatal_error(): reports anything but an OSError, which is logged in
 /// debug mode. Leaves no error set.
 void transport_report_fatal(TransportBase& transport, PyObject* exception,

@@ -7,7 +7,16 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from devtools import checks, conformance, faults, interpreters, native, python_tests, system
+from devtools import (
+    checks,
+    comparison,
+    conformance,
+    faults,
+    interpreters,
+    native,
+    python_tests,
+    system,
+)
 from devtools.environments import Environment
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
 from devtools.stages import Stages
@@ -244,8 +253,10 @@ def _soak(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     system.ensure_packages()
-    if options.what in ("all", "core"):
+    if options.what in ("all", "micro"):
         say(native.bench())
+    if options.what in ("all", "core"):
+        comparison.core(options.rest if options.what == "core" else ())
     if options.what in ("all", "loops"):
         environment = native.extension(interpreters.running())
         run(
@@ -310,9 +321,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("soak", _soak, "everything at once for long, every byte counted: 30 minutes")
     sub.add_argument("rest", nargs="*", help="--minutes N, --backend B, --loop L, --seed N")
 
-    sub = add("bench", _bench, "the benchmarks of the core, of the loops, or both")
-    sub.add_argument("what", nargs="?", choices=("all", "core", "loops"), default="all")
-    sub.add_argument("rest", nargs="*", help="for benchmarks/loops.py, options too (--rounds, …)")
+    sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
+    choices = ("all", "micro", "core", "loops")
+    sub.add_argument("what", nargs="?", choices=choices, default="all")
+    sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 
     sub = add("lint", _lint, "formatting, style, spelling, types, stubs, clang-tidy")
     sub.add_argument("--fast", action="store_true", help="only what takes seconds")

@@ -1,0 +1,1 @@
+"""Compares the C++ core with Tokio and with raw system calls: a program each, the same work."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from devtools import (
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from devtools.interpreters import Interpreter
 
+#: Most stages leave a core idle at times, and none needs the machine for itself.
+_STAGES_AT_ONCE = 2
 _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-io-uring")
 
 
@@ -99,18 +102,17 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _test_everything(options: argparse.Namespace) -> int:
-    """Every stage, whatever becomes of the ones before it, and a table at the end."""
-    stages = Stages(only=options.only)
+    """Every stage, whatever becomes of the others, and a table at the end."""
+    stages = Stages(options.only, at_once=_STAGES_AT_ONCE)
     main_interpreter = interpreters.running()
+    # Continuous integration builds the free-threaded one, unless it is there.
+    found = interpreters.find_all(with_free_threaded=IN_CI)
+    chosen = interpreters.select(found, options.python)
 
     def prepare() -> str:
         system.ensure_packages(for_cpython=IN_CI)
-        if IN_CI:
-            interpreters.build_free_threaded()
-        found = interpreters.find_all()
-        for interpreter in [main_interpreter, *_chosen(options.python)]:
-            Environment(interpreter).create()
-        Environment(main_interpreter, ecosystem=True).create()
+        Environment(main_interpreter).create()
+        native.cmake()  # Where it comes from PyPI, before two stages want it.
         absent = interpreters.missing(found)
         return f"missing here: CPython {', '.join(absent)}" if absent else ""
 
@@ -126,48 +128,49 @@ def _test_everything(options: argparse.Namespace) -> int:
             raise NothingToRun("no debug build of CPython here; `./dev.py refleaks` makes it")
         return python_tests.refleaks()
 
-    stages.run("set-up", prepare, always=True)
-    ready = ("set-up",)
-    stages.run("style", checks.style, needs=ready)
-    stages.run("types", checks.types, needs=ready)
-    stages.run("core gcc", lambda: native.test("gcc"), needs=ready)
-    # The interpreters are found anew: set-up may have built one.
-    for number, interpreter in enumerate(_chosen(options.python)):
-        # How much a loop can hold differs little between interpreters: asked of one.
-        stages.run(
-            f"python {interpreter.version}",
-            lambda interpreter=interpreter, scale=number == 0: python_tests.suite(  # type: ignore[misc]
-                interpreter, scale=scale
-            ),
-            needs=ready,
+    stages.add("set-up", prepare, always=True)
+    build_free_threaded = f"build CPython {interpreters.FREE_THREADED}"
+    if IN_CI:
+        stages.add(
+            build_free_threaded,
+            lambda: str(interpreters.build_free_threaded()),
+            needs=("set-up",),
+            always=True,
         )
-    stages.run("python faults", lambda: faults.stage(main_interpreter), needs=ready)
-    for interpreter, backend in conformance.rounds(_chosen(options.python)):
-        stages.run(
-            " ".join(filter(None, ("conformance cpython", interpreter.version, backend))),
-            lambda interpreter=interpreter, backend=backend: conformance.suite(  # type: ignore[misc]
-                "cpython", interpreter, backend=backend
-            ),
-            needs=ready,
-        )
-    stages.run(
+
+    def add(
+        name: str, work: Callable[[], str | None], interpreter: Interpreter = main_interpreter
+    ) -> None:
+        is_built = interpreter.version == interpreters.FREE_THREADED
+        stages.add(name, work, needs=("set-up", build_free_threaded) if is_built else ("set-up",))
+
+    # Long ones come first: then the last ones end at about the same time.
+    add("style", checks.style)
+    add("core gcc", lambda: native.test("gcc"))
+    # How much a loop can hold differs little between interpreters: asked of one.
+    for number, interpreter in enumerate(chosen):
+        suite = partial(python_tests.suite, interpreter, scale=number == 0)
+        add(f"python {interpreter.version}", suite, interpreter)
+    add("refleaks", refleaks)
+    add("python faults", lambda: faults.stage(main_interpreter))
+    add("clang-tidy", checks.tidy)
+    for preset in ("asan", "tsan", "clang", "no-io-uring"):
+        add(f"core {preset}", partial(native.test, preset))
+    for interpreter, backend in conformance.rounds(chosen):
+        name = " ".join(filter(None, ("conformance cpython", interpreter.version, backend)))
+        add(name, partial(conformance.suite, "cpython", interpreter, backend=backend), interpreter)
+    add(
         f"conformance uvloop {main_interpreter.version}",
-        lambda: conformance.suite("uvloop", main_interpreter),
-        needs=ready,
+        partial(conformance.suite, "uvloop", main_interpreter),
     )
-    stages.run("ecosystem", python_tests.ecosystem, needs=ready)
-    stages.run("refleaks", refleaks, needs=ready)
-    stages.run("stubs", checks.stubs, needs=ready)
-    stages.run("pip install", python_tests.installed, needs=ready)
-    stages.run("examples", examples, needs=ready)
-    stages.run("cmake package", native.package, needs=ready)
-    stages.run("core clang", lambda: native.test("clang"), needs=ready)
-    stages.run("core asan", lambda: native.test("asan"), needs=ready)
-    stages.run("core tsan", lambda: native.test("tsan"), needs=ready)
-    stages.run("core no-io-uring", lambda: native.test("no-io-uring"), needs=ready)
-    stages.run("docs", checks.docs, needs=ready)
-    stages.run("clang-tidy", checks.tidy, needs=ready)
-    return stages.summary()
+    add("ecosystem", python_tests.ecosystem)
+    add("types", checks.types)
+    add("pip install", python_tests.installed)
+    add("stubs", checks.stubs)
+    add("cmake package", native.package)
+    add("examples", examples)
+    add("docs", checks.docs)
+    return stages.run()
 
 
 def _conformance(options: argparse.Namespace) -> int:
@@ -175,9 +178,10 @@ def _conformance(options: argparse.Namespace) -> int:
     stages = Stages(show_output=True)
     for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
         for suite in conformance.SUITES if options.suite == "all" else (options.suite,):
-            stages.run(
+            stages.add(
                 f"conformance {suite} {interpreter.version}",
-                lambda suite=suite, interpreter=interpreter: conformance.suite(  # type: ignore[misc]
+                partial(
+                    conformance.suite,
                     suite,
                     interpreter,
                     backend=options.backend,
@@ -185,18 +189,18 @@ def _conformance(options: argparse.Namespace) -> int:
                     keyword=options.keyword,
                 ),
             )
-    return stages.summary()
+    return stages.run()
 
 
 def _lint(options: argparse.Namespace) -> int:
     system.ensure_packages()
     stages = Stages()
-    stages.run("style", checks.style)
+    stages.add("style", checks.style)
     if not options.fast:
-        stages.run("types", checks.types)
-        stages.run("stubs", checks.stubs)
-        stages.run("clang-tidy", checks.tidy)
-    return stages.summary()
+        stages.add("types", checks.types)
+        stages.add("stubs", checks.stubs)
+        stages.add("clang-tidy", checks.tidy)
+    return stages.run()
 
 
 def _fix(_: argparse.Namespace) -> int:

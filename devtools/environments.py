@@ -8,18 +8,15 @@ pyproject.toml.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import re
 import shutil
 from typing import TYPE_CHECKING
 
 from devtools.interpreters import Interpreter, running
-from devtools.process import ROOT, Failed, run, say
+from devtools.process import ROOT, Failed, locked, run, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _HOME = ROOT / ".venv"
@@ -52,7 +49,7 @@ class Environment:
     def create(self) -> None:
         """Makes the environment, or brings it up to date. Fast when nothing has changed."""
         _HOME.mkdir(exist_ok=True)
-        with _locked(_HOME / ".lock"):
+        with locked(_HOME / ".lock"):
             wanted = self._fingerprint()
             stamp = self.path / ".stamp"
             if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
@@ -122,11 +119,3 @@ def _groups_text() -> str:
     start = text.index("[dependency-groups]")
     end = text.find("\n[", start)
     return text[start : end if end >= 0 else len(text)]
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keeps two dev scripts in one checkout from making the same environment at once."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from devtools import native
 from devtools.process import ROOT, run, say
-from devtools.python_tests import counts
+from devtools.python_tests import counts, selection
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def suite(
     faults = f"seed={seed},rate={rate}"
     say(f"BLITZIO_FAULTS={faults}")
     report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}.xml"
-    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
+    words = [f"--junitxml={report}", *selection(keyword)]
     run(
         [
             environment.python,

@@ -62,8 +62,9 @@ def running() -> Interpreter:
     return Interpreter(version + ("t" if free_threaded else ""), base)
 
 
-def find_all() -> list[Interpreter]:
-    """Returns one interpreter per supported version that is here, old to new."""
+def find_all(*, with_free_threaded: bool = False) -> list[Interpreter]:
+    """Returns one interpreter per supported version that is here, old to new. With
+    `with_free_threaded` the one that build_free_threaded() makes is among them, made or not."""
     here = running()
     found = {here.version: here}
     for version in (*SUPPORTED, *(f"{v}t" for v in SUPPORTED[3:])):
@@ -73,6 +74,8 @@ def find_all() -> list[Interpreter]:
             if _version_of(path) == version:
                 found[version] = Interpreter(version, path)
                 break
+    if with_free_threaded and FREE_THREADED not in found:
+        found[FREE_THREADED] = Interpreter(FREE_THREADED, _built(FREE_THREADED))
     return sorted(found.values(), key=lambda interpreter: interpreter.order)
 
 
@@ -118,7 +121,7 @@ def build_debug() -> Path:
 
 def has_debug() -> bool:
     """Whether build_debug() has been done."""
-    return _version_of(_prefix(DEBUG) / "bin" / f"python{DEBUG}") == DEBUG
+    return _version_of(_built(DEBUG)) == DEBUG
 
 
 def _prefix(version: str) -> Path:
@@ -127,9 +130,14 @@ def _prefix(version: str) -> Path:
     return cache / "blitzio" / f"cpython-{version}"
 
 
+def _built(version: str) -> Path:
+    """Returns the program of the CPython that we build as `version`."""
+    return _prefix(version) / "bin" / f"python{version}"
+
+
 def _build(version: str, *options: str, byte_code: bool = True) -> Path:
     prefix = _prefix(version)
-    python = prefix / "bin" / f"python{version}"
+    python = _built(version)
     if _version_of(python) == version:
         return python
     mirror = system.apt_mirror()
@@ -204,7 +212,7 @@ def _candidates(version: str) -> list[Path]:
     # pyenv's own first: what stands on PATH may be a shim that answers for one version only.
     paths = [p / "bin" / name for p in sorted(pyenv.glob(f"{plain}.*{t}"), reverse=True)]
     if version in (FREE_THREADED, DEBUG):
-        paths.insert(0, _prefix(version) / "bin" / name)
+        paths.insert(0, _built(version))
     on_path = shutil.which(name)
     return [*paths, *([Path(on_path)] if on_path else []), Path("/usr/bin") / name]
 

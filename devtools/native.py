@@ -10,11 +10,25 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools import system
 from devtools.environments import Environment
 from devtools.interpreters import Interpreter, running
-from devtools.process import BUILD, ROOT, Failed, NothingToRun, first_program, output, run, say
+from devtools.process import (
+    BUILD,
+    ROOT,
+    Failed,
+    NothingToRun,
+    first_program,
+    locked,
+    output,
+    run,
+    say,
+)
+
+if TYPE_CHECKING:
+    import contextlib
 
 _MIN_CMAKE = (3, 25)
 #: Presets built with Clang where it is installed: its sanitizers know newer kernels' address maps.
@@ -50,8 +64,9 @@ def build(preset: str, *targets: str) -> Path:
     compiler = clang if clang and preset in _CLANG_PRESETS else system.gcc()
     folder = BUILD / preset
     defines = {"CMAKE_CXX_COMPILER": compiler, "CMAKE_C_COMPILER": _c_compiler(compiler)}
-    _configure(folder, ["--preset", preset], defines)
-    _ninja(folder, *targets)
+    with _only_one_builds(folder):
+        _configure(folder, ["--preset", preset], defines)
+        _ninja(folder, *targets)
     return folder
 
 
@@ -108,21 +123,22 @@ def _extension(interpreter: Interpreter, name: str, defines: dict[str, str]) -> 
     if pybind11 is None:
         raise Failed(f"no pybind11 in {environment.path}")
     folder = BUILD / name
-    _configure(
-        folder,
-        ["-G", "Ninja"],
-        {
-            "CMAKE_CXX_COMPILER": compiler,
-            "CMAKE_C_COMPILER": _c_compiler(compiler),
-            "CMAKE_BUILD_TYPE": "Release",
-            "BLITZIO_BUILD_PYTHON": "ON",
-            "BLITZIO_WERROR": "ON",
-            **defines,
-            "Python_EXECUTABLE": str(environment.python),
-            "pybind11_DIR": pybind11.strip(),
-        },
-    )
-    _ninja(folder, "_native")
+    with _only_one_builds(folder):
+        _configure(
+            folder,
+            ["-G", "Ninja"],
+            {
+                "CMAKE_CXX_COMPILER": compiler,
+                "CMAKE_C_COMPILER": _c_compiler(compiler),
+                "CMAKE_BUILD_TYPE": "Release",
+                "BLITZIO_BUILD_PYTHON": "ON",
+                "BLITZIO_WERROR": "ON",
+                **defines,
+                "Python_EXECUTABLE": str(environment.python),
+                "pybind11_DIR": pybind11.strip(),
+            },
+        )
+        _ninja(folder, "_native")
     return environment
 
 
@@ -164,6 +180,11 @@ def package(preset: str = "gcc") -> str:
         run([folder / "consumer"])
         count = len(list(prefix.glob("include/**/*.hpp")))
     return f"{count} public headers"
+
+
+def _only_one_builds(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Several stages may want the same build at the same time: one makes it for all."""
+    return locked(folder.with_name(folder.name + ".lock"))
 
 
 def _configure(

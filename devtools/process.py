@@ -1,18 +1,22 @@
 """Running other programs, with their output on the terminal or in a stage's log.
 
 Every command of the dev script goes through `run()`. While `capture_to()` is in force its output
-goes to that file, so that a long run shows one line per stage and keeps the details.
+goes to that file, so that a long run shows one line per stage and keeps the details. That holds for
+the thread that said so: stages run side by side.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import fcntl
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -27,7 +31,15 @@ IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 Command = Sequence[str | Path]
 
 _LINE_MAX = 500
-_log: TextIO | None = None
+_log: contextvars.ContextVar[Capture | None] = contextvars.ContextVar("log", default=None)
+
+
+@dataclass
+class Capture:
+    """Where the output of a step goes, and what its commands have used so far."""
+
+    file: TextIO
+    cpu_seconds: float = 0.0
 
 
 class Failed(Exception):
@@ -39,21 +51,22 @@ class NothingToRun(Exception):
 
 
 @contextlib.contextmanager
-def capture_to(path: Path) -> Iterator[None]:
-    """Sends what `say()` and `run()` print to `path` instead of the terminal."""
-    global _log
+def capture_to(path: Path) -> Iterator[Capture]:
+    """Sends what this thread's `say()` and `run()` print to `path` instead of the terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", errors="replace") as file:
-        _log = file
+        capture = Capture(file)
+        token = _log.set(capture)
         try:
-            yield
+            yield capture
         finally:
-            _log = None
+            _log.reset(token)
 
 
 def say(text: str) -> None:
     """Prints a line where the current step's output goes."""
-    print(text, file=_log or sys.stdout, flush=True)
+    capture = _log.get()
+    print(text, file=capture.file if capture else sys.stdout, flush=True)
 
 
 def run(
@@ -70,9 +83,18 @@ def run(
     words = [str(word) for word in command]
     line = shlex.join(words)
     say("$ " + (line if len(line) < _LINE_MAX else f"{line[:_LINE_MAX]} … ({len(words)} words)"))
-    code = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **(env or {})}, stdout=_log, stderr=_log, check=False
-    ).returncode
+    capture = _log.get()
+    file = capture.file if capture else None
+    environment = {**os.environ, **(env or {})}
+    process = subprocess.Popen(words, cwd=cwd, env=environment, stdout=file, stderr=file)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except KeyboardInterrupt:
+        process.wait()  # The terminal has interrupted it as well.
+        raise
+    process.returncode = code = os.waitstatus_to_exitcode(status)
+    if capture:
+        capture.cpu_seconds += usage.ru_utime + usage.ru_stime
     if code != 0:
         raise Failed(f"{what or shlex.join(words[:6])}: exit status {code}")
 
@@ -101,3 +123,13 @@ def tracked(*patterns: str) -> list[Path]:
     if listing is None:
         raise Failed("git ls-files failed; dev.py works in a git checkout")
     return sorted({ROOT / line for line in listing.splitlines() if (ROOT / line).is_file()})
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps all others, of this dev script and of another one in this checkout, from what the lock
+    file `path` stands for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -29,7 +29,7 @@ def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool =
         raise NothingToRun("no tests in tests/python")
     _prove_import(environment)
     report = LOGS / f"pytest-{interpreter.tag}.xml"
-    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
+    words = [f"--junitxml={report}", *selection(keyword)]
     if not scale:
         words.append("--ignore=tests/python/scale")
     run(
@@ -68,6 +68,13 @@ def refleaks(words: Sequence[str] = ()) -> str:
         what="tests/python/refleaks",
     )
     return f"CPython {interpreter.version}"
+
+
+def selection(keyword: str | None) -> list[str]:
+    """pytest's words for the tests whose name matches, in this process; or for all of them, shared
+    out among processes. A file's tests stay together: they share fixtures, and are alike in what
+    they ask of the machine."""
+    return ["-k", keyword] if keyword else ["-n", native.jobs(), "--dist", "loadfile"]
 
 
 def counts(report: Path) -> str:

@@ -53,8 +53,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", names)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    # Each test collects garbage twice; what is there before the first need not be looked at again.
+@pytest.fixture(scope="module", autouse=True)
+def little_to_collect() -> None:
+    """Each test collects garbage at its end. What pytest has collected and what it remembers of the
+    tests of earlier files need not be looked at each time: that took nearly half of the run."""
     gc.collect()
     gc.freeze()
 
@@ -141,7 +143,6 @@ def _is_known(warning: str) -> bool:
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
     """A test leaves no file descriptor, no running loop and no non-daemon thread behind."""
-    gc.collect()
     before = _open_fds()
     threads_before = set(threading.enumerate())
     yield

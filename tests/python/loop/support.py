@@ -156,7 +156,8 @@ async def read_all(peer: socket.socket, size: int | None = None) -> bytes:
     loop = asyncio.get_running_loop()
     received = bytearray()
     while size is None or len(received) < size:
-        block = await soon(loop.sock_recv(peer, 65536))
+        wanted = 65536 if size is None else min(size - len(received), 65536)
+        block = await soon(loop.sock_recv(peer, wanted))
         if not block:
             break
         received += block

@@ -18,7 +18,7 @@ CORE = {
     "time": _LOW,
     "sync": _LOW,
     "channel": (*_LOW, "sync"),
-    "executor": (*_LOW, "driver", "time"),
+    "executor": (*_LOW, "driver", "time", "sync"),
     "stream": _LOW,
     "dns": _ALL_ABOVE_IO,
     "signal": _ALL_ABOVE_IO,

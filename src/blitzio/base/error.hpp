@@ -15,14 +15,15 @@ enum class ErrorDomain : std::uint8_t {
 
 /// Failures that the runtime itself reports.
 enum class RuntimeErrc : int {
-  closed = 1,           ///< the object was closed
-  invalid_argument,     ///< an argument is outside its documented range
-  shut_down,            ///< the executor or pool takes no more work
-  backend_unavailable,  ///< the chosen driver backend cannot run here
-  cancelled,            ///< the operation or task was cancelled
-  timed_out,            ///< a deadline passed
-  faults_unavailable,   ///< faults were asked for in a build that has none
-  faults_malformed,     ///< the description of the faults to inject cannot be read
+  closed = 1,               ///< the object was closed
+  invalid_argument,         ///< an argument is outside its documented range
+  shut_down,                ///< the executor or pool takes no more work
+  backend_unavailable,      ///< the chosen driver backend cannot run here
+  cancelled,                ///< the operation or task was cancelled
+  timed_out,                ///< a deadline passed
+  faults_unavailable,       ///< faults were asked for in a build that has none
+  faults_malformed,         ///< the description of the faults to inject cannot be read
+  concurrency_unavailable,  ///< there is a single thread, and it is the caller's
 };
 
 /// What went wrong: a domain and that domain's own code. Trivially copyable, 8 bytes.

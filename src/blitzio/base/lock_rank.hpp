@@ -11,6 +11,7 @@ enum class LockRank : std::uint8_t {
   job_registry = 5,    ///< python/loop/job.cpp: the pools of all loops
   blocking_pool = 10,  ///< executor/blocking_pool.cpp: queue and threads
   job_driver = 20,     ///< python/loop/job.cpp: the way back to a loop; posting locks nothing
+  group = 25,          ///< executor/group.cpp: a group's children; cancelling them queues them
   runtime_tasks = 30,  ///< executor/runtime.cpp: the list of all tasks; cancelling them queues them
   leaf = 255,          ///< nothing is locked, woken or called while it is held
 };

@@ -161,12 +161,34 @@ Scheduler& Runtime::scheduler_for_spawn() noexcept {
   return *workers_[next_worker_.fetch_add(1, std::memory_order_relaxed) % workers_.size()];
 }
 
+// Of a worker that is not the caller's.
+Scheduler& Runtime::scheduler_elsewhere() noexcept {
+  Scheduler& scheduler = scheduler_for_spawn();
+  if (&scheduler != detail::Worker::current()) return scheduler;
+  const std::size_t next = detail::Worker::current()->index() + 1;
+  return *workers_[next % workers_.size()];
+}
+
 void Runtime::start(Task& task, Scheduler& scheduler) noexcept {
   if (BLITZIO_LIKELY(own(task))) {
     scheduler.schedule(task);
-    return;
+  } else {
+    refuse(task);
   }
-  // Stopped: the task ends here, and its joiner sees "cancelled".
+}
+
+void Runtime::start_elsewhere(Task& task, Scheduler& scheduler) noexcept {
+  if (!own(task)) {
+    refuse(task);
+  } else if (&scheduler == this) {
+    inject(task);
+  } else {
+    scheduler.schedule(task);
+  }
+}
+
+// Stopped: the task ends here, and its joiner sees "cancelled".
+void Runtime::refuse(Task& task) noexcept {
   task.cancel();
   static_cast<void>(task.run());
 }
@@ -195,8 +217,13 @@ void Runtime::schedule(Task& task) noexcept {
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == this) {
     worker->schedule_local(task);
-    return;
+  } else {
+    inject(task);
   }
+}
+
+// Where any worker may take it.
+void Runtime::inject(Task& task) noexcept {
   // Relaxed: shutdown() reads the count after it has taken `task`, which the push below publishes.
   remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
   injector_.push(task);

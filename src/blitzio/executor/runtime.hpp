@@ -134,6 +134,21 @@ class Runtime final : private Scheduler {
     return spawn(detail::CallFuture<F>(std::move(function)));
   }
 
+  /// As spawn(), but for work that must get ahead while the caller goes on without a break: on
+  /// another worker. spawn() promises no more than that the task runs some day, maybe when the
+  /// caller waits; a task that blocks or computes for long should be met with concurrent().
+  /// Errors   concurrency_unavailable if there is a single worker.
+  template <Future F>
+    requires(!std::is_lvalue_reference_v<F>)
+  Result<JoinHandle<OutputOf<F>>> concurrent(F future) {
+    return concurrent_made([&](Task&) { return F(std::move(future)); });
+  }
+  template <std::invocable F>
+    requires(!Future<F>)
+  auto concurrent(F function) {
+    return concurrent(detail::CallFuture<F>(std::move(function)));
+  }
+
   /// Runs `function()` on a thread where it may block.
   /// Cancel   before it begins; then the result says "cancelled".
   template <std::invocable F>
@@ -164,6 +179,7 @@ class Runtime final : private Scheduler {
 
  private:
   friend class detail::Worker;
+  friend class Group;
 
   // Makes this the current runtime of a thread that is no worker, with a worker's timers.
   class Entered {
@@ -203,7 +219,28 @@ class Runtime final : private Scheduler {
   void schedule(Task& task) noexcept override;
   void release(Task& task) noexcept override { disown(task); }
   [[nodiscard]] Scheduler& scheduler_for_spawn() noexcept;
+  [[nodiscard]] Scheduler& scheduler_elsewhere() noexcept;
   void start(Task& task, Scheduler& scheduler) noexcept;
+  void start_elsewhere(Task& task, Scheduler& scheduler) noexcept;
+  static void refuse(Task& task) noexcept;
+  void inject(Task& task) noexcept;
+
+  // spawn() and concurrent() of the future that `make(Task&)` gives.
+  template <class Make>
+  auto spawn_made(Make make) {
+    Scheduler& scheduler = scheduler_for_spawn();
+    auto [task, handle] = make_task_with(std::move(make), scheduler);
+    start(*task, scheduler);
+    return std::move(handle);
+  }
+  template <class Make>
+  auto concurrent_made(Make make) -> Result<decltype(spawn_made(std::move(make)))> {
+    if (config_.workers == 1) return fail(Error::runtime(RuntimeErrc::concurrency_unavailable));
+    Scheduler& scheduler = scheduler_elsewhere();
+    auto [task, handle] = make_task_with(std::move(make), scheduler);
+    start_elsewhere(*task, scheduler);
+    return std::move(handle);
+  }
   [[nodiscard]] bool own(Task& task) noexcept;
   void disown(Task& task) noexcept;
   [[nodiscard]] Shard& shard_of(const Task& task) noexcept;
@@ -270,6 +307,13 @@ auto spawn(F work) {
   Runtime* runtime = Runtime::current();
   BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
   return runtime->spawn(std::move(work));
+}
+/// Runtime::concurrent() of the current runtime; there must be one.
+template <class F>
+auto concurrent(F work) {
+  Runtime* runtime = Runtime::current();
+  BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
+  return runtime->concurrent(std::move(work));
 }
 /// Runtime::spawn_blocking() of the current runtime; there must be one.
 template <std::invocable F>

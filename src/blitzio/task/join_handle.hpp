@@ -84,6 +84,8 @@ class [[nodiscard]] JoinHandle {
  private:
   template <Future F>
   friend std::pair<Task*, JoinHandle<OutputOf<F>>> make_task(F future, Scheduler& scheduler);
+  template <class Make>
+  friend auto make_task_with(Make make, Scheduler& scheduler);
 
   explicit JoinHandle(Task& task) noexcept : task_(&task) {}
 

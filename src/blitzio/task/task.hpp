@@ -24,6 +24,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace blitzio {
@@ -112,6 +113,10 @@ class TaskOf final : public Task {
 
   TaskOf(F future, Scheduler& scheduler) noexcept(std::is_nothrow_move_constructible_v<F>)
       : Task(scheduler, kVTable), future_(std::move(future)) {}
+  /// `make(*this)` gives the future, in its place.
+  template <class Make>
+  TaskOf(std::in_place_t /*tag*/, Make& make, Scheduler& scheduler)
+      : Task(scheduler, kVTable), future_(make(static_cast<Task&>(*this))) {}
   // Future and result end by the vtable's functions, before the memory does.
   ~TaskOf() {}
 
@@ -165,6 +170,14 @@ template <Future F>
 std::pair<Task*, JoinHandle<OutputOf<F>>> make_task(F future, Scheduler& scheduler) {
   Task* task = new detail::TaskOf<F>(std::move(future), scheduler);
   return {task, JoinHandle<OutputOf<F>>(*task)};
+}
+
+/// The same for a future that must know its task, or cannot move: `make(Task&)` gives it.
+template <class Make>
+auto make_task_with(Make make, Scheduler& scheduler) {
+  using F = std::invoke_result_t<Make&, Task&>;
+  Task* task = new detail::TaskOf<F>(std::in_place, make, scheduler);
+  return std::pair{task, JoinHandle<OutputOf<F>>(*task)};
 }
 
 }  // namespace blitzio

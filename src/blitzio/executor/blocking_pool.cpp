@@ -34,6 +34,7 @@ class BlockingPool::State {
     const MutexLock lock(mutex_);
     return {alive_, idle_count_, queued_count_};
   }
+  [[nodiscard]] bool is_own_thread() const noexcept { return current_ == this; }
   void release_ref() noexcept {
     // Acquire-release: the last owner sees everybody's accesses; pairs with itself.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
@@ -63,6 +64,8 @@ class BlockingPool::State {
   void push(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Job* pop() noexcept BLITZIO_REQUIRES(mutex_);
 
+  [[gnu::tls_model("initial-exec")]] static thread_local constinit State* current_;
+
   const Config config_;
   Mutex mutex_{LockRank::blocking_pool};
   CondVar all_ended_;
@@ -82,6 +85,8 @@ class BlockingPool::State {
   Atomic<std::size_t> refs_{1};
   const ForkGuard fork_guard_;
 };
+
+thread_local constinit BlockingPool::State* BlockingPool::State::current_ = nullptr;
 
 // ---- the pool's side -------------------------------------------------------------------------
 
@@ -189,8 +194,10 @@ void* BlockingPool::State::thread_main(void* data) noexcept {
   auto& worker = *static_cast<Worker*>(data);
   State& state = *worker.state;
   std::array<char, 16> name{};
-  std::snprintf(name.data(), name.size(), "blitzio-blk-%zu", worker.number % 1'000);
+  std::snprintf(name.data(), name.size(), "%s-%zu", state.config_.thread_name,
+                worker.number % 1'000);
   pthread_setname_np(pthread_self(), name.data());
+  current_ = &state;
   state.run_worker(worker);
   if (BLITZIO_LIKELY(!state.fork_guard_.in_child())) state.release_ref();
   return nullptr;
@@ -250,6 +257,10 @@ Result<void> BlockingPool::submit(Job& job) noexcept {
 void BlockingPool::shutdown(bool wait, bool cancel_pending) noexcept {
   if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
   state_->shutdown(wait, cancel_pending);
+}
+
+bool BlockingPool::is_own_thread() const noexcept {
+  return state_->is_own_thread();
 }
 
 BlockingPool::Metrics BlockingPool::metrics() const noexcept {

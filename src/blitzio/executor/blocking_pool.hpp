@@ -50,6 +50,8 @@ class BlockingPool {
     std::size_t threads_max = 512;
     /// How long a thread stays without work. Zero or less: it ends at once.
     Duration keep_alive = Duration::from_secs(10);
+    /// What a thread is called, before its number; at most 11 characters.
+    const char* thread_name = "blitzio-blk";
     /// Run by each thread at its beginning and its end, with `hook_data`, which must stay valid
     /// until shutdown(wait = true) has returned.
     void (*on_thread_start)(void* data) noexcept = nullptr;
@@ -81,6 +83,9 @@ class BlockingPool {
   /// `wait` it returns when all threads have ended; not from a pool thread then. May be called
   /// again.
   void shutdown(bool wait, bool cancel_pending = false) noexcept;
+
+  /// Whether the calling thread is one of this pool's.
+  [[nodiscard]] bool is_own_thread() const noexcept;
 
   [[nodiscard]] Metrics metrics() const noexcept;
 

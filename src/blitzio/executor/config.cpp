@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kStackBytesMin = 16 * 1024;
 constexpr std::size_t kBlockingThreadsMax = 32'768;
+constexpr unsigned kComputeThreadsMax = 1'024;
 
 unsigned usable_processors() noexcept {
   cpu_set_t set;
@@ -28,7 +29,8 @@ Result<void> validate(const Config& config) noexcept {
   const bool is_valid =
       config.workers <= Config::kWorkersMax && (!is_single || config.workers <= 1) &&
       (config.stack_bytes == 0 || config.stack_bytes >= kStackBytesMin) &&
-      config.blocking_threads_max >= 1 && config.blocking_threads_max <= kBlockingThreadsMax &&
+      config.compute_threads <= kComputeThreadsMax && config.blocking_threads_max >= 1 &&
+      config.blocking_threads_max <= kBlockingThreadsMax &&
       config.blocking_keep_alive >= Duration::zero();
   if (!is_valid) return fail(Error::runtime(RuntimeErrc::invalid_argument));
   return driver::validate(config.driver);
@@ -38,6 +40,9 @@ Config resolve(const Config& config) noexcept {
   Config resolved = config;
   if (resolved.strategy == Strategy::single_threaded) resolved.workers = 1;
   if (resolved.workers == 0) resolved.workers = std::min(usable_processors(), Config::kWorkersMax);
+  if (resolved.compute_threads == 0) {
+    resolved.compute_threads = std::min(usable_processors(), kComputeThreadsMax);
+  }
   if (resolved.strategy == Strategy::automatic) {
     resolved.strategy = resolved.workers == 1 ? Strategy::single_threaded : Strategy::work_stealing;
   }

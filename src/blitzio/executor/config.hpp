@@ -38,7 +38,10 @@ struct Config {
   driver::Config driver;
   /// Threads for spawn_blocking(): 1 to 32,768.
   std::size_t blocking_threads_max = 512;
-  /// How long such a thread stays without work.
+  /// Threads for compute() and parallel_for(): up to 1,024; 0: as many as the process may use
+  /// processors.
+  unsigned compute_threads = 0;
+  /// How long a thread of either pool stays without work.
   Duration blocking_keep_alive = Duration::from_secs(10);
 };
 

@@ -26,7 +26,10 @@ Result<std::unique_ptr<Runtime>> Runtime::create(const Config& config) noexcept 
 Runtime::Runtime(const Config& config) noexcept
     : config_(config),
       blocking_(
-          {.threads_max = config.blocking_threads_max, .keep_alive = config.blocking_keep_alive}) {}
+          {.threads_max = config.blocking_threads_max, .keep_alive = config.blocking_keep_alive}),
+      compute_({.threads_max = config.compute_threads,
+                .keep_alive = config.blocking_keep_alive,
+                .thread_name = "blitzio-cpu"}) {}
 
 Runtime::~Runtime() {
   shutdown();
@@ -115,6 +118,7 @@ void Runtime::shutdown() noexcept {
                 &detail::Worker::current()->runtime() != this);
   stop_workers();
   blocking_.shutdown(true, true);
+  compute_.shutdown(true, true);
   // Dropping futures may wake and spawn: repeat until nothing is left.
   while (!cancel_all()) {
     Task* task = take_left();
@@ -242,6 +246,7 @@ RuntimeMetrics Runtime::metrics() const {
   for (const auto& worker : workers_) metrics.workers.push_back(worker->metrics());
   metrics.injected = injector_.size();
   metrics.blocking = blocking_.metrics();
+  metrics.compute = compute_.metrics();
   return metrics;
 }
 
@@ -280,9 +285,9 @@ struct Runtime::BlockingTask : BlockingJob {
   Task& task;
 };
 
-void Runtime::BlockingScheduler::schedule(Task& task) noexcept {
+void Runtime::PoolScheduler::schedule(Task& task) noexcept {
   auto* job = new (std::nothrow) BlockingTask(runtime_, task);
-  if (job != nullptr && runtime_.blocking_.submit(*job)) return;
+  if (job != nullptr && pool_.submit(*job)) return;
   delete job;
   // No thread is to be had: the joiner sees "cancelled".
   task.cancel();

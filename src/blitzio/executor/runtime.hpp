@@ -48,6 +48,8 @@ namespace blitzio {
 
 namespace detail {
 
+class ParallelWork;
+
 /// Calls a function at its first poll; if that gives a future, it is that future's from then on.
 /// The function lives as long as this, so a coroutine may refer to what a lambda captured.
 template <std::invocable F>
@@ -99,6 +101,7 @@ struct RuntimeMetrics {
   std::vector<WorkerMetrics> workers;
   std::size_t injected = 0;  ///< tasks that wait for any worker
   BlockingPool::Metrics blocking;
+  BlockingPool::Metrics compute;
 };
 
 /// Thread: any.
@@ -152,7 +155,17 @@ class Runtime final : private Scheduler {
   /// Runs `function()` on a thread where it may block.
   /// Cancel   before it begins; then the result says "cancelled".
   template <std::invocable F>
-  JoinHandle<std::invoke_result_t<F&>> spawn_blocking(F function);
+  JoinHandle<std::invoke_result_t<F&>> spawn_blocking(F function) {
+    return spawn_on(blocking_scheduler_, std::move(function));
+  }
+
+  /// Runs `function()`, which computes for long, on a thread of a pool that has as many as there
+  /// are processors: more would get in each other's way, and those of spawn_blocking() may be many.
+  /// Cancel   as spawn_blocking().
+  template <std::invocable F>
+  JoinHandle<std::invoke_result_t<F&>> compute(F function) {
+    return spawn_on(compute_scheduler_, std::move(function));
+  }
 
   /// Runs `future` on the calling thread, which sleeps while it is pending, and returns its value.
   /// Its tasks run on the workers. Rethrows what it throws. Not from a worker: debug builds warn.
@@ -176,10 +189,12 @@ class Runtime final : private Scheduler {
   [[nodiscard]] unsigned worker_count() const noexcept { return config_.workers; }
   [[nodiscard]] RuntimeMetrics metrics() const;
   [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_; }
+  [[nodiscard]] BlockingPool& compute_pool() noexcept { return compute_; }
 
  private:
   friend class detail::Worker;
   friend class Group;
+  friend class detail::ParallelWork;
 
   // Makes this the current runtime of a thread that is no worker, with a worker's timers.
   class Entered {
@@ -194,15 +209,16 @@ class Runtime final : private Scheduler {
     time::TimerContext::Scope timers_;
   };
   struct BlockingTask;
-  // Tasks of threads that may block: schedule() gives them to the pool.
-  class BlockingScheduler final : public Scheduler {
+  // Tasks that are functions for a pool: schedule() gives them to it.
+  class PoolScheduler final : public Scheduler {
    public:
-    explicit BlockingScheduler(Runtime& runtime) noexcept : runtime_(runtime) {}
+    PoolScheduler(Runtime& runtime, BlockingPool& pool) noexcept : runtime_(runtime), pool_(pool) {}
     void schedule(Task& task) noexcept override;
     void release(Task& task) noexcept override { runtime_.disown(task); }
 
    private:
     Runtime& runtime_;
+    BlockingPool& pool_;
   };
   struct alignas(kCacheLineBytes) Shard {
     Mutex mutex{LockRank::runtime_tasks};
@@ -225,6 +241,8 @@ class Runtime final : private Scheduler {
   static void refuse(Task& task) noexcept;
   void inject(Task& task) noexcept;
 
+  template <std::invocable F>
+  JoinHandle<std::invoke_result_t<F&>> spawn_on(PoolScheduler& scheduler, F function);
   // spawn() and concurrent() of the future that `make(Task&)` gives.
   template <class Make>
   auto spawn_made(Make make) {
@@ -264,7 +282,9 @@ class Runtime final : private Scheduler {
   std::vector<std::unique_ptr<detail::Worker>> workers_;
   std::vector<pthread_t> threads_;
   BlockingPool blocking_;
-  BlockingScheduler blocking_scheduler_{*this};
+  BlockingPool compute_;
+  PoolScheduler blocking_scheduler_{*this, blocking_};
+  PoolScheduler compute_scheduler_{*this, compute_};
   std::array<Shard, kShards> shards_;
   detail::IdleMap idle_;
   detail::Injector injector_;
@@ -283,7 +303,7 @@ class Runtime final : private Scheduler {
 };
 
 template <std::invocable F>
-JoinHandle<std::invoke_result_t<F&>> Runtime::spawn_blocking(F function) {
+JoinHandle<std::invoke_result_t<F&>> Runtime::spawn_on(PoolScheduler& scheduler, F function) {
   // Not a CallFuture: a future that the function returns is a result like any other.
   auto call = [function = std::move(function)](Context&) mutable {
     using Result = std::invoke_result_t<F&>;
@@ -294,8 +314,8 @@ JoinHandle<std::invoke_result_t<F&>> Runtime::spawn_blocking(F function) {
       return Poll<Result>(function());
     }
   };
-  auto [task, handle] = make_task(poll_fn(std::move(call)), blocking_scheduler_);
-  start(*task, blocking_scheduler_);
+  auto [task, handle] = make_task(poll_fn(std::move(call)), scheduler);
+  start(*task, scheduler);
   return std::move(handle);
 }
 
@@ -321,6 +341,14 @@ auto spawn_blocking(F function) {
   Runtime* runtime = Runtime::current();
   BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
   return runtime->spawn_blocking(std::move(function));
+}
+
+/// Runtime::compute() of the current runtime; there must be one.
+template <std::invocable F>
+auto compute(F function) {
+  Runtime* runtime = Runtime::current();
+  BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
+  return runtime->compute(std::move(function));
 }
 
 /// Makes a runtime, runs `function()` or the future that it returns to its end, and shuts down.

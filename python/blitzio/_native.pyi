@@ -251,6 +251,12 @@ class LoopBase:
     def _set_default_executor_object(self, executor: Executor | None, /) -> None:
         """Make run_in_executor(None, …) go through _run_in_python_executor; None for the pool."""
 
+    def _set_before_wait(self, hook: Callable[[], object] | None, /) -> None:
+        """Call hook() before each wait that may block; None: nothing.
+
+        What it schedules keeps the loop awake.
+        """
+
     def _shutdown_blocking_pool(self, wait: bool, /) -> bool | None:
         """End the native pool; it takes no more work. With wait, return when its threads are done.
 
@@ -539,6 +545,29 @@ def numeric_address(
     /,
 ) -> list[tuple[int, int, int, str, Any]] | None:
     """What getaddrinfo gives for a numeric host and port; None if it needs the resolver."""
+
+class ThreadPool:
+    """Threads that call Python functions. Thread: any."""
+
+    def __init__(self, threads_max: int, keep_alive: float, thread_name: str) -> None: ...
+    def submit(self, callable: Callable[[], object], /) -> None:
+        """Have callable() run in a thread. What it raises is written as unraisable.
+
+        Raises:
+            RuntimeError: the pool was shut down, or no thread can be started.
+        """
+
+    def shutdown(
+        self, wait: bool = True, cancel_pending: bool = False
+    ) -> list[Callable[[], object]]:
+        """Take no more; with `wait`, return when all threads have ended.
+
+        Returns:
+            the callables that will not run, because of `cancel_pending`.
+        """
+
+    def metrics(self) -> dict[str, int]:
+        """How many threads there are, how many of them idle, and how many callables wait."""
 
 def _after_fork() -> None:
     """In a forked child: forget the threads of the parent's pools."""

@@ -1,6 +1,7 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
 #include <python/bindings/info.hpp>
+#include <python/bindings/thread_pool.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/job.hpp>
@@ -77,7 +78,7 @@ int module_exec(PyObject* module) {
   for (const auto add :
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, sock_register, names_register,
-        job_register, info_register}) {
+        job_register, thread_pool_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);
@@ -96,6 +97,7 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state->tls_protocol_type);
   Py_VISIT(state->tls_transport_type);
   Py_VISIT(state->tls_window_type);
+  Py_VISIT(state->thread_pool_type);
   Py_VISIT(state->asyncio_future);
   Py_VISIT(state->asyncio_task);
   Py_VISIT(state->asyncio_transport);
@@ -129,6 +131,7 @@ int module_clear(PyObject* module) {
   Py_CLEAR(state->tls_protocol_type);
   Py_CLEAR(state->tls_transport_type);
   Py_CLEAR(state->tls_window_type);
+  Py_CLEAR(state->thread_pool_type);
   Py_CLEAR(state->asyncio_future);
   Py_CLEAR(state->asyncio_task);
   Py_CLEAR(state->asyncio_transport);

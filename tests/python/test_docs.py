@@ -16,7 +16,7 @@ import blitzio
 ROOT = Path(__file__).parents[2]
 COMPATIBILITY = (ROOT / "docs/reference/compatibility.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (as asyncio|differs) \| ?(.*?) ?\|$", re.MULTILINE)
-PAGES = ("from-asyncio", "from-uvloop")
+PAGES = ("from-asyncio", "from-uvloop", "runtime")
 SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -138,9 +138,10 @@ class ExecutorMixin(LoopBase):
         self._shutdown_blocking_pool(False)
 
 
-def _name_thread(number: int) -> None:
-    """Names a thread of the native pool as one of asyncio's default executor. Called natively."""
-    threading.current_thread().name = f"asyncio_{number}"
+def _name_thread(name: str) -> None:
+    """Names a thread of a native pool: a loop's as asyncio's default executor names its own. Called
+    natively."""
+    threading.current_thread().name = name
 
 
 def _forget_thread(_: None) -> None:

@@ -165,8 +165,7 @@ void Job::run() noexcept {
   // Without a thread state nothing of Python's can be touched; deliver() reports it.
   if (BLITZIO_LIKELY(state != nullptr)) {
     let_loop_wait();
-    PyEval_RestoreThread(state);
-    if (BLITZIO_UNLIKELY(!pool_thread_is_named)) pool_.name_thread();
+    static_cast<void>(pool_.attach_thread());
     call();
     // Here rather than on the loop's thread, which has other things to do.
     drop_call();
@@ -238,23 +237,17 @@ PyObject* raise_exiting() noexcept {
 JobPool* pool_of(LoopObject& loop) noexcept {
   const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
   if (BLITZIO_LIKELY(loop.pool != nullptr)) return loop.pool;
-  JobRegistry& registry = *loop.state->job_registry;
-  reap(registry);
+  job_registry_reap(*loop.state);
   std::unique_ptr<JobPool> pool(new (std::nothrow)
-                                    JobPool(loop_driver(loop), PyInterpreterState_Get()));
+                                    JobPool(&loop_driver(loop), PyInterpreterState_Get(), {}));
   if (pool == nullptr) {
     PyErr_NoMemory();
     return nullptr;
   }
-  {
-    const MutexLock registry_lock(registry.mutex);
-    if (!registry.interpreter_exits) {
-      registry.pools.push_back(*pool);
-      loop.pool = pool.release();
-    }
-  }
-  if (loop.pool == nullptr) raise_exiting();
-  return loop.pool;
+  JobPool* added = pool.get();
+  if (!job_registry_add(*loop.state, std::move(pool))) return nullptr;
+  loop.pool = added;
+  return added;
 }
 
 /// Before the interpreter is finalised: joins every thread, as concurrent.futures does.
@@ -289,9 +282,13 @@ PyMethodDef module_functions[] = {
 
 }  // namespace
 
-JobPool::JobPool(driver::Driver& driver, PyInterpreterState* interpreter) noexcept
-    : driver_(&driver),
-      threads_({.on_thread_start = on_thread_start,
+JobPool::JobPool(driver::Driver* driver, PyInterpreterState* interpreter,
+                 Options options) noexcept
+    : driver_(driver),
+      thread_name_(std::move(options.thread_name)),
+      threads_({.threads_max = options.threads_max,
+                .keep_alive = options.keep_alive,
+                .on_thread_start = on_thread_start,
                 .on_thread_stop = on_thread_stop,
                 .hook_data = interpreter}) {}
 
@@ -302,12 +299,19 @@ bool JobPool::post(driver::Message& message) noexcept {
   return true;
 }
 
+bool JobPool::attach_thread() noexcept {
+  if (pool_thread_state == nullptr) return false;
+  PyEval_RestoreThread(pool_thread_state);
+  if (BLITZIO_UNLIKELY(!pool_thread_is_named)) name_thread();
+  return true;
+}
+
 void JobPool::name_thread() noexcept {
   pool_thread_is_named = true;
   // Relaxed: a number, nothing is published through it.
-  const PyRef number =
-      PyRef::steal(PyLong_FromLong(threads_named_.fetch_add(1, std::memory_order_relaxed)));
-  if (number) call_executor_module("_name_thread", number.get());
+  const PyRef name = PyRef::steal(PyUnicode_FromFormat(
+      "%s_%u", thread_name_.c_str(), threads_named_.fetch_add(1, std::memory_order_relaxed)));
+  if (name) call_executor_module("_name_thread", name.get());
   PyErr_Clear();  // A thread without a name works as well.
 }
 
@@ -329,6 +333,23 @@ bool JobPool::is_given_up() const noexcept {
   return is_given_up_.load(std::memory_order_acquire);
 }
 
+bool job_registry_add(ModuleState& state, std::unique_ptr<JobPool> pool) noexcept {
+  JobRegistry& registry = *state.job_registry;
+  {
+    const MutexLock lock(registry.mutex);
+    if (!registry.interpreter_exits) {
+      registry.pools.push_back(*pool.release());
+      return true;
+    }
+  }
+  raise_exiting();
+  return false;
+}
+
+void job_registry_reap(ModuleState& state) noexcept {
+  reap(*state.job_registry);
+}
+
 void job_pool_detach(LoopObject& loop) noexcept {
   if (loop.pool != nullptr) loop.pool->detach_driver();
 }
@@ -337,7 +358,7 @@ void job_pool_release(LoopObject& loop) noexcept {
   JobPool* pool = std::exchange(loop.pool, nullptr);
   if (pool == nullptr) return;
   pool->give_up();
-  reap(*loop.state->job_registry);
+  job_registry_reap(*loop.state);
 }
 
 void job_pool_disown(LoopObject& loop) noexcept {

@@ -21,22 +21,34 @@
 #include <blitzio/base/mutex.hpp>
 #include <python/loop/loop.hpp>
 
+#include <cstddef>
+#include <memory>
+#include <string>
+
 namespace blitzio::python {
 
 struct JobRegistryTag;
 
-/// The threads of one loop, and the way back to it.
+/// Threads that run Python: those of one loop, with the way back to it, or somebody else's.
 class JobPool : public ListNode<JobRegistryTag> {
  public:
-  JobPool(driver::Driver& driver, PyInterpreterState* interpreter) noexcept;
+  struct Options {
+    std::size_t threads_max = 512;
+    Duration keep_alive = Duration::from_secs(10);
+    std::string thread_name = "asyncio";  ///< with "_" and a number behind it
+  };
+  /// `driver` is the loop's, or null.
+  JobPool(driver::Driver* driver, PyInterpreterState* interpreter,
+          Options options) noexcept;
 
   [[nodiscard]] BlockingPool& threads() noexcept { return threads_; }
   /// Delivers `message` on the loop's thread. Any thread.
   /// Returns  false if the loop is closed; the message is untouched.
   [[nodiscard]] bool post(driver::Message& message) noexcept;
-  /// Gives the calling pool thread the name that threads of asyncio's default executor have, and
-  /// that logs show. Attached.
-  void name_thread() noexcept;
+  /// Attaches the calling pool thread, and gives it the name that logs show. Detach it with
+  /// PyEval_SaveThread().
+  /// Returns  false if there was no memory for a thread state: nothing of Python's may be touched.
+  [[nodiscard]] bool attach_thread() noexcept;
   /// The loop's driver goes: from now on post() refuses. Loop's thread.
   void detach_driver() noexcept;
   /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
@@ -50,7 +62,10 @@ class JobPool : public ListNode<JobRegistryTag> {
   // keeps the driver there.
   Mutex driver_mutex_{LockRank::job_driver};
   driver::Driver* driver_ BLITZIO_GUARDED_BY(driver_mutex_);
+  void name_thread() noexcept;
+
   const ForkGuard fork_guard_;
+  const std::string thread_name_;
   Atomic<unsigned> threads_named_{0};
   Atomic<bool> is_given_up_{false};  // by the loop; read by whoever reaps
   BlockingPool threads_;
@@ -59,6 +74,12 @@ class JobPool : public ListNode<JobRegistryTag> {
 [[nodiscard]] int job_register(PyObject* module, ModuleState& state) noexcept;
 /// Frees the registry. When the module's state goes.
 void job_registry_free(ModuleState& state) noexcept;
+
+/// Puts a pool into the registry, which owns it from then on.
+/// Returns  false with RuntimeError set if the interpreter exits; the pool is gone.
+[[nodiscard]] bool job_registry_add(ModuleState& state, std::unique_ptr<JobPool> pool) noexcept;
+/// Frees the pools that are given up and have no thread left. Attached.
+void job_registry_reap(ModuleState& state) noexcept;
 
 /// No job reaches the loop any more. Before its driver shuts down; loop's thread.
 void job_pool_detach(LoopObject& loop) noexcept;

@@ -137,6 +137,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.task_factory);
   Py_VISIT(loop.default_executor);
   Py_VISIT(loop.fatal);
+  Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (std::size_t i = 0; i < loop.ready.size(); ++i) {
     if (const int stop = handle_visit_ready(*loop.ready.at(i), visit, arg)) return stop;
@@ -165,6 +166,7 @@ int loop_clear(PyObject* self) {
   Py_CLEAR(loop.task_factory);
   Py_CLEAR(loop.default_executor);
   Py_CLEAR(loop.fatal);
+  Py_CLEAR(loop.before_wait);
   Py_CLEAR(loop.dict);
   return 0;
 }
@@ -351,6 +353,10 @@ PyMethodDef loop_methods[] = {
     BLITZIO_JOB_METHODS,
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
     {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
+    {"_set_before_wait", method_set_before_wait, METH_O,
+     PyDoc_STR("_set_before_wait($self, hook, /)\n--\n\n"
+               "Call hook() before each wait that may block; None: nothing. What it schedules keeps "
+               "the loop awake.")},
     {"_check_closed", method_check_closed, METH_NOARGS,
      PyDoc_STR("Raise RuntimeError if the loop is closed.")},
     {"_disown", method_disown, METH_NOARGS,

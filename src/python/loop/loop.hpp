@@ -85,6 +85,7 @@ struct LoopObject {
   PyObject* task_factory;      ///< or null
   PyObject* default_executor;  ///< set by the user, or null: the native pool
   PyObject* fatal;             ///< exception that ends this run, or null
+  PyObject* before_wait;       ///< called before a wait that may block, or null
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.

@@ -12,6 +12,15 @@ LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
 
+/// Gives whoever asked for it a last chance to find work. What it queues keeps the loop awake.
+BLITZIO_COLD void call_before_wait(LoopObject& loop) noexcept {
+  const PyRef hook = PyRef::borrow(loop.before_wait);
+  const PyRef done = PyRef::steal(PyObject_CallNoArgs(hook.get()));
+  if (!done) loop_report_exception(loop, "Exception in the function called before waiting");
+  // The wait that is about to begin ends at once.
+  if (!loop.ready.is_empty()) loop_driver(loop).wake();
+}
+
 /// The only place where the interpreter lock is given up: around a wait that may block.
 struct LockRelease {
   LoopObject& loop;
@@ -20,6 +29,7 @@ struct LockRelease {
 
   static void before_wait(void* self) noexcept {
     auto* release = static_cast<LockRelease*>(self);
+    if (release->loop.before_wait != nullptr) call_before_wait(release->loop);
     release->thread_state = PyEval_SaveThread();
     // Relaxed, here and below: a hint to pool threads, see job.cpp.
     release->loop.is_waiting.store(true, std::memory_order_relaxed);
@@ -135,6 +145,16 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_set_before_wait(PyObject* self, PyObject* hook) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (hook != Py_None && PyCallable_Check(hook) == 0) {
+    return PyErr_Format(PyExc_TypeError, "a callable or None was expected, not %R", hook);
+  }
+  PyObject* old = std::exchange(loop.before_wait, hook == Py_None ? nullptr : Py_NewRef(hook));
+  Py_XDECREF(old);
   Py_RETURN_NONE;
 }
 

@@ -8,6 +8,8 @@ namespace blitzio::python {
 // METH_NOARGS, for the method table in loop.cpp.
 PyObject* method_run(PyObject* self, PyObject* unused) noexcept;
 PyObject* method_close(PyObject* self, PyObject* unused) noexcept;
+// METH_O.
+PyObject* method_set_before_wait(PyObject* self, PyObject* hook) noexcept;
 
 /// Ends everything that the loop's core still has in flight and frees the core. Idempotent.
 void loop_shut_down(LoopObject& loop) noexcept;

@@ -110,6 +110,7 @@ struct ModuleState {
   PyTypeObject* tls_protocol_type = nullptr;
   PyTypeObject* tls_transport_type = nullptr;
   PyTypeObject* tls_window_type = nullptr;
+  PyTypeObject* thread_pool_type = nullptr;
 
   // From asyncio and the standard library, looked up once at import.
   PyObject* asyncio_future = nullptr;          // asyncio.Future

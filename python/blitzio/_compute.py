@@ -1,0 +1,94 @@
+"""Work for the processors: `compute` and `parallel_map`, on threads apart from those that block.
+
+As many threads as the process may use processors, so that computing neither waits behind what
+blocks nor takes more than its share. Without the GIL they run Python at the same time. With it they
+do so while native code has released it (hashing, compression, numpy…), and otherwise take turns.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from blitzio._native import ThreadPool
+from blitzio._runtime.handle import JoinHandle, make_work
+from blitzio._runtime.parallel import ParallelMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ("compute", "parallel_map")
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def compute(function: Callable[..., _T], /, *args: Any) -> JoinHandle[_T]:
+    """Calls `function(*args)` on a thread for computing.
+
+    Returns:
+        a handle to await, or to join from a thread.
+
+    Raises:
+        TypeError: `function` cannot be called.
+        RuntimeError: no thread can be started.
+
+    Cancellation: before the call begins; afterwards it runs to its end.
+
+    >>> compute(sum, range(10)).blocking_join()
+    45
+    """
+    if not callable(function):
+        raise TypeError(f"a function was expected, got {function!r}")
+    handle = JoinHandle[_T](make_work(function, args))
+    _threads().submit(handle._run_in_thread)
+    return handle
+
+
+def parallel_map(
+    items: Iterable[_T], function: Callable[[_T], _R], *, chunk: int = 0
+) -> JoinHandle[list[_R]]:
+    """Calls `function(item)` for every item, on all processors.
+
+    Args:
+        items: taken into a list first.
+        function: called from several threads at once.
+        chunk: how many items a thread takes at a time; 0: a sixteenth of its share.
+
+    Returns:
+        a handle of the list of results, in the order of the items.
+
+    Raises:
+        TypeError: `function` cannot be called.
+        ValueError: `chunk` is negative.
+        Exception: (from the handle) what the first call that failed raised; items that no thread
+            has taken by then are left out.
+
+    Cancellation: ends after the items that threads are at.
+
+    >>> parallel_map(range(4), lambda n: n * n).blocking_join()
+    [0, 1, 4, 9]
+    """
+    if not callable(function):
+        raise TypeError(f"a function was expected, got {function!r}")
+    if chunk < 0:
+        raise ValueError(f"chunk must not be negative, not {chunk}")
+    work = ParallelMap(list(items), function, chunk, thread_count())
+    work.start(_threads().submit)
+    return work.handle
+
+
+def thread_count() -> int:
+    """How many threads compute: one for each processor that the process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _threads() -> ThreadPool:
+    return _threads_of(os.getpid())
+
+
+@functools.cache
+def _threads_of(process: int) -> ThreadPool:
+    # A forked child has no threads of its parent's.
+    return ThreadPool(thread_count(), 10.0, "blitzio-compute")

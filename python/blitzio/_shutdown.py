@@ -1,0 +1,200 @@
+"""`Shutdown`: ending a program well: everybody learns of it, and work under way is waited for.
+
+                 SIGINT, SIGTERM, trigger()
+    running ─────────────────────────────────▶ shutting down ──(no work pending)──▶ drained
+
+Signals are handled as Python handles them: in the main thread, between two instructions of what
+runs there; a loop of this package that waits there wakes for it. What handled them before is put
+back by close().
+
+Threads: made and closed in the main thread; everything else any.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from blitzio._duration import Duration, Seconds
+from blitzio._task.cancel_token import CancelToken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType, TracebackType
+
+
+class WorkGuard:
+    """Work that a Shutdown waits for, until release() or the end of the `with` block."""
+
+    __slots__ = ("_shutdown",)
+
+    def __init__(self, shutdown: Shutdown) -> None:
+        self._shutdown: Shutdown | None = shutdown
+
+    def release(self) -> None:
+        """The work is done. Again: nothing. Thread: any."""
+        shutdown, self._shutdown = self._shutdown, None
+        if shutdown is not None:
+            shutdown._work_ended()
+
+    def __enter__(self) -> WorkGuard:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class Shutdown:
+    """Learns of SIGINT and SIGTERM, tells everybody, and counts the work under way.
+
+    >>> with Shutdown() as shutdown:
+    ...     with shutdown.start_work():
+    ...         shutdown.trigger()
+    ...         pending = shutdown.pending_count
+    ...     drained = shutdown.blocking_wait_pending(timeout=1)
+    >>> shutdown.is_shutdown, pending, drained
+    (True, 1, True)
+
+    Args:
+        signals: which to listen to; none: only trigger() begins the shutdown.
+
+    Raises:
+        ValueError: signals can be handled in the main thread only.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> None:
+        self._token = CancelToken()
+        self._lock = threading.Lock()
+        self._pending = 0
+        #: Cancelled when nothing is pending; made by the first that waits.
+        self._drained: CancelToken | None = None
+        self._received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        for number in signals:
+            try:
+                self._before[number] = signal.signal(number, self._on_signal)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Puts back what handled the signals before. Again: nothing."""
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            # None: not installed from Python, so it cannot be put back either.
+            if handler is not None and signal.getsignal(number) == self._on_signal:
+                signal.signal(number, handler)
+
+    def __enter__(self) -> Shutdown:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- the request -------------------------------------------------------------------------
+
+    def trigger(self) -> None:
+        """Begins the shutdown, as a signal does. Again: nothing."""
+        self._token.cancel()
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether it has begun."""
+        return self._token.cancel_requested
+
+    @property
+    def received(self) -> signal.Signals | None:
+        """The first signal that came, or None."""
+        return self._received
+
+    @property
+    def token(self) -> CancelToken:
+        """Cancelled when the shutdown begins."""
+        return self._token
+
+    async def wait(self) -> None:
+        """Waits until the shutdown begins."""
+        await self._token.cancelled()
+
+    def blocking_wait(self, timeout: Seconds | None = None) -> bool:
+        """As wait(), for threads. Returns whether it has begun; False: the time was over first."""
+        return self._token.blocking_wait(timeout)
+
+    # ---- work under way ----------------------------------------------------------------------
+
+    def start_work(self) -> WorkGuard:
+        """Counts a piece of work until its guard is released."""
+        with self._lock:
+            self._pending += 1
+        return WorkGuard(self)
+
+    @property
+    def pending_count(self) -> int:
+        return self._pending
+
+    async def wait_pending(self, timeout: Seconds | None = None) -> bool:
+        """Waits until no work is under way.
+
+        Returns:
+            True; False if `timeout` was over first.
+        """
+        from blitzio.time import timeout as limit
+
+        drained = self._when_drained()
+        if drained is None:
+            return True
+        try:
+            async with limit(timeout):
+                await drained.cancelled()
+        except TimeoutError:
+            return self._pending == 0
+        return True
+
+    def blocking_wait_pending(self, timeout: Seconds | None = None) -> bool:
+        """As wait_pending(), for threads."""
+        drained = self._when_drained()
+        return drained is None or drained.blocking_wait(
+            None if timeout is None else Duration.of(timeout)
+        )
+
+    def __repr__(self) -> str:
+        state = "shutting down" if self.is_shutdown else "running"
+        return f"<Shutdown {state} pending={self._pending}>"
+
+    def _when_drained(self) -> CancelToken | None:
+        with self._lock:
+            if self._pending == 0:
+                return None
+            if self._drained is None:
+                self._drained = CancelToken()
+            return self._drained
+
+    def _work_ended(self) -> None:
+        with self._lock:
+            self._pending -= 1
+            if self._pending:
+                return
+            drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.cancel()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # In the main thread, between two instructions of whatever it runs: which may hold a lock
+        # that cancel() needs.
+        if self._received is None:
+            self._received = signal.Signals(number)
+        threading.Thread(target=self._token.cancel, name="blitzio-shutdown").start()

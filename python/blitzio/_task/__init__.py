@@ -1,0 +1,1 @@
+"""What `blitzio.task` is made of: joining, selecting, group, cancel_token."""

@@ -1,0 +1,107 @@
+"""What the functions that take several awaitables make of them.
+
+Work that is somebody's already, a JoinHandle or an asyncio future, is a *reference*: it is watched,
+and runs on when the call ends. Everything else, a coroutine for one, is *owned* by the call: it
+runs in a task that has ended when the call returns, by cancellation if need be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from blitzio._runtime.handle import JoinHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+
+def unpack(awaitables: Sequence[Any]) -> list[Any]:
+    """The arguments of f(a, b, c), or of f([a, b, c]).
+
+    Raises:
+        TypeError: one of them is not awaitable; coroutines among the others are closed.
+    """
+    if len(awaitables) == 1 and not inspect.isawaitable(awaitables[0]):
+        try:
+            awaitables = list(awaitables[0])
+        except TypeError:
+            raise TypeError(f"an awaitable was expected, got {awaitables[0]!r}") from None
+    for wrong in awaitables:
+        if not inspect.isawaitable(wrong):
+            for awaitable in awaitables:
+                drop(awaitable)
+            raise TypeError(f"an awaitable was expected, got {wrong!r}")
+    return list(awaitables)
+
+
+def drop(awaitable: Any) -> None:
+    """Ends an owned awaitable that was never awaited, without a warning."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+def is_reference(awaitable: Any) -> bool:
+    return isinstance(awaitable, (JoinHandle, asyncio.Future)) or (
+        asyncio.isfuture(awaitable) and not hasattr(awaitable, "send")
+    )
+
+
+async def wait_for(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def start(awaitable: Any) -> asyncio.Future[Any]:
+    """A future of the running loop for `awaitable`: itself, or a new task that awaits it."""
+    if asyncio.isfuture(awaitable) and is_reference(awaitable):
+        return awaitable
+    coroutine = awaitable if inspect.iscoroutine(awaitable) else wait_for(awaitable)
+    return asyncio.get_running_loop().create_task(coroutine)
+
+
+class Branches:
+    """Starts all, and ends on exit what is owned and still runs."""
+
+    def __init__(self, awaitables: Sequence[Any]) -> None:
+        self._awaitables = unpack(awaitables)
+        self.futures: list[asyncio.Future[Any]] = []
+        self._owned: list[asyncio.Future[Any]] = []
+
+    async def __aenter__(self) -> Branches:
+        for awaitable in self._awaitables:
+            future = start(awaitable)
+            self.futures.append(future)
+            # The task that awaits a handle is ours, the work behind it is not.
+            if future is not awaitable:
+                self._owned.append(future)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await end(self._owned)
+
+
+async def end(owned: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancels what still runs and waits for its end; another cancellation waits until then."""
+    pending = [future for future in owned if not future.done()]
+    for future in pending:
+        future.cancel()
+    interruption: asyncio.CancelledError | None = None
+    while pending:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as cancelled:
+            interruption = cancelled
+        pending = [future for future in pending if not future.done()]
+    for future in owned:
+        if not future.cancelled():
+            # Told to whoever called, or overtaken by what ended the call: not lost unseen.
+            future.exception()
+    if interruption is not None:
+        raise interruption

@@ -1,0 +1,206 @@
+"""`Group`: tasks that end together. Structured concurrency: none outlives the block.
+
+              enter                leave, wait()                all have ended
+    created ─────────▶ open ──────────────────────▶ waiting ─────────────────▶ closed
+                        │   a child fails, cancel()    ▲
+                        └────────▶ cancelling ─────────┘
+
+Children are cancelled when the group is: by cancel(), by the first that fails, by an exception that
+leaves the block, by cancellation of the task that waits. A failure also ends the block, by
+cancelling the task that is in it, as asyncio.TaskGroup does; leaving the block turns that
+cancellation into the failure. The first failure is what is raised; others that follow are told of
+in its notes (Python 3.11 and newer).
+
+Threads: belongs to the task that made it. Children may run on any worker of a Runtime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from blitzio._runtime.current import CURRENT
+from blitzio.runtime import spawn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from blitzio._runtime.handle import JoinHandle
+
+
+class ConcurrencyUnavailable(RuntimeError):
+    """`Group.concurrent()` where nothing runs at the same time as the caller."""
+
+
+class Group:
+    """Spawns tasks and waits for all of them.
+
+    >>> import blitzio
+    >>> async def main():
+    ...     async with Group() as group:
+    ...         first = group.spawn(pow, 2, 3)
+    ...         second = group.spawn(blitzio.sleep, 0)
+    ...     return first.try_join()
+    >>> blitzio.run(main())
+    8
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_cancelled",
+        "_children",
+        "_error",
+        "_others",
+        "_state",
+        "_waiter",
+    )
+
+    def __init__(self) -> None:
+        self._state = "open"
+        self._children: set[JoinHandle[Any]] = set()
+        self._error: BaseException | None = None
+        self._others: list[BaseException] = []
+        self._waiter: asyncio.Future[None] | None = None
+        # The task that is in the block, and whether a failure has cancelled it.
+        self._block: asyncio.Task[Any] | None = None
+        self._block_cancelled = False
+
+    def spawn(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
+        """blitzio.spawn() of a child.
+
+        Raises:
+            RuntimeError: the group is being cancelled or has ended; a coroutine is closed.
+        """
+        if self._state != "open":
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise RuntimeError(f"Group is {self._state}; it takes no more tasks")
+        loop = asyncio.get_running_loop()
+        child = spawn(work, *args, name=name)
+        self._children.add(child)
+        child._on_finish(loop, lambda: self._child_ended(child))
+        return child
+
+    #: The name in the Io interface: may, but need not, run at the same time as the caller.
+    async_ = spawn
+
+    def concurrent(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
+        """As spawn(), for work that must run at the same time as the caller even if that blocks.
+
+        Raises:
+            ConcurrencyUnavailable: there is one worker only.
+        """
+        worker = CURRENT.worker
+        if worker is None or len(worker.scheduler.workers) == 1:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise ConcurrencyUnavailable(
+                "nothing runs at the same time as this task; use a Runtime of several workers"
+            )
+        return self.spawn(work, *args, name=name)
+
+    def cancel(self) -> None:
+        """Cancels all children. Again: nothing. Wait for their end with wait()."""
+        if self._state == "open":
+            self._state = "cancelling"
+        for child in self._children:
+            child.cancel()
+
+    def __len__(self) -> int:
+        """How many children have not ended."""
+        return len(self._children)
+
+    async def wait(self) -> None:
+        """Waits until all children have ended. The group takes others until then.
+
+        Raises:
+            Exception: what the first child that failed raised; the others were cancelled.
+
+        Cancellation: cancels the children, waits for their end, and goes on.
+        """
+        interruption: BaseException | None = None
+        while self._children:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError as cancelled:
+                interruption = cancelled
+                self.cancel()
+            finally:
+                self._waiter = None
+        self._state = "closed"
+        error, self._error = self._error, None
+        if error is not None:
+            self._note_others(error)
+        if interruption is not None:
+            raise interruption
+        if error is not None:
+            raise error
+
+    async def __aenter__(self) -> Group:
+        if self._block is not None:
+            raise RuntimeError("Group has already been entered")
+        self._block = asyncio.current_task()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        is_ours = await self._take_back_cancellation(exc)
+        if exc is not None:
+            self.cancel()
+        try:
+            await self.wait()
+        except asyncio.CancelledError:
+            raise
+        except Exception as failure:
+            if exc is None or is_ours:
+                raise
+            # The block's own end comes first.
+            _add_note(exc, f"a task of the group failed as well: {failure!r}")
+
+    async def _take_back_cancellation(self, exc: BaseException | None) -> bool:
+        """On leaving the block. Returns whether `exc` is the cancellation by a failure alone."""
+        block, self._block = self._block, None
+        if not self._block_cancelled or block is None:
+            return False
+        if exc is None:
+            # Not delivered yet: here, where it does no harm.
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError as late:
+                exc = late
+        left = block.uncancel() if hasattr(block, "uncancel") else 0
+        return left == 0 and isinstance(exc, asyncio.CancelledError)
+
+    def __repr__(self) -> str:
+        return f"<Group {self._state} tasks={len(self._children)}>"
+
+    def _child_ended(self, child: JoinHandle[Any]) -> None:
+        self._children.discard(child)
+        error = child._exception()
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            if self._error is None:
+                self._error = error
+                self.cancel()
+                if self._block is not None and self._waiter is None:
+                    self._block_cancelled = True
+                    self._block.cancel()
+            else:
+                self._others.append(error)
+        waiter = self._waiter
+        if not self._children and waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _note_others(self, error: BaseException) -> None:
+        others, self._others = self._others, []
+        for other in others:
+            _add_note(error, f"another task of the group failed as well: {other!r}")
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if hasattr(error, "add_note"):
+        error.add_note(note)

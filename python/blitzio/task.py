@@ -1,0 +1,52 @@
+"""Tasks: spawning, joining, groups, cancelling.
+
+Whatever is awaitable may be joined: a `JoinHandle` or an asyncio future, which is *somebody's
+already* and runs on when the call ends, or a coroutine and the like, which is *owned* by the call:
+it has ended when the call returns.
+
+Everything here works on any asyncio loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from blitzio._compute import compute, parallel_map
+from blitzio._runtime.handle import JoinHandle
+from blitzio._task.cancel_token import CancelToken
+from blitzio._task.group import ConcurrencyUnavailable, Group
+from blitzio._task.joining import join_all, try_join_all
+from blitzio.runtime import spawn, spawn_blocking
+from blitzio.time import sleep
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+__all__ = (
+    "CancelToken",
+    "ConcurrencyUnavailable",
+    "Group",
+    "JoinHandle",
+    "compute",
+    "join_all",
+    "parallel_map",
+    "sleep",
+    "spawn",
+    "spawn_blocking",
+    "spawn_future",
+    "try_join_all",
+    "yield_now",
+)
+
+_T = TypeVar("_T")
+
+
+def spawn_future(awaitable: Awaitable[_T]) -> JoinHandle[_T]:
+    """spawn() of any awaitable."""
+    return spawn(awaitable)  # type: ignore[call-overload,no-any-return]
+
+
+async def yield_now() -> None:
+    """Lets every other ready task run once."""
+    await asyncio.sleep(0)

@@ -1,0 +1,62 @@
+"""Fixtures of the runtime's tests: every kind of loop that a task may run on, ours and others'."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import blitzio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+    Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    pytest.importorskip("uvloop")
+    loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
+    return loop
+
+
+LOOPS: dict[str, LoopFactory] = {
+    "blitzio": blitzio.new_event_loop,
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": _uvloop,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_up() -> None:
+    """uvloop opens a pipe for signals once and for all: let no test be blamed for it."""
+    if importlib.util.find_spec("uvloop") is not None:
+        loop = _uvloop()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+@pytest.fixture(params=LOOPS)
+def any_loop(request: pytest.FixtureRequest) -> LoopFactory:
+    """Makes loops of one kind; the test runs once with each."""
+    factory = LOOPS[request.param]
+    factory().close()  # Skips the test where there is none.
+    return factory
+
+
+@pytest.fixture
+def run(any_loop: LoopFactory) -> Run:
+    """Runs a coroutine to its end on a new loop of each kind."""
+
+    def run_one(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        loop = any_loop()
+        try:
+            return loop.run_until_complete(asyncio.wait_for(coroutine, 20))
+        finally:
+            loop.close()
+
+    return run_one

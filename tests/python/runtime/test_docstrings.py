@@ -1,0 +1,27 @@
+"""The examples in the docstrings of the public modules are run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = (
+    "blitzio._compute",
+    "blitzio._duration",
+    "blitzio._runtime.handle",
+    "blitzio._shutdown",
+    "blitzio._task.cancel_token",
+    "blitzio._task.group",
+    "blitzio._task.joining",
+    "blitzio.runtime",
+    "blitzio.time",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_give_what_they_say(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0

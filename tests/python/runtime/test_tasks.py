@@ -1,0 +1,526 @@
+"""blitzio.task: handles, joining, groups, cancel tokens, and compute, on loops and runtimes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import blitzio
+from blitzio import Runtime
+from blitzio.task import (
+    CancelToken,
+    ConcurrencyUnavailable,
+    Group,
+    JoinHandle,
+    compute,
+    join_all,
+    parallel_map,
+    spawn,
+    spawn_blocking,
+    spawn_future,
+    try_join_all,
+    yield_now,
+)
+from blitzio.time import sleep, timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    Run = Callable[[Awaitable[Any]], Any]
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(params=["blitzio", "asyncio", "uvloop", "runtime"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs a coroutine on a loop of ours, on a foreign one, on a worker."""
+    if request.param == "runtime":
+        with Runtime(workers=2) as runtime:
+            yield runtime.block_on
+        return
+    if request.param == "uvloop":
+        uvloop = pytest.importorskip("uvloop")
+        loop = uvloop.new_event_loop()
+    elif request.param == "asyncio":
+        loop = asyncio.SelectorEventLoop()
+    else:
+        loop = blitzio.new_event_loop()
+    yield loop.run_until_complete
+    loop.close()
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def fail(error: BaseException) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+async def give(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+class Probe:
+    """A coroutine that says how it ended."""
+
+    def __init__(self) -> None:
+        self.ended = ""
+        self.started = threading.Event()
+
+    async def run(self) -> None:
+        self.started.set()
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            self.ended = "cancelled"
+            raise
+
+
+# ---- handles ---------------------------------------------------------------------------------
+
+
+def test_a_handle_tells_its_state(run: Run) -> None:
+    async def main() -> None:
+        handle = spawn(give(5))
+        assert not handle.is_finished()
+        assert handle.try_join() is None
+        assert await handle == 5
+        assert await handle.join() == 5
+        assert (handle.is_finished(), handle.try_join(), handle.cancelled()) == (True, 5, False)
+        assert not handle.cancel()
+        assert repr(handle) == "<JoinHandle finished>"
+
+    run(main())
+
+
+def test_cancelling_a_handle_ends_its_task(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        handle = spawn(probe.run())
+        while not probe.started.is_set():
+            await sleep(0)
+        assert handle.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await handle
+        assert (handle.cancelled(), probe.ended) == (True, "cancelled")
+
+    run(main())
+
+
+def test_work_cancelled_before_it_starts_never_does(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        # On a runtime another worker may have started it already.
+        handles = [spawn(probe.run()) for _ in range(3)]
+        for handle in handles:
+            handle.cancel()
+        for handle in handles:
+            with pytest.raises(asyncio.CancelledError):
+                await handle
+
+    run(main())
+    gc.collect()  # A coroutine that was never awaited would warn now.
+
+
+def test_cancelling_who_waits_leaves_the_work_alone(run: Run) -> None:
+    async def main() -> None:
+        handle = spawn(forever)
+        waiter = asyncio.ensure_future(handle.join())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        assert not handle.is_finished()
+        with pytest.raises(TimeoutError):
+            await timeout(0.001, handle)
+        assert not handle.is_finished()
+        handle.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await handle
+
+    run(main())
+
+
+def test_a_handle_is_joined_from_threads_and_loops_at_once() -> None:
+    with Runtime(workers=1) as runtime:
+        release = threading.Event()
+        handle = runtime.spawn_blocking(lambda: release.wait(PATIENCE) and "value")
+        found: list[Any] = []
+
+        def in_thread() -> None:
+            found.append(handle.blocking_join(PATIENCE))
+
+        def in_loop() -> None:
+            found.append(asyncio.run(handle.join()))
+
+        threads = [threading.Thread(target=target) for target in (in_thread, in_loop) * 3]
+        for thread in threads:
+            thread.start()
+        with pytest.raises(TimeoutError, match="did not end within"):
+            handle.blocking_join(0.001)
+        release.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert found == ["value"] * 6
+
+
+def test_a_waiter_whose_loop_is_closed_is_forgotten() -> None:
+    with Runtime(workers=1) as runtime:
+        handle: JoinHandle[None] = runtime.spawn(forever)
+        loop = asyncio.SelectorEventLoop()
+        waiter = loop.create_task(handle.join())
+        loop.run_until_complete(asyncio.sleep(0))
+        waiter.cancel()
+        loop.run_until_complete(asyncio.gather(waiter, return_exceptions=True))
+        other = loop.create_task(handle.join())
+        loop.run_until_complete(asyncio.sleep(0))
+        other._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        handle.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            handle.blocking_join(PATIENCE)
+        del other, waiter
+
+
+def test_yielding_lets_others_run(run: Run) -> None:
+    async def main() -> None:
+        seen = []
+
+        async def other() -> None:
+            seen.append("other")
+
+        task = asyncio.ensure_future(other())
+        await yield_now()
+        seen.append("self")
+        await task
+        assert seen == ["other", "self"]
+        assert await spawn_future(asyncio.sleep(0, "future")) == "future"
+
+    run(main())
+
+
+# ---- joining ---------------------------------------------------------------------------------
+
+
+def test_join_all_gives_all_results_in_order(run: Run) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(give(3))
+        assert await join_all(spawn(give(1)), give(2), task) == (1, 2, 3)
+        assert await join_all([give(1), give(2)]) == (1, 2)
+        assert await join_all() == await join_all([]) == ()
+
+    run(main())
+
+
+def test_join_all_fails_at_once_and_ends_what_it_owns(run: Run) -> None:
+    async def main() -> None:
+        owned, reference = Probe(), Probe()
+        handle = spawn(reference.run())
+        with pytest.raises(KeyError):
+            await join_all(owned.run(), handle, fail(KeyError()))
+        assert owned.ended == "cancelled"
+        assert not handle.is_finished()
+        handle.cancel()
+        await try_join_all(handle)
+
+    run(main())
+
+
+def test_cancelling_join_all_ends_what_it_owns(run: Run) -> None:
+    async def main() -> None:
+        owned, reference = Probe(), Probe()
+        handle = spawn(reference.run())
+        joining = asyncio.ensure_future(join_all(owned.run(), handle))
+        while not (owned.started.is_set() and reference.started.is_set()):
+            await sleep(0)
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        assert owned.ended == "cancelled"
+        assert not handle.is_finished()
+        handle.cancel()
+        await try_join_all(handle)
+        assert reference.ended == "cancelled"
+
+    run(main())
+
+
+def test_try_join_all_tells_what_became_of_each(run: Run) -> None:
+    async def main() -> None:
+        error = KeyError()
+        handle = spawn(forever)
+        handle.cancel()
+        outcomes: tuple[Any, ...] = await try_join_all([give(1), fail(error), handle])
+        first, second, third = outcomes
+        assert (first, second) == (1, error)
+        assert isinstance(third, asyncio.CancelledError)
+
+    run(main())
+
+
+def test_joining_what_cannot_be_awaited_is_refused(run: Run) -> None:
+    async def main() -> None:
+        both: tuple[Any, ...] = (join_all, try_join_all)
+        for join in both:
+            with pytest.raises(TypeError, match="an awaitable was expected, got 42"):
+                await join(give(1), 42)
+            with pytest.raises(TypeError, match="an awaitable was expected"):
+                await join(42)
+
+    run(main())
+    gc.collect()
+
+
+# ---- groups ----------------------------------------------------------------------------------
+
+
+def test_a_group_waits_for_all(run: Run) -> None:
+    async def main() -> None:
+        async with Group() as group:
+            handles = [group.spawn(give, number) for number in range(10)]
+            group.async_(give(0))
+        assert [handle.try_join() for handle in handles] == list(range(10))
+        assert len(group) == 0
+        with pytest.raises(RuntimeError, match="Group is closed"):
+            group.spawn(give(1))
+
+    run(main())
+
+
+def test_a_failure_cancels_the_others_and_the_block(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        error = KeyError("first")
+        with pytest.raises(KeyError) as caught:
+            async with Group() as group:
+                group.spawn(probe.run())
+                while not probe.started.is_set():
+                    await sleep(0)
+                group.spawn(fail(error))
+                await forever()
+        assert caught.value is error
+        assert probe.ended == "cancelled"
+        task = asyncio.current_task()
+        if sys.version_info >= (3, 11):
+            assert task is not None
+            assert task.cancelling() == 0
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_an_exception_of_the_block_cancels_the_children(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        with pytest.raises(ValueError, match="the block's"):
+            async with Group() as group:
+                group.spawn(probe.run())
+                while not probe.started.is_set():
+                    await sleep(0)
+                raise ValueError("the block's")
+        assert probe.ended == "cancelled"
+
+    run(main())
+
+
+def test_later_failures_are_noted(run: Run) -> None:
+    async def fail_when_cancelled() -> None:
+        try:
+            await forever()
+        finally:
+            raise ValueError("second")
+
+    async def main() -> None:
+        with pytest.raises(KeyError) as caught:
+            async with Group() as group:
+                group.spawn(fail_when_cancelled())
+                await sleep(0.001)
+                group.spawn(fail(KeyError("first")))
+        if sys.version_info >= (3, 11):
+            assert any("second" in note for note in caught.value.__notes__)
+
+    run(main())
+
+
+def test_a_cancelled_group_ends(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        async with Group() as group:
+            group.spawn(probe.run())
+            while not probe.started.is_set():
+                await sleep(0)
+            group.cancel()
+            group.cancel()
+            with pytest.raises(RuntimeError, match="Group is cancelling"):
+                group.spawn(give(1))
+        assert probe.ended == "cancelled"
+
+    run(main())
+
+
+def test_cancelling_who_waits_for_a_group_cancels_it(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+
+        async def grouped() -> None:
+            async with Group() as group:
+                group.spawn(probe.run())
+
+        task = asyncio.ensure_future(grouped())
+        while not probe.started.is_set():
+            await sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert probe.ended == "cancelled"
+
+    run(main())
+
+
+def test_concurrent_needs_a_second_worker() -> None:
+    async def main() -> Any:
+        async with Group() as group:
+            return await group.concurrent(give, 1)
+
+    with pytest.raises(ConcurrencyUnavailable, match="use a Runtime of several workers"):
+        blitzio.run(main())
+    with Runtime(workers=1) as runtime, pytest.raises(ConcurrencyUnavailable):
+        runtime.block_on(main)
+    with Runtime(workers=2) as runtime:
+        assert runtime.block_on(main) == 1
+
+
+# ---- cancel tokens ---------------------------------------------------------------------------
+
+
+def test_a_token_wakes_all_who_wait(run: Run) -> None:
+    async def main() -> None:
+        token = CancelToken()
+        child = token.child()
+        waiting = [asyncio.ensure_future(each.cancelled()) for each in (token, child) * 3]
+        thread = spawn_blocking(token.blocking_wait, PATIENCE)
+        await asyncio.sleep(0)
+        assert not token.cancel_requested
+        token.check()
+        token.cancel()
+        token.cancel()
+        await asyncio.gather(*waiting)
+        assert await thread is True
+        assert token.is_cancelled
+        assert child.cancel_requested
+        assert token.child().cancel_requested
+        with pytest.raises(asyncio.CancelledError):
+            token.check()
+        await token.cancelled()
+
+    run(main())
+
+
+def test_a_childs_cancellation_is_its_own(run: Run) -> None:
+    async def main() -> None:
+        token = CancelToken()
+        child = token.child()
+        child.cancel()
+        assert (token.cancel_requested, child.cancel_requested) == (False, True)
+        assert (repr(token), repr(child)) == ("<CancelToken open>", "<CancelToken cancelled>")
+
+    run(main())
+
+
+def test_a_token_limits_what_it_runs(run: Run) -> None:
+    async def main() -> None:
+        token = CancelToken()
+        assert await token.run(give(1)) == 1
+        with pytest.raises(KeyError):
+            await token.run(fail(KeyError()))
+        probe = Probe()
+        running = asyncio.ensure_future(token.run(probe.run()))
+        while not probe.started.is_set():
+            await sleep(0)
+        token.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert probe.ended == "cancelled"
+        with pytest.raises(asyncio.CancelledError):
+            await token.run(give(1))
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            token.blocking_wait()
+
+    run(main())
+
+
+def test_waiting_for_a_token_in_a_thread_has_an_end() -> None:
+    token = CancelToken()
+    assert token.blocking_wait(0.001) is False
+    token.cancel()
+    assert token.blocking_wait() is True
+
+
+# ---- compute ---------------------------------------------------------------------------------
+
+
+def test_computing_runs_apart_and_gives_its_result(run: Run) -> None:
+    async def main() -> None:
+        name = await compute(lambda: threading.current_thread().name)
+        assert name.startswith("blitzio-compute_")
+        with pytest.raises(KeyError):
+            await compute(dict[str, int]().__getitem__, "none")
+        squares = await parallel_map(range(1_000), lambda number: number * number)
+        assert squares == [number * number for number in range(1_000)]
+        assert await parallel_map([], str) == []
+        assert await parallel_map("abc", str.upper, chunk=1) == ["A", "B", "C"]
+
+    run(main())
+
+
+def test_a_failing_call_ends_a_parallel_map() -> None:
+    calls = []
+
+    def check(number: int) -> int:
+        calls.append(number)
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    with pytest.raises(KeyError, match="3"):
+        parallel_map(range(100_000), check, chunk=1).blocking_join(PATIENCE)
+    assert len(calls) < 100_000
+
+
+def test_a_parallel_map_can_be_cancelled() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(_: int) -> None:
+        entered.set()
+        release.wait(PATIENCE)
+
+    handle = parallel_map(range(1_000), wait, chunk=1)
+    assert entered.wait(PATIENCE)
+    assert handle.cancel()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        handle.blocking_join(PATIENCE)
+
+
+def test_parallel_maps_nest_without_waiting_for_their_own_threads() -> None:
+    def inner(number: int) -> int:
+        return sum(parallel_map(range(number), lambda each: each).blocking_join())
+
+    assert parallel_map([10] * 20, inner, chunk=1).blocking_join(PATIENCE) == [45] * 20
+
+
+def test_computing_refuses_what_cannot_be_called() -> None:
+    with pytest.raises(TypeError, match="a function was expected"):
+        compute(42)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a function was expected"):
+        parallel_map([1], 42)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="chunk must not be negative"):
+        parallel_map([1], str, chunk=-1)

@@ -1,0 +1,320 @@
+"""blitzio.time: Duration, Instant, sleeping, intervals, time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from blitzio.time import (
+    Duration,
+    Instant,
+    deadline,
+    interval,
+    now,
+    sleep,
+    sleep_until,
+    timeout,
+)
+
+MILLISECOND = Duration.from_millis(1)
+
+
+# ---- values ----------------------------------------------------------------------------------
+
+
+def test_durations_convert_between_units() -> None:
+    assert Duration.from_secs(2) == Duration.from_millis(2_000) == Duration.from_micros(2_000_000)
+    span = Duration.from_nanos(1_500_000_001)
+    assert (span.as_secs(), span.as_millis(), span.as_micros()) == (1, 1_500, 1_500_000)
+    assert span.as_secs_f64() == 1.500000001
+    assert Duration.from_nanos(-1_500_000_001).as_secs() == -1  # As in C++: toward zero.
+    assert Duration.of(0.25) == Duration.of(timedelta(milliseconds=250))
+    assert Duration.of(3) == Duration.from_secs(3)
+    # A wait is never shorter than asked.
+    assert Duration.from_secs_f64(1e-10) == Duration.from_nanos(1)
+
+
+def test_durations_saturate_at_both_ends() -> None:
+    assert Duration.MAX + Duration.from_nanos(1) == Duration.MAX
+    assert Duration.MIN - Duration.from_nanos(1) == Duration.MIN
+    assert Duration.from_secs(2**62) * 2 == Duration.MAX
+    assert -Duration.MIN == Duration.MAX
+    assert Duration.of(float("inf")).is_forever()
+    assert Instant.MAX + Duration.from_secs(1) == Instant.MAX
+
+
+def test_durations_calculate_and_compare() -> None:
+    assert (MILLISECOND * 3) / 2 == Duration.from_nanos(1_500_000)
+    assert 2 * MILLISECOND - MILLISECOND == MILLISECOND
+    assert MILLISECOND > Duration.ZERO
+    assert MILLISECOND >= MILLISECOND
+    assert not Duration.ZERO
+    assert Duration.ZERO.is_zero()
+    assert len({MILLISECOND, Duration.from_micros(1_000), Duration.ZERO}) == 2
+    assert MILLISECOND != 1_000_000
+    with pytest.raises(TypeError):
+        _ = MILLISECOND + 1  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        _ = MILLISECOND < 1
+    with pytest.raises(AttributeError, match="immutable"):
+        MILLISECOND.nanos = 1  # type: ignore[attr-defined]
+
+
+def test_durations_and_instants_have_a_readable_form_and_can_be_pickled() -> None:
+    assert repr(Duration.from_millis(1500)) == "Duration(1500ms)"
+    assert repr(Duration.from_nanos(5)) == "Duration(5ns)"
+    assert (repr(Duration.MAX), str(MILLISECOND)) == ("Duration.MAX", "1ms")
+    for value in (MILLISECOND, Duration.MAX, now()):
+        assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_instants_are_on_the_monotonic_clock() -> None:
+    before = now()
+    after = Instant.now()
+    assert before <= after
+    assert after - before >= Duration.ZERO
+    assert (before + MILLISECOND) - MILLISECOND == before
+    assert (before - MILLISECOND).elapsed() >= MILLISECOND
+    assert before.as_secs_f64() == pytest.approx(before.as_nanos() / 1e9)
+    assert len({before, Instant.from_nanos(before.as_nanos())}) == 1
+    with pytest.raises(TypeError):
+        before + 1.0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("wrong", ["1", None, True, [1]])
+def test_what_is_no_span_of_time_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="a duration must be seconds as a number"):
+        Duration.of(wrong)
+    with pytest.raises(TypeError, match="a duration must be seconds as a number"):
+        interval(wrong)
+    if not isinstance(wrong, list):
+        with pytest.raises(TypeError, match="nanos must be an int"):
+            Duration(wrong)
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        Duration.of(float("nan"))
+
+
+# ---- sleeping --------------------------------------------------------------------------------
+
+
+def test_sleeping_takes_at_least_as_long_as_asked(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        for span in (0.002, timedelta(milliseconds=2), Duration.from_millis(2)):
+            start = now()
+            await sleep(span)
+            assert start.elapsed() >= Duration.from_millis(2)
+        when = now() + Duration.from_millis(2)
+        await sleep_until(when)
+        assert now() >= when
+        await sleep_until(when)
+        await sleep(-1)
+
+    loop.run_until_complete(main())
+
+
+def test_sleeping_for_ever_can_be_cancelled(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(sleep(Duration.MAX))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(TypeError, match="when must be an Instant"):
+            await sleep_until(1.0)  # type: ignore[arg-type]
+
+    loop.run_until_complete(main())
+
+
+# ---- intervals -------------------------------------------------------------------------------
+
+
+def test_an_interval_ticks_at_its_times(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        ticks = interval(MILLISECOND)
+        assert (ticks.period, ticks.missed) == (MILLISECOND, "burst")
+        first = await ticks.tick()
+        seen = [first]
+        async for due in ticks:
+            assert now() >= due
+            seen.append(due)
+            if len(seen) == 4:
+                break
+        assert [due - first for due in seen] == [MILLISECOND * i for i in range(4)]
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize(
+    ("policy", "least"),
+    [("burst", [1, 2, 3]), ("delay", [1, 11, 12]), ("skip", [1, 11, 12])],
+)
+def test_missed_ticks_follow_the_policy(
+    loop: asyncio.AbstractEventLoop, policy: Any, least: list[int]
+) -> None:
+    async def main() -> None:
+        start = now()
+        ticks = interval(MILLISECOND, missed=policy, start=start)
+        await ticks.tick()
+        await sleep(MILLISECOND * 10)
+        late = [await ticks.tick() - start for _ in range(3)]
+        assert late[0] == MILLISECOND
+        if policy == "burst":
+            assert late == [MILLISECOND * number for number in least]
+        else:
+            assert all(due >= MILLISECOND * at for due, at in zip(late, least, strict=True))
+        if policy == "skip":
+            assert all(due.as_nanos() % 1_000_000 == 0 for due in late)
+
+    loop.run_until_complete(main())
+
+
+def test_an_interval_can_be_reset_and_its_tick_outlives_a_cancellation(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        ticks = interval(3600)
+        first = await ticks.tick()
+        with pytest.raises(TimeoutError):
+            await timeout(0.001, ticks.tick())
+        ticks.reset(0.001)
+        assert await ticks.tick() - first < Duration.from_secs(60)
+        ticks.reset()
+        with pytest.raises(TimeoutError):
+            await timeout(0.001, ticks.tick())
+
+    loop.run_until_complete(main())
+
+
+def test_a_wrong_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match="period must be above zero"):
+        interval(0)
+    with pytest.raises(ValueError, match="missed must be"):
+        interval(1, missed="never")  # type: ignore[arg-type]
+    ticks = interval(1)
+    with pytest.raises(ValueError, match="missed must be"):
+        ticks.missed = "never"  # type: ignore[assignment]
+    ticks.missed = "skip"
+
+
+# ---- time limits -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["block", "await"])
+def test_what_takes_too_long_is_cancelled_and_reported(
+    loop: asyncio.AbstractEventLoop, form: str
+) -> None:
+    cleaned = []
+
+    async def slow() -> None:
+        try:
+            await sleep(Duration.MAX)
+        finally:
+            cleaned.append(form)
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            if form == "await":
+                await timeout(0.001, slow())
+            else:
+                async with timeout(0.001) as limit:
+                    await slow()
+        if form == "block":
+            assert limit.expired
+        assert cleaned == [form]
+        # The task goes on as if nothing had been.
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        if sys.version_info >= (3, 11):
+            assert task is not None
+            assert task.cancelling() == 0
+
+    loop.run_until_complete(main())
+
+
+def test_what_ends_in_time_gives_its_result(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        assert await timeout(60, asyncio.sleep(0, "value")) == "value"
+        assert await deadline(now() + Duration.from_secs(60), asyncio.sleep(0, 1)) == 1
+        assert await timeout(None, asyncio.sleep(0, 2)) == 2
+        assert await timeout(Duration.MAX, asyncio.sleep(0, 3)) == 3
+        with pytest.raises(KeyError):
+            async with timeout(60):
+                raise KeyError
+        async with deadline(None) as limit:
+            assert limit.when is None
+            limit.reschedule(now() + Duration.from_secs(60))
+        assert not limit.expired
+
+    loop.run_until_complete(main())
+
+
+def test_a_time_that_is_over_already_still_lets_the_block_begin(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        begun = False
+        with pytest.raises(TimeoutError):
+            async with timeout(0):
+                begun = True
+                await sleep(60)
+        assert begun
+        async with timeout(0):
+            pass  # It did not wait: it is not too late.
+
+    loop.run_until_complete(main())
+
+
+def test_a_cancellation_from_elsewhere_goes_through(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(_limited())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def _limited() -> None:
+        async with timeout(60):
+            await sleep(60)
+
+    loop.run_until_complete(main())
+
+
+def test_limits_nest(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with timeout(0.001) as outer:
+                async with timeout(60) as inner:
+                    await sleep(60)
+        assert (outer.expired, inner.expired) == (True, False)
+        async with timeout(60) as outer:
+            with pytest.raises(TimeoutError):
+                async with timeout(0.001) as inner:
+                    await sleep(60)
+        assert (outer.expired, inner.expired) == (False, True)
+
+    loop.run_until_complete(main())
+
+
+def test_a_limit_used_wrongly_says_so(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        limit = timeout(60)
+        with pytest.raises(RuntimeError, match="Cannot change state of created Timeout"):
+            limit.reschedule(now())
+        async with limit:
+            with pytest.raises(RuntimeError, match="already been entered"):
+                async with limit:
+                    pass
+        with pytest.raises(TypeError, match="an awaitable was expected"):
+            timeout(1, 42)  # type: ignore[call-overload]
+        with pytest.raises(TypeError, match="when must be an Instant or None"):
+            deadline(1.0)  # type: ignore[call-overload]
+
+    loop.run_until_complete(main())

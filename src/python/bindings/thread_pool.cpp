@@ -26,7 +26,7 @@ class Call final : public BlockingJob {
   Call(JobPool& pool, PyObject* callable) noexcept
       : BlockingJob(run, drop), pool_(pool), callable_(PyRef::borrow(callable)) {}
 
- /// Takes one that shutdown() dropped on this thread; null if there is none.
+  /// Takes one that shutdown() dropped on this thread; null if there is none.
   [[nodiscard]] static std::unique_ptr<Call> take_dropped() noexcept {
     BlockingJob* job = dropped_;
     if (job != nullptr) dropped_ = job->next;
@@ -49,9 +49,7 @@ class Call final : public BlockingJob {
     PyEval_SaveThread();
   }
   // By shutdown() on its own thread, which is detached: it takes them when it is attached again.
-  static void drop(BlockingJob& base) noexcept {
-    base.next = std::exchange(dropped_, &base);
-  }
+  static void drop(BlockingJob& base) noexcept { base.next = std::exchange(dropped_, &base); }
 
   static thread_local BlockingJob* dropped_;
 
@@ -77,8 +75,9 @@ PyObject* pool_submit(PyObject* self, PyObject* callable) noexcept {
   delete call;
   if (submitted.error().is(RuntimeErrc::shut_down)) {
     PyErr_SetString(PyExc_RuntimeError,
-                    object.pool->in_child() ? "the threads of this pool belong to the parent process"
-                                            : "cannot run in a pool that has shut down");
+                    object.pool->in_child()
+                        ? "the threads of this pool belong to the parent process"
+                        : "cannot run in a pool that has shut down");
     return nullptr;
   }
   return PyErr_Format(PyExc_RuntimeError, "can't start new thread");
@@ -134,11 +133,11 @@ int pool_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     return -1;
   }
   job_registry_reap(*object.state);
-  std::unique_ptr<JobPool> pool(new (std::nothrow) JobPool(
-      nullptr, PyInterpreterState_Get(),
-      {.threads_max = static_cast<std::size_t>(threads_max),
-       .keep_alive = Duration::from_secs_f64(keep_alive),
-       .thread_name = thread_name}));
+  std::unique_ptr<JobPool> pool(new (std::nothrow)
+                                    JobPool(nullptr, PyInterpreterState_Get(),
+                                            {.threads_max = static_cast<std::size_t>(threads_max),
+                                             .keep_alive = Duration::from_secs_f64(keep_alive),
+                                             .thread_name = thread_name}));
   if (pool == nullptr) {
     PyErr_NoMemory();
     return -1;

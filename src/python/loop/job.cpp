@@ -282,8 +282,7 @@ PyMethodDef module_functions[] = {
 
 }  // namespace
 
-JobPool::JobPool(driver::Driver* driver, PyInterpreterState* interpreter,
-                 Options options) noexcept
+JobPool::JobPool(driver::Driver* driver, PyInterpreterState* interpreter, Options options) noexcept
     : driver_(driver),
       thread_name_(std::move(options.thread_name)),
       threads_({.threads_max = options.threads_max,

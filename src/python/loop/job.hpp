@@ -38,8 +38,7 @@ class JobPool : public ListNode<JobRegistryTag> {
     std::string thread_name = "asyncio";  ///< with "_" and a number behind it
   };
   /// `driver` is the loop's, or null.
-  JobPool(driver::Driver* driver, PyInterpreterState* interpreter,
-          Options options) noexcept;
+  JobPool(driver::Driver* driver, PyInterpreterState* interpreter, Options options) noexcept;
 
   [[nodiscard]] BlockingPool& threads() noexcept { return threads_; }
   /// Delivers `message` on the loop's thread. Any thread.

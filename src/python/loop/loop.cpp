@@ -354,9 +354,10 @@ PyMethodDef loop_methods[] = {
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
     {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
     {"_set_before_wait", method_set_before_wait, METH_O,
-     PyDoc_STR("_set_before_wait($self, hook, /)\n--\n\n"
-               "Call hook() before each wait that may block; None: nothing. What it schedules keeps "
-               "the loop awake.")},
+     PyDoc_STR(
+         "_set_before_wait($self, hook, /)\n--\n\n"
+         "Call hook() before each wait that may block; None: nothing. What it schedules keeps "
+         "the loop awake.")},
     {"_check_closed", method_check_closed, METH_NOARGS,
      PyDoc_STR("Raise RuntimeError if the loop is closed.")},
     {"_disown", method_disown, METH_NOARGS,

@@ -19,6 +19,10 @@
 // Either the producer sees the bit, and no searcher, and wakes the sleeper; or it saw a searcher,
 // which looks again after it has stopped searching; or the sleeper sees the task.
 //
+// Tasks in the ring of a worker that is awake are another matter: that worker will run them, and
+// only a long poll keeps it from it. For these a sleeper may stand by (worker.hpp): it sleeps for a
+// moment only and then looks again, so nobody need be woken meanwhile.
+//
 // Threads: any; a worker's own bit is set by itself.
 #pragma once
 
@@ -80,12 +84,28 @@ class IdleMap {
   [[nodiscard]] bool wake_up(unsigned index) noexcept {
     return (sleeping_.fetch_and(~bit(index), std::memory_order_seq_cst) & bit(index)) == 0;
   }
-  /// A hint: whether a new task might wake anybody.
+  /// sleeping → sleeping, standing by. False if another one does so already.
+  [[nodiscard]] bool begin_standby() noexcept {
+    // Relaxed: a hint, see may_choose().
+    return !has_standby_.exchange(true, std::memory_order_relaxed);
+  }
+  void end_standby() noexcept {
+    // Relaxed: a hint, see may_choose().
+    has_standby_.store(false, std::memory_order_relaxed);
+  }
+
+  /// A hint for a worker that has tasks to spare: whether one might be woken for them.
   [[nodiscard]] bool may_choose() const noexcept {
-    // Relaxed, both: a worker that queues a task for itself runs it anyway; if it reads an old
-    // value, only parallelism comes later.
+    // Relaxed, all: a worker that queues a task for itself runs it anyway, and asks again before
+    // each task that it runs; if it reads an old value, only parallelism comes later.
     return sleeping_.load(std::memory_order_relaxed) != 0 &&
-           searchers_.load(std::memory_order_relaxed) == 0;
+           searchers_.load(std::memory_order_relaxed) == 0 &&
+           !has_standby_.load(std::memory_order_relaxed);
+  }
+  /// How many sleep; a snapshot.
+  [[nodiscard]] unsigned sleeping() const noexcept {
+    // Relaxed: only divides the load.
+    return static_cast<unsigned>(std::popcount(sleeping_.load(std::memory_order_relaxed)));
   }
 
  private:
@@ -95,6 +115,8 @@ class IdleMap {
   Atomic<std::uint64_t> sleeping_{0};
   // Workers that look for work of others.
   Atomic<std::uint32_t> searchers_{0};
+  // A sleeper will look at the rings soon. Written by that one.
+  Atomic<bool> has_standby_{false};
 };
 
 }  // namespace blitzio::detail

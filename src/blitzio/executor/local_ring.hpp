@@ -13,7 +13,7 @@
 // gives the slots back with another. Positions count up and wrap around at 2^32; a slot is its
 // position modulo 256.
 //
-// push, pop, size: the owner. steal_into: another worker, into its own ring. is_empty: any.
+// push, pop: the owner. steal_into: another worker, into its own ring. size, is_empty: any.
 //
 // Source: the local queue of Tokio's multi-thread scheduler, which goes back to Go's.
 #pragma once
@@ -118,7 +118,7 @@ class LocalRing {
     return last;
   }
 
-  /// How many tasks there are; others may be stealing some of them.
+  /// How many tasks there are, a snapshot; others may be stealing some of them.
   [[nodiscard]] std::uint32_t size() const noexcept {
     // Relaxed, both: a snapshot.
     return tail_.load(std::memory_order_relaxed) - head_of(heads_.load(std::memory_order_relaxed));

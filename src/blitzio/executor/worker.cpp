@@ -9,11 +9,12 @@ namespace blitzio::detail {
 
 thread_local constinit Worker* Worker::current_ = nullptr;
 
-Worker::Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver> driver) noexcept
+Worker::Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver> driver)
     : runtime_(runtime),
       index_(index),
       driver_(std::move(driver)),
       random_(0x9E3779B9U * (index + 1)),
+      seen_polls_(runtime.worker_count()),
       timers_([](void* data) noexcept { static_cast<Worker*>(data)->wake(); }, this) {}
 
 WorkerMetrics Worker::metrics() const noexcept {
@@ -89,11 +90,17 @@ void Worker::turn() noexcept {
 
 void Worker::park() noexcept {
   runtime_.idle_.sleep(index_, std::exchange(is_searching_, false));
-  if (!has_work_anywhere() && !runtime_.is_stopping()) {
+  // The last look before sleeping; see idle_map.hpp.
+  if (inbox_.is_empty() && runtime_.injector_.is_empty() && !runtime_.is_stopping()) {
+    // Others have tasks to spare, and nobody else watches them.
+    const bool stands_by =
+        runtime_.is_stealing() && has_stealable_anywhere() && runtime_.idle_.begin_standby();
     count(parks_);
     const Instant until = timers_.before_sleep();
-    driver_->wait(until == Instant::max() ? Duration::max() : until - Instant::now());
+    const Duration to_timer = until == Instant::max() ? Duration::max() : until - Instant::now();
+    driver_->wait(stands_by ? std::min(to_timer, kLookInterval) : to_timer);
     timers_.after_sleep();
+    if (stands_by) runtime_.idle_.end_standby();
   }
   is_searching_ = runtime_.idle_.wake_up(index_);
   turn();
@@ -101,10 +108,7 @@ void Worker::park() noexcept {
   if (has_local()) found_work();
 }
 
-// The last look before sleeping; see idle_map.hpp.
-bool Worker::has_work_anywhere() const noexcept {
-  if (!inbox_.is_empty() || !runtime_.injector_.is_empty()) return true;
-  if (!runtime_.is_stealing()) return false;
+bool Worker::has_stealable_anywhere() const noexcept {
   return std::ranges::any_of(runtime_.workers_,
                              [](const auto& worker) { return worker->has_stealable(); });
 }
@@ -112,10 +116,16 @@ bool Worker::has_work_anywhere() const noexcept {
 // ---- finding tasks ---------------------------------------------------------------------------
 
 Task* Worker::next_task() noexcept {
-  if (++tick_ % kInjectorInterval == 0) {
-    if (Task* task = runtime_.injector_.pop(1)) return task;
-  }
-  return next_local();
+  Task* task = nullptr;
+  if (++tick_ % kInjectorInterval == 0) task = runtime_.injector_.pop(1);
+  if (task == nullptr) task = next_local();
+  // Tasks are left for others.
+  if (ring_.size() != 0) wake_another();
+  return task;
+}
+
+void Worker::wake_another() noexcept {
+  if (runtime_.is_stealing() && runtime_.idle_.may_choose()) runtime_.notify();
 }
 
 Task* Worker::next_local() noexcept {
@@ -129,10 +139,14 @@ Task* Worker::next_local() noexcept {
   return task;
 }
 
-// Takes this worker's share: one to run, the others into the ring, which is empty.
+// Takes this worker's share among those that are awake: one to run, the others into the ring, which
+// is empty.
 Task* Worker::from_injector() noexcept {
   Injector& injector = runtime_.injector_;
-  const std::size_t share = injector.size() / runtime_.worker_count() + 1;
+  const std::size_t waiting = injector.size();
+  if (waiting == 0) return nullptr;
+  const unsigned awake = std::max(runtime_.worker_count() - runtime_.idle_.sleeping(), 1U);
+  const std::size_t share = (waiting + awake - 1) / awake;
   Task* first = injector.pop(std::min<std::size_t>(share, LocalRing::kSlots / 2));
   if (first == nullptr) return nullptr;
   for (InboxNode* rest = std::exchange(first->inbox_next, nullptr); rest != nullptr;) {
@@ -143,7 +157,37 @@ Task* Worker::from_injector() noexcept {
   return first;
 }
 
+// Whether a worker has tasks to spare that it will not get to soon; see the top of worker.hpp.
+bool Worker::is_worth_stealing() noexcept {
+  const Instant now = Instant::now();
+  const Duration elapsed = now - looked_at_;
+  // Woken early, for another reason.
+  if (looks_ != 0 && elapsed < kLookInterval) return false;
+  const auto& workers = runtime_.workers_;
+  bool has_spare = false;
+  bool is_worth = false;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const std::uint64_t polls = workers[i]->polls();
+    const auto done = static_cast<std::int64_t>(polls - std::exchange(seen_polls_[i], polls));
+    const std::int64_t left = workers[i]->stealable();
+    if (left == 0) continue;
+    has_spare = true;
+    // It did `done` tasks in `elapsed`: how long will it need for `left`?
+    is_worth |= left * elapsed.as_nanos() > done * kWorthMoving.as_nanos();
+  }
+  looked_at_ = now;
+  if (!has_spare) {
+    looks_ = 0;
+    return false;
+  }
+  // The first look knows no pace.
+  if (++looks_ == 1 || (!is_worth && looks_ < kLooksMax)) return false;
+  looks_ = 0;
+  return true;
+}
+
 Task* Worker::steal() noexcept {
+  if (!is_worth_stealing()) return nullptr;
   const auto& workers = runtime_.workers_;
   const auto number = static_cast<std::uint32_t>(workers.size());
   const std::uint32_t start = random_below(number);
@@ -175,8 +219,14 @@ Task* Worker::find_work() noexcept {
   return task;
 }
 
+// Those who queued a task while this worker searched have woken nobody.
 void Worker::found_work() noexcept {
-  if (std::exchange(is_searching_, false) && runtime_.idle_.end_search()) runtime_.notify();
+  if (!std::exchange(is_searching_, false) || !runtime_.idle_.end_search()) return;
+  if (!runtime_.injector_.is_empty()) {
+    runtime_.notify();
+  } else if (has_stealable_anywhere()) {
+    wake_another();
+  }
 }
 
 // ---- queueing --------------------------------------------------------------------------------
@@ -214,7 +264,8 @@ void Worker::schedule_local(Task& task) noexcept {
   if (is_running_task_) to_ring = std::exchange(lifo_, &task);
   if (to_ring == nullptr) return;
   push_back(*to_ring);
-  if (runtime_.is_stealing() && runtime_.idle_.may_choose()) runtime_.notify();
+  // What dispatching woke is counted when the first of it runs (next_task()).
+  if (is_running_task_) wake_another();
 }
 
 void Worker::schedule(Task& task) noexcept {

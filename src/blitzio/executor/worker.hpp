@@ -12,12 +12,25 @@
 // may steal. The injector is looked at every kInjectorInterval tasks, so that its tasks are not
 // starved by those of the ring.
 //
+// To wake a thread on another processor, move a task there and share its data costs some ten
+// microseconds, in which hundreds of small tasks are run. So a worker that is woken because another
+// has tasks to spare looks first, and stands by: it sleeps for kLookInterval and looks again, until
+// there is nothing to take or one of these is true (docs/design/waking-workers.md):
+//
+//   the other has not begun a new task since the last look   it is in a long poll
+//   at its pace it needs longer than kWorthMoving            the queue is long
+//   it had tasks to spare at kLooksMax looks in a row        it is busy for good
+//
+// Tasks of the injector belong to nobody, so a searching worker takes them at once.
+//
 // Threads: schedule() (as a Scheduler, of tasks that belong to this worker), wake(), timers(),
 // metrics() and steal_into() any; the rest its own.
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/duration.hpp>
 #include <blitzio/base/inbox.hpp>
+#include <blitzio/base/instant.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/executor/local_ring.hpp>
 #include <blitzio/task/task.hpp>
@@ -26,6 +39,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace blitzio {
 
@@ -47,8 +61,12 @@ class Worker final : public Scheduler {
   static constexpr unsigned kPollsPerTick = 128;
   static constexpr unsigned kLifoPollsMax = 3;
   static constexpr unsigned kInjectorInterval = 61;
+  static constexpr Duration kLookInterval = Duration::from_micros(50);
+  static constexpr Duration kWorthMoving = Duration::from_micros(100);
+  static constexpr unsigned kLooksMax = 5;
 
-  Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver> driver) noexcept;
+  /// Throws std::bad_alloc.
+  Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver> driver);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -63,6 +81,12 @@ class Worker final : public Scheduler {
   void wake() noexcept { driver_->wake(); }
   [[nodiscard]] Task* steal_into(LocalRing& thief) noexcept { return ring_.steal_into(thief); }
   [[nodiscard]] bool has_stealable() const noexcept { return !ring_.is_empty(); }
+  /// Tasks that another worker could take, and tasks run so far; snapshots.
+  [[nodiscard]] std::uint32_t stealable() const noexcept { return ring_.size(); }
+  [[nodiscard]] std::uint64_t polls() const noexcept {
+    // Relaxed: a plain counter.
+    return polls_.load(std::memory_order_relaxed);
+  }
 
   // ---- the worker's thread -----------------------------------------------------------------
 
@@ -91,6 +115,7 @@ class Worker final : public Scheduler {
   [[nodiscard]] Task* next_local() noexcept;
   [[nodiscard]] Task* from_injector() noexcept;
   [[nodiscard]] Task* steal() noexcept;
+  [[nodiscard]] bool is_worth_stealing() noexcept;
   [[nodiscard]] Task* find_work() noexcept;
   void push_back(Task& task) noexcept;
   BLITZIO_COLD void overflow(Task& task) noexcept;
@@ -98,7 +123,8 @@ class Worker final : public Scheduler {
   void park() noexcept;
   void drain_inbox() noexcept;
   void found_work() noexcept;
-  [[nodiscard]] bool has_work_anywhere() const noexcept;
+  [[nodiscard]] bool has_stealable_anywhere() const noexcept;
+  void wake_another() noexcept;
   [[nodiscard]] bool has_local() const noexcept { return lifo_ != nullptr || ring_.size() != 0; }
   [[nodiscard]] std::uint32_t random_below(std::uint32_t limit) noexcept;
   static void count(Atomic<std::uint64_t>& counter) noexcept;
@@ -114,6 +140,11 @@ class Worker final : public Scheduler {
   std::uint32_t random_;
   bool is_running_task_ = false;
   bool is_searching_ = false;
+  // While standing by: looks at which others had tasks to spare, when the last one was, and how far
+  // each worker was then.
+  unsigned looks_ = 0;
+  Instant looked_at_;
+  std::vector<std::uint64_t> seen_polls_;
   time::TimerContext::Scope timer_scope_;
   time::TimerQueue timers_;
   LocalRing ring_;

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -264,6 +265,30 @@ TEST(Runtime, WorkOfOneWorkerIsStolenByOthers) {
   std::uint64_t steals = 0;
   for (const WorkerMetrics& worker : runtime->metrics().workers) steals += worker.steals;
   EXPECT_GT(steals, 0U);
+}
+
+TEST(Runtime, TasksThatKeepAWorkerBusyAreSharedThoughEachIsShort) {
+  auto runtime = Runtime::create(with(2, Strategy::work_stealing)).value();
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  const auto add_this_thread = [&] {
+    const std::lock_guard lock(mutex);
+    threads.insert(std::this_thread::get_id());
+    return threads.size();
+  };
+  runtime->run([&]() -> Async<void> {
+    const auto spawned = co_await runtime->spawn([&]() -> Async<void> {
+      std::vector<JoinHandle<void>> handles;
+      for (int i = 0; i < 8; ++i) {
+        handles.push_back(spawn([&]() -> Async<void> {
+          while (add_this_thread() < 2) co_await yield_now();
+        }));
+      }
+      for (auto& handle : handles) (co_await handle).get();
+    });
+    EXPECT_TRUE(spawned.has_value());
+  });
+  EXPECT_EQ(threads.size(), 2U);
 }
 
 TEST(Runtime, TasksStayWithTheirWorkerWithThreadPerCore) {

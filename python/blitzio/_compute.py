@@ -7,7 +7,6 @@ do so while native code has released it (hashing, compression, numpy…), and ot
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,10 +84,12 @@ def thread_count() -> int:
 
 
 def _threads() -> ThreadPool:
-    return _threads_of(os.getpid())
+    process = os.getpid()
+    pool = _pools.get(process)
+    if pool is None:
+        pool = _pools.setdefault(process, ThreadPool(thread_count(), 10.0, "blitzio-compute"))
+    return pool
 
 
-@functools.cache
-def _threads_of(process: int) -> ThreadPool:
-    # A forked child has no threads of its parent's.
-    return ThreadPool(thread_count(), 10.0, "blitzio-compute")
+# By process: a forked child has no threads of its parent's.
+_pools: dict[int, ThreadPool] = {}

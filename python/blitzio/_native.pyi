@@ -546,6 +546,7 @@ def numeric_address(
 ) -> list[tuple[int, int, int, str, Any]] | None:
     """What getaddrinfo gives for a numeric host and port; None if it needs the resolver."""
 
+@final
 class ThreadPool:
     """Threads that call Python functions. Thread: any."""
 

@@ -16,6 +16,9 @@ from blitzio._time_limit import TimeLimit, Timeout
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    #: What an Interval does about ticks that nobody waited for in time.
+    _MissedTicks = Literal["burst", "delay", "skip"]
+
 __all__ = (
     "Duration",
     "Instant",
@@ -31,9 +34,6 @@ __all__ = (
 )
 
 _T = TypeVar("_T")
-
-#: What an Interval does about ticks that nobody waited for in time.
-MissedTicks = Literal["burst", "delay", "skip"]
 
 
 def now() -> Instant:
@@ -77,7 +77,7 @@ class Interval:
 
     __slots__ = ("_due", "_missed", "_period")
 
-    def __init__(self, period: Duration, missed: MissedTicks, start: Instant) -> None:
+    def __init__(self, period: Duration, missed: _MissedTicks, start: Instant) -> None:
         self._period = period
         self._missed = missed
         self._due = start
@@ -87,12 +87,12 @@ class Interval:
         return self._period
 
     @property
-    def missed(self) -> MissedTicks:
+    def missed(self) -> _MissedTicks:
         """The policy for missed ticks; may be set."""
         return self._missed
 
     @missed.setter
-    def missed(self, policy: MissedTicks) -> None:
+    def missed(self, policy: _MissedTicks) -> None:
         self._missed = _checked_policy(policy)
 
     async def tick(self) -> Instant:
@@ -131,7 +131,7 @@ class Interval:
 
 
 def interval(
-    period: Seconds, *, missed: MissedTicks = "burst", start: Instant | None = None
+    period: Seconds, *, missed: _MissedTicks = "burst", start: Instant | None = None
 ) -> Interval:
     """Ticks every `period`, the first time at once (or at `start`).
 
@@ -152,14 +152,14 @@ def interval(
     return Interval(span, _checked_policy(missed), Instant.now() if start is None else start)
 
 
-def _checked_policy(policy: MissedTicks) -> MissedTicks:
+def _checked_policy(policy: _MissedTicks) -> _MissedTicks:
     if policy not in ("burst", "delay", "skip"):
         raise ValueError(f"missed must be 'burst', 'delay' or 'skip', not {policy!r}")
     return policy
 
 
 @overload
-def timeout(duration: Seconds | None) -> Timeout: ...
+def timeout(duration: Seconds | None, awaitable: None = None) -> Timeout: ...
 @overload
 def timeout(duration: Seconds | None, awaitable: Awaitable[_T]) -> TimeLimit[_T]: ...
 def timeout(
@@ -187,7 +187,7 @@ def timeout(
 
 
 @overload
-def deadline(when: Instant | None) -> Timeout: ...
+def deadline(when: Instant | None, awaitable: None = None) -> Timeout: ...
 @overload
 def deadline(when: Instant | None, awaitable: Awaitable[_T]) -> TimeLimit[_T]: ...
 def deadline(

@@ -41,11 +41,14 @@ def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
             raise
 
 
-@functools.cache
-def _pool_of(process: int) -> ThreadPool:
-    return ThreadPool(512, 10.0, "blitzio-blocking")
+# By process: a forked child has no threads of its parent's.
+_pools: dict[int, ThreadPool] = {}
 
 
 def blocking_pool() -> ThreadPool:
-    """The process's threads for spawn_blocking() outside runtimes. A forked child has its own."""
-    return _pool_of(os.getpid())
+    """The process's threads for spawn_blocking() outside runtimes."""
+    process = os.getpid()
+    pool = _pools.get(process)
+    if pool is None:
+        pool = _pools.setdefault(process, ThreadPool(512, 10.0, "blitzio-blocking"))
+    return pool

@@ -59,7 +59,7 @@ Async<> park_many(Flavour& flavour, std::size_t count, Make make_wait, Sample& s
 template <class Flavour>
 Sample mem_parked(Flavour& flavour, std::size_t divisor) {
   Sample sample;
-  flavour.inside(park_many(flavour, 1'000'000 / divisor, [] { return PendingFuture<>(); }, sample));
+  flavour.inside(park_many(flavour, 1'000'000 / divisor, [] { return Pending<>(); }, sample));
   return sample;
 }
 

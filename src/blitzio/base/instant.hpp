@@ -32,6 +32,9 @@ class Instant {
 
   [[nodiscard]] constexpr std::int64_t as_nanos() const noexcept { return since_boot_.as_nanos(); }
 
+  /// The time since then; negative if it is to come.
+  [[nodiscard]] Duration elapsed() const noexcept { return now() - *this; }
+
   friend constexpr auto operator<=>(Instant, Instant) noexcept = default;
   friend constexpr Instant operator+(Instant at, Duration by) noexcept {
     return from_nanos((at.since_boot_ + by).as_nanos());
@@ -42,6 +45,8 @@ class Instant {
   friend constexpr Duration operator-(Instant a, Instant b) noexcept {
     return a.since_boot_ - b.since_boot_;
   }
+  constexpr Instant& operator+=(Duration by) noexcept { return *this = *this + by; }
+  constexpr Instant& operator-=(Duration by) noexcept { return *this = *this - by; }
 
  private:
   Duration since_boot_;

@@ -170,8 +170,8 @@ class Broadcast {
   Broadcast& operator=(const Broadcast&) = delete;
 
   /// Sends `value` to every receiver there is. Never waits.
-  /// Returns  false, with `value` dropped, if the channel is closed.
-  bool send(T value) {
+  /// Returns  false, with `value` untouched, if the channel is closed.
+  bool send(T&& value) {
     {
       const MutexLock lock(mutex_);
       // Relaxed: only the lock's holder writes it.
@@ -185,6 +185,7 @@ class Broadcast {
     receivers_.notify_all();
     return true;
   }
+  bool send(const T& value) { return send(T(value)); }
 
   class Receiver;
   /// A receiver of what is sent from now on.
@@ -248,6 +249,11 @@ class Broadcast<T>::Receiver {
       position_ = oldest;
       return std::unexpected(BroadcastError{BroadcastError::Kind::lagged, missed});
     }
+  }
+
+  /// Values that wait to be received, or have been missed already; a snapshot.
+  [[nodiscard]] std::uint64_t size() const noexcept {
+    return channel_->tail() / kPosition - position_;
   }
 
   class [[nodiscard]] Recv {

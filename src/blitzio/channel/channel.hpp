@@ -81,7 +81,7 @@ class Channel {
 
   /// Sends `value`, after waiting for room.
   /// Returns  future of std::expected<void, T>: the value itself if the channel is closed.
-  /// Cancel   dropping the future drops the value; it was not sent.
+  /// Cancel   dropping the future drops the value; it was not sent. Send::take_back() saves it.
   /// Cost     as try_send() when there is room; never allocates.
   Send send(T value) noexcept { return Send(*this, std::move(value)); }
 
@@ -102,6 +102,7 @@ class Channel {
   /// Values inside; a snapshot.
   [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
   [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }
+  [[nodiscard]] bool is_full() const noexcept { return size() == capacity(); }
 
  private:
   detail::Ring<T> ring_;
@@ -128,8 +129,16 @@ class [[nodiscard]] Channel<T>::Send {
       return status != SendStatus::full;
     });
     if (!is_done) return pending;
+    is_over_ = true;
     if (status == SendStatus::sent) return Output();
     return Output(std::unexpected(std::move(value_)));
+  }
+  /// Gives the send up and its value back: for one that lost a select(), to which it was lent.
+  /// Returns  empty if the send was over: the value was sent, or came back as the error.
+  [[nodiscard]] std::optional<T> take_back() noexcept {
+    if (std::exchange(is_over_, true)) return std::nullopt;
+    wait_.leave();
+    return std::move(value_);
   }
 
  private:
@@ -138,6 +147,7 @@ class [[nodiscard]] Channel<T>::Send {
 
   Channel* channel_;
   T value_;
+  bool is_over_ = false;
   detail::QueueWait wait_;
 };
 

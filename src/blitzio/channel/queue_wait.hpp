@@ -33,11 +33,12 @@ class QueueWait {
   }
   [[nodiscard]] bool is_waiting() const noexcept { return queue_ != nullptr; }
 
- private:
+  /// Gives the wait up; a wake that it was given goes to the next in line.
   void leave() noexcept {
     if (queue_ != nullptr) std::exchange(queue_, nullptr)->leave(waiter_);
   }
 
+ private:
   sync::detail::WaitQueue* queue_ = nullptr;
   sync::detail::Waiter waiter_;
 };

@@ -13,6 +13,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace blitzio::channel {
@@ -26,18 +27,30 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 
   /// Replaces the value and wakes every receiver that waits.
-  /// Returns  false if the channel is closed; the value is then dropped.
-  bool send(T value) {
-    return send_modify([&](T& current) { std::swap(current, value); });
+  /// Returns  false, with `value` untouched, if the channel is closed.
+  bool send(T&& value) {
+    std::optional<T> old;  // destroyed after the lock
+    return send_modify([&](T& current) { old.emplace(std::exchange(current, std::move(value))); });
   }
+  bool send(const T& value) { return send(T(value)); }
   /// Changes the value in place: `change(T&)` runs under the lock, so keep it short and leave this
   /// channel alone in it.
+  /// Returns  false, without calling it, if the channel is closed.
   template <std::invocable<T&> Change>
   bool send_modify(Change change) {
+    return send_if_modified([&](T& current) {
+      change(current);
+      return true;
+    });
+  }
+  /// As send_modify(), but wakes nobody if `change(T&)` returns false.
+  /// Returns  whether it was called and returned true.
+  template <std::predicate<T&> Change>
+  bool send_if_modified(Change change) {
     {
       const MutexLock lock(mutex_);
       if (is_closed()) return false;
-      change(value_);
+      if (!change(value_)) return false;
       // Seq_cst: a notifier reads the queue of waiters after it (sync/wait_queue.hpp).
       version_.fetch_add(kVersion, std::memory_order_seq_cst);
     }
@@ -101,6 +114,18 @@ class Watch<T>::Receiver {
     return watch_->value_;
   }
   [[nodiscard]] T get() const { return watch_->get(); }
+  /// As Watch::borrow().
+  template <std::invocable<const T&> Look>
+  auto borrow(Look look) const {
+    return watch_->borrow(std::move(look));
+  }
+  /// The same, and the value is no news afterwards.
+  template <std::invocable<const T&> Look>
+  auto borrow_and_update(Look look) {
+    const MutexLock lock(watch_->mutex_);
+    seen_ = watch_->version();
+    return look(std::as_const(watch_->value_));
+  }
 
   class [[nodiscard]] Changed {
    public:

@@ -120,12 +120,6 @@ class LocalExecutor final : private Scheduler {
   void shutdown() noexcept;
 
  private:
-  template <Future F>
-  struct Borrowed {
-    using Output = OutputOf<F>;
-    Poll<Output> poll(Context& context) { return future->poll(context); }
-    std::remove_reference_t<F>* future;
-  };
   class BindGuard;
 
   void schedule(Task& task) noexcept override;
@@ -180,7 +174,7 @@ OutputOf<F> LocalExecutor::block_on(F&& future) {
     bind_or_throw();
     unbinder.executor = this;
   }
-  auto handle = spawn(Borrowed<F>{&future});
+  auto handle = spawn(detail::Borrowed(future));
   while (!handle.is_finished()) turn(Duration::max());
   return std::move(*handle.try_join()).get();
 }

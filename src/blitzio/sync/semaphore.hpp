@@ -186,6 +186,9 @@ class Semaphore {
     if (BLITZIO_UNLIKELY((before & kWaiters) != 0)) hand_out();
   }
 
+  /// An owner for permits that try_acquire() took.
+  Permit adopt(std::uint32_t count = 1) noexcept { return {*this, count}; }
+
   /// Lets every waiter, now and later, fail with `closed`. Permits can still be released.
   void close() noexcept;
   [[nodiscard]] bool is_closed() const noexcept {

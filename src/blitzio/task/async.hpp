@@ -7,7 +7,8 @@
 // It does nothing until it is polled, and `co_await` takes any Future. A poll passes its Context
 // down: a coroutine that waits first polls what it waits for, with the context of the poll that is
 // going on, and resumes only when that is ready. So nothing is registered between caller and
-// callee, and awaiting another Async allocates nothing but that coroutine's own frame.
+// callee, and awaiting another Async allocates nothing but that coroutine's own frame, mostly from
+// the thread's pool (base/frame_pool.hpp).
 //
 //            poll                co_await is pending
 //   new ─────────────▶ running ───────────────────────▶ waiting
@@ -26,9 +27,11 @@
 #pragma once
 
 #include <blitzio/base/check.hpp>
+#include <blitzio/base/frame_pool.hpp>
 #include <blitzio/task/future.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -94,6 +97,12 @@ class AsyncPromiseBase {
     std::optional<Poll<OutputOf<F>>> answer_;
     std::exception_ptr exception_;
   };
+
+  // Frames come from the thread's pool.
+  static void* operator new(std::size_t bytes) { return FramePool::allocate(bytes); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept {
+    FramePool::free(frame, bytes);
+  }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   std::suspend_always final_suspend() const noexcept { return {}; }

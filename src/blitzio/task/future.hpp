@@ -7,6 +7,9 @@
 //
 // A future may be moved until its first poll; after that it stays where it is, because others may
 // hold pointers into it.
+//
+// What takes futures (combinators, executors) takes an rvalue as its own and an lvalue as a loan:
+// the future stays the caller's, outlives the loan and may be polled again after it.
 #pragma once
 
 #include <blitzio/task/poll.hpp>
@@ -14,6 +17,7 @@
 
 #include <concepts>
 #include <type_traits>
+#include <variant>
 
 namespace blitzio {
 
@@ -25,5 +29,36 @@ concept Future = requires(std::remove_reference_t<F>& future, Context& context) 
 
 template <Future F>
 using OutputOf = typename std::remove_reference_t<F>::Output;
+
+namespace detail {
+
+/// A loan of a future that lives longer.
+template <Future F>
+class Borrowed {
+ public:
+  using Output = OutputOf<F>;
+  explicit Borrowed(F& future) noexcept : future_(&future) {}
+  Poll<Output> poll(Context& context) { return future_->poll(context); }
+  /// Only of futures that have it: JoinHandle.
+  void cancel() noexcept
+    requires requires(F& future) { future.cancel(); }
+  {
+    future_->cancel();
+  }
+
+ private:
+  F* future_;
+};
+
+/// How a combinator keeps what it was given as `F&&`.
+template <Future F>
+using Held = std::conditional_t<std::is_lvalue_reference_v<F>, Borrowed<std::remove_reference_t<F>>,
+                                std::remove_cvref_t<F>>;
+
+/// `void` as a type of values, for tuples and variants.
+template <class T>
+using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+}  // namespace detail
 
 }  // namespace blitzio

@@ -1,75 +1,64 @@
-// The smallest futures: a value that is there, one that never comes, a function, a place to yield.
+// The smallest futures: a function as a future, a function as its poll, a place to yield.
+// `ready(…)` and `pending` are in poll.hpp.
 #pragma once
 
 #include <blitzio/task/future.hpp>
 
 #include <concepts>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace blitzio {
 
-/// Is ready with its value at the first poll.
-template <class T>
-class [[nodiscard]] ReadyFuture {
- public:
-  using Output = T;
-  explicit ReadyFuture(T value) : value_(std::move(value)) {}
-  Poll<T> poll(Context& /*context*/) { return std::move(value_); }
-
- private:
-  T value_;
-};
-template <class T>
-ReadyFuture<T> ready_future(T value) {
-  return ReadyFuture<T>(std::move(value));
-}
-
-/// Is never ready.
-template <class T = void>
-class [[nodiscard]] PendingFuture {
- public:
-  using Output = T;
-  Poll<T> poll(Context& /*context*/) noexcept { return pending; }
-};
-
 /// `function(Context&)` is the poll; it returns a Poll<T>.
 template <std::invocable<Context&> F>
-class [[nodiscard]] FnFuture {
+class [[nodiscard]] PollFn {
  public:
   using Output = typename std::invoke_result_t<F&, Context&>::Output;
-  explicit FnFuture(F function) : function_(std::move(function)) {}
+  explicit PollFn(F function) : function_(std::move(function)) {}
   Poll<Output> poll(Context& context) { return function_(context); }
 
  private:
   F function_;
 };
 template <std::invocable<Context&> F>
-FnFuture<F> poll_fn(F function) {
-  return FnFuture<F>(std::move(function));
+PollFn<F> poll_fn(F function) {
+  return PollFn<F>(std::move(function));
 }
 
-/// Calls `function()` at the first poll and is ready with what it returns.
-template <std::invocable F>
-class [[nodiscard]] LazyFuture {
+/// Calls `function(arguments…)` at the first poll and is ready with what it returns.
+template <class F, class... Args>
+  requires std::invocable<F, Args...>
+class [[nodiscard]] FnFuture {
  public:
-  using Output = std::invoke_result_t<F&>;
-  explicit LazyFuture(F function) : function_(std::move(function)) {}
+  using Output = std::invoke_result_t<F, Args...>;
+  explicit FnFuture(F function, Args... arguments)
+      : function_(std::move(function)), arguments_(std::move(arguments)...) {}
   Poll<Output> poll(Context& /*context*/) {
     if constexpr (std::is_void_v<Output>) {
-      function_();
+      std::apply(std::move(function_), std::move(arguments_));
       return ready;
     } else {
-      return function_();
+      return std::apply(std::move(function_), std::move(arguments_));
     }
   }
 
  private:
   F function_;
+  [[no_unique_address]] std::tuple<Args...> arguments_;
 };
+template <class F, class... Args>
+FnFuture<F, Args...> fn_future(F function, Args... arguments) {
+  return FnFuture<F, Args...>(std::move(function), std::move(arguments)...);
+}
+
+/// fn_future() of a function without arguments: a value that is computed if somebody wants it.
+template <class F>
+using Lazy = FnFuture<F>;
 template <std::invocable F>
-LazyFuture<F> lazy(F function) {
-  return LazyFuture<F>(std::move(function));
+Lazy<F> lazy(F function) {
+  return Lazy<F>(std::move(function));
 }
 
 /// Lets every other ready task run once before it is ready.

@@ -38,7 +38,7 @@ class [[nodiscard]] JoinHandle {
   /// Waits for the task to end. Empty afterwards.
   /// Cancel   dropping the handle detaches the task; it is not cancelled.
   Poll<Output> poll(Context& context) noexcept {
-    BLITZIO_CHECK(task_ != nullptr);
+    BLITZIO_CHECK(task_ != nullptr && "the handle is empty: its result was taken");
     if (auto result = try_join()) return std::move(*result);
     // Taken back even to compare it: while it is lent, the completer may be writing to it.
     if (has_lent_waker_ && !task_->state_.reclaim_join_waker()) return take();
@@ -51,9 +51,12 @@ class [[nodiscard]] JoinHandle {
     return take();
   }
 
+  /// The handle itself, to be awaited where it stands: `co_await handle.join()`, or lent to
+  /// select(); it is empty once that gave the result.
+  [[nodiscard]] JoinHandle& join() noexcept { return *this; }
   /// The result if the task has ended, once; the handle is empty afterwards.
   [[nodiscard]] std::optional<Output> try_join() noexcept {
-    BLITZIO_CHECK(task_ != nullptr);
+    BLITZIO_CHECK(task_ != nullptr && "the handle is empty: its result was taken");
     if (!task_->is_complete()) return std::nullopt;
     return take();
   }

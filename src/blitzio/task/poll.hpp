@@ -1,4 +1,5 @@
-// `Poll<T>`: what a future answers: pending, or ready with its value.
+// `Poll<T>`: what a future answers: pending, or ready with its value; and `pending` and `ready`,
+// the words for it, which are the two simplest futures at the same time.
 #pragma once
 
 #include <blitzio/base/check.hpp>
@@ -9,16 +10,49 @@
 
 namespace blitzio {
 
-struct Pending {};
+class Context;
+template <class T>
+class Poll;
+
+/// A future that is never ready: for a branch of select() that shall not happen.
+template <class T = void>
+struct [[nodiscard]] Pending {
+  using Output = T;
+  Poll<T> poll(Context& /*context*/) const noexcept { return Poll<T>(Pending<>{}); }
+};
 /// `return pending;` from any poll().
-inline constexpr Pending pending{};
+inline constexpr Pending<> pending{};
+
+/// A future that is ready with its value at the first poll.
+template <class T = void>
+class [[nodiscard]] Ready {
+ public:
+  using Output = T;
+  explicit constexpr Ready(T value) : value_(std::move(value)) {}
+  Poll<T> poll(Context& /*context*/) { return Poll<T>(std::move(value_)); }
+
+ private:
+  T value_;
+};
+template <>
+struct [[nodiscard]] Ready<void> {
+  using Output = void;
+  Poll<void> poll(Context& /*context*/) const noexcept;
+  /// `ready(value)` is the future of a value that is there.
+  template <class T>
+  constexpr Ready<T> operator()(T value) const {
+    return Ready<T>(std::move(value));
+  }
+};
+/// `return ready;` from a poll() without a value.
+inline constexpr Ready<> ready{};
 
 template <class T>
 class [[nodiscard]] Poll {
  public:
   using Output = T;
 
-  constexpr Poll(Pending) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
+  constexpr Poll(Pending<>) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
   // NOLINTNEXTLINE(google-explicit-constructor): `return value;`
   constexpr Poll(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(value)) {}
@@ -39,17 +73,13 @@ class [[nodiscard]] Poll {
   std::optional<T> value_;
 };
 
-/// Ready without a value.
-struct Ready {};
-inline constexpr Ready ready{};
-
 template <>
 class [[nodiscard]] Poll<void> {
  public:
   using Output = void;
 
-  constexpr Poll(Pending) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
-  constexpr Poll(Ready) noexcept
+  constexpr Poll(Pending<>) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
+  constexpr Poll(Ready<>) noexcept
       : ready_(true) {}  // NOLINT(google-explicit-constructor): `return ready;`
 
   [[nodiscard]] constexpr bool is_ready() const noexcept { return ready_; }
@@ -59,5 +89,9 @@ class [[nodiscard]] Poll<void> {
  private:
   bool ready_ = false;
 };
+
+inline Poll<void> Ready<void>::poll(Context& /*context*/) const noexcept {
+  return *this;
+}
 
 }  // namespace blitzio

@@ -34,32 +34,13 @@ struct TaskWaker {
   static constexpr WakerVTable kVTable{clone, wake, wake_by_ref, drop};
 };
 
-namespace {
-
-// A waker that borrows the reference its user holds: it is never destroyed, so it gives none back.
-class BorrowedWaker {
- public:
-  explicit BorrowedWaker(Task& task) noexcept : waker_(&task, &TaskWaker::kVTable) {}
-  BorrowedWaker(const BorrowedWaker&) = delete;
-  BorrowedWaker& operator=(const BorrowedWaker&) = delete;
-  ~BorrowedWaker() {}
-  [[nodiscard]] const Waker& get() const noexcept { return waker_; }
-
- private:
-  union {
-    Waker waker_;
-  };
-};
-
-}  // namespace
-
 Task::RunOutcome Task::run() noexcept {
   if (BLITZIO_UNLIKELY(state_.start_running())) {
     vtable_->cancel(*this);
     finish();
     return RunOutcome::complete;
   }
-  const BorrowedWaker waker(*this);
+  const detail::BorrowedWaker waker(this, &TaskWaker::kVTable);
   Context context(waker.get());
   if (vtable_->poll(*this, context)) {
     finish();

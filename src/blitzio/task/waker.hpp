@@ -63,6 +63,25 @@ class Waker {
 
 static_assert(sizeof(Waker) == 2 * sizeof(void*));
 
+namespace detail {
+
+/// A waker that borrows the share its user holds: it is never destroyed, so it gives none back.
+class BorrowedWaker {
+ public:
+  constexpr BorrowedWaker(void* data, const WakerVTable* vtable) noexcept : waker_(data, vtable) {}
+  BorrowedWaker(const BorrowedWaker&) = delete;
+  BorrowedWaker& operator=(const BorrowedWaker&) = delete;
+  ~BorrowedWaker() {}
+  [[nodiscard]] const Waker& get() const noexcept { return waker_; }
+
+ private:
+  union {
+    Waker waker_;
+  };
+};
+
+}  // namespace detail
+
 /// What a future is given when it is polled.
 class Context {
  public:

@@ -1,5 +1,11 @@
 // `Sleep`: a future that is ready once a deadline has passed, on the wheel of the executor that
-// polls it.
+// polls it first.
+//
+//            poll                       fires
+//   unarmed ──────▶ armed ───────────────────────────▶ elapsed
+//      ▲            │   ▲ reset                           │
+//      │            └───┘                                 │
+//      └────────────────────── reset ─────────────────────┘
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
@@ -15,10 +21,10 @@
 
 namespace blitzio::time {
 
-/// Cancel   dropping it disarms the timer.
-/// Thread   the first poll on one that is bound to an executor; afterwards the same, or any one at
-/// a
-///          time if that executor's timers are shared (Runtime).
+/// Cancel   dropping it disarms the timer, in constant time.
+/// Thread   the first poll on one that has an executor's timers: in a task, or in a block_on() of a
+///          LocalExecutor or Runtime (checked); afterwards the same, or any one at a time if those
+///          timers are shared (Runtime). An armed one does not outlive the executor.
 /// Cost     no allocation: the timer is part of the future.
 class [[nodiscard]] Sleep final : private TimerEntry {
  public:
@@ -37,6 +43,20 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   }
 
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+  /// Waits for another deadline instead, be it elapsed already or not.
+  /// Thread   as poll().   Cost  as dropping one and making another; a pending one stays armed.
+  void reset(Instant deadline) noexcept {
+    deadline_ = deadline;
+    if (queue_ == nullptr) return;
+    if (!is_elapsed() && rearm()) {
+      queue_->armed(deadline_);
+      return;
+    }
+    // It has fired, so nobody else touches it: it starts anew, with the next poll's executor.
+    queue_ = nullptr;
+    // Relaxed: only the owner looks at it until it is armed under the queue's lock.
+    is_elapsed_.store(false, std::memory_order_relaxed);
+  }
   /// Whether the deadline has passed and an executor's turn has noticed.
   [[nodiscard]] bool is_elapsed() const noexcept {
     // Acquire: pairs with the release in on_fire(), whose last access that is.
@@ -49,7 +69,8 @@ class [[nodiscard]] Sleep final : private TimerEntry {
     Waker waker = context.waker().clone();
     const bool is_first = queue_ == nullptr;
     if (is_first) queue_ = TimerContext::current();
-    BLITZIO_CHECK(queue_ != nullptr);  // there is no executor on this thread
+    BLITZIO_CHECK(queue_ != nullptr &&
+                  "a timer needs an executor: poll it in a task or block_on()");
     {
       const TimerQueue::Lock lock(*queue_);
       if (is_elapsed()) return ready;
@@ -61,6 +82,14 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   }
 
  private:
+  // Returns false if it has fired meanwhile.
+  [[nodiscard]] bool rearm() noexcept {
+    const TimerQueue::Lock lock(*queue_);
+    if (!is_armed()) return false;
+    queue_->wheel().cancel(*this);
+    queue_->wheel().insert(*this, deadline_);
+    return true;
+  }
   static void on_fire(TimerEntry& entry) noexcept {
     auto& self = static_cast<Sleep&>(entry);
     // Waking may destroy the future, and if timers are shared so may its owner as soon as it sees
@@ -78,6 +107,11 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   // Written by who advances the wheel, read by the owner.
   Atomic<bool> is_elapsed_{false};
 };
+
+/// The clock that deadlines are on.
+[[nodiscard]] inline Instant now() noexcept {
+  return Instant::now();
+}
 
 /// Waits until `deadline`; a deadline that has passed costs one turn.
 [[nodiscard]] inline Sleep sleep_until(Instant deadline) noexcept {

@@ -68,5 +68,33 @@ TEST(Duration, IsOrdered) {
   EXPECT_LT(Duration::zero(), Duration::max());
 }
 
+TEST(Duration, HasLiteralsForItsUnits) {
+  using namespace literals;
+  EXPECT_EQ(1_h + 2_min + 3_s + 4_ms + 5_us + 6_ns, Duration::from_nanos(3'723'004'005'006));
+  EXPECT_EQ(1.5_s, 1500_ms);
+  EXPECT_EQ((90_min).as_hours(), 1);
+  EXPECT_EQ((-90_s).as_mins(), -1);
+  EXPECT_EQ(Duration::from_hours(INT64_MAX), Duration::max());
+}
+
+TEST(Duration, DividesBySpansAndAssigns) {
+  using namespace literals;
+  EXPECT_EQ(7_s / 2_s, 3);
+  EXPECT_EQ(7_s % 2_s, 1_s);
+  EXPECT_EQ(Duration::min() % Duration::from_nanos(-1), Duration::zero());
+  EXPECT_EQ(Duration::min() / Duration::from_nanos(-1), INT64_MAX);
+  EXPECT_EQ(3 * 2_s, 6_s);
+  Duration span = 1_s;
+  span += 2_s;
+  span -= 1_s;
+  span *= 6;
+  span /= 4;
+  EXPECT_EQ(span, 3_s);
+  EXPECT_EQ((-span).abs(), span);
+  EXPECT_TRUE((-span).is_negative());
+  EXPECT_EQ(-Duration::min(), Duration::max()) << "it saturates";
+  EXPECT_EQ(Duration::min().abs(), Duration::max());
+}
+
 }  // namespace
 }  // namespace blitzio

@@ -28,5 +28,14 @@ TEST(Instant, ForEverFromNowIsNever) {
   EXPECT_LT(Instant::now(), Instant::max());
 }
 
+TEST(Instant, MovesAndTellsHowLongAgoItWas) {
+  Instant at = Instant::now();
+  EXPECT_GE(at.elapsed(), Duration::zero());
+  at += Duration::from_hours(1);
+  EXPECT_TRUE(at.elapsed().is_negative());
+  at -= Duration::from_hours(2);
+  EXPECT_GE(at.elapsed(), Duration::from_hours(1));
+}
+
 }  // namespace
 }  // namespace blitzio

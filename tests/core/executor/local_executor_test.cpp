@@ -410,7 +410,7 @@ TEST_P(LocalExecutorTest, ShutdownDropsWhatDyingTasksSpawn) {
 
 TEST_P(LocalExecutorTest, AfterShutdownASpawnedTaskIsCancelled) {
   executor_->shutdown();
-  auto handle = executor_->spawn(ready_future(1));
+  auto handle = executor_->spawn(ready(1));
   executor_->shutdown();
   EXPECT_TRUE(handle.try_join()->is_cancelled());
 }

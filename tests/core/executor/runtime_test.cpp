@@ -179,7 +179,7 @@ TEST_P(EveryStrategy, ASleepThatMovedToAnotherWorkerCanBeDropped) {
 
 TEST_P(EveryStrategy, ACancelledTaskDropsItsFuture) {
   const auto witness = std::make_shared<int>(0);
-  auto handle = runtime_->spawn([witness]() -> Async<void> { co_await PendingFuture<void>(); });
+  auto handle = runtime_->spawn([witness]() -> Async<void> { co_await Pending<void>(); });
   handle.cancel();
   EXPECT_TRUE(handle.blocking_join().is_cancelled());
   while (witness.use_count() != 1) std::this_thread::yield();
@@ -201,7 +201,7 @@ TEST_P(EveryStrategy, ShutdownCancelsWhatIsLeftAndFreesIt) {
   for (int i = 0; i < 500; ++i) {
     handles.push_back(runtime_->spawn([witness, i]() -> Async<void> {
       if (i % 3 == 0) co_await time::sleep(Duration::from_secs(3600));
-      if (i % 3 == 1) co_await PendingFuture<void>();
+      if (i % 3 == 1) co_await Pending<void>();
       for (;;) co_await yield_now();
     }));
   }

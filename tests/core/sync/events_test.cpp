@@ -191,7 +191,7 @@ TEST(OnceCell, OthersWaitForTheOneThatMakesTheValue) {
 
 TEST(OnceCell, WhenTheMakerIsDroppedTheNextTakesOver) {
   OnceCell<int> cell;
-  auto never = [] { return PendingFuture<int>(); };
+  auto never = [] { return Pending<int>(); };
   WakeCounter wakes;
   auto maker = std::make_unique<OnceCell<int>::GetOrInit<decltype(never)>>(cell.get_or_init(never));
   auto next = cell.get_or_init([] { return 8; });
@@ -204,7 +204,7 @@ TEST(OnceCell, WhenTheMakerIsDroppedTheNextTakesOver) {
 
 TEST(OnceCell, WhenTheChosenSuccessorIsDroppedTheOneAfterTakesOver) {
   OnceCell<int> cell;
-  auto never = [] { return PendingFuture<int>(); };
+  auto never = [] { return Pending<int>(); };
   using Never = OnceCell<int>::GetOrInit<decltype(never)>;
   WakeCounter wakes;
   auto maker = std::make_unique<Never>(cell.get_or_init(never));

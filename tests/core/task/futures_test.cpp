@@ -1,21 +1,24 @@
+#include <blitzio/task/async.hpp>
 #include <blitzio/task/block_on.hpp>
+#include <blitzio/task/compose.hpp>
 #include <blitzio/task/futures.hpp>
 
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 
 namespace blitzio {
 namespace {
 
 TEST(Futures, AReadyFutureGivesItsValueAtOnce) {
-  EXPECT_EQ(*block_on(ready_future(std::make_unique<int>(2))), 2);
+  EXPECT_EQ(*block_on(ready(std::make_unique<int>(2))), 2);
 }
 
 TEST(Futures, APendingFutureNeverIsReady) {
   const Waker nobody;
   Context context(nobody);
-  PendingFuture<int> never;
+  Pending<int> never;
   EXPECT_TRUE(never.poll(context).is_pending());
   EXPECT_TRUE(never.poll(context).is_pending());
 }
@@ -27,6 +30,69 @@ TEST(Futures, ALazyFutureRunsItsFunctionWhenPolled) {
   EXPECT_EQ(block_on(future), 1);
   block_on(lazy([&] { ++calls; }));
   EXPECT_EQ(calls, 2);
+}
+
+TEST(Futures, AFunctionKeepsItsArguments) {
+  const auto add = [](int a, std::unique_ptr<int> b) { return a + *b; };
+  EXPECT_EQ(block_on(fn_future(add, 1, std::make_unique<int>(2))), 3);
+  int sum = 0;
+  block_on(fn_future([&](int a) { sum += a; }, 5));
+  EXPECT_EQ(sum, 5);
+}
+
+TEST(Futures, TheWordsForAPollsAnswerAreFutures) {
+  static_assert(Future<decltype(ready)> && Future<decltype(pending)>);
+  static_assert(Future<Ready<int>> && Future<Pending<int>> && Future<Lazy<int (*)()>>);
+  static_assert(!Future<int>);
+  block_on(ready);
+  const Waker nobody;
+  Context context(nobody);
+  EXPECT_TRUE(pending.poll(context).is_pending());
+}
+
+// ---- map, and_then, compose ------------------------------------------------------------------
+
+TEST(Compose, MapTransformsTheValue) {
+  EXPECT_EQ(block_on(map(ready(2), [](int value) { return std::to_string(value); })), "2");
+  EXPECT_EQ(block_on(map(yield_now(), [] { return 3; })), 3);
+  int seen = 0;
+  block_on(map(ready(4), [&](int value) { seen = value; }));
+  EXPECT_EQ(seen, 4);
+}
+
+TEST(Compose, AndThenWaitsForOneAfterTheOther) {
+  const auto twice = [](std::unique_ptr<int> value) -> Async<int> {
+    co_await yield_now();
+    co_return 2 * *value;
+  };
+  EXPECT_EQ(block_on(and_then(ready(std::make_unique<int>(4)), twice)), 8);
+  EXPECT_EQ(block_on(and_then(yield_now(), [] { return ready(1); })), 1);
+}
+
+TEST(Compose, AChainIsAFutureAtEachPoint) {
+  auto chain =
+      compose(lazy([] { return 20; }))
+          .map([](int value) { return value + 1; })
+          .and_then([](int value) { return map(yield_now(), [value] { return 2 * value; }); });
+  static_assert(Future<decltype(chain)>);
+  EXPECT_EQ(block_on(chain), 42);
+}
+
+TEST(Compose, TheFirstFutureIsGoneWhenTheSecondRuns) {
+  const auto witness = std::make_shared<int>(7);
+  auto first = [](std::shared_ptr<int> kept) -> Async<int> {
+    co_await yield_now();
+    co_return *kept;
+  };
+  auto chain =
+      and_then(first(witness), [&](int) { return lazy([&] { return witness.use_count(); }); });
+  EXPECT_EQ(block_on(chain), 1);
+}
+
+TEST(Compose, BorrowsAnLvalue) {
+  auto future = lazy([] { return 1; });
+  auto chain = map(future, [](int value) { return value + 1; });
+  EXPECT_EQ(block_on(chain), 2);
 }
 
 TEST(Futures, YieldNowIsPendingOnceAndWakesItself) {

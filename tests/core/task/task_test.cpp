@@ -96,7 +96,7 @@ struct Probe {
 
 TEST(Task, RunsToItsValue) {
   TestScheduler scheduler;
-  auto handle = scheduler.spawn(ready_future(std::make_unique<int>(7)));
+  auto handle = scheduler.spawn(ready(std::make_unique<int>(7)));
   EXPECT_FALSE(handle.is_finished());
   EXPECT_FALSE(handle.try_join().has_value());
   scheduler.run_all();
@@ -179,7 +179,7 @@ TEST(Task, CancelBeforeTheFirstPollMeansNoPoll) {
 
 TEST(Task, CancelAfterTheEndChangesNothing) {
   TestScheduler scheduler;
-  auto handle = scheduler.spawn(ready_future(1));
+  auto handle = scheduler.spawn(ready(1));
   scheduler.run_all();
   handle.cancel();
   EXPECT_EQ(scheduler.queued(), 0U);
@@ -189,7 +189,7 @@ TEST(Task, CancelAfterTheEndChangesNothing) {
 TEST(Task, ADetachedTaskRunsOnAndItsResultIsDropped) {
   TestScheduler scheduler;
   auto value = std::make_shared<int>(1);
-  scheduler.spawn(ready_future(value)).detach();
+  scheduler.spawn(ready(value)).detach();
   EXPECT_EQ(value.use_count(), 2);
   scheduler.run_all();
   EXPECT_EQ(value.use_count(), 1);
@@ -199,7 +199,7 @@ TEST(Task, AHandleDroppedAfterTheEndDropsTheResult) {
   TestScheduler scheduler;
   auto value = std::make_shared<int>(1);
   {
-    auto handle = scheduler.spawn(ready_future(value));
+    auto handle = scheduler.spawn(ready(value));
     scheduler.run_all();
     EXPECT_EQ(value.use_count(), 2);
   }
@@ -303,8 +303,8 @@ TEST(Task, APlainThreadJoinsOrLetsGoWhileTheTaskEnds) {
   for (int round = 0; round < 500; ++round) {
     TestScheduler scheduler;
     auto value = std::make_shared<int>(5);
-    auto handle = scheduler.spawn(ready_future(value));
-    auto other = scheduler.spawn(ready_future(value));
+    auto handle = scheduler.spawn(ready(value));
+    auto other = scheduler.spawn(ready(value));
     {
       const std::jthread joiner([handle = std::move(handle), other = std::move(other)]() mutable {
         other.detach();
@@ -319,7 +319,7 @@ TEST(Task, APlainThreadJoinsOrLetsGoWhileTheTaskEnds) {
 TEST(Task, AHandleMayBePolledAgainAndAgainWhileTheTaskEnds) {
   for (int round = 0; round < 200; ++round) {
     TestScheduler scheduler;
-    auto handle = scheduler.spawn(ready_future(5));
+    auto handle = scheduler.spawn(ready(5));
     std::atomic<bool> has_polled{false};
     {
       const std::jthread joiner([&] {

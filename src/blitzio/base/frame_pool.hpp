@@ -1,0 +1,94 @@
+// `FramePool`: memory for coroutine frames, which come and go quickly and in few sizes: free lists
+// per thread and size, so that most frames cost no call of the allocator.
+//
+//   the thread's lists:   64 ─▶ cell ─▶ cell      (the link lies in the free cell itself)
+//                        128 ─▶ cell
+//                          …
+//                       1024
+//
+// A frame that is freed on another thread than it was made on goes to that thread's lists. Each
+// list keeps at most kKeptBytes, so one thread that only frees does not hoard what another only
+// allocates; what is beyond it, larger or after the end of the thread goes to the allocator. A
+// thread's lists end with it.
+//
+// Under the address and thread sanitizers everything goes to the allocator, for they see a use
+// after free only there.
+//
+// Threads: any; a block may be freed on any.
+#pragma once
+
+#include <blitzio/base/platform.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+namespace blitzio {
+
+class FramePool {
+ public:
+  static constexpr std::size_t kStepBytes = 64;
+  static constexpr std::size_t kPooledBytesMax = 1024;
+  static constexpr std::size_t kKeptBytes = 64 * 1024;  ///< per thread and list
+
+  /// Memory of the default alignment of operator new. Throws std::bad_alloc.
+  [[nodiscard]] static void* allocate(std::size_t bytes) {
+    if (!kIsPooling || BLITZIO_UNLIKELY(bytes > kPooledBytesMax)) return ::operator new(bytes);
+    const std::size_t list = list_of(bytes);
+    Lists* lists = lists_;
+    if (BLITZIO_UNLIKELY(lists == nullptr || lists->free[list] == nullptr)) {
+      return ::operator new((list + 1) * kStepBytes);
+    }
+    Cell* cell = lists->free[list];
+    lists->free[list] = cell->next;
+    ++lists->room[list];
+    return cell;
+  }
+  /// `bytes` as at allocate().
+  static void free(void* memory, std::size_t bytes) noexcept {
+    if (!kIsPooling || BLITZIO_UNLIKELY(bytes > kPooledBytesMax)) {
+      ::operator delete(memory);
+      return;
+    }
+    const std::size_t list = list_of(bytes);
+    Lists* lists = lists_;
+    if (BLITZIO_UNLIKELY(lists == nullptr || lists->room[list] == 0)) {
+      free_slow(memory, list);
+      return;
+    }
+    lists->push(memory, list);
+  }
+
+ private:
+  static constexpr bool kIsPooling = !BLITZIO_ASAN && !BLITZIO_TSAN;
+  static constexpr std::size_t kLists = kPooledBytesMax / kStepBytes;
+
+  struct Cell {
+    Cell* next;
+  };
+  // One thread's.
+  struct Lists {
+    Lists() noexcept;
+    Lists(const Lists&) = delete;
+    Lists& operator=(const Lists&) = delete;
+    ~Lists();
+    void push(void* memory, std::size_t list) noexcept {
+      free[list] = ::new (memory) Cell{free[list]};
+      --room[list];
+    }
+    std::array<Cell*, kLists> free{};
+    std::array<std::uint32_t, kLists> room;  ///< how many more a list takes
+  };
+  class Owner;
+
+  static std::size_t list_of(std::size_t bytes) noexcept {
+    return bytes == 0 ? 0 : (bytes - 1) / kStepBytes;
+  }
+  BLITZIO_COLD static void free_slow(void* memory, std::size_t list) noexcept;
+
+  // Words in the static TLS block: reading them costs one load even from a shared object.
+  [[gnu::tls_model("initial-exec")]] static thread_local constinit Lists* lists_;
+};
+
+}  // namespace blitzio

@@ -6,7 +6,7 @@ chooses the backend (io_uring, epoll, poll), and `python -m blitzio` runs a prog
 
 Beyond that: `Runtime` runs coroutines on several threads, `spawn`, `spawn_blocking` and `compute`
 start work, `join_all`, `Group` and `CancelToken` hold it together, `sleep`, `interval` and
-`timeout` tell the time, `Shutdown` ends a program well.
+`timeout` tell the time, `serve` spreads a server over the workers, `Shutdown` ends a program well.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from blitzio._config import Config
 from blitzio._loop import Loop
 from blitzio._native import build_info
 from blitzio._run import new_event_loop, run
+from blitzio._serve import Server, serve
 from blitzio._shutdown import Shutdown, WorkGuard
 from blitzio.runtime import Runtime, get_runtime, run_with
 from blitzio.task import (
@@ -57,6 +58,7 @@ __all__ = (
     "JoinHandle",
     "Loop",
     "Runtime",
+    "Server",
     "Shutdown",
     "WorkGuard",
     "__version__",
@@ -70,6 +72,7 @@ __all__ = (
     "parallel_map",
     "run",
     "run_with",
+    "serve",
     "sleep",
     "sleep_until",
     "spawn",

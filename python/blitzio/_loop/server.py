@@ -31,6 +31,9 @@ ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 class Server(asyncio.AbstractServer):
     """Listening sockets and the connections they brought. Made by `create_server`."""
 
+    # Transports of ours say which they are when they come and go, on every version.
+    _tracks_clients = True
+
     def __init__(
         self,
         loop: ListenMixin,
@@ -140,7 +143,12 @@ class Server(asyncio.AbstractServer):
 
         Up to 3.11 asyncio returns at once when the server is closed; so does this.
         """
-        if self._waiters is None or (self._sockets is None and not _compat.WAIT_CLOSED_WAITS):
+        if self._sockets is not None or _compat.WAIT_CLOSED_WAITS:
+            await self._wait_for_clients()
+
+    async def _wait_for_clients(self) -> None:
+        """Waits until the server is closed and its connections are gone, on every version."""
+        if self._waiters is None:
             return
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(waiter)
@@ -153,7 +161,7 @@ class Server(asyncio.AbstractServer):
         self.close()
         await self.wait_closed()
 
-    # ---- called by transports: without an argument up to 3.12, as asyncio's do ----
+    # ---- called by transports: without an argument by asyncio's own up to 3.12 ----
 
     def _attach(self, transport: Any = None) -> None:
         assert self._sockets is not None

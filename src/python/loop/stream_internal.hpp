@@ -72,6 +72,10 @@ void stream_operation_ended(StreamTransport& transport) noexcept;
 void stream_release_fd(StreamTransport& transport) noexcept;
 /// Tells and forgets the server.
 void stream_detach_server(StreamTransport& transport) noexcept;
+/// Calls `method` of the server that the connection belongs to: with the transport from Python 3.13
+/// on, or if the server is one of ours. Returns false with an error set.
+[[nodiscard]] bool stream_tell_server(StreamTransport& transport, PyObject* server,
+                                      PyObject* method) noexcept;
 
 PyObject* stream_method_close(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_method_abort(PyObject* self, PyObject* unused) noexcept;

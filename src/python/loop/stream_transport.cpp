@@ -110,13 +110,7 @@ int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
 
 int attach_server(StreamTransport& t, PyObject* server) noexcept {
   if (server == nullptr || server == Py_None) return 0;
-#if PY_VERSION_HEX >= 0x030D0000
-  const PyRef done =
-      PyRef::steal(PyObject_CallMethodOneArg(server, t.state->names._attach, as_object(t)));
-#else
-  const PyRef done = PyRef::steal(PyObject_CallMethodNoArgs(server, t.state->names._attach));
-#endif
-  if (!done) return -1;
+  if (!stream_tell_server(t, server, t.state->names._attach)) return -1;
   t.server = Py_NewRef(server);
   return 0;
 }

@@ -11,6 +11,7 @@ MODULES = (
     "blitzio._compute",
     "blitzio._duration",
     "blitzio._runtime.handle",
+    "blitzio._serve",
     "blitzio._shutdown",
     "blitzio._task.cancel_token",
     "blitzio._task.group",

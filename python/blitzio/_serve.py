@@ -1,0 +1,279 @@
+"""`serve` and `Server`: one address, served by every worker of a runtime.
+
+Each worker has a listening socket of its own on the address (SO_REUSEPORT), and the kernel spreads
+new connections over them: a connection is accepted, read and written by one worker, and nothing is
+handed from thread to thread. An ASGI application is served by uvicorn, which runs on the workers'
+loops as on any other.
+
+    created ──▶ serving ──shutdown()──▶ closing: no new connections, open ones end ──▶ closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import importlib
+import inspect
+import socket
+from typing import TYPE_CHECKING, Any
+
+from blitzio._shutdown import Shutdown
+from blitzio._task.cancel_token import CancelToken
+from blitzio.runtime import Runtime
+from blitzio.time import timeout
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+
+    from blitzio._config import Config
+    from blitzio._duration import Seconds
+
+    ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+    AsgiApp = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+    Application = ProtocolFactory | AsgiApp
+    #: Serves a listening socket until the token is cancelled; sets the future when it has begun.
+    ServeSocket = Callable[
+        [socket.socket, CancelToken, "asyncio.Future[None]"], Coroutine[Any, Any, None]
+    ]
+
+
+class Server:
+    """Serves an address on all workers of a runtime of its own, until it is shut down.
+
+    >>> with Server(asyncio.Protocol, "127.0.0.1", 0) as server:
+    ...     host, port = server.address[:2]
+    >>> host
+    '127.0.0.1'
+
+    Args:
+        app: a protocol factory, called without arguments for each connection; or an ASGI
+            application: uvicorn must be installed then, and each worker runs its lifespan.
+        host: an address or name of this machine.
+        port: 0: any free one; `address` says which.
+        workers: how many; 0: as Config says.
+        config: of the runtime and its loops.
+        ssl: for TLS; of protocol factories only.
+        backlog: connections that may wait to be accepted, for each worker.
+        grace: how long open connections may take to end at shutdown; then they are aborted.
+
+    Raises:
+        TypeError: `app` is neither; TLS with an ASGI application.
+        OSError: the address is not to be had.
+        ImportError: uvicorn is missing.
+
+    Thread: any but a loop's.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        workers: int = 0,
+        config: Config | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        backlog: int = 2048,
+        grace: Seconds = 5.0,
+    ) -> None:
+        if _is_asgi(app):
+            if ssl is not None:
+                raise TypeError("ssl is for protocol factories; an ASGI application takes none")
+            serve_socket = _asgi(app, backlog, grace)
+        else:
+            serve_socket = _protocols(app, ssl, backlog, grace)
+        self._stop = CancelToken()
+        self._running: list[concurrent.futures.Future[None]] = []
+        self._runtime = Runtime(config, **({"workers": workers} if workers else {}))
+        try:
+            self.address = self._start(host, port, serve_socket)
+        except BaseException:
+            self._stop.cancel()
+            self._runtime.shutdown()
+            raise
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._runtime
+
+    def shutdown(self) -> None:
+        """Takes no more connections, lets those that are open end, and ends the workers. Again:
+        nothing.
+
+        Raises:
+            RuntimeError: called from a worker.
+            Exception: what ended a worker's serving before its time.
+        """
+        self._stop.cancel()
+        running, self._running = self._running, []
+        failures = [failure for each in running if (failure := each.exception()) is not None]
+        self._runtime.shutdown()
+        if failures:
+            raise failures[0]
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    def _start(self, host: str, port: int, serve_socket: ServeSocket) -> tuple[Any, ...]:
+        address: tuple[Any, ...] = ()
+        for worker in self._runtime._scheduler.workers:
+            listening = _listen(host, port)
+            address = listening.getsockname()
+            port = address[1]
+            begun: concurrent.futures.Future[None] = concurrent.futures.Future()
+            self._running.append(
+                asyncio.run_coroutine_threadsafe(
+                    _run(serve_socket, listening, self._stop, begun),
+                    worker.loop,
+                )
+            )
+            begun.result()
+        return address
+
+
+def serve(app: Application, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+    """Serves until SIGINT or SIGTERM, then ends well. Blocks; in the main thread.
+
+        def main():
+            blitzio.serve(app, "0.0.0.0", 8000, workers=4)
+
+    Args:
+        app, host, port, options: as Server.
+
+    Raises:
+        RuntimeError: a loop runs in this thread.
+        ValueError: this is not the main thread.
+        TypeError, OSError, ImportError: as Server.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("serve() would block the event loop of this thread; use Server")
+    with Shutdown() as shutdown, Server(app, host, port, **options):
+        shutdown.blocking_wait()
+
+
+def _is_asgi(app: Any) -> bool:
+    """Whether `app` takes (scope, receive, send); a protocol factory takes nothing.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(app, type) and issubclass(app, asyncio.BaseProtocol):
+        return False
+    if callable(app):
+        try:
+            signature = inspect.signature(app)
+        except ValueError:
+            return False  # A function of an extension that does not tell.
+        for arguments, answer in (((), False), ((None, None, None), True)):
+            try:
+                signature.bind(*arguments)
+            except TypeError:
+                continue
+            return answer
+    raise TypeError(f"a protocol factory or an ASGI application was expected, got {app!r}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.setblocking(False)
+        listening.bind(address)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+async def _run(
+    serve_socket: ServeSocket,
+    listening: socket.socket,
+    stop: CancelToken,
+    begun: concurrent.futures.Future[None],
+) -> None:
+    """On a worker: serves; `begun` learns that it has begun, or why it could not."""
+    here = asyncio.get_running_loop().create_future()
+    here.add_done_callback(lambda _: begun.set_result(None))
+    try:
+        await serve_socket(listening, stop, here)
+    except BaseException as error:
+        if begun.done():
+            raise
+        begun.set_exception(error)
+    finally:
+        listening.close()
+
+
+def _protocols(
+    factory: Any, ssl: ssl_module.SSLContext | None, backlog: int, grace: Seconds
+) -> ServeSocket:
+    async def serve_socket(
+        listening: socket.socket, stop: CancelToken, begun: asyncio.Future[None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        server: Any = await loop.create_server(factory, sock=listening, ssl=ssl, backlog=backlog)
+        begun.set_result(None)
+        try:
+            await stop.cancelled()
+        finally:
+            server.close()
+            server.close_clients()
+            try:
+                async with timeout(grace):
+                    await server._wait_for_clients()
+            except TimeoutError:
+                server.abort_clients()
+                await server._wait_for_clients()
+
+    return serve_socket
+
+
+def _asgi(app: Any, backlog: int, grace: Seconds) -> ServeSocket:
+    try:
+        uvicorn: Any = importlib.import_module("uvicorn")
+    except ImportError as error:
+        raise ImportError(
+            "uvicorn serves ASGI applications: pip install uvicorn", name="uvicorn"
+        ) from error
+
+    async def serve_socket(
+        listening: socket.socket, stop: CancelToken, begun: asyncio.Future[None]
+    ) -> None:
+        config = uvicorn.Config(app, backlog=backlog, log_config=None, access_log=False)
+
+        class BegunServer(uvicorn.Server):  # type: ignore[misc]
+            async def startup(self, sockets: Any = None) -> None:
+                await super().startup(sockets)
+                if self.started:
+                    begun.set_result(None)
+
+        server = BegunServer(config)
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        stopping = asyncio.ensure_future(stop.cancelled())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        try:
+            async with timeout(grace):
+                await asyncio.shield(serving)
+        except TimeoutError:
+            server.force_exit = True
+            await serving
+        stopping.cancel()
+        if not begun.done():
+            raise RuntimeError("the application did not start; its log says why")
+
+    return serve_socket

@@ -13,6 +13,7 @@ enum class LockRank : std::uint8_t {
   job_driver = 20,     ///< python/loop/job.cpp: the way back to a loop; posting locks nothing
   group = 25,          ///< executor/group.cpp: a group's children; cancelling them queues them
   runtime_tasks = 30,  ///< executor/runtime.cpp: the list of all tasks; cancelling them queues them
+  async_fd = 40,       ///< executor/async_fd.cpp: a descriptor's waits; posting locks nothing
   leaf = 255,          ///< nothing is locked, woken or called while it is held
 };
 

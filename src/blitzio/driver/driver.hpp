@@ -153,6 +153,17 @@ class Driver {
   /// Returns the number of functions run.
   virtual std::size_t dispatch() noexcept = 0;
 
+  // ---- below a loop of others ----------------------------------------------------------------
+  // A thread that waits in somebody else's loop has that watch nested_fd(), and calls nested_turn()
+  // when it is readable, once at the beginning, and after submitting what completes at once.
+
+  /// A descriptor that is readable as long as there is something to do; -1 if this backend has
+  /// none: only epoll has.
+  [[nodiscard]] virtual int nested_fd() const noexcept { return -1; }
+  /// collect() and dispatch(), and then wakes make nested_fd() readable. Bound, of a backend that
+  /// has one.
+  virtual void nested_turn() noexcept { BLITZIO_CHECK(nested_fd() >= 0); }
+
   /// Ends the current or next wait(). Any thread; at most one wake-up is in flight, and none is
   /// sent while the owner is awake.
   void wake() noexcept {

@@ -31,6 +31,7 @@ Result<void> LocalExecutor::bind() noexcept {
   if (auto bound = driver_->bind(); !bound) return bound;
   outer_ = std::exchange(current_, this);
   timer_scope_.enter(timers_);
+  driver_scope_.enter(*driver_, true);
   is_bound_ = true;
   return {};
 }
@@ -38,6 +39,7 @@ Result<void> LocalExecutor::bind() noexcept {
 void LocalExecutor::unbind() noexcept {
   BLITZIO_CHECK(is_bound_ && is_owner() && !is_in_turn_, is_bound_, is_in_turn_);
   driver_->unbind();
+  driver_scope_.leave();
   timer_scope_.leave();
   current_ = std::exchange(outer_, nullptr);
   is_bound_ = false;

@@ -30,6 +30,7 @@
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/driver/driver.hpp>
+#include <blitzio/driver/driver_context.hpp>
 #include <blitzio/task/future.hpp>
 #include <blitzio/task/join_handle.hpp>
 #include <blitzio/task/task.hpp>
@@ -153,6 +154,7 @@ class LocalExecutor final : private Scheduler {
   IntrusiveList<Task, OwnedTag> tasks_;
   LocalExecutor* outer_ = nullptr;  // what current_ was before bind()
   time::TimerContext::Scope timer_scope_;
+  driver::DriverContext::Scope driver_scope_;
   time::TimerQueue timers_;
 
   // What other threads write, on its own line.

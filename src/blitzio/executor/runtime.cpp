@@ -259,9 +259,11 @@ Runtime::Entered::Entered(Runtime& runtime) noexcept : outer_(std::exchange(ente
   }
 #endif
   timers_.enter(runtime.workers_.front()->timers());
+  driver_.enter(runtime.workers_.front()->driver(), false);
 }
 
 Runtime::Entered::~Entered() {
+  driver_.leave();
   timers_.leave();
   entered_ = outer_;
 }

@@ -196,7 +196,8 @@ class Runtime final : private Scheduler {
   friend class Group;
   friend class detail::ParallelWork;
 
-  // Makes this the current runtime of a thread that is no worker, with a worker's timers.
+  // Makes this the current runtime of a thread that is no worker, with a worker's timers and
+  // driver.
   class Entered {
    public:
     explicit Entered(Runtime& runtime) noexcept;
@@ -207,6 +208,7 @@ class Runtime final : private Scheduler {
    private:
     Runtime* outer_;
     time::TimerContext::Scope timers_;
+    driver::DriverContext::Scope driver_;
   };
   struct BlockingTask;
   // Tasks that are functions for a pool: schedule() gives them to it.

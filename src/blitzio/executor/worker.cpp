@@ -43,10 +43,12 @@ Result<void> Worker::bind() noexcept {
   if (auto bound = driver_->bind(); !bound) return bound;
   current_ = this;
   timer_scope_.enter(timers_);
+  driver_scope_.enter(*driver_, true);
   return {};
 }
 
 void Worker::unbind() noexcept {
+  driver_scope_.leave();
   timer_scope_.leave();
   current_ = nullptr;
   driver_->unbind();

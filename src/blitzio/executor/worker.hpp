@@ -32,6 +32,7 @@
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/driver/driver.hpp>
+#include <blitzio/driver/driver_context.hpp>
 #include <blitzio/executor/local_ring.hpp>
 #include <blitzio/task/task.hpp>
 #include <blitzio/time/timer_context.hpp>
@@ -75,6 +76,8 @@ class Worker final : public Scheduler {
   [[nodiscard]] Runtime& runtime() noexcept { return runtime_; }
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] time::TimerQueue& timers() noexcept { return timers_; }
+  /// Other threads may post to it and wake it, no more.
+  [[nodiscard]] driver::Driver& driver() noexcept { return *driver_; }
   [[nodiscard]] WorkerMetrics metrics() const noexcept;
 
   /// Ends its sleep. Any thread.
@@ -146,6 +149,7 @@ class Worker final : public Scheduler {
   Instant looked_at_;
   std::vector<std::uint64_t> seen_polls_;
   time::TimerContext::Scope timer_scope_;
+  driver::DriverContext::Scope driver_scope_;
   time::TimerQueue timers_;
   LocalRing ring_;
 

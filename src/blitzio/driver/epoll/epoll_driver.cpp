@@ -61,6 +61,17 @@ class EpollDriver final : public readiness::ReadinessDriver {
 
   [[nodiscard]] Backend backend() const noexcept override { return Backend::epoll; }
 
+  /// An epoll set can be watched itself: it is readable while it has events that nobody took.
+  [[nodiscard]] int nested_fd() const noexcept override { return epoll_.get(); }
+  void nested_turn() noexcept override {
+    park_.end_sleep();
+    if (in_child()) return;
+    gather(Duration::zero());
+    dispatch();
+    // What is left, or has come meanwhile, makes the set readable for the next turn.
+    if (!park_.begin_sleep() || has_completions()) interrupt();
+  }
+
  protected:
   int arm(int fd, FdEntry& entry, bool fresh) noexcept override {
     if (entry.attached) return 0;

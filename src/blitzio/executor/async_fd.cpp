@@ -1,0 +1,297 @@
+#include <blitzio/executor/async_fd.hpp>
+
+#include <blitzio/driver/driver_context.hpp>
+
+#include <poll.h>
+
+#include <new>
+
+namespace blitzio {
+
+namespace detail {
+
+// ---- one direction ---------------------------------------------------------------------------
+
+IoSide::IoSide(IoSource& source, IoDirection direction) noexcept
+    : Operation(IoSource::on_completion),
+      Message(IoSource::on_message),
+      source_(source),
+      direction_(direction) {}
+
+void IoSide::note_event(std::uint32_t flags) noexcept {
+  // Relaxed: a guess that the compare-exchange verifies.
+  std::uint32_t word = readiness_.load(std::memory_order_relaxed);
+  // Release: publishes what the driver saw; pairs with the acquire in readiness().
+  while (!readiness_.compare_exchange_weak(word, (word + kTick) | flags, std::memory_order_release,
+                                           std::memory_order_relaxed)) {
+  }
+}
+
+// ---- the source ------------------------------------------------------------------------------
+
+void IoSource::add_ref() noexcept {
+  // Relaxed: made while another reference is held.
+  refs_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void IoSource::release_ref() noexcept {
+  // Acquire-release: the last holder sees what the others did; pairs with itself.
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+void IoSource::drop_handle() noexcept {
+  // Acquire-release: the last handle sees what was done through the others; pairs with itself.
+  if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  static_cast<void>(close(false));
+  release_ref();
+}
+
+IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker,
+                              int& error) noexcept {
+  // Made before the lock, and the old one dropped after it: either may run code of others.
+  Waker own = waker.clone();
+  bool arms = false;
+  {
+    const MutexLock lock(mutex_);
+    if (is_closed_) return Wait::closed;
+    if ((side.readiness() & (IoSide::kReady | IoSide::kEnded)) != 0) return Wait::retry;
+    if (side.error_ != 0) {
+      error = std::exchange(side.error_, 0);
+      return Wait::failed;
+    }
+    std::swap(waiter.waker, own);
+    if (!waiter.is_linked()) {
+      side.waiters_.push_back(waiter);
+      // Relaxed: for the eyes of this waiter's future, which runs here.
+      waiter.is_queued.store(true, std::memory_order_relaxed);
+    }
+    if (side.state_ == IoSide::State::idle) {
+      side.home_ = driver::DriverContext::current();
+      BLITZIO_CHECK(side.home_ != nullptr);  // there is no executor on this thread
+      ++holders_;
+      add_ref();
+      arms = driver::DriverContext::is_owner();
+      side.state_ = arms ? IoSide::State::armed : IoSide::State::posted;
+      // With the lock: from now on the home may complete, and the source be closed.
+      if (!arms) side.home_->post(side);
+    }
+  }
+  if (arms) arm(side);
+  return Wait::waiting;
+}
+
+// On the home's thread.
+void IoSource::arm(IoSide& side) noexcept {
+  const bool is_io_uring = side.home_->backend() == driver::Backend::io_uring;
+  if (side.direction_ == IoDirection::write) {
+    side.poll(number_, POLLOUT);
+  } else if (side.home_->backend() == driver::Backend::poll) {
+    // Level-triggered: a multishot one would report in each turn until somebody reads.
+    side.poll(number_, POLLIN | POLLRDHUP);
+  } else {
+    // Urgent data ends a read short of what is there. Asking io_uring for it costs a poll(2) per
+    // event, more than the EAGAIN that trusting saves.
+    side.poll_multishot(number_, POLLIN | POLLRDHUP | (is_io_uring ? 0U : unsigned{POLLPRI}));
+  }
+  // Relaxed: see trusts_short_reads().
+  side.trusts_short_reads_.store(!is_io_uring, std::memory_order_relaxed);
+  side.home_->submit(side);
+}
+
+void IoSource::leave(IoWaiter& waiter) noexcept {
+  const MutexLock lock(mutex_);
+  if (!waiter.is_linked()) return;
+  waiter.unlink();
+  // Relaxed: the node is its owner's again, who runs here.
+  waiter.is_queued.store(false, std::memory_order_relaxed);
+}
+
+// ---- closing ---------------------------------------------------------------------------------
+
+OwnedFd IoSource::close(bool gives_fd) noexcept {
+  std::array<IoSide*, 2> ours{};
+  OwnedFd given;
+  {
+    const MutexLock lock(mutex_);
+    if (std::exchange(is_closed_, true)) return {};
+    // Relaxed: see fd().
+    number_.store(-1, std::memory_order_relaxed);
+    if (gives_fd) given = std::move(fd_);
+    std::size_t count = 0;
+    for (IoSide* side : {&read_, &write_}) {
+      if (side->state_ != IoSide::State::armed) continue;  // posted: deliver_arm() will see
+      if (driver::DriverContext::is_owner() && side->home_ == driver::DriverContext::current()) {
+        ours[count++] = side;
+      } else {
+        add_ref();
+        // With the lock: complete() takes it, so the home cannot end before it has this message.
+        side->home_->post(*side);
+      }
+    }
+  }
+  // Nobody else can make these complete: we are on their home's thread.
+  driver::Driver* home = nullptr;
+  for (IoSide* side : ours) {
+    if (side == nullptr) break;
+    home = side->home_;
+    home->cancel(*side);
+  }
+  if (home != nullptr) home->hand_over();
+  OwnedFd closing;
+  {
+    const MutexLock lock(mutex_);
+    for (IoSide* side : ours) holders_ -= side != nullptr ? 1 : 0;
+    closing = let_go_of_fd();
+  }
+  wake_waiters(read_);
+  wake_waiters(write_);
+  return given;
+}
+
+// The descriptor, if it is to be closed and the kernel has no request on it any more.
+OwnedFd IoSource::let_go_of_fd() noexcept {
+  return is_closed_ && holders_ == 0 ? std::move(fd_) : OwnedFd();
+}
+
+// ---- on the home's thread --------------------------------------------------------------------
+
+void IoSource::on_message(driver::Message& message) noexcept {
+  auto& side = static_cast<IoSide&>(message);
+  // Ours to read: nobody but this thread ends the state in which the message was posted.
+  if (side.state_ == IoSide::State::posted) {
+    side.source_.deliver_arm(side);
+  } else {
+    side.source_.deliver_cancel(side);
+  }
+}
+
+void IoSource::on_completion(driver::Operation& operation,
+                             const driver::Completion& completion) noexcept {
+  auto& side = static_cast<IoSide&>(operation);
+  side.source_.complete(side, completion);
+}
+
+// posted → armed, or if it was closed meanwhile → idle.
+void IoSource::deliver_arm(IoSide& side) noexcept {
+  OwnedFd closing;
+  {
+    const MutexLock lock(mutex_);
+    side.state_ = is_closed_ ? IoSide::State::idle : IoSide::State::armed;
+    if (is_closed_) {
+      side.home_ = nullptr;
+      --holders_;
+      closing = let_go_of_fd();
+    }
+  }
+  if (side.state_ == IoSide::State::armed) {
+    arm(side);
+  } else {
+    closing.reset();
+    release_ref();
+  }
+}
+
+// Closed elsewhere while it was armed; it may have completed by itself since.
+void IoSource::deliver_cancel(IoSide& side) noexcept {
+  if (side.state_ == IoSide::State::armed) {
+    side.home_->cancel(side);
+    side.home_->hand_over();
+  }
+  OwnedFd closing;
+  {
+    const MutexLock lock(mutex_);
+    --holders_;
+    closing = let_go_of_fd();
+  }
+  closing.reset();
+  release_ref();
+}
+
+void IoSource::complete(IoSide& side, const driver::Completion& completion) noexcept {
+  std::uint32_t flags = IoSide::kReady;
+  if (completion.result >= 0 &&
+      (completion.result & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI)) != 0) {
+    flags |= IoSide::kEnded;
+  }
+  OwnedFd closing;
+  const bool is_last = !completion.more;
+  if (is_last) {
+    const MutexLock lock(mutex_);
+    side.state_ = IoSide::State::idle;
+    side.home_ = nullptr;
+    if (!is_closed_) {
+      --holders_;
+      // ECANCELED: the driver was shut down, and the next wait finds another.
+      if (completion.result < 0 && completion.result != -ECANCELED) {
+        side.error_ = -completion.result;
+      }
+    }
+  }
+  side.note_event(flags);
+  wake_waiters(side);
+  if (is_last) release_ref();
+}
+
+// All of them: each is a task that will find out by itself whether anything is left for it.
+void IoSource::wake_waiters(IoSide& side) noexcept {
+  IoWaiterList woken;
+  std::array<Waker, 8> wakers;
+  for (bool is_first = true, is_done = false; !is_done; is_first = false) {
+    std::size_t count = 0;
+    {
+      const MutexLock lock(mutex_);
+      // Only those of now: who queues up meanwhile has seen the event.
+      if (is_first) woken.splice_back(side.waiters_);
+      while (!woken.is_empty() && count < wakers.size()) {
+        IoWaiter& waiter = *woken.pop_front();
+        wakers[count++] = std::move(waiter.waker);
+        // Release: the last access; gives the node back to its future, see IoWait::leave().
+        waiter.is_queued.store(false, std::memory_order_release);
+      }
+      is_done = woken.is_empty();
+    }
+    for (std::size_t i = 0; i < count; ++i) wakers[i].wake();
+  }
+}
+
+}  // namespace detail
+
+// ---- the handle ------------------------------------------------------------------------------
+
+Result<AsyncFd> AsyncFd::adopt(OwnedFd fd) noexcept {
+  auto* source = new (std::nothrow) detail::IoSource(std::move(fd));
+  if (source == nullptr) return fail(Error::os(ENOMEM));
+  return AsyncFd(source);
+}
+
+AsyncFd AsyncFd::clone() const noexcept {
+  if (source_ != nullptr) source_->add_handle();
+  return AsyncFd(source_);
+}
+
+void AsyncFd::close() noexcept {
+  if (source_ != nullptr) static_cast<void>(source_->close(false));
+}
+
+OwnedFd AsyncFd::release() noexcept {
+  return source_ == nullptr ? OwnedFd() : source_->close(true);
+}
+
+Poll<Result<void>> AsyncFd::Ready::poll(Context& context) noexcept {
+  const bool is_read = direction_ == IoDirection::read;
+  auto answer = wait_.poll(context, [is_read](int fd) noexcept -> IoAttempt {
+    pollfd item{fd, static_cast<short>(is_read ? POLLIN | POLLRDHUP : POLLOUT), 0};
+    int found = 0;
+    do {
+      found = ::poll(&item, 1, 0);
+    } while (found < 0 && errno == EINTR);
+    if (found < 0) return {-errno};
+    if ((item.revents & POLLNVAL) != 0) return {-EBADF};
+    return {found == 0 ? -EAGAIN : 0};
+  });
+  if (answer.is_pending()) return pending;
+  if (!answer.value()) return Result<void>(fail(answer.value().error()));
+  return Result<void>();
+}
+
+}  // namespace blitzio

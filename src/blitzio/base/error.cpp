@@ -22,6 +22,10 @@ const char* runtime_message(RuntimeErrc code) noexcept {
       return "the operation was cancelled";
     case RuntimeErrc::timed_out:
       return "the deadline passed";
+    case RuntimeErrc::unexpected_end:
+      return "the stream ended before all of what was asked for had come";
+    case RuntimeErrc::limit_exceeded:
+      return "the limit on what is kept was exceeded";
     case RuntimeErrc::faults_unavailable:
       return "BLITZIO_FAULTS is set, but this build has no fault injection "
              "(it is built with -DBLITZIO_FAULTS=ON)";

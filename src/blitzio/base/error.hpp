@@ -24,6 +24,8 @@ enum class RuntimeErrc : int {
   faults_unavailable,       ///< faults were asked for in a build that has none
   faults_malformed,         ///< the description of the faults to inject cannot be read
   concurrency_unavailable,  ///< there is a single thread, and it is the caller's
+  unexpected_end,           ///< a stream ended before all of what was asked for had come
+  limit_exceeded,           ///< more would have to be kept than the caller allows
 };
 
 /// What went wrong: a domain and that domain's own code. Trivially copyable, 8 bytes.

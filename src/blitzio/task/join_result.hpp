@@ -30,14 +30,14 @@ class [[nodiscard]] JoinResult {
 
  public:
   [[nodiscard]] static JoinResult of_cancelled() noexcept {
-    return JoinResult(Outcome(Cancelled{}));
+    return JoinResult(std::in_place_type<Cancelled>);
   }
   [[nodiscard]] static JoinResult of_exception(std::exception_ptr exception) noexcept {
-    return JoinResult(Outcome(std::move(exception)));
+    return JoinResult(std::in_place_type<std::exception_ptr>, std::move(exception));
   }
   template <class... V>
   [[nodiscard]] static JoinResult of_value(V&&... value) {
-    return JoinResult(Outcome(Value{std::forward<V>(value)...}));
+    return JoinResult(std::in_place_type<Value>, Value{std::forward<V>(value)...});
   }
 
   [[nodiscard]] bool has_value() const noexcept { return std::holds_alternative<Value>(outcome_); }
@@ -68,7 +68,9 @@ class [[nodiscard]] JoinResult {
   }
 
  private:
-  explicit JoinResult(Outcome&& outcome) : outcome_(std::move(outcome)) {}
+  template <class A, class... Args>
+  explicit JoinResult(std::in_place_type_t<A> alternative, Args&&... args)
+      : outcome_(alternative, std::forward<Args>(args)...) {}
 
   Outcome outcome_;
 };

@@ -41,7 +41,8 @@ TEST(Error, EachRuntimeErrorHasItsOwnMessage) {
   int count = 0;
   for (const RuntimeErrc code :
        {RuntimeErrc::closed, RuntimeErrc::invalid_argument, RuntimeErrc::shut_down,
-        RuntimeErrc::backend_unavailable, RuntimeErrc::cancelled, RuntimeErrc::timed_out}) {
+        RuntimeErrc::backend_unavailable, RuntimeErrc::cancelled, RuntimeErrc::timed_out,
+        RuntimeErrc::unexpected_end, RuntimeErrc::limit_exceeded}) {
     messages.insert(Error::runtime(code).message());
     ++count;
   }

@@ -77,7 +77,7 @@ class Address {
   /// Errors   invalid_argument for what is no address of the forms above: names of hosts are for
   ///          dns::resolve().
   [[nodiscard]] static Result<Address> parse(std::string_view text) noexcept;
-  /// Of an address without its port: "::1", "10.0.0.1", "fe80::1%2".
+  /// Of an address without its port: "::1", "127.0.0.1", "fe80::1%2".
   [[nodiscard]] static Result<Address> parse_ip(std::string_view text, std::uint16_t port) noexcept;
   /// Errors   invalid_argument for another family than those above.
   [[nodiscard]] static Result<Address> from_sockaddr(const sockaddr* address,

@@ -1,0 +1,90 @@
+#include <blitzio/net/datagram_socket.hpp>
+
+#include <blitzio/base/syscalls.hpp>
+#include <blitzio/net/detail/uninterrupted.hpp>
+
+namespace blitzio::net {
+
+namespace {
+
+using detail::uninterrupted;
+using detail::unless_blocked;
+
+std::int64_t receive(int fd, std::span<std::byte> buffer, int flags, Address* from,
+                     sys::Wait wait) noexcept {
+  sockaddr_storage sender{};
+  socklen_t length = sizeof sender;
+  auto* generic = from == nullptr ? nullptr : reinterpret_cast<sockaddr*>(&sender);
+  const std::int64_t result = uninterrupted([&] {
+    return sys::recvfrom(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT, generic,
+                         from == nullptr ? nullptr : &length, wait);
+  });
+  if (result >= 0 && from != nullptr) {
+    *from = Address::from_sockaddr(generic, length).value_or(Address());
+  }
+  return result;
+}
+
+std::int64_t send(int fd, std::span<const std::byte> data, const Address& to) noexcept {
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (to.family() == Address::Family::none) {
+    return uninterrupted([&] { return sys::send(fd, data.data(), data.size(), kFlags); });
+  }
+  const Address::Native native = to.to_native();
+  return uninterrupted([&] {
+    return sys::sendto(fd, data.data(), data.size(), kFlags, native.get(), native.length);
+  });
+}
+
+}  // namespace
+
+Poll<Result<std::size_t>> DatagramRecv::poll(Context& context) noexcept {
+  return wait_.poll(context, [this](int fd) noexcept -> IoAttempt {
+    return {receive(fd, buffer_, flags_, nullptr, sys::Wait::edge)};
+  });
+}
+
+Poll<Result<Received>> DatagramRecvFrom::poll(Context& context) noexcept {
+  Received received{};
+  auto answer = wait_.poll(context, [&](int fd) noexcept -> IoAttempt {
+    return {receive(fd, buffer_, flags_, &received.from, sys::Wait::edge)};
+  });
+  if (answer.is_pending()) return pending;
+  if (!answer.value()) return Output(fail(answer.value().error()));
+  received.count = *answer.value();
+  return Output(received);
+}
+
+Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
+  return wait_.poll(context,
+                    [this](int fd) noexcept -> IoAttempt { return {net::send(fd, data_, to_)}; });
+}
+
+Result<void> DatagramSocket::connect(const Address& peer) noexcept {
+  const Address::Native native = peer.to_native();
+  const std::int64_t result =
+      uninterrupted([&] { return ssize_t{::connect(fd(), native.get(), native.length)}; });
+  if (result < 0) return fail(Error::os(static_cast<int>(-result)));
+  return {};
+}
+
+Result<std::optional<Received>> DatagramSocket::try_recv_from(
+    std::span<std::byte> buffer) noexcept {
+  Received received{};
+  const auto count = unless_blocked(receive(fd(), buffer, 0, &received.from, sys::Wait::level));
+  if (!count) return fail(count.error());
+  if (!*count) return std::nullopt;
+  received.count = **count;
+  return received;
+}
+
+Result<std::optional<std::size_t>> DatagramSocket::try_recv(std::span<std::byte> buffer) noexcept {
+  return unless_blocked(receive(fd(), buffer, 0, nullptr, sys::Wait::level));
+}
+
+Result<std::optional<std::size_t>> DatagramSocket::try_send_to(std::span<const std::byte> data,
+                                                               const Address& to) noexcept {
+  return unless_blocked(net::send(fd(), data, to));
+}
+
+}  // namespace blitzio::net

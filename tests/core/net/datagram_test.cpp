@@ -1,0 +1,142 @@
+// UdpSocket and UnixDatagram.
+#include "core/driver/support.hpp"
+#include "core/net/support.hpp"
+
+#include <blitzio/net/udp.hpp>
+#include <blitzio/net/unix.hpp>
+
+#include <cerrno>
+
+namespace blitzio::net {
+namespace {
+
+UdpSocket udp() {
+  return get(UdpSocket::bind(Address::loopback_v4(0)));
+}
+
+using Udp = Everywhere;
+
+TEST_P(Udp, SendsAndReceivesWithAddresses) {
+  run([](Everywhere* self) -> Async<> {
+    UdpSocket one = udp();
+    UdpSocket two = udp();
+    std::string text(16, '.');
+    auto receiving = self->spawn(two.recv_from(room(text)));
+    co_await yield_now();
+    EXPECT_EQ(get(co_await one.send_to(bytes("hello"), get(two.local_address()))), 5U);
+    const Received received = get((co_await receiving).get());
+    EXPECT_EQ(received.count, 5U);
+    EXPECT_EQ(received.from, get(one.local_address()));
+    EXPECT_EQ(text.substr(0, 5), "hello");
+  }(this));
+}
+
+TEST_P(Udp, KeepsDatagramsApart) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    UdpSocket one = udp();
+    UdpSocket two = udp();
+    get(one.connect(get(two.local_address())));
+    get(two.connect(get(one.local_address())));
+    get(co_await one.send(bytes("a long one")));
+    get(co_await one.send(bytes("")));
+    get(co_await one.send(bytes("b")));
+    std::string text(4, '.');
+    EXPECT_EQ(get(co_await two.peek(room(text))), 4U);
+    EXPECT_EQ(get(co_await two.recv(room(text))), 4U) << "its end is lost";
+    EXPECT_EQ(get(co_await two.recv(room(text))), 0U);
+    EXPECT_EQ(get(co_await two.peek_from(room(text))).count, 1U);
+    EXPECT_EQ(get(co_await two.recv(room(text))), 1U);
+  }(this));
+}
+
+TEST_P(Udp, TriesWithoutWaiting) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    UdpSocket one = udp();
+    UdpSocket two = udp();
+    std::string text(4, '.');
+    EXPECT_FALSE(get(two.try_recv_from(room(text))).has_value());
+    EXPECT_EQ(get(one.try_send_to(bytes("x"), get(two.local_address()))), 1U);
+    get(co_await two.readable());
+    EXPECT_EQ(get(two.try_recv_from(room(text)))->count, 1U);
+    get(one.connect(get(two.local_address())));
+    EXPECT_EQ(get(one.try_send(bytes("y"))), 1U);
+    get(co_await two.readable());
+    EXPECT_EQ(get(two.try_recv(room(text))), 1U);
+  }(this));
+}
+
+TEST_P(Udp, AConnectedSocketHearsOfRefusals) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    UdpSocket one = udp();
+    Address nobody = Address::loopback_v4(1);
+    {
+      const UdpSocket gone = udp();
+      nobody = get(gone.local_address());
+    }
+    get(one.connect(nobody));
+    get(co_await one.send(bytes("x")));
+    std::string text(4, '.');
+    const auto refused = co_await one.recv(room(text));
+    EXPECT_FALSE(refused);
+    if (!refused) {
+      EXPECT_TRUE(refused.error().is_os(ECONNREFUSED));
+    }
+  }(this));
+}
+
+TEST_P(Udp, SetsAndTellsOptions) {
+  const UdpSocket socket = udp();
+  EXPECT_EQ(socket.broadcast(), false);
+  get(socket.set_broadcast(true));
+  EXPECT_EQ(socket.broadcast(), true);
+  get(socket.set_ttl(9));
+  EXPECT_EQ(socket.ttl(), 9);
+  get(socket.set_multicast_ttl(3));
+  EXPECT_EQ(socket.multicast_ttl(), 3);
+  get(socket.set_multicast_loop(false));
+  EXPECT_EQ(socket.multicast_loop(), false);
+  EXPECT_FALSE(UdpSocket::bind(get(Address::local("/tmp/x"))));
+}
+
+TEST_P(Udp, JoinsAndLeavesMulticastGroups) {
+  const UdpSocket socket = get(UdpSocket::bind(Address::any_v4(0), {.reuse_address = true}));
+  const Address group = Address::v4({239, 255, 1, 2}, 0);
+  const auto not_one = socket.join_multicast(Address::loopback_v4(0));
+  ASSERT_FALSE(not_one);
+  EXPECT_TRUE(not_one.error().is(RuntimeErrc::invalid_argument));
+  const auto joined = socket.join_multicast(group, 1);
+  if (!joined && joined.error().is_os(ENODEV)) GTEST_SKIP() << "no interface for multicast";
+  get(joined);
+  const auto again = socket.join_multicast(group, 1);
+  ASSERT_FALSE(again);
+  EXPECT_TRUE(again.error().is_os(EADDRINUSE));
+  get(socket.leave_multicast(group, 1));
+  EXPECT_FALSE(socket.leave_multicast(group, 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Udp, testing::ValuesIn(everywhere()), where_name);
+
+using UnixDatagrams = Everywhere;
+
+TEST_P(UnixDatagrams, SendToPathsAndPairs) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address address = get(Address::local(folder.file("datagrams")));
+    UnixDatagram bound = get(UnixDatagram::bind(address));
+    UnixDatagram sender = get(UnixDatagram::unbound());
+    get(co_await sender.send_to(bytes("hi"), address));
+    std::string text(8, '.');
+    const Received received = get(co_await bound.recv_from(room(text)));
+    EXPECT_EQ(received.count, 2U);
+    EXPECT_EQ(received.from, Address()) << "the sender has no address";
+    auto [a, b] = get(UnixDatagram::pair());
+    get(co_await a.send(bytes("pair")));
+    EXPECT_EQ(get(co_await b.recv(room(text))), 4U);
+    EXPECT_FALSE(UnixDatagram::bind(Address::loopback_v4(0)));
+  }(this));
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, UnixDatagrams, testing::ValuesIn(everywhere()), where_name);
+
+}  // namespace
+}  // namespace blitzio::net

@@ -31,6 +31,8 @@ const char* runtime_message(RuntimeErrc code) noexcept {
              "(it is built with -DBLITZIO_FAULTS=ON)";
     case RuntimeErrc::faults_malformed:
       return "BLITZIO_FAULTS must be pairs like \"seed=7,rate=0.05\" or \"late=1,short=0.5\"";
+    case RuntimeErrc::unsupported:
+      return "a setting asks for what this kernel or backend lacks";
     case RuntimeErrc::concurrency_unavailable:
       return "the runtime has a single worker, so nothing can run at the same time as the caller";
   }

@@ -1,4 +1,5 @@
 // Which backends can run here, and making one. The only file that knows all of them.
+#include <blitzio/driver/detail/config.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/epoll/epoll_driver.hpp>
 #include <blitzio/driver/poll/poll_driver.hpp>
@@ -8,23 +9,12 @@
 #include <blitzio/driver/io_uring/probe.hpp>
 #endif
 
-#include <bit>
 #include <string>
 #include <utility>
 
 namespace blitzio::driver {
 
 namespace {
-
-constexpr std::uint32_t kRingEntriesMax = 32'768;
-constexpr std::uint32_t kBufferBytesMin = 256;
-constexpr std::uint32_t kBufferBytesMax = 16 * 1024 * 1024;
-// Buffer ids have 16 bits, and the kernel allows half of them.
-constexpr std::uint32_t kBufferCountMax = 32'768;
-
-bool is_power_of_two_within(std::uint32_t value, std::uint32_t low, std::uint32_t high) noexcept {
-  return std::has_single_bit(value) && value >= low && value <= high;
-}
 
 Availability detect_io_uring() {
 #if BLITZIO_HAS_IO_URING
@@ -83,20 +73,10 @@ Result<std::unique_ptr<Driver>> create(const Config& config) noexcept {
   for (const Availability& candidate : detect()) {
     if (!candidate.usable) continue;
     auto made = make(candidate.backend, config);
-    if (made) return made;
+    if (made || needs_io_uring(config) != nullptr) return made;
     last = made.error();
   }
   return fail(last);
-}
-
-Result<void> validate(const Config& config) noexcept {
-  const bool valid =
-      config.ring_entries <= kRingEntriesMax &&
-      is_power_of_two_within(config.buffer_bytes, kBufferBytesMin, kBufferBytesMax) &&
-      is_power_of_two_within(config.buffer_count, 1, kBufferCountMax) &&
-      is_power_of_two_within(config.buffer_count_max, config.buffer_count, kBufferCountMax);
-  if (!valid) return fail(Error::runtime(RuntimeErrc::invalid_argument));
-  return {};
 }
 
 }  // namespace blitzio::driver

@@ -35,6 +35,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,20 +63,53 @@ class Message : public InboxNode {
   Deliver deliver_;
 };
 
+/// Whether to use what a kernel may lack.
+enum class Use : std::uint8_t {
+  automatic,  ///< where it is
+  always,     ///< and refuse to go on without
+  never,
+};
+
+/// Other backends than io_uring have none of what is marked so, and refuse it.
 struct Config {
   Backend backend = Backend::automatic;
-  /// io_uring: submission entries, rounded up to a power of two. 0: 256. At most 32,768.
+  /// io_uring: submission entries, up to 32,768; rounded up to a power of two. 0: by the machine's
+  /// memory, one for every 16 MiB, from 64 to 256.
   std::uint32_t ring_entries = 0;
-  /// io_uring: the provided buffers that recv_multishot uses. The pool starts small and grows on
-  /// ENOBUFS up to `buffer_count_max`. Powers of two.
+  /// io_uring: a thread of the kernel takes submissions, so that handing them over costs no system
+  /// call; it keeps a processor busy while there are any, and for 50 ms after. Excludes
+  /// defer_taskrun.
+  bool sqpoll = false;
+  /// io_uring: completions of files are polled for. No backend has it: its ring also waits for
+  /// sockets, timers and wake-ups, which cannot be polled.
+  bool iopoll = false;
+  /// io_uring: tells the kernel that one thread submits, which saves it a lock.
+  Use single_issuer = Use::automatic;
+  /// io_uring: the kernel leaves the rest of its work to the thread that waits, instead of
+  /// interrupting it. Needs single_issuer.
+  Use defer_taskrun = Use::automatic;
+  /// io_uring: recv_multishot receives into buffers that were registered with the ring, so idle
+  /// connections hold none. Without it is as with the other backends: the driver waits, then reads.
+  Use registered_buffers = Use::automatic;
+  /// io_uring: attached descriptors are registered with the ring, which saves looking them up each
+  /// time, and costs two system calls for each. `automatic` does not.
+  Use registered_files = Use::automatic;
+  /// io_uring: the size and number of the buffers above. The pool starts small and grows on ENOBUFS
+  /// up to `buffer_count_max`: 64 MiB. Powers of two.
   std::uint32_t buffer_bytes = 16 * 1024;
   std::uint32_t buffer_count = 64;
   std::uint32_t buffer_count_max = 4096;
 };
 
-/// Errors   invalid_argument if a field is out of range: ring_entries above 32,768; buffer_bytes no
-///          power of two from 256 to 16 MiB; buffer_count and buffer_count_max no powers of two
-///          from 1 to 32,768, or in the wrong order.
+/// What is wrong with a configuration.
+struct Problem {
+  RuntimeErrc code;  ///< invalid_argument or unsupported
+  std::string text;  ///< a sentence with the field, its value and its range
+};
+/// The first field that is out of range (invalid_argument), or asks for what the chosen backend
+/// lacks here (unsupported).
+[[nodiscard]] std::optional<Problem> problem_in(const Config& config);
+/// Errors   as problem_in().
 [[nodiscard]] Result<void> validate(const Config& config) noexcept;
 
 /// Counters since creation; plain numbers, owner thread.
@@ -242,10 +276,10 @@ struct Availability {
 /// Probes each backend once per process; in order of preference.
 [[nodiscard]] const std::vector<Availability>& detect() noexcept;
 
-/// Makes an unbound driver. `automatic` takes the first usable backend of detect(), and the next
-/// one if its creation fails after all. Errors   backend_unavailable if the named backend cannot
-/// run here (detect() says why); os errors
-///          (EMFILE, ENOMEM) from its creation; invalid_argument for a Config out of range.
+/// Makes an unbound driver. `automatic` takes the first usable backend of detect() that has what
+/// the Config asks for, and the next one if its creation fails after all.
+/// Errors   backend_unavailable if the named backend cannot run here (detect() says why); os errors
+///          (EMFILE, ENOMEM) from its creation; as problem_in().
 [[nodiscard]] Result<std::unique_ptr<Driver>> create(const Config& config = {}) noexcept;
 
 }  // namespace blitzio::driver

@@ -44,14 +44,11 @@ Features newest() {
 }
 Features like_6_0() {
   Features features = newest();
-  features.setup_flags =
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  features.defer_taskrun = false;
   return features;
 }
 Features like_5_19() {
-  Features features;
-  features.setup_flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-  return features;
+  return {};
 }
 
 class IoUringDriverTest : public testing::TestWithParam<Kernel> {

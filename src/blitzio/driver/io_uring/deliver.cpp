@@ -1,5 +1,6 @@
 // From completion queue entries to completion functions: the half of IoUringDriver that talks to
 // the operations' owners.
+#include <blitzio/base/syscalls.hpp>
 #include <blitzio/driver/io_uring/driver_impl.hpp>
 
 #include <poll.h>
@@ -215,11 +216,32 @@ std::size_t IoUringDriver::deliver_bytes(Operation& operation, const Cqe& cqe) n
 std::size_t IoUringDriver::deliver_readiness(Operation& operation, std::int32_t result) noexcept {
   if (is_cancelling(operation)) return deliver_last(operation, -ECANCELED);
   if (result >= 0 || result == -EINTR) {
+    if (operation.kind() == OpKind::recv_multishot && !has_provided_buffers()) {
+      return receive_now(operation);
+    }
     operation.backend_word &= ~kReadinessFirst;
     restart(operation);
     return 0;
   }
   return deliver_last(operation, result);
+}
+
+// Takes what has arrived into memory that all connections share.
+std::size_t IoUringDriver::receive_now(Operation& operation) noexcept {
+  if (scratch_.data() == nullptr && !scratch_.map(config_.buffer_bytes)) {
+    return deliver_last(operation, -ENOMEM);
+  }
+  ++metrics_.syscalls;
+  const ssize_t count = sys::recv(operation.fd(), scratch_.data(), config_.buffer_bytes,
+                                  MSG_DONTWAIT, sys::Wait::level);
+  if (count == 0) return deliver_last(operation, 0);
+  if (count < 0 && errno != EAGAIN && errno != EINTR) return deliver_last(operation, -errno);
+  // Armed before the owner hears of it, so that a cancel from there finds it.
+  restart(operation);
+  if (count < 0) return 0;
+  const auto bytes = static_cast<std::size_t>(count);
+  finish(operation, {static_cast<std::int32_t>(count), true, {scratch_.data(), bytes}});
+  return 1;
 }
 
 std::size_t IoUringDriver::deliver_last(Operation& operation, std::int32_t result) noexcept {

@@ -50,6 +50,7 @@
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/io_uring/buffer_ring.hpp>
+#include <blitzio/driver/io_uring/file_table.hpp>
 #include <blitzio/driver/io_uring/prepare.hpp>
 #include <blitzio/driver/io_uring/probe.hpp>
 #include <blitzio/driver/io_uring/ring.hpp>
@@ -71,9 +72,9 @@ class IoUringDriver final : public Driver {
   [[nodiscard]] Backend backend() const noexcept override { return Backend::io_uring; }
   [[nodiscard]] Result<void> bind() noexcept override;
   void unbind() noexcept override;
-  /// Nothing to do: the ring needs no state per fd.
-  [[nodiscard]] Result<void> attach(int) noexcept override { return {}; }
-  void detach(int) noexcept override {}
+  /// Registers it with the ring, if the Config says so; else there is nothing to do.
+  [[nodiscard]] Result<void> attach(int fd) noexcept override;
+  void detach(int fd) noexcept override;
   void hand_over() noexcept override;
   void collect() noexcept override;
   void wait(Duration timeout) noexcept override;
@@ -132,6 +133,12 @@ class IoUringDriver final : public Driver {
   [[nodiscard]] bool can_reach_kernel() const noexcept {
     return bound_ && ring_.is_open() && !in_child();
   }
+  [[nodiscard]] bool registers_files() const noexcept {
+    return config_.registered_files == Use::always;
+  }
+  [[nodiscard]] bool has_provided_buffers() const noexcept {
+    return config_.registered_buffers != Use::never;
+  }
   void restart(Operation& operation) noexcept;
   void start_over(Operation& operation) noexcept;
   [[nodiscard]] bool try_prepare(Operation& operation) noexcept;
@@ -152,6 +159,7 @@ class IoUringDriver final : public Driver {
   std::size_t deliver_urgent(Operation& operation, std::int32_t result, bool more) noexcept;
   std::size_t deliver_bytes(Operation& operation, const Cqe& cqe) noexcept;
   std::size_t deliver_readiness(Operation& operation, std::int32_t result) noexcept;
+  std::size_t receive_now(Operation& operation) noexcept;
   std::size_t deliver_last(Operation& operation, std::int32_t result) noexcept;
   std::size_t deliver_saved() noexcept;
   void starve(Operation& operation) noexcept;
@@ -163,6 +171,9 @@ class IoUringDriver final : public Driver {
   const OwnedFd wake_fd_;
   Ring ring_;
   BufferRing buffers_;
+  FileTable files_;
+  /// Where recv_multishot receives without provided buffers.
+  Mapping scratch_;
   bool bound_ = false;
   bool shutting_down_ = false;
   bool dispatching_ = false;

@@ -2,6 +2,7 @@
 
 #include <blitzio/driver/io_uring/driver_impl.hpp>
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,7 +29,10 @@ namespace io_uring {
 
 namespace {
 
-constexpr std::uint32_t kDefaultEntries = 256;
+// With as many, a turn of a busy server submits once; a small machine has less to spare.
+constexpr std::uint32_t kDefaultEntriesMin = 64;
+constexpr std::uint32_t kDefaultEntriesMax = 256;
+constexpr std::uint64_t kMemoryPerEntry = 16 * 1024 * 1024;
 // How long reclaiming waits before it asks again: a request that was just changing hands inside the
 // kernel is missed by a cancel request, and one that the kernel would not take yet was never asked.
 constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
@@ -42,6 +46,28 @@ std::uint64_t this_thread_serial() noexcept {
   static Atomic<std::uint64_t> count{0};
   thread_local const std::uint64_t serial = count.fetch_add(1, std::memory_order_relaxed) + 1;
   return serial;
+}
+
+std::uint32_t default_entries() noexcept {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return kDefaultEntriesMin;
+  const std::uint64_t memory =
+      static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(memory / kMemoryPerEntry, kDefaultEntriesMin, kDefaultEntriesMax));
+}
+
+// What to ask the ring for: the best that the kernel has and the user does not forbid.
+std::uint32_t setup_flags(const Config& config, const Features& features) noexcept {
+  const bool is_single = features.single_issuer && config.single_issuer != Use::never;
+  const std::uint32_t issuer = is_single ? IORING_SETUP_SINGLE_ISSUER : 0U;
+  // Its thread runs what is left of the kernel's work, and none is held back.
+  if (config.sqpoll) return issuer | IORING_SETUP_SQPOLL;
+  const bool is_deferred =
+      is_single && features.defer_taskrun && config.defer_taskrun != Use::never;
+  return issuer | IORING_SETUP_TASKRUN_FLAG |
+         (is_deferred ? IORING_SETUP_DEFER_TASKRUN : IORING_SETUP_COOP_TASKRUN);
 }
 
 __kernel_timespec to_timespec(Duration span) noexcept {
@@ -62,8 +88,8 @@ IoUringDriver::~IoUringDriver() {
 }
 
 Result<void> IoUringDriver::open() noexcept {
-  return ring_.open(config_.ring_entries == 0 ? kDefaultEntries : config_.ring_entries,
-                    features_.setup_flags);
+  return ring_.open(config_.ring_entries == 0 ? default_entries() : config_.ring_entries,
+                    setup_flags(config_, features_));
 }
 
 // ---- ownership
@@ -88,9 +114,16 @@ Result<void> IoUringDriver::bind() noexcept {
       ring_.close();
       return enabled;
     }
+    if (registers_files()) {
+      if (const auto opened = files_.open(ring_); !opened) {
+        ring_.close();
+        return opened;
+      }
+    }
     ring_thread_ = thread;
   }
   bound_ = true;
+  if (registers_files()) files_.sync(ring_);
   if (!wake_armed_) arm_wake();
   flush_backlog();
   return {};
@@ -100,6 +133,7 @@ Result<void> IoUringDriver::replace_ring() noexcept {
   BLITZIO_CHECK(kernel_count_ == 0, kernel_count_);
   ring_.close();
   buffers_.detach();
+  files_.forget();
   wake_armed_ = false;
   ring_thread_ = 0;
   return open();
@@ -114,6 +148,15 @@ void IoUringDriver::unbind() noexcept {
   if (!reachable) return;
   reclaim();
   ring_.leave_thread();
+}
+
+Result<void> IoUringDriver::attach(int fd) noexcept {
+  if (registers_files()) files_.attach(can_reach_kernel() ? &ring_ : nullptr, fd);
+  return {};
+}
+
+void IoUringDriver::detach(int fd) noexcept {
+  if (registers_files()) files_.detach(can_reach_kernel() ? &ring_ : nullptr, fd);
 }
 
 // What another thread's bind() would do to the operations; and a wait that ends for no reason.
@@ -228,6 +271,9 @@ void IoUringDriver::restart(Operation& operation) noexcept {
     make_ready(operation, -ECANCELED);
     return;
   }
+  if (operation.kind() == OpKind::recv_multishot && BLITZIO_UNLIKELY(!has_provided_buffers())) {
+    operation.backend_word |= kReadinessFirst;
+  }
   if constexpr (faults::kBuiltIn) {
     if (bound_ && operation.kind() == OpKind::recv_multishot && !readiness_first(operation) &&
         faults::hit(faults::Fault::no_buffer)) {
@@ -243,7 +289,8 @@ void IoUringDriver::restart(Operation& operation) noexcept {
 
 // Returns false if there is no room; true if the operation is on its way, be it to a failure.
 bool IoUringDriver::try_prepare(Operation& operation) noexcept {
-  if (operation.kind() == OpKind::recv_multishot && BLITZIO_UNLIKELY(!buffers_.is_attached())) {
+  if (operation.kind() == OpKind::recv_multishot && has_provided_buffers() &&
+      BLITZIO_UNLIKELY(!buffers_.is_attached())) {
     std::vector<bool> held;
     for (const Cqe& cqe : saved_) {
       if ((cqe.flags & IORING_CQE_F_BUFFER) == 0) continue;
@@ -271,6 +318,9 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
     prepare(*sqe, operation,
             {features_.multishot_accept && !is_single, features_.multishot_recv && !is_single},
             ring_.timespec_of(*sqe));
+  }
+  if (files_.has(operation.fd()) && takes_registered_file(operation.kind())) {
+    sqe->flags |= IOSQE_FIXED_FILE;
   }
   set_place(operation, Place::kernel);
   ++kernel_count_;
@@ -386,6 +436,8 @@ void IoUringDriver::hand_over() noexcept {
   if (!can_reach_kernel()) return;
   if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
   if (ring_.unsubmitted() != 0) enter(0, nullptr);
+  // The kernel's thread takes it in a moment.
+  while (ring_.is_polled() && ring_.unsubmitted() != 0) sched_yield();
 }
 
 void IoUringDriver::collect() noexcept {

@@ -43,6 +43,12 @@ struct Multishot {
 /// The group of provided buffers that recv_multishot takes from.
 inline constexpr std::uint16_t kBufferGroup = 0;
 
+/// Whether the fd of such an operation may be a registered one: open's is a folder, close's would
+/// be taken for the slot.
+[[nodiscard]] constexpr bool takes_registered_file(OpKind kind) noexcept {
+  return kind != OpKind::open && kind != OpKind::close;
+}
+
 /// Fills `sqe` with `operation`. `deadline` must live until the entry is submitted.
 void prepare(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
              __kernel_timespec& deadline) noexcept;

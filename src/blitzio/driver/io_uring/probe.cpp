@@ -209,7 +209,6 @@ ProbeResult probe_now() {
     return out;
   }
   Features& features = out.features;
-  features.setup_flags = *flags;
   features.single_issuer = (*flags & IORING_SETUP_SINGLE_ISSUER) != 0;
   features.defer_taskrun = (*flags & IORING_SETUP_DEFER_TASKRUN) != 0;
   features.registered_ring_fd = ring.has_registered_fd();

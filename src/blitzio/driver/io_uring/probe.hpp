@@ -14,8 +14,6 @@
 namespace blitzio::driver::io_uring {
 
 struct Features {
-  /// The best task-running flags that ring creation accepts.
-  std::uint32_t setup_flags = 0;
   bool single_issuer = false;
   bool defer_taskrun = false;
   bool multishot_accept = false;

@@ -10,6 +10,7 @@ namespace blitzio::driver::io_uring {
 namespace {
 
 constexpr std::uint32_t kCompletionsPerEntry = 4;
+constexpr std::uint32_t kPollIdleMs = 50;
 
 }  // namespace
 
@@ -19,11 +20,13 @@ Result<void> Ring::open(std::uint32_t entries, std::uint32_t setup_flags) noexce
   params.flags = setup_flags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
                  IORING_SETUP_SUBMIT_ALL;
   params.cq_entries = entries * kCompletionsPerEntry;
+  params.sq_thread_idle = kPollIdleMs;  // only with SQPOLL
   if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result < 0) {
     return fail(Error::os(-result));
   }
   open_ = true;
   registered_fd_ = false;
+  is_polled_ = (setup_flags & IORING_SETUP_SQPOLL) != 0;
   tail_ = 0;
   head_ = 0;
   sq_mask_ = params.sq_entries - 1;
@@ -68,9 +71,19 @@ void Ring::close() noexcept {
 
 int Ring::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept {
   const std::uint32_t to_submit = unsubmitted();
-  // Release: pairs with the kernel's acquire of the tail; the entries before it are filled.
-  std::atomic_ref(*ring_.sq.ktail).store(tail_, std::memory_order_release);
   std::uint32_t flags = IORING_ENTER_GETEVENTS;
+  if (is_polled_) {
+    // Seq_cst, both: the thread says that it sleeps and then looks at the tail once more; we move
+    // the tail and then look whether it sleeps. (The tail also publishes the entries before it.)
+    std::atomic_ref(*ring_.sq.ktail).exchange(tail_, std::memory_order_seq_cst);
+    const auto state = std::atomic_ref(*ring_.sq.kflags).load(std::memory_order_seq_cst);
+    if ((state & IORING_SQ_NEED_WAKEUP) != 0) flags |= IORING_ENTER_SQ_WAKEUP;
+    if (to_submit > sq_mask_) flags |= IORING_ENTER_SQ_WAIT;
+    if (flags == IORING_ENTER_GETEVENTS && wait_for == 0 && !needs_enter()) return 0;
+  } else {
+    // Release: pairs with the kernel's acquire of the tail; the entries before it are filled.
+    std::atomic_ref(*ring_.sq.ktail).store(tail_, std::memory_order_release);
+  }
   if (registered_fd_) flags |= IORING_ENTER_REGISTERED_RING;
   if (timeout == nullptr) {
     return io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_for, flags,

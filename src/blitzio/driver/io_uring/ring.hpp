@@ -48,6 +48,7 @@ class Ring {
   /// Gives everything back to the kernel. Requests in flight are cancelled some time later.
   void close() noexcept;
   [[nodiscard]] bool is_open() const noexcept { return open_; }
+  [[nodiscard]] bool is_polled() const noexcept { return is_polled_; }
   [[nodiscard]] bool has_registered_fd() const noexcept { return registered_fd_; }
   [[nodiscard]] ::io_uring& raw() noexcept { return ring_; }
 
@@ -77,7 +78,8 @@ class Ring {
   }
 
   /// io_uring_enter: submits what is prepared, runs deferred work, waits for `wait_for` completions
-  /// at most `timeout` long (null: for ever).
+  /// at most `timeout` long (null: for ever). With SQPOLL the kernel's thread submits, some time
+  /// later, and if there is nothing to wait for and the thread is awake there is no system call.
   /// Returns  the number of entries submitted, or a negative errno.
   int enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept;
 
@@ -108,6 +110,7 @@ class Ring {
   std::uint32_t cq_mask_ = 0;
   bool open_ = false;
   bool registered_fd_ = false;
+  bool is_polled_ = false;  ///< by SQPOLL's thread
   std::unique_ptr<__kernel_timespec[]> timespecs_;
 };
 

@@ -1,5 +1,7 @@
 #include <blitzio/base/frame_pool.hpp>
 
+#include <blitzio/base/check.hpp>
+
 #include <utility>
 
 namespace blitzio {
@@ -27,6 +29,9 @@ class FramePool::Owner {
   Owner& operator=(const Owner&) = delete;
   ~Owner() { delete std::exchange(lists_, nullptr); }
 
+  static void never_make() noexcept { is_made_ = true; }
+  [[nodiscard]] static bool is_made() noexcept { return is_made_; }
+
   // Whether there are lists; only in a thread that has not had and lost them.
   [[nodiscard]] static bool ensure() noexcept {
     if (std::exchange(is_made_, true)) return lists_ != nullptr;
@@ -39,6 +44,15 @@ class FramePool::Owner {
 };
 
 thread_local constinit bool FramePool::Owner::is_made_ = false;
+
+void FramePool::disable_on_this_thread() noexcept {
+  BLITZIO_CHECK(lists_ == nullptr);
+  Owner::never_make();
+}
+
+bool FramePool::is_enabled_on_this_thread() noexcept {
+  return kIsPooling && (lists_ != nullptr || !Owner::is_made());
+}
 
 void FramePool::free_slow(void* memory, std::size_t list) noexcept {
   if (Owner::ensure() && lists_->room[list] != 0) {

@@ -60,6 +60,11 @@ class FramePool {
     lists->push(memory, list);
   }
 
+  /// From now on the calling thread, which must not have freed any yet, keeps no frames.
+  static void disable_on_this_thread() noexcept;
+  /// Whether it keeps, or would keep, those it frees.
+  [[nodiscard]] static bool is_enabled_on_this_thread() noexcept;
+
  private:
   static constexpr bool kIsPooling = !BLITZIO_ASAN && !BLITZIO_TSAN;
   static constexpr std::size_t kLists = kPooledBytesMax / kStepBytes;

@@ -86,6 +86,10 @@ class IntrusiveList {
     }
   }
 
+  /// Forgets its elements, which stay linked to each other and may not be destroyed: for a forked
+  /// child, where another thread may have been changing the list.
+  void abandon() noexcept { head_.prev_ = head_.next_ = &head_; }
+
   /// O(n); for tests and metrics.
   [[nodiscard]] std::size_t count() const noexcept {
     std::size_t total = 0;

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace blitzio {
 
@@ -32,7 +33,7 @@ struct Config {
   unsigned workers = 0;
   Strategy strategy = Strategy::automatic;
   Affinity affinity = Affinity::automatic;
-  /// The stack of a worker's thread in bytes; 0: the system's default.
+  /// The stack of a worker's thread in bytes, 16 KiB to 1 GiB; 0: the system's default.
   std::size_t stack_bytes = 0;
   /// The backend and its rings, for each worker.
   driver::Config driver;
@@ -43,11 +44,21 @@ struct Config {
   unsigned compute_threads = 0;
   /// How long a thread of either pool stays without work.
   Duration blocking_keep_alive = Duration::from_secs(10);
+  /// The width of a slot of the workers' timer wheels, 1 us to 1 s, rounded up to a power of two of
+  /// nanoseconds. Timers fire at their deadlines whatever it is: it decides how far the wheel
+  /// reaches before entries need sorting (20 hours), and how many share a slot.
+  Duration timer_tick = Duration::from_millis(1);
+  /// Whether workers keep the memory of coroutines that have ended for those to come: less work for
+  /// the allocator, and up to 1 MiB for each worker.
+  bool task_pooling = true;
+  /// Timers that may be armed on one worker at a time; 0: any number. Beyond, a sleep throws.
+  std::size_t timers_max = 0;
 };
 
-/// Errors   invalid_argument if a field is out of range: workers above kWorkersMax, or other than 0
-///          and 1 with single_threaded; stack_bytes below 16 KiB but not 0; blocking_threads_max; a
-///          negative keep-alive; what driver::validate() gives.
+/// The first field that is out of range (invalid_argument), or asks for what is not to be had here
+/// (unsupported), in a sentence.
+[[nodiscard]] std::optional<driver::Problem> problem_in(const Config& config);
+/// Errors   as problem_in().
 [[nodiscard]] Result<void> validate(const Config& config) noexcept;
 
 /// `config` with every 0 and `automatic` replaced by what it stands for here. Must be valid.

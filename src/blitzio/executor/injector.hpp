@@ -54,6 +54,12 @@ class Injector {
     return first;
   }
 
+  /// Forgets its tasks; see IntrusiveList::abandon().
+  void abandon() noexcept {
+    // Relaxed: a forked child has one thread.
+    size_.store(0, std::memory_order_relaxed);
+  }
+
   /// A snapshot. Seq_cst, so that it can be a sleeper's last look (idle_map.hpp).
   [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }

@@ -3,7 +3,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -32,6 +31,12 @@ Runtime::Runtime(const Config& config) noexcept
                 .thread_name = "blitzio-cpu"}) {}
 
 Runtime::~Runtime() {
+  if (BLITZIO_UNLIKELY(in_child())) {
+    for (auto& worker : workers_) static_cast<void>(worker.release());
+    for (Shard& shard : shards_) shard.abandon();
+    injector_.abandon();
+    return;
+  }
   shutdown();
 }
 
@@ -114,8 +119,11 @@ void Runtime::stop_workers() noexcept {
 }
 
 void Runtime::shutdown() noexcept {
+  if (BLITZIO_UNLIKELY(in_child())) return;
+  // Else it would wait for itself.
   BLITZIO_CHECK(detail::Worker::current() == nullptr ||
                 &detail::Worker::current()->runtime() != this);
+  BLITZIO_CHECK(!blocking_.is_own_thread() && !compute_.is_own_thread());
   stop_workers();
   blocking_.shutdown(true, true);
   compute_.shutdown(true, true);
@@ -203,6 +211,7 @@ Runtime::Shard& Runtime::shard_of(const Task& task) noexcept {
 }
 
 bool Runtime::own(Task& task) noexcept {
+  if (BLITZIO_UNLIKELY(in_child())) return false;
   Shard& shard = shard_of(task);
   const MutexLock lock(shard.mutex);
   if (shard.is_closed) return false;
@@ -211,6 +220,7 @@ bool Runtime::own(Task& task) noexcept {
 }
 
 void Runtime::disown(Task& task) noexcept {
+  if (BLITZIO_UNLIKELY(in_child())) return;
   Shard& shard = shard_of(task);
   const MutexLock lock(shard.mutex);
   auto& node = static_cast<ListNode<OwnedTag>&>(task);
@@ -218,6 +228,7 @@ void Runtime::disown(Task& task) noexcept {
 }
 
 void Runtime::schedule(Task& task) noexcept {
+  if (BLITZIO_UNLIKELY(in_child())) return;
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == this) {
     worker->schedule_local(task);
@@ -240,6 +251,12 @@ void Runtime::notify() noexcept {
   if (const auto index = idle_.choose()) workers_[*index]->wake();
 }
 
+SchedulerInfo Runtime::scheduler() const noexcept {
+  std::size_t queued = injector_.size();
+  for (const auto& worker : workers_) queued += worker->metrics().queued;
+  return {config_.strategy, config_.workers, idle_.sleeping(), queued};
+}
+
 RuntimeMetrics Runtime::metrics() const {
   RuntimeMetrics metrics;
   metrics.workers.reserve(workers_.size());
@@ -253,11 +270,6 @@ RuntimeMetrics Runtime::metrics() const {
 // ---- threads that are no workers -------------------------------------------------------------
 
 Runtime::Entered::Entered(Runtime& runtime) noexcept : outer_(std::exchange(entered_, &runtime)) {
-#if BLITZIO_DEBUG
-  if (detail::Worker::current() != nullptr) {
-    std::fputs("blitzio: block_on() on a worker keeps its other tasks from running\n", stderr);
-  }
-#endif
   timers_.enter(runtime.workers_.front()->timers());
   driver_.enter(runtime.workers_.front()->driver(), false);
 }
@@ -297,13 +309,14 @@ void Runtime::PoolScheduler::schedule(Task& task) noexcept {
 }
 
 std::unique_ptr<Runtime> detail::make_runtime_or_throw(const Config& config) {
+  if (const auto problem = problem_in(config)) throw std::invalid_argument(problem->text);
   auto runtime = Runtime::create(config);
   if (runtime) return std::move(*runtime);
   const Error error = runtime.error();
   if (error.domain() == ErrorDomain::os) {
     throw std::system_error(error.code(), std::generic_category(), "Runtime::create");
   }
-  throw std::invalid_argument("Runtime::create: " + error.message());
+  throw std::runtime_error("Runtime::create: " + error.message());
 }
 
 }  // namespace blitzio

@@ -17,11 +17,20 @@
 //           dropped on the thread that shuts down.
 // stopped   spawn() still answers: with a task that was cancelled.
 //
+// A task cannot end its own runtime, nor can a function of one of its pools, for they would wait
+// for themselves: that is checked. A future in block_on() can.
+//
+// Forking: a forked child has the runtime but none of its threads. There it is as if stopped,
+// except that tasks of before neither run nor end, and the destructor frees nothing of what the
+// parent's threads may have been changing. A worker whose task forks ends in the child with that
+// poll.
+//
 // A remote waker (one on another thread than the workers') counts itself in `remote_schedulers_`
 // before it queues a task and out as its last access, so shutdown() can wait until nobody reaches
 // this object any more.
 #pragma once
 
+#include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/executor/blocking_pool.hpp>
@@ -104,6 +113,14 @@ struct RuntimeMetrics {
   BlockingPool::Metrics compute;
 };
 
+/// The state of a runtime's scheduler; a snapshot.
+struct SchedulerInfo {
+  Strategy strategy;  ///< never `automatic`
+  unsigned workers;
+  unsigned sleeping;   ///< workers that have nothing to do
+  std::size_t queued;  ///< tasks that wait for a worker
+};
+
 /// Thread: any.
 class Runtime final : private Scheduler {
  public:
@@ -135,6 +152,13 @@ class Runtime final : private Scheduler {
     requires(!Future<F>)
   auto spawn(F function) {
     return spawn(detail::CallFuture<F>(std::move(function)));
+  }
+
+  /// spawn() of a future by the name that says so.
+  template <Future F>
+    requires(!std::is_lvalue_reference_v<F>)
+  JoinHandle<OutputOf<F>> spawn_future(F future) {
+    return spawn(std::move(future));
   }
 
   /// As spawn(), but for work that must get ahead while the caller goes on without a break: on
@@ -188,6 +212,7 @@ class Runtime final : private Scheduler {
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] unsigned worker_count() const noexcept { return config_.workers; }
   [[nodiscard]] RuntimeMetrics metrics() const;
+  [[nodiscard]] SchedulerInfo scheduler() const noexcept;
   [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_; }
   [[nodiscard]] BlockingPool& compute_pool() noexcept { return compute_; }
 
@@ -226,6 +251,9 @@ class Runtime final : private Scheduler {
     Mutex mutex{LockRank::runtime_tasks};
     IntrusiveList<Task, OwnedTag> tasks BLITZIO_GUARDED_BY(mutex);
     bool is_closed BLITZIO_GUARDED_BY(mutex) = false;
+
+    // In a forked child, where the lock may be held for ever.
+    void abandon() noexcept BLITZIO_THREAD_ATTRIBUTE(no_thread_safety_analysis) { tasks.abandon(); }
   };
   static constexpr std::size_t kShards = 16;
 
@@ -268,11 +296,12 @@ class Runtime final : private Scheduler {
   [[nodiscard]] bool cancel_all() noexcept;
   void stop_workers() noexcept;
 
+  [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
   /// Wakes a worker for a task that was queued, if it is worth it.
   void notify() noexcept;
   [[nodiscard]] bool is_stopping() const noexcept {
     // Acquire: pairs with the release in stop_workers().
-    return stopping_.load(std::memory_order_acquire);
+    return stopping_.load(std::memory_order_acquire) || BLITZIO_UNLIKELY(in_child());
   }
   [[nodiscard]] bool is_stealing() const noexcept {
     return config_.strategy == Strategy::work_stealing;
@@ -281,6 +310,7 @@ class Runtime final : private Scheduler {
   [[gnu::tls_model("initial-exec")]] static thread_local constinit Runtime* entered_;
 
   const Config config_;
+  const ForkGuard fork_guard_;
   std::vector<std::unique_ptr<detail::Worker>> workers_;
   std::vector<pthread_t> threads_;
   BlockingPool blocking_;
@@ -330,6 +360,11 @@ auto spawn(F work) {
   BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
   return runtime->spawn(std::move(work));
 }
+/// Runtime::spawn_future() of the current runtime; there must be one.
+template <Future F>
+auto spawn_future(F future) {
+  return spawn(std::move(future));
+}
 /// Runtime::concurrent() of the current runtime; there must be one.
 template <class F>
 auto concurrent(F work) {
@@ -354,7 +389,8 @@ auto compute(F function) {
 }
 
 /// Makes a runtime, runs `function()` or the future that it returns to its end, and shuts down.
-/// Throws std::system_error or std::invalid_argument if the runtime cannot be made.
+/// Throws std::invalid_argument for what problem_in() finds, and std::system_error or
+/// std::runtime_error if the runtime cannot be made.
 template <std::invocable F>
 auto run_with(const Config& config, F function);
 template <std::invocable F>

@@ -1,6 +1,8 @@
 #include <blitzio/executor/worker.hpp>
 
+#include <blitzio/base/frame_pool.hpp>
 #include <blitzio/executor/runtime.hpp>
+#include <blitzio/task/block_on.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -15,13 +17,19 @@ Worker::Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver>
       driver_(std::move(driver)),
       random_(0x9E3779B9U * (index + 1)),
       seen_polls_(runtime.worker_count()),
-      timers_([](void* data) noexcept { static_cast<Worker*>(data)->wake(); }, this) {}
+      timers_([](void* data) noexcept { static_cast<Worker*>(data)->wake(); }, this,
+              runtime.config().timer_tick, runtime.config().timers_max) {}
 
 WorkerMetrics Worker::metrics() const noexcept {
-  // Relaxed, all: plain counters.
-  return {polls_.load(std::memory_order_relaxed), steals_.load(std::memory_order_relaxed),
-          parks_.load(std::memory_order_relaxed), yields_.load(std::memory_order_relaxed),
-          ring_.size()};
+  // Relaxed: plain counters.
+  const auto read = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+  return {.polls = read(polls_),
+          .steals = read(steals_),
+          .parks = read(parks_),
+          .yields = read(yields_),
+          .queued = ring_.size(),
+          .io_submitted = read(io_submitted_),
+          .io_completed = read(io_completed_)};
 }
 
 void Worker::count(Atomic<std::uint64_t>& counter) noexcept {
@@ -42,6 +50,8 @@ std::uint32_t Worker::random_below(std::uint32_t limit) noexcept {
 Result<void> Worker::bind() noexcept {
   if (auto bound = driver_->bind(); !bound) return bound;
   current_ = this;
+  before_blocking = [] noexcept { current_->share_slot(); };
+  if (!runtime_.config().task_pooling) FramePool::disable_on_this_thread();
   timer_scope_.enter(timers_);
   driver_scope_.enter(*driver_, true);
   return {};
@@ -50,6 +60,7 @@ Result<void> Worker::bind() noexcept {
 void Worker::unbind() noexcept {
   driver_scope_.leave();
   timer_scope_.leave();
+  before_blocking = nullptr;
   current_ = nullptr;
   driver_->unbind();
 }
@@ -62,6 +73,7 @@ void Worker::run() noexcept {
       if (task == nullptr) break;
       run_task(*task);
       ++polls;
+      if (BLITZIO_UNLIKELY(driver_->in_child())) return;
     }
     if (polls == kPollsPerTick) count(yields_);
     turn();
@@ -86,6 +98,9 @@ void Worker::run_task(Task& task) noexcept {
 void Worker::turn() noexcept {
   driver_->collect();
   if (driver_->has_completions()) driver_->dispatch();
+  // Relaxed, both: as count().
+  io_submitted_.store(driver_->metrics().submitted, std::memory_order_relaxed);
+  io_completed_.store(driver_->metrics().completed, std::memory_order_relaxed);
   if (!timers_.is_empty()) timers_.advance(Instant::now());
   drain_inbox();
 }
@@ -270,11 +285,17 @@ void Worker::schedule_local(Task& task) noexcept {
   if (is_running_task_) wake_another();
 }
 
+void Worker::share_slot() noexcept {
+  if (lifo_ != nullptr) push_back(*std::exchange(lifo_, nullptr));
+  if (ring_.size() != 0) wake_another();
+}
+
 void Worker::schedule(Task& task) noexcept {
   if (current_ == this) {
     schedule_local(task);
     return;
   }
+  if (BLITZIO_UNLIKELY(driver_->in_child())) return;
   // Relaxed: as in Runtime::schedule().
   runtime_.remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
   inbox_.push(task);

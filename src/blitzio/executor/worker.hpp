@@ -48,11 +48,13 @@ class Runtime;
 
 /// Counters of one worker since it began; a snapshot.
 struct WorkerMetrics {
-  std::uint64_t polls = 0;   ///< tasks run
-  std::uint64_t steals = 0;  ///< times it took tasks from another worker
-  std::uint64_t parks = 0;   ///< times it had nothing to do
-  std::uint64_t yields = 0;  ///< ticks that ended with the budget, tasks being left
-  std::uint32_t queued = 0;  ///< tasks in its ring
+  std::uint64_t polls = 0;         ///< tasks run
+  std::uint64_t steals = 0;        ///< times it took tasks from another worker
+  std::uint64_t parks = 0;         ///< times it had nothing to do
+  std::uint64_t yields = 0;        ///< ticks that ended with the budget, tasks being left
+  std::uint32_t queued = 0;        ///< tasks in its ring
+  std::uint64_t io_submitted = 0;  ///< operations given to its driver, as of its latest tick
+  std::uint64_t io_completed = 0;  ///< and completions from it
 };
 
 namespace detail {
@@ -124,6 +126,8 @@ class Worker final : public Scheduler {
   BLITZIO_COLD void overflow(Task& task) noexcept;
   void turn() noexcept;
   void park() noexcept;
+  /// Before this thread blocks in a poll: the slot's task goes where others can steal it.
+  void share_slot() noexcept;
   void drain_inbox() noexcept;
   void found_work() noexcept;
   [[nodiscard]] bool has_stealable_anywhere() const noexcept;
@@ -158,6 +162,8 @@ class Worker final : public Scheduler {
   Atomic<std::uint64_t> steals_{0};
   Atomic<std::uint64_t> parks_{0};
   Atomic<std::uint64_t> yields_{0};
+  Atomic<std::uint64_t> io_submitted_{0};
+  Atomic<std::uint64_t> io_completed_{0};
 
   // What other threads write, on its own line: tasks that stay with this worker.
   alignas(kCacheLineBytes) Inbox<Task> inbox_;

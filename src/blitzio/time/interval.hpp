@@ -64,7 +64,7 @@ class Interval {
   class [[nodiscard]] Tick {
    public:
     using Output = Instant;
-    Poll<Instant> poll(Context& context) noexcept { return interval_->poll_tick(context); }
+    Poll<Instant> poll(Context& context) { return interval_->poll_tick(context); }
 
    private:
     friend class Interval;
@@ -92,7 +92,7 @@ class Interval {
   void set_missed_tick(MissedTick policy) noexcept { missed_tick_ = policy; }
 
  private:
-  Poll<Instant> poll_tick(Context& context) noexcept {
+  Poll<Instant> poll_tick(Context& context) {
     const Instant planned = sleep_.deadline();
     Instant now = Instant::now();
     if (now < planned) {

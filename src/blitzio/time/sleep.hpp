@@ -17,10 +17,14 @@
 #include <blitzio/time/timer_queue.hpp>
 #include <blitzio/time/wheel.hpp>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace blitzio::time {
 
+/// Throws   std::system_error (EAGAIN) from a first poll if the executor may have no more timers
+///          (Config::timers_max).
 /// Cancel   dropping it disarms the timer, in constant time.
 /// Thread   the first poll on one that has an executor's timers: in a task, or in a block_on() of a
 ///          LocalExecutor or Runtime (checked); afterwards the same, or any one at a time if those
@@ -63,7 +67,7 @@ class [[nodiscard]] Sleep final : private TimerEntry {
     return is_elapsed_.load(std::memory_order_acquire);
   }
 
-  Poll<void> poll(Context& context) noexcept {
+  Poll<void> poll(Context& context) {
     if (is_elapsed()) return ready;
     // Dropped after the lock: that may run code of others.
     Waker waker = context.waker().clone();
@@ -75,7 +79,10 @@ class [[nodiscard]] Sleep final : private TimerEntry {
       const TimerQueue::Lock lock(*queue_);
       if (is_elapsed()) return ready;
       std::swap(waker_, waker);
-      if (is_first) queue_->wheel().insert(*this, deadline_);
+      if (is_first) {
+        if (BLITZIO_UNLIKELY(!queue_->has_room())) throw_too_many();
+        queue_->wheel().insert(*this, deadline_);
+      }
     }
     if (is_first) queue_->armed(deadline_);
     return pending;
@@ -89,6 +96,9 @@ class [[nodiscard]] Sleep final : private TimerEntry {
     queue_->wheel().cancel(*this);
     queue_->wheel().insert(*this, deadline_);
     return true;
+  }
+  [[noreturn]] BLITZIO_COLD static void throw_too_many() {
+    throw std::system_error(EAGAIN, std::generic_category(), "time::Sleep: too many timers");
   }
   static void on_fire(TimerEntry& entry) noexcept {
     auto& self = static_cast<Sleep&>(entry);

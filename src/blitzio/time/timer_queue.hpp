@@ -16,6 +16,7 @@
 #include <blitzio/time/wheel.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -29,13 +30,22 @@ class TimerQueue {
   /// For one thread.
   TimerQueue() noexcept = default;
   /// For many: `on_earlier` makes the owner's wait end, so that it asks next_deadline() again.
-  TimerQueue(OnEarlier on_earlier, void* data) noexcept
-      : is_shared_(true), on_earlier_(on_earlier), data_(data) {}
+  /// `tick` as TimerWheel's; `timers_max`: see has_room(); 0: any number.
+  TimerQueue(OnEarlier on_earlier, void* data, Duration tick = TimerWheel::kTick,
+             std::size_t timers_max = 0) noexcept
+      : wheel_(Instant::now(), tick),
+        is_shared_(true),
+        on_earlier_(on_earlier),
+        data_(data),
+        timers_max_(timers_max == 0 ? SIZE_MAX : timers_max) {}
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
 
   [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
   [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+
+  /// Whether another timer may be armed. With the lock held.
+  [[nodiscard]] bool has_room() const noexcept { return wheel_.size() < timers_max_; }
 
   /// Holds the lock, if there is one, for a scope.
   class Lock {
@@ -114,6 +124,7 @@ class TimerQueue {
   const bool is_shared_ = false;
   const OnEarlier on_earlier_ = nullptr;
   void* const data_ = nullptr;
+  const std::size_t timers_max_ = SIZE_MAX;
   Mutex mutex_{LockRank::leaf};
   // Written by the owner, read by who arms: until when the owner sleeps; kAwake if it does not.
   Atomic<std::int64_t> sleeps_until_{kAwake};

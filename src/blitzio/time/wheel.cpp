@@ -105,7 +105,10 @@ void TimerHeap::remove_inner(TimerEntry& entry) noexcept {
 
 }  // namespace detail
 
-TimerWheel::TimerWheel(Instant now) noexcept : cursor_(tick_of(now)) {
+TimerWheel::TimerWheel(Instant now, Duration tick) noexcept
+    : tick_shift_(
+          static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(tick.as_nanos()) - 1))),
+      cursor_(tick_of(now)) {
   for (Slot& slot : slots_) slot.next = slot.prev = &slot;
 }
 
@@ -113,9 +116,9 @@ TimerWheel::~TimerWheel() {
   BLITZIO_CHECK(is_empty() && !advancing_, size_);
 }
 
-std::uint64_t TimerWheel::tick_of(Instant at) noexcept {
+std::uint64_t TimerWheel::tick_of(Instant at) const noexcept {
   const std::int64_t nanos = std::max<std::int64_t>(at.as_nanos(), 0);
-  return static_cast<std::uint64_t>(nanos) >> kTickShift;
+  return static_cast<std::uint64_t>(nanos) >> tick_shift_;
 }
 
 void TimerWheel::insert(TimerEntry& entry, Instant deadline) noexcept {

@@ -1,6 +1,7 @@
 // `TimerWheel`: any number of timers on one thread; arming and cancelling cost a few nanoseconds.
 //
-// A hashed hierarchical wheel. A tick is 2^20 ns (1.05 ms, so that a shift replaces a division);
+// A hashed hierarchical wheel. A tick is 2^20 ns unless chosen otherwise (1.05 ms, so that a shift
+// replaces a division);
 // the slot that holds an entry follows from the highest bit in which its tick differs from the
 // cursor's, so every entry of a level expires before every entry of the level above:
 //
@@ -119,7 +120,10 @@ class TimerHeap {
 
 class TimerWheel {
  public:
-  explicit TimerWheel(Instant now = Instant::now()) noexcept;
+  static constexpr Duration kTick = Duration::from_millis(1);
+
+  /// `tick`: the width of a slot, rounded up to a power of two of nanoseconds. Positive.
+  explicit TimerWheel(Instant now = Instant::now(), Duration tick = kTick) noexcept;
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
   /// Must be empty.
@@ -163,6 +167,9 @@ class TimerWheel {
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] Duration tick() const noexcept {
+    return Duration::from_nanos(std::int64_t{1} << tick_shift_);
+  }
   [[nodiscard]] bool is_empty() const noexcept { return size_ == 0; }
 
  private:
@@ -170,12 +177,11 @@ class TimerWheel {
     Instant earliest;  // a lower bound, meaningful while the slot is not empty
   };
 
-  static constexpr unsigned kTickShift = 20;
   static constexpr std::size_t kSlots = 256 + 3 * 64;
   static constexpr std::size_t kWords = kSlots / 64;
   static constexpr std::size_t kNone = kSlots;
 
-  static std::uint64_t tick_of(Instant at) noexcept;
+  [[nodiscard]] std::uint64_t tick_of(Instant at) const noexcept;
   void place(TimerEntry& entry) noexcept;
   void take_from_slot(TimerEntry& entry) noexcept;
   [[nodiscard]] std::size_t first_occupied() const noexcept;
@@ -185,6 +191,7 @@ class TimerWheel {
   bool step(std::uint64_t target) noexcept;
   std::size_t fire_due(Instant now) noexcept;
 
+  const unsigned tick_shift_;
   std::uint64_t cursor_;  // the tick whose entries are in current_
   std::size_t size_ = 0;
   std::uint64_t next_sequence_ = 0;

@@ -333,36 +333,5 @@ TEST(Runtime, RunAndRunWithMakeOneForAWhile) {
                std::runtime_error);
 }
 
-TEST(RuntimeConfig, BadValuesAreRefused) {
-  EXPECT_TRUE(validate(Config{}));
-  EXPECT_FALSE(validate(with(65)));
-  EXPECT_FALSE(validate(with(2, Strategy::single_threaded)));
-  Config config;
-  config.stack_bytes = 1000;
-  EXPECT_FALSE(validate(config));
-  config = {};
-  config.blocking_threads_max = 0;
-  EXPECT_FALSE(validate(config));
-  config = {};
-  config.blocking_keep_alive = Duration::from_secs(-1);
-  EXPECT_FALSE(validate(config));
-  config = {};
-  config.driver.ring_entries = 1 << 30;
-  EXPECT_FALSE(validate(config));
-  const auto made = Runtime::create(config);
-  ASSERT_FALSE(made);
-  EXPECT_TRUE(made.error().is(RuntimeErrc::invalid_argument));
-}
-
-TEST(RuntimeConfig, ResolveFillsInWhatIsAutomatic) {
-  const Config config = resolve(Config{});
-  EXPECT_GE(config.workers, 1U);
-  EXPECT_NE(config.strategy, Strategy::automatic);
-  EXPECT_NE(config.affinity, Affinity::automatic);
-  EXPECT_EQ(resolve(with(1)).strategy, Strategy::single_threaded);
-  EXPECT_EQ(resolve(with(2)).strategy, Strategy::work_stealing);
-  EXPECT_EQ(resolve(with(2, Strategy::thread_per_core)).affinity, Affinity::sequential);
-}
-
 }  // namespace
 }  // namespace blitzio

@@ -16,6 +16,7 @@ from devtools.process import (
     ROOT,
     Failed,
     NothingToRun,
+    first_program,
     output,
     run,
     say,
@@ -115,7 +116,7 @@ def tidy() -> str:
 
 
 def docs() -> str:
-    """Builds the documentation; a warning is an error."""
+    """Builds the documentation and the pages of the C++ interface; a warning is an error."""
     environment = _environment()
     target = BUILD / "docs"
     settings = ["-W", "--keep-going", "-q", "-b", "html", "-d", str(BUILD / "doctrees")]
@@ -124,6 +125,13 @@ def docs() -> str:
         env={"PYTHONPATH": str(ROOT / "python")},
         what="sphinx-build",
     )
+    doxygen = first_program("doxygen")
+    if doxygen is not None:
+        run([doxygen, "docs/Doxyfile"], what="doxygen")
+    elif IN_CI:
+        raise Failed("doxygen is not installed")
+    else:
+        say("note: doxygen is not installed; the pages of the C++ interface are left out")
     return f"{target.relative_to(ROOT)}/index.html"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Without these nothing builds.
 _REQUIRED = ("git", "g++", "cmake", "ninja-build", "pkg-config")
 #: Without these something is left out: io_uring, C++ tests and benchmarks, compiling again fast,
-#: real servers.
+#: the pages of the C++ interface, real servers.
 _WANTED = (
     "ccache",
     "liburing-dev",
@@ -27,6 +27,7 @@ _WANTED = (
     "python3-dev",
     "python3-venv",
     "openssl",
+    "doxygen",
     "wrk",
     # Servers that tests/ecosystem starts for itself.
     "postgresql",

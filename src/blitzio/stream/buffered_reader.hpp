@@ -196,7 +196,7 @@ class BufferedReader {
       Lines* lines_;
       ReadUntil until_;
     };
-    /// Returns  the next line without its end (\n or \r\n); none at the end of the stream.
+    /// Returns  the next line without its end (LF or CR LF); none at the end of the stream.
     /// Cancel   safe: the beginning of a line is kept for the next call.
     Next next() noexcept { return Next(*this); }
 

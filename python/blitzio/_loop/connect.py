@@ -238,7 +238,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
             sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, own_failures)
-            await self._sock_connect_resolved(sock, address)
+            await self.sock_connect(sock, address)
             return sock
         except OSError as exc:
             own_failures.append(exc)

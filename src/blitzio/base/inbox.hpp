@@ -49,6 +49,17 @@ class Inbox {
     return head_.load(std::memory_order_acquire) == nullptr;
   }
 
+  /// Calls `visit(T&)` on each, the newest first, and takes none. What is pushed meanwhile may be
+  /// missed. Owner thread, or any while the owner takes nothing.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    // Acquire: pairs with the release in push(); so every element below the head is visible.
+    for (InboxNode* node = head_.load(std::memory_order_acquire); node != nullptr;
+         node = node->inbox_next) {
+      visit(static_cast<T&>(*node));
+    }
+  }
+
   /// Takes all and calls `visit(T&)` in order of arrival. `visit` may push.
   template <class Visit>
   void take_all(Visit&& visit) {

@@ -58,6 +58,10 @@ class Message : public InboxNode {
   Message(const Message&) = delete;
   Message& operator=(const Message&) = delete;
   void deliver() noexcept { deliver_(*this); }
+  /// Tells whose message it is.
+  [[nodiscard]] bool is_delivered_by(Deliver function) const noexcept {
+    return deliver_ == function;
+  }
 
  private:
   Deliver deliver_;
@@ -207,6 +211,13 @@ class Driver {
   void post(Message& message) noexcept {
     inbox_.push(message);
     wake();
+  }
+
+  /// Calls `visit(Message&)` on each that was posted and not delivered; it may change none. From
+  /// the owner, or from any thread while the owner does not dispatch.
+  template <class Visit>
+  void for_each_message(Visit&& visit) const {
+    inbox_.for_each(visit);
   }
 
   /// Cancels everything and completes it (-ECANCELED, or what had happened) before it returns.

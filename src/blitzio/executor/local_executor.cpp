@@ -37,7 +37,7 @@ Result<void> LocalExecutor::bind() noexcept {
 }
 
 void LocalExecutor::unbind() noexcept {
-  BLITZIO_CHECK(is_bound_ && is_owner() && !is_in_turn_, is_bound_, is_in_turn_);
+  BLITZIO_CHECK(is_bound_ && is_owner() && !is_in_step_, is_bound_, is_in_step_);
   driver_->unbind();
   driver_scope_.leave();
   timer_scope_.leave();
@@ -59,26 +59,44 @@ void LocalExecutor::refresh_now() noexcept {
 // ---- turns -----------------------------------------------------------------------------------
 
 void LocalExecutor::turn(Duration max_wait, const WaitHooks& hooks) noexcept {
-  BLITZIO_DCHECK(is_bound_ && is_owner() && !is_in_turn_, is_bound_, is_in_turn_);
-  is_in_turn_ = true;
+  gather(max_wait, hooks);
+  dispatch();
+  // A completion function forked: what else there is to run is the parent's.
+  if (BLITZIO_UNLIKELY(driver_->in_child())) return;
+  fire_timers();
+  run_tasks();
+}
+
+void LocalExecutor::gather(Duration max_wait, const WaitHooks& hooks) noexcept {
+  BLITZIO_DCHECK(is_bound_ && is_owner() && !is_in_step_, is_bound_, is_in_step_);
+  is_in_step_ = true;
   now_is_fresh_ = false;
-  driver::Driver& driver = *driver_;
-  driver.collect();
   drain_inbox();
-  bool has_completions = driver.has_completions();
-  if (!has_completions && !has_ready_tasks() && max_wait > Duration::zero()) {
+  const auto is_idle = [&] {
+    return !has_ready_tasks() && max_wait > Duration::zero() && !driver_->has_completions();
+  };
+  if (is_idle() && !is_look_due()) {
     wait(max_wait, hooks);
-    has_completions = driver.has_completions();
+  } else {
+    const bool was_idle = is_idle();
+    driver_->collect();
+    drain_inbox();
+    if (was_idle) look_pays_ = !is_idle();
+    if (is_idle()) wait(max_wait, hooks);
   }
-  if (has_completions) driver.dispatch();
-  if (BLITZIO_UNLIKELY(driver.in_child())) {
-    // A completion function forked: what else there is to run is the parent's.
-    is_in_turn_ = false;
-    return;
-  }
-  if (!wheel().is_empty()) wheel().advance(now());
-  if (has_ready_tasks()) run_tasks();
-  is_in_turn_ = false;
+  is_in_step_ = false;
+}
+
+bool LocalExecutor::is_look_due() noexcept {
+  return look_pays_ || ++looks_skipped_ % kLookEvery == 0;
+}
+
+void LocalExecutor::dispatch() noexcept {
+  BLITZIO_DCHECK(is_bound_ && is_owner() && !is_in_step_, is_bound_, is_in_step_);
+  if (!driver_->has_completions()) return;
+  is_in_step_ = true;
+  driver_->dispatch();
+  is_in_step_ = false;
 }
 
 void LocalExecutor::wait(Duration max_wait, const WaitHooks& hooks) noexcept {
@@ -97,7 +115,9 @@ void LocalExecutor::wait(Duration max_wait, const WaitHooks& hooks) noexcept {
 }
 
 void LocalExecutor::run_tasks() noexcept {
-  is_running_tasks_ = true;
+  BLITZIO_DCHECK(is_bound_ && is_owner() && !is_in_step_, is_bound_, is_in_step_);
+  if (!has_ready_tasks()) return;
+  is_in_step_ = is_running_tasks_ = true;
   unsigned lifo_polls = 0;
   for (unsigned polls = 0; polls < kPollsPerTurn; ++polls) {
     Task* task = nullptr;
@@ -113,7 +133,7 @@ void LocalExecutor::run_tasks() noexcept {
     if (task->run() == Task::RunOutcome::again) push_back(*task);
     if (BLITZIO_UNLIKELY(driver_->in_child())) break;
   }
-  is_running_tasks_ = false;
+  is_in_step_ = is_running_tasks_ = false;
 }
 
 // ---- queues ----------------------------------------------------------------------------------
@@ -176,7 +196,7 @@ void LocalExecutor::release(Task& task) noexcept {
 // ---- the end ---------------------------------------------------------------------------------
 
 void LocalExecutor::shutdown() noexcept {
-  BLITZIO_CHECK(!is_in_turn_);
+  BLITZIO_CHECK(!is_in_step_);
   is_shut_down_ = true;
   // Dropping futures may wake, spawn, submit and arm: repeat until nothing is left. Tasks go first,
   // so that they still find a driver and a wheel.

@@ -3,9 +3,16 @@
 // A turn collects completions, waits only if nothing at all is ready, dispatches, fires timers and
 // polls ready tasks:
 //
-//   collect ─▶ nothing ready? ─▶ wait (hooks around it) ─▶ dispatch ─▶ advance wheel ─▶ run tasks
+//   collect ─▶ nothing ready? ─▶ wait (hooks around it) ─▶ dispatch ─▶ fire timers ─▶ run tasks
+//   └──────────────── gather() ────────────────────────┘
+//
+// An embedder with a queue of its own takes the steps one by one and runs its queue in between.
 //
 // It allocates nothing, reads the clock only if there are timers, and makes no syscall of its own.
+//
+// Waiting takes what is there, too, but around it an embedder gives up its lock. So a turn looks
+// first while that finds something, and goes straight to the wait while it does not, save for one
+// turn in kLookEvery: a system call less wherever each answer is waited for.
 //
 // Ready tasks: a task that another task wakes goes to the LIFO slot and runs next, while its data
 // is in the cache, at most kLifoPollsMax times in a row; everything else queues first in, first
@@ -56,6 +63,7 @@ class LocalExecutor final : private Scheduler {
  public:
   static constexpr unsigned kPollsPerTurn = 128;
   static constexpr unsigned kLifoPollsMax = 3;
+  static constexpr unsigned kLookEvery = 8;
 
   /// Errors   as driver::create().
   [[nodiscard]] static Result<std::unique_ptr<LocalExecutor>> create(
@@ -89,6 +97,19 @@ class LocalExecutor final : private Scheduler {
   /// or `max_wait` has passed (zero or less: never waits; Duration::max(): for ever). May return
   /// without having done anything. Must be bound; not from inside a turn.
   void turn(Duration max_wait, const WaitHooks& hooks = {}) noexcept;
+
+  /// The steps of a turn. Must be bound; not from inside a step. In a forked child they do nothing
+  /// of the parent's.
+  /// Takes what is complete, waiting for it as turn() does; runs none of it.
+  void gather(Duration max_wait, const WaitHooks& hooks = {}) noexcept;
+  /// Runs the completion functions of what gather() took, and delivers messages.
+  void dispatch() noexcept;
+  /// Fires the timers that are due at now().
+  void fire_timers() noexcept {
+    if (!wheel().is_empty()) wheel().advance(now());
+  }
+  /// Polls ready tasks, at most kPollsPerTurn.
+  void run_tasks() noexcept;
 
   /// Whether tasks wait to be polled, so that the next turn will not wait.
   [[nodiscard]] bool has_ready_tasks() const noexcept {
@@ -131,7 +152,7 @@ class LocalExecutor final : private Scheduler {
   void push_back(Task& task) noexcept;
   Task* pop() noexcept;
   void drain_inbox() noexcept;
-  void run_tasks() noexcept;
+  bool is_look_due() noexcept;
   void wait(Duration max_wait, const WaitHooks& hooks) noexcept;
   void refresh_now() noexcept;
   void bind_or_throw();
@@ -145,10 +166,13 @@ class LocalExecutor final : private Scheduler {
   Task* queue_tail_ = nullptr;
   Task* lifo_ = nullptr;
   bool is_running_tasks_ = false;
-  bool is_in_turn_ = false;
+  bool is_in_step_ = false;  // where unbind() and shutdown() would pull the rug
   bool is_bound_ = false;
   bool is_shut_down_ = false;
   bool now_is_fresh_ = false;
+  // Whether the last look before a wait found something.
+  bool look_pays_ = true;
+  unsigned looks_skipped_ = 0;
   Instant now_;
   std::size_t task_count_ = 0;
   IntrusiveList<Task, OwnedTag> tasks_;

@@ -23,7 +23,6 @@ void datagram_on_resume(driver::Operation& operation,
                         const driver::Completion& completion) noexcept;
 
 PyObject* datagram_start_reading(PyObject* self, PyObject* unused) noexcept;
-PyObject* datagram_read_ready(PyObject* self, PyObject* unused) noexcept;
 PyObject* datagram_pause_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* datagram_resume_reading(PyObject* self, PyObject* unused) noexcept;
 

@@ -4,10 +4,6 @@
 // can know how large the next one is, and an idle endpoint shall own no buffer. The kernel keeps
 // what is not read, so pausing and closing lose nothing of ours.
 //
-// asyncio tells of arrivals after everything that was scheduled before it looked for them: a task
-// that is to run makes its future before the answer comes. So where handles wait already, receiving
-// gets in line behind them; where none do, it happens on the spot.
-//
 // recvmmsg(2) was measured and left: with one datagram waiting, which is the usual case, it costs a
 // little more than a receive and the EAGAIN after it.
 #include <blitzio/base/syscalls.hpp>
@@ -141,16 +137,10 @@ void drain(DatagramTransport& t) noexcept {
   if (wants_data(t)) ask_for_next_turn(t);
 }
 
-/// Receives, in asyncio's order: see the top of the file.
 void receive(DatagramTransport& t) noexcept {
-  if (!t.resume.is_idle() || t.read_queued) return;  // Its turn is to come.
-  if (BLITZIO_LIKELY(!t.loop->batch_waits)) {
-    const ContextScope scope(t.context);
-    drain(t);
-    return;
-  }
-  t.read_queued = transport_call_soon(t, as_object(t), t.state->names._read_ready) == 0;
-  if (BLITZIO_UNLIKELY(!t.read_queued)) fail(t);
+  if (!t.resume.is_idle()) return;  // Its turn is to come.
+  const ContextScope scope(t.context);
+  drain(t);
 }
 
 /// Whether waiting starts anew after this last completion rather than being at its end.
@@ -206,14 +196,6 @@ PyObject* datagram_start_reading(PyObject* self, PyObject* /*unused*/) noexcept 
   if (transport_check(t) != 0) return nullptr;
   t.started = true;
   datagram_update_reading(t);
-  Py_RETURN_NONE;
-}
-
-PyObject* datagram_read_ready(PyObject* self, PyObject* /*unused*/) noexcept {
-  DatagramTransport& t = as_datagram(self);
-  if (transport_check(t) != 0) return nullptr;
-  t.read_queued = false;
-  drain(t);
   Py_RETURN_NONE;
 }
 

@@ -250,7 +250,6 @@ PyMethodDef datagram_methods[] = {
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
     {"_start_reading", datagram_start_reading, METH_NOARGS, nullptr},
-    {"_read_ready", datagram_read_ready, METH_NOARGS, nullptr},
     {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
     {"_call_connection_lost", datagram_call_connection_lost, METH_O, nullptr},
     {"_force_close", datagram_method_force_close, METH_O, nullptr},

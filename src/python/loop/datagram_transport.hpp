@@ -56,7 +56,6 @@ struct DatagramTransport : TransportBase {
   int family = 0;
   bool started = false;           ///< connection_made() has been called
   bool paused = false;            ///< pause_reading() was called
-  bool read_queued = false;       ///< a handle will receive, behind those that were there first
   bool is_connected = false;      ///< asyncio's rule: 'peername' is true, so send() is used
   bool has_unnamed_peer = false;  ///< connected to a Unix socket without a name
 

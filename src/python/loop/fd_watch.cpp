@@ -116,7 +116,7 @@ void FdWatch::on_poll(driver::Operation& operation, const driver::Completion& co
 void FdWatch::fired(SidePoll& side) noexcept {
   if (!is_linked()) loop_.rearm_list.push_back(*this);
   Py_INCREF(as_object(side.handle));
-  if (BLITZIO_LIKELY(loop_.ready.push(side.handle))) return;
+  if (BLITZIO_LIKELY(loop_.arrived.push(side.handle))) return;
   Py_DECREF(as_object(side.handle));
   PyErr_NoMemory();
   loop_report_exception(loop_, "A file descriptor's callback could not be scheduled");

@@ -4,7 +4,7 @@
 // Each side is a one-shot poll that is armed again at the start of the next turn, that is, after
 // its callback had its chance to drain the fd:
 //
-//           add                completion: handle to loop.ready
+//           add                completion: handle to loop.arrived
 //   absent ─────▶ armed ─────────────────────────────────────────▶ fired (on loop.rearm_list)
 //      ▲            ▲                                                │
 //      │ remove     └────────── fd_watch_rearm(), next turn ─────────┘

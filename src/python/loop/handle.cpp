@@ -101,6 +101,7 @@ HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callba
   ModuleState& state = *loop.state;
   auto* handle = revive<HandleObject>(type, state.handle_type, state.handles);
   if (handle == nullptr) return nullptr;
+  handle->is_timer = false;
   const int failed = fill(*handle, loop, callback, args, arg_count, context);
   if (failed != 0) {
     Py_DECREF(as_object(*handle));
@@ -115,6 +116,7 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
   ModuleState& state = *loop.state;
   auto* timer = revive<TimerHandleObject>(type, state.timer_handle_type, state.timer_handles);
   if (timer == nullptr) return nullptr;
+  timer->handle.is_timer = true;
   timer->when = when;
   new (&timer->timer) HandleTimer(*timer);
   const int failed = fill(timer->handle, loop, callback, args, arg_count, context);
@@ -127,11 +129,12 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
 
 namespace {
 
-/// The wheel's reference goes to the ready queue, or away if the handle was cancelled.
+/// The wheel's reference goes to the queue of this turn's timers, or away if the handle was
+/// cancelled.
 void on_timer(time::TimerEntry& entry) noexcept {
   TimerHandleObject& timer = static_cast<HandleTimer&>(entry).owner();
   LoopObject& loop = *timer.handle.loop;
-  if (is_cancelled(timer.handle) || !loop.ready.push(&timer.handle)) {
+  if (is_cancelled(timer.handle) || !loop.due.push(&timer.handle)) {
     Py_DECREF(as_object(timer.handle));
   }
 }
@@ -183,7 +186,7 @@ BLITZIO_COLD void free_waiting() noexcept {
     PyObject* next = drops.waiting;
     drops.waiting = std::exchange(as_handle(next).scratch, nullptr);
     ++drops.depth;
-    (is_timer(as_handle(next)) ? free_timer : free_handle)(next);
+    (as_handle(next).is_timer ? free_timer : free_handle)(next);
     --drops.depth;
   }
 }
@@ -218,7 +221,7 @@ TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept {
 }
 
 TimerHandleObject* handle_as_timer(HandleObject& handle) noexcept {
-  return is_timer(handle) ? &as_timer(as_object(handle)) : nullptr;
+  return handle.is_timer ? &as_timer(as_object(handle)) : nullptr;
 }
 
 HandleObject* handle_new(LoopObject& loop, PyObject* callback, PyObject* const* args,
@@ -313,7 +316,7 @@ void handle_cancel(HandleObject& handle) noexcept {
   if (!may_touch_loop(loop)) return;
   if (BLITZIO_UNLIKELY(loop.debug)) keep_repr(handle);
   if (!handle.running) drop_call(handle);
-  if (!is_timer(handle)) return;
+  if (!handle.is_timer) return;
   HandleTimer& timer = as_timer(as_object(handle)).timer;
   if (timer.is_armed()) {
     loop.executor->wheel().cancel(timer);

@@ -38,6 +38,7 @@ struct HandleObject {
 #endif
   std::uint32_t arg_count;
   Atomic<bool> cancelled;  ///< by cancel(), any thread; read by the loop
+  bool is_timer;           ///< a TimerHandleObject; known also when the module forgets its types
   bool repeats;            ///< a reader's or writer's: keeps its callback after a run
   bool running;            ///< its arguments are on loan to the callback: clear them afterwards
 };

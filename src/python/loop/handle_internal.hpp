@@ -16,11 +16,6 @@ inline PyObject* as_object(HandleObject& handle) noexcept {
   return reinterpret_cast<PyObject*>(&handle);
 }
 
-inline bool is_timer(const HandleObject& handle) noexcept {
-  return PyObject_TypeCheck(const_cast<HandleObject*>(&handle),
-                            handle.loop->state->timer_handle_type) != 0;
-}
-
 inline bool is_cancelled(const HandleObject& handle) noexcept {
   // Relaxed: a mark, nothing is published through it.
   return handle.cancelled.load(std::memory_order_relaxed);

@@ -96,7 +96,7 @@ PyRef repr_words(HandleObject& handle) noexcept {
       !append(words.get(), PyRef::steal(PyUnicode_FromString("cancelled")))) {
     return {};
   }
-  if (is_timer(handle)) {
+  if (handle.is_timer) {
     const PyRef when = PyRef::steal(PyFloat_FromDouble(as_timer(as_object(handle)).when));
     if (!when || !append(words.get(), PyRef::steal(PyUnicode_FromFormat("when=%S", when.get())))) {
       return {};

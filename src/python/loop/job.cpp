@@ -95,6 +95,12 @@ class Job : public BlockingJob, public driver::Message {
   Job& operator=(const Job&) = delete;
   ~Job() { drop_call(); }
 
+  /// The job that `message` is, once it is posted; null if it is none.
+  static const Job* of(const driver::Message& message) noexcept {
+    return message.is_delivered_by(on_delivery) ? &static_cast<const Job&>(message) : nullptr;
+  }
+  int traverse(visitproc visit, void* arg) const noexcept;
+
  private:
   static void on_run(BlockingJob& base) noexcept { static_cast<Job&>(base).run(); }
   static void on_drop(BlockingJob& base) noexcept { delete &static_cast<Job&>(base); }
@@ -102,6 +108,9 @@ class Job : public BlockingJob, public driver::Message {
 
   /// Behind a free slot, which vectorcall may borrow.
   PyObject** args() noexcept {
+    return (many_args_ != nullptr ? many_args_.get() : inline_args_.data()) + 1;
+  }
+  PyObject* const* args() const noexcept {
     return (many_args_ != nullptr ? many_args_.get() : inline_args_.data()) + 1;
   }
   void drop_call() noexcept {
@@ -183,6 +192,15 @@ void Job::run() noexcept {
   PyEval_RestoreThread(state);
   delete this;
   PyEval_SaveThread();
+}
+
+int Job::traverse(visitproc visit, void* arg) const noexcept {
+  Py_VISIT(future_.get());
+  Py_VISIT(func_.get());
+  Py_VISIT(result_.get());
+  Py_VISIT(exception_.get());
+  for (std::size_t i = 0; i < arg_count_; ++i) Py_VISIT(args()[i]);
+  return 0;
 }
 
 void Job::deliver() noexcept {
@@ -347,6 +365,16 @@ bool job_registry_add(ModuleState& state, std::unique_ptr<JobPool> pool) noexcep
 
 void job_registry_reap(ModuleState& state) noexcept {
   reap(*state.job_registry);
+}
+
+int job_traverse(const LoopObject& loop, visitproc visit, void* arg) noexcept {
+  if (loop.executor == nullptr) return 0;
+  int outcome = 0;
+  loop.executor->driver().for_each_message([&](const driver::Message& message) {
+    const Job* job = outcome == 0 ? Job::of(message) : nullptr;
+    if (job != nullptr) outcome = job->traverse(visit, arg);
+  });
+  return outcome;
 }
 
 void job_pool_detach(LoopObject& loop) noexcept {

@@ -80,6 +80,9 @@ void job_registry_free(ModuleState& state) noexcept;
 /// Frees the pools that are given up and have no thread left. Attached.
 void job_registry_reap(ModuleState& state) noexcept;
 
+/// Visits what the outcomes hold that wait to be delivered: nobody but the loop has them, and each
+/// refers to the loop. For the collector.
+[[nodiscard]] int job_traverse(const LoopObject& loop, visitproc visit, void* arg) noexcept;
 /// No job reaches the loop any more. Before its driver shuts down; loop's thread.
 void job_pool_detach(LoopObject& loop) noexcept;
 /// Gives the pool up without waiting: what runs, runs on. Attached.

@@ -57,6 +57,8 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.thread) Atomic<unsigned long>(0);
   new (&loop.is_waiting) Atomic<bool>(false);
   new (&loop.ready) ReadyQueue();
+  new (&loop.arrived) ReadyQueue();
+  new (&loop.due) ReadyQueue();
   new (&loop.flush_list) decltype(loop.flush_list)();
   new (&loop.watches) decltype(loop.watches)();
   new (&loop.rearm_list) decltype(loop.rearm_list)();
@@ -139,8 +141,10 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.fatal);
   Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
-  for (std::size_t i = 0; i < loop.ready.size(); ++i) {
-    if (const int stop = handle_visit_ready(*loop.ready.at(i), visit, arg)) return stop;
+  for (const ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
+    for (std::size_t i = 0; i < queue->size(); ++i) {
+      if (const int stop = handle_visit_ready(*queue->at(i), visit, arg)) return stop;
+    }
   }
 #if BLITZIO_FREE_THREADED
   // The collector has stopped the world, so nobody is adding to it.
@@ -155,6 +159,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
     });
     if (stop != 0) return stop;
   }
+  if (const int outcome = job_traverse(loop, visit, arg); outcome != 0) return outcome;
   if (const int outcome = sock_wait_traverse(loop, visit, arg); outcome != 0) return outcome;
   if (const int outcome = visit_in_flight(loop, visit, arg); outcome != 0) return outcome;
   return fd_watch_traverse(loop, visit, arg);
@@ -186,6 +191,8 @@ void loop_dealloc(PyObject* self) {
     loop.rearm_list.~IntrusiveList();
     loop.watches.~unordered_map();
     loop.flush_list.~IntrusiveList();
+    loop.due.~ReadyQueue();
+    loop.arrived.~ReadyQueue();
     loop.ready.~ReadyQueue();
   }
   PyTypeObject* type = Py_TYPE(self);
@@ -284,13 +291,14 @@ PyObject* method_metrics(PyObject* self, PyObject* /*unused*/) {
   if (!dict) return nullptr;
   const driver::Metrics& io = loop_driver(loop).metrics();
   const BlockingPool::Metrics pool = job_pool_metrics(loop);
+  const std::size_t ready = loop.ready.size() + loop.arrived.size() + loop.due.size();
   const bool complete = add_number(dict.get(), "io_submitted", io.submitted) &&
                         add_number(dict.get(), "io_completed", io.completed) &&
                         add_number(dict.get(), "io_syscalls", io.syscalls) &&
                         add_number(dict.get(), "waits", io.waits) &&
                         add_number(dict.get(), "wakes", io.wakes) &&
                         add_number(dict.get(), "buffers_exhausted", io.buffers_exhausted) &&
-                        add_number(dict.get(), "ready", loop.ready.size()) &&
+                        add_number(dict.get(), "ready", ready) &&
                         add_number(dict.get(), "timers", loop.executor->wheel().size()) &&
                         add_number(dict.get(), "transports", loop.transports.size()) &&
                         add_number(dict.get(), "blocking_threads", pool.threads) &&

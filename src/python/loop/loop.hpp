@@ -4,12 +4,20 @@
 //
 // One turn (run_once in loop.cpp):
 //
-//   rearm watches, flush transports ─▶ executor.turn(): collect, wait, dispatch, timers, tasks
-//        ▲                                   │ completions call protocols or push handles
-//        └──────── run the batch ◀───────────┘
+//   flush transports, rearm watches
+//        ▼
+//   gather: take what is complete, or wait for it; put due timers into `due`
+//        ▼
+//   run what stood in `ready`
+//        ▼
+//   dispatch: completions call protocols, or put readers' and writers' handles into `arrived`
+//        ▼
+//   run `arrived`, then `due`, then the core's tasks
 //
-// The batch is exactly what stood in `ready` when it began; what its callbacks schedule waits for
-// the next turn. The GIL is released in one place only: around a wait that may block (WaitHooks).
+// That is asyncio's order: what was scheduled before the loop looked for events, the events, the
+// timers; and what all these schedule waits for the next turn, also for what that finds. Protocols
+// are called without a handle between, and before the readers' callbacks of the same turn.
+// The GIL is released in one place only: around a wait that may block (WaitHooks).
 //
 // Threads: the loop belongs to the thread that runs it (`thread`), or to nobody.
 // call_soon_threadsafe, stop from a callback and _wake come from anywhere. With the interpreter
@@ -93,7 +101,6 @@ struct LoopObject {
   bool initialised;
   bool stopping;
   bool closed;
-  bool batch_waits;  ///< handles were queued before this turn looked for arrivals
   bool debug;
   bool executor_shut_down;  ///< shutdown_default_executor() was called
   bool in_run;              ///< _run() is on a stack of this process
@@ -102,7 +109,10 @@ struct LoopObject {
   bool stranded;            ///< forked, and run by a thread that the child does not have
 
   // C++ members: constructed in tp_new, destroyed in tp_dealloc.
-  ReadyQueue ready;  ///< strong references
+  // Queues of strong references; see the top of the file.
+  ReadyQueue ready;    ///< from call_soon
+  ReadyQueue arrived;  ///< readers' and writers', in this turn
+  ReadyQueue due;      ///< timers', in this turn
   IntrusiveList<Flushable, FlushTag> flush_list;
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
   IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again

@@ -71,11 +71,11 @@ BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
   return 0;
 }
 
-/// Runs what was queued when it began. Returns -1 with a fatal exception set; the rest stays
+/// Runs the first `count` handles of `queue`. Returns -1 with a fatal exception set; the rest stays
 /// queued.
-int run_batch(LoopObject& loop) noexcept {
-  for (std::size_t left = loop.ready.size(); left != 0; --left) {
-    HandleObject* handle = loop.ready.pop();
+int run_batch(LoopObject& loop, ReadyQueue& queue, std::size_t count) noexcept {
+  for (; count != 0; --count) {
+    HandleObject* handle = queue.pop();
     const int outcome =
         BLITZIO_UNLIKELY(loop.debug) ? run_timed(loop, *handle) : handle_run(*handle);
     Py_DECREF(reinterpret_cast<PyObject*>(handle));
@@ -90,6 +90,22 @@ void flush_all(LoopObject& loop) noexcept {
   while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
 }
 
+bool has_queued(const LoopObject& loop) noexcept {
+  return !loop.ready.is_empty() || !loop.arrived.is_empty() || !loop.due.is_empty();
+}
+
+/// What there is to run in this turn, in order, up to a fatal exception; see the top of loop.hpp.
+/// Returns  0, perhaps with loop.fatal, or -1 with the exception set.
+int run_turn(LoopObject& loop) noexcept {
+  if (loop.fatal == nullptr && run_batch(loop, loop.ready, loop.ready.size()) != 0) return -1;
+  if (loop.fatal == nullptr) loop.executor->dispatch();
+  for (ReadyQueue* queue : {&loop.arrived, &loop.due}) {
+    if (loop.fatal == nullptr && run_batch(loop, *queue, queue->size()) != 0) return -1;
+  }
+  if (loop.fatal == nullptr) loop.executor->run_tasks();
+  return 0;
+}
+
 /// Returns 0, or -1 with the exception set that ends the run.
 int run_once(LoopObject& loop) noexcept {
   flush_all(loop);
@@ -97,14 +113,15 @@ int run_once(LoopObject& loop) noexcept {
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
 #endif
-  loop.batch_waits = !loop.ready.is_empty();
   LockRelease release{loop};
-  const bool busy = loop.batch_waits || loop.stopping || loop.fatal != nullptr;
-  loop.executor->turn(busy ? Duration::zero() : Duration::max(),
-                      {LockRelease::before_wait, LockRelease::after_wait, &release});
+  const bool busy = has_queued(loop) || loop.stopping || loop.fatal != nullptr;
+  LocalExecutor& executor = *loop.executor;
+  executor.gather(busy ? Duration::zero() : Duration::max(),
+                  {LockRelease::before_wait, LockRelease::after_wait, &release});
   // A signal may have ended the wait; its Python handler runs here, not at the next event.
   if (release.waited && PyErr_CheckSignals() != 0) return -1;
-  if (loop.fatal == nullptr && run_batch(loop) != 0) return -1;
+  executor.fire_timers();
+  if (run_turn(loop) != 0) return -1;
   if (BLITZIO_UNLIKELY(loop.fatal != nullptr)) {
     restore_exception(PyRef::steal(std::exchange(loop.fatal, nullptr)));
     return -1;
@@ -171,12 +188,14 @@ void loop_shut_down(LoopObject& loop) noexcept {
   fd_watch_clear_all(loop);
   job_pool_detach(loop);
   loop.executor->shutdown();
-  while (!loop.ready.is_empty()) {
-    // One by one: the arguments of each may be the handle before it, and a long chain of handles
-    // must not be freed by recursion.
-    HandleObject* handle = loop.ready.pop();
-    handle_drop_call(*handle);
-    Py_DECREF(reinterpret_cast<PyObject*>(handle));
+  for (ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
+    while (!queue->is_empty()) {
+      // One by one: the arguments of each may be the handle before it, and a long chain of handles
+      // must not be freed by recursion.
+      HandleObject* handle = queue->pop();
+      handle_drop_call(*handle);
+      Py_DECREF(reinterpret_cast<PyObject*>(handle));
+    }
   }
   while (loop.flush_list.pop_front() != nullptr) {
   }

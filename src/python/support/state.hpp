@@ -28,7 +28,6 @@ namespace blitzio::python {
   X(_on_close_notify)          \
   X(_on_handshake_complete)    \
   X(_on_shutdown_complete)     \
-  X(_read_ready)               \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \

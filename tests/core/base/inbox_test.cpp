@@ -44,6 +44,21 @@ TEST(Inbox, WhatAVisitorPushesIsLeftForTheNextTake) {
   EXPECT_EQ(visits, 2);
 }
 
+TEST(Inbox, LookingTakesNothing) {
+  std::array<Letter, 3> letters;
+  Inbox<Letter> inbox;
+  for (int i = 0; i < 3; ++i) {
+    letters[static_cast<std::size_t>(i)].number = i;
+    inbox.push(letters[static_cast<std::size_t>(i)]);
+  }
+  std::vector<int> seen;
+  inbox.for_each([&](const Letter& letter) { seen.push_back(letter.number); });
+  EXPECT_EQ(seen, (std::vector<int>{2, 1, 0}));
+  seen.clear();
+  inbox.take_all([&](Letter& letter) { seen.push_back(letter.number); });
+  EXPECT_EQ(seen, (std::vector<int>{0, 1, 2}));
+}
+
 TEST(Inbox, AVisitorMayDestroyWhatItIsGiven) {
   Inbox<Letter> inbox;
   for (int i = 0; i < 3; ++i) inbox.push(*new Letter);

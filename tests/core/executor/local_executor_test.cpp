@@ -268,21 +268,67 @@ TEST_P(LocalExecutorTest, AMaximumWaitEndsATurn) {
   EXPECT_EQ(waits.after, 1);
 }
 
+struct Nop : driver::Operation {
+  Nop()
+      : Operation([](Operation& operation, const driver::Completion&) noexcept {
+          ++static_cast<Nop&>(operation).done;
+        }) {}
+  unsigned done = 0;
+};
+
 TEST_P(LocalExecutorTest, ACompletionThatIsReadyNeedsNoWait) {
   const BoundTo bound(*executor_);
-  struct Nop : driver::Operation {
-    Nop()
-        : Operation([](Operation& operation, const driver::Completion&) noexcept {
-            ++static_cast<Nop&>(operation).done;
-          }) {}
-    int done = 0;
-  } nop;
+  Nop nop;
   nop.nop();
   executor_->driver().submit(nop);
   Waits waits;
   executor_->turn(Duration::max(), waits.hooks());
-  EXPECT_EQ(nop.done, 1);
+  EXPECT_EQ(nop.done, 1U);
   EXPECT_EQ(waits.before, 0);
+}
+
+TEST_P(LocalExecutorTest, TheStepsOfATurnDoTheirPartAlone) {
+  const BoundTo bound(*executor_);
+  Nop nop;
+  nop.nop();
+  executor_->driver().submit(nop);
+  bool has_run = false;
+  auto task = executor_->spawn([](bool& flag) -> Async<> {
+    flag = true;
+    co_return;
+  }(has_run));
+  executor_->gather(Duration::max());
+  EXPECT_EQ(nop.done, 0U);
+  executor_->dispatch();
+  EXPECT_EQ(nop.done, 1U);
+  EXPECT_FALSE(has_run);
+  executor_->run_tasks();
+  EXPECT_TRUE(has_run);
+}
+
+TEST_P(LocalExecutorTest, ATimerFiresInItsStepOnly) {
+  const BoundTo bound(*executor_);
+  auto task = executor_->spawn(time::sleep(Duration::from_nanos(1)));
+  executor_->turn(Duration::zero());  // Its first poll arms the timer.
+  executor_->gather(Duration::max());
+  executor_->dispatch();
+  executor_->run_tasks();
+  EXPECT_FALSE(task.is_finished());
+  executor_->fire_timers();
+  executor_->run_tasks();
+  EXPECT_TRUE(task.is_finished());
+}
+
+TEST_P(LocalExecutorTest, ATurnThatGoesStraightToTheWaitMissesNothing) {
+  const BoundTo bound(*executor_);
+  Nop nop;
+  for (unsigned round = 1; round <= 3 * LocalExecutor::kLookEvery; ++round) {
+    executor_->turn(Duration::from_nanos(1));  // A look that finds nothing does not pay.
+    nop.nop();
+    executor_->driver().submit(nop);
+    executor_->turn(Duration::max());
+    EXPECT_EQ(nop.done, round);
+  }
 }
 
 // ---- timers ----------------------------------------------------------------------------------

@@ -56,6 +56,24 @@ def test_connecting_and_talking(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(main())
 
 
+def test_a_subclass_connects_in_its_own_way(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[Any] = []
+    kind: Any = type(loop)
+
+    class Loop(kind):  # type: ignore[misc]
+        async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+            seen.append(address)
+            await super().sock_connect(sock, address)
+
+    with socket.create_server((HOST, 0)) as listener:
+        own = Loop()
+        try:
+            assert connect(*listener.getsockname())(own) == "connected"
+            assert seen == [listener.getsockname()]
+        finally:
+            own.close()
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("delay", [None, 0.01])
 def test_names_and_happy_eyeballs(

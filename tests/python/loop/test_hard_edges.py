@@ -176,6 +176,22 @@ def test_an_abandoned_loop_with_open_connections_is_collected(
         assert abandoned() is None
 
 
+def test_an_abandoned_loop_with_an_outcome_that_nobody_fetched_is_collected(
+    new_loop: LoopFactory, native: None
+) -> None:
+    def abandon() -> weakref.ref[Any]:
+        loop: Any = new_loop()
+        loop.run_in_executor(None, list)
+        loop.run_in_executor(None, divmod, 1, 0)
+        loop._shutdown_blocking_pool(True)  # Returns when the jobs have ended.
+        return weakref.ref(loop)
+
+    with pytest.warns(ResourceWarning):
+        abandoned = abandon()
+        gc.collect()
+        assert abandoned() is None
+
+
 def test_a_list_that_changes_while_it_is_written_does_no_harm(
     loop: asyncio.AbstractEventLoop,
 ) -> None:

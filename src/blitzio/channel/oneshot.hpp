@@ -7,7 +7,7 @@
 //       │  ▲                                │  ▲    │ send, close: claims the waker
 //       │  └──────── recv dropped ──────────┘  │    ▼
 //       │             recv again: replaces ────┘  claimed
-//       │ send, close                               │ value stored, waker taken out
+//       │ send, close                               │ value stored, a lent waker taken out
 //       ▼                                           ▼
 //     sent / closed ◀───────────────────────────────┘
 //
@@ -81,7 +81,8 @@ class Oneshot {
 
   /// There will be no value, if there is none yet: the receiver is told, a later send() fails.
   void close() noexcept {
-    if (claim()) finish(State::closed);
+    const State from = claim();
+    if (is_open(from)) finish(from, State::closed);
   }
   [[nodiscard]] bool is_closed() const noexcept {
     // Relaxed: a snapshot.
@@ -152,8 +153,11 @@ class Oneshot {
     return pointer;
   }
 
-  // empty, waiting → claimed. False if it is sent or closed.
-  bool claim() noexcept {
+  static constexpr bool is_open(State state) noexcept {
+    return state == State::empty || state == State::waiting;
+  }
+  // empty, waiting → claimed. Returns the state before; if that is sent or closed, it still is.
+  State claim() noexcept {
     // Relaxed: a guess that the compare-exchange verifies.
     State state = state_.load(std::memory_order_relaxed);
     for (Backoff backoff;;) {
@@ -163,7 +167,7 @@ class Oneshot {
           // Acquire: pairs with the release in lend_waker(); the waker is visible.
           if (state_.compare_exchange_weak(state, State::claimed, std::memory_order_acquire,
                                            std::memory_order_relaxed)) {
-            return true;
+            return state;
           }
           continue;
         case State::claimed:  // the other end closes it this moment
@@ -172,21 +176,24 @@ class Oneshot {
           continue;
         case State::sent:
         case State::closed:
-          return false;
+          return state;
       }
     }
   }
-  // claimed → sent, closed. The channel may be gone afterwards.
-  void finish(State state) noexcept {
-    Waker waker = std::move(waker_);
+  // claimed → sent, closed. The channel may be gone afterwards. Claimed from empty, the waker is
+  // still the receiver's, who may be storing it this moment.
+  void finish(State from, State state) noexcept {
+    Waker waker;
+    if (from == State::waiting) waker = std::move(waker_);
     // Release: publishes the value, pairs with the acquire in try_recv().
     state_.store(state, std::memory_order_release);
     waker.wake();
   }
   BLITZIO_COLD bool send_slow(T&& new_value) noexcept {
-    if (!claim()) return false;
+    const State from = claim();
+    if (!is_open(from)) return false;
     std::construct_at(value(), std::move(new_value));
-    finish(State::sent);
+    finish(from, State::sent);
     return true;
   }
 
@@ -231,7 +238,7 @@ class Oneshot {
   // Written by both ends; publishes the value to the receiver and the waker to the sender.
   Atomic<State> state_{State::empty};
   bool taken_ = false;  ///< the receiver's
-  Waker waker_;         ///< the receiver's in empty, lent in waiting, the claimer's in claimed
+  Waker waker_;  ///< lent in waiting, the claimer's once it has claimed that, else the receiver's
   alignas(T) std::byte bytes_[sizeof(T)];
 };
 

@@ -254,6 +254,21 @@ TEST(Oneshot, AReceiverThatLeavesAndComesBackLosesNothing) {
   EXPECT_EQ(block_on(oneshot.recv()), 5);
 }
 
+// A closer that found no waker used to take the one that the receiver was just storing.
+TEST(Oneshot, ACloseMayMeetAReceiverThatBeginsToWait) {
+  constexpr int kRounds = 500;
+  std::vector<Oneshot<int>> channels(kRounds);
+  on_threads(2, [&](int index) {
+    for (Oneshot<int>& channel : channels) {
+      if (index == 0) {
+        EXPECT_FALSE(block_on(channel.recv()).has_value());
+      } else {
+        channel.close();
+      }
+    }
+  });
+}
+
 TEST(Oneshot, CrossesThreadsWithoutALostWake) {
   constexpr int kRounds = 2000;
   std::vector<Oneshot<int>> there(kRounds);

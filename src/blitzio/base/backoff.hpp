@@ -15,11 +15,16 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
+/// Lets other threads run.
+inline void yield_thread() noexcept {
+  std::this_thread::yield();
+}
+
 class Backoff {
  public:
   void wait() noexcept {
     if (round_ >= kRoundsMax) {
-      std::this_thread::yield();
+      yield_thread();
       return;
     }
     for (int i = 0; i < (1 << round_); ++i) cpu_relax();

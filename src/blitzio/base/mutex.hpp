@@ -10,6 +10,7 @@
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/lock_rank.hpp>
+#include <blitzio/base/native_mutex.hpp>
 
 #include <array>
 #include <chrono>
@@ -90,7 +91,7 @@ class BLITZIO_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 
  private:
   friend class CondVar;
-  std::mutex mutex_;
+  NativeMutex mutex_;
   [[maybe_unused]] LockRank rank_;
 };
 
@@ -149,7 +150,7 @@ class CondVar {
   void notify_all() noexcept { condition_.notify_all(); }
 
  private:
-  std::condition_variable condition_;
+  NativeCondVar condition_;
 };
 
 }  // namespace blitzio

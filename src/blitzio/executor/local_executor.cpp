@@ -1,9 +1,10 @@
 #include <blitzio/executor/local_executor.hpp>
 
+#include <blitzio/base/backoff.hpp>
+
 #include <algorithm>
 #include <new>
 #include <system_error>
-#include <thread>
 
 namespace blitzio {
 
@@ -206,7 +207,7 @@ void LocalExecutor::shutdown() noexcept {
     if (lifo_ != nullptr) push_back(*std::exchange(lifo_, nullptr));
     Task* task = pop();
     // Nothing queued, but tasks are left: another thread has claimed them and is about to push.
-    if (task == nullptr) std::this_thread::yield();
+    if (task == nullptr) yield_thread();
     for (; task != nullptr; task = pop()) {
       if (task->run() == Task::RunOutcome::again) push_back(*task);
     }
@@ -215,7 +216,7 @@ void LocalExecutor::shutdown() noexcept {
   while (wheel().disarm_any() != nullptr) {
   }
   // Acquire: pairs with the release in schedule_remote().
-  while (remote_schedulers_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  while (remote_schedulers_.load(std::memory_order_acquire) != 0) yield_thread();
 }
 
 }  // namespace blitzio

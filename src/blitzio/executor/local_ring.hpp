@@ -1,6 +1,7 @@
 // `LocalRing`: a worker's queue of ready tasks: the owner pushes and pops, others steal half of it.
 //
-// 256 slots. The owner alone moves the tail; the head is a pair, packed into one word:
+// 256 slots (a model checker's scenario has fewer). The owner alone moves the tail; the head is a
+// pair, packed into one word:
 //
 //     63 … 32          31 … 0
 //     steal            head
@@ -11,7 +12,7 @@
 //
 // A thief claims half of the tasks with one compare-exchange, copies them into its own ring, and
 // gives the slots back with another. Positions count up and wrap around at 2^32; a slot is its
-// position modulo 256.
+// position modulo their number.
 //
 // push, pop: the owner. steal_into: another worker, into its own ring. size, is_empty: any.
 //
@@ -25,19 +26,23 @@
 #include <blitzio/task/task.hpp>
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 namespace blitzio::detail {
 
-class LocalRing {
- public:
-  static constexpr std::uint32_t kSlots = 256;
+template <std::uint32_t slots>
+class BasicLocalRing {
+  static_assert(std::has_single_bit(slots));  // positions wrap around
 
-  LocalRing() noexcept = default;
-  LocalRing(const LocalRing&) = delete;
-  LocalRing& operator=(const LocalRing&) = delete;
-  ~LocalRing() { BLITZIO_CHECK(is_empty()); }
+ public:
+  static constexpr std::uint32_t kSlots = slots;
+
+  BasicLocalRing() noexcept = default;
+  BasicLocalRing(const BasicLocalRing&) = delete;
+  BasicLocalRing& operator=(const BasicLocalRing&) = delete;
+  ~BasicLocalRing() { BLITZIO_CHECK(is_empty()); }
 
   /// Appends `task`. Returns false, and does nothing, if the ring is full.
   [[nodiscard]] bool push(Task& task) noexcept {
@@ -77,7 +82,7 @@ class LocalRing {
   /// Moves half of this ring's tasks, rounded up, to `thief`, which must be empty, all but the last
   /// of them; that one is returned, to be run at once. Null if there was nothing, or another thief
   /// was at work.
-  [[nodiscard]] Task* steal_into(LocalRing& thief) noexcept {
+  [[nodiscard]] Task* steal_into(BasicLocalRing& thief) noexcept {
     // Relaxed: only its owner, the caller, writes it.
     const std::uint32_t to = thief.tail_.load(std::memory_order_relaxed);
     // Relaxed: a guess that the compare-exchange verifies.
@@ -149,5 +154,7 @@ class LocalRing {
   alignas(kCacheLineBytes) Atomic<std::uint32_t> tail_{0};
   std::array<Atomic<Task*>, kSlots> slots_{};
 };
+
+using LocalRing = BasicLocalRing<256>;
 
 }  // namespace blitzio::detail

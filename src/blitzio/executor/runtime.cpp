@@ -1,12 +1,13 @@
 #include <blitzio/executor/runtime.hpp>
 
+#include <blitzio/base/backoff.hpp>
+
 #include <sched.h>
 
 #include <algorithm>
 #include <new>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 namespace blitzio {
 
@@ -131,14 +132,14 @@ void Runtime::shutdown() noexcept {
   while (!cancel_all()) {
     Task* task = take_left();
     // Nothing queued, but tasks are left: another thread has claimed them and is about to push.
-    if (task == nullptr) std::this_thread::yield();
+    if (task == nullptr) yield_thread();
     for (; task != nullptr; task = take_left()) {
       if (task->run() == Task::RunOutcome::again) injector_.push(*task);
     }
   }
   for (const auto& worker : workers_) worker->shutdown_driver();
   // Acquire: pairs with the release in schedule().
-  while (remote_schedulers_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  while (remote_schedulers_.load(std::memory_order_acquire) != 0) yield_thread();
 }
 
 // Asks every task to end; from now on none is taken. Returns whether there is none. Only this

@@ -14,6 +14,7 @@ from devtools import (
     conformance,
     faults,
     interpreters,
+    model,
     native,
     python_tests,
     system,
@@ -87,6 +88,13 @@ def _test(options: argparse.Namespace) -> int:
         system.ensure_packages()
         say(native.test(options.preset, options.keyword))
         return 0
+    if options.what == "model":
+        system.ensure_packages()
+        if options.mutate:
+            say(model.mutate(options.keyword))
+        else:
+            say(model.test(options.keyword, deep=options.deep))
+        return 0
     if options.what == "python":
         system.ensure_packages()
         for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
@@ -97,7 +105,7 @@ def _test(options: argparse.Namespace) -> int:
         say(python_tests.ecosystem(options.keyword))
         return 0
     if options.keyword:
-        raise Failed("-k goes with `test core`, `test python` or `test ecosystem`")
+        raise Failed("-k goes with the tests of one side: `test core`, `test python`, …")
     return _test_everything(options)
 
 
@@ -164,6 +172,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         partial(conformance.suite, "uvloop", main_interpreter),
     )
     add("ecosystem", python_tests.ecosystem)
+    add("model", model.test)
     add("types", checks.types)
     add("pip install", python_tests.installed)
     add("stubs", checks.stubs)
@@ -305,12 +314,16 @@ def _parser() -> argparse.ArgumentParser:
     add_python(sub, "the extension for this version (repeatable; or: all)")
 
     sub = add("test", _test, "set-up, then every test; or one side's tests alone")
-    choices = ("all", "core", "python", "ecosystem")
-    sub.add_argument("what", nargs="?", choices=choices, default="all")
+    sides = ("all", "core", "model", "python", "ecosystem")
+    sub.add_argument("what", nargs="?", choices=sides, default="all")
     add_keyword(sub)
     add_preset(sub)
     add_python(sub, "on this version (repeatable; or: all; default: the ends of the range)")
     sub.add_argument("--only", metavar="STAGE", help="of all stages, those whose name has STAGE")
+    sub.add_argument("--deep", action="store_true", help="model: with higher bounds; minutes")
+    sub.add_argument(
+        "--mutate", action="store_true", help="model: weaken every memory order, one at a time"
+    )
 
     sub = add("conformance", _conformance, "CPython's and uvloop's own tests, on our loop")
     sub.add_argument("suite", nargs="?", choices=("all", *conformance.SUITES), default="cpython")

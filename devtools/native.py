@@ -70,10 +70,16 @@ def build(preset: str, *targets: str) -> Path:
     return folder
 
 
-def test(preset: str, pattern: str | None = None, environment: dict[str, str] | None = None) -> str:
-    """Builds `preset` and runs its tests, those whose name matches `pattern` (a regular
-    expression), with these variables in their environment. Returns how many there were."""
-    folder = build(preset)
+def test(
+    preset: str,
+    pattern: str | None = None,
+    environment: dict[str, str] | None = None,
+    targets: tuple[str, ...] = (),
+) -> str:
+    """Builds `preset`, or these targets of it, and runs its tests, those whose name matches
+    `pattern` (a regular expression), with these variables in their environment. Returns how many
+    there were."""
+    folder = build(preset, *targets)
     command = [_ctest(), "--test-dir", str(folder), "--output-on-failure", "-j", jobs()]
     if pattern:
         command += ["-R", pattern]

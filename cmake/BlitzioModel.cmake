@@ -23,7 +23,7 @@ target_compile_options(
 
 file(GLOB explorer_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/model/explorer/*.cpp
      ${PROJECT_SOURCE_DIR}/tests/model/model.cpp)
-add_library(blitzio_model_explorer OBJECT ${explorer_sources})
+add_library(blitzio_model_explorer STATIC ${explorer_sources})
 target_link_libraries(blitzio_model_explorer PRIVATE blitzio_model_doorway blitzio_flags
                       GTest::gtest)
 
@@ -33,9 +33,10 @@ list(TRANSFORM core_parts APPEND /*.cpp)
 file(GLOB model_core_sources CONFIGURE_DEPENDS ${core_parts})
 # The explorer has its own end for a check that fails.
 list(FILTER model_core_sources EXCLUDE REGEX "/base/check\\.cpp$")
-add_library(blitzio_model_core STATIC ${model_core_sources})
+add_library(blitzio_model_core STATIC ${model_core_sources}
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/cancel_token.cpp)
 target_link_libraries(blitzio_model_core PRIVATE blitzio_model_doorway blitzio_model_instrumented
-                      blitzio_flags)
+                      blitzio_flags PUBLIC blitzio_model_explorer)
 
 add_custom_target(model_tests)
 file(GLOB model_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/model/*_model.cpp)
@@ -43,8 +44,8 @@ foreach(file IN LISTS model_files)
   get_filename_component(target ${file} NAME_WE)
   add_executable(${target} ${file})
   target_link_libraries(${target} PRIVATE blitzio_model_doorway blitzio_model_instrumented
-                        blitzio_flags blitzio_model_core blitzio_model_explorer Threads::Threads
-                        GTest::gmock GTest::gtest_main)
+                        blitzio_flags blitzio_model_core Threads::Threads GTest::gmock
+                        GTest::gtest_main)
   add_dependencies(model_tests ${target})
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
 endforeach()

@@ -19,6 +19,7 @@
 #include <model/explorer/execution.hpp>
 #include <model/explorer/explore.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -53,7 +54,13 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event() { Execution::active()->died(this); }
   void signal(Where where = Where::current()) { Execution::active()->signal(this, where); }
-  void wait(Where where = Where::current()) { Execution::active()->await(this, where); }
+  void wait(Where where = Where::current()) { Execution::active()->await(this, false, where); }
+  /// False if it timed out, which happens when nothing else is left to happen.
+  bool wait_for(std::int64_t nanoseconds, Where where = Where::current()) {
+    if (Execution::active()->await(this, true, where)) return true;
+    Execution::active()->pass(nanoseconds);
+    return false;
+  }
 
  private:
   [[maybe_unused]] char byte_ = 0;

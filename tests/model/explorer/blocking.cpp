@@ -10,7 +10,7 @@ namespace blitzio::model {
 
 void Execution::lock(const void* mutex, Where where) {
   const arena::Closed closed;
-  turn("lock", where, {Need::mutex, &find(mutex, ObjectKind::mutex), 0});
+  turn("lock", where, {.need = Need::mutex, .object = &find(mutex, ObjectKind::mutex)});
   Object& object = use(mutex, ObjectKind::mutex);
   depend(object, Conflict::write);
   object.holder = running_;
@@ -42,14 +42,13 @@ bool Execution::wait_for(const void* condition, const void* mutex, bool can_time
     depend(object, Conflict::write);
     object.waiting.push_back(running_);
     me().is_notified = false;
-    me().has_timed_out = false;
     log(short_name(where), "  #", std::to_string(object.number), " wait");
     tick();
   }
   unlock(mutex, where);
   {
     const arena::Closed closed;
-    turn("wait", where, {can_time_out ? Need::timeout : Need::wake, nullptr, 0});
+    turn("wait", where, {.need = Need::wake, .can_time_out = can_time_out});
     Object& object = use(condition, ObjectKind::condition);
     depend(object, Conflict::ordered);
     if (!me().is_notified) std::erase(object.waiting, running_);
@@ -101,7 +100,7 @@ void Execution::wait(AtomicRef atomic, std::uint64_t old, std::memory_order orde
     me().is_notified = false;
     log(short_name(where), "  #", std::to_string(object.number), " waits");
     tick();
-    turn("atomic wait", where, {Need::wake, nullptr, 0});
+    turn("atomic wait", where, {.need = Need::wake});
     tick();
   }
 }
@@ -138,21 +137,27 @@ void Execution::signal(const void* event, Where where) {
   tick();
 }
 
-void Execution::await(const void* event, Where where) {
+bool Execution::await(const void* event, bool can_time_out, Where where) {
   const arena::Closed closed;
-  turn("await", where, {Need::event, &find(event, ObjectKind::event), 0});
+  turn("await", where,
+       {.need = Need::event,
+        .object = &find(event, ObjectKind::event),
+        .can_time_out = can_time_out});
   Object& object = use(event, ObjectKind::event);
   depend(object, Conflict::write);
+  const bool is_signalled = object.signals != 0;
   object.signals = 0;
-  log(short_name(where), "  #", std::to_string(object.number), " awaited");
+  log(short_name(where), "  #", std::to_string(object.number),
+      is_signalled ? " awaited" : " timed out");
   tick();
+  return is_signalled;
 }
 
 // ---- threads ---------------------------------------------------------------------------------
 
 void Execution::yield(Where where) {
   const arena::Closed closed;
-  turn("yield", where, {Need::news, nullptr, 0});
+  turn("yield", where, {.need = Need::news});
   ThreadState& self = me();
   for (const ThreadState::Read& read : self.reads) {
     const Object& object = objects_[read.object];
@@ -183,7 +188,7 @@ ThreadId Execution::spawn(std::function<void()> body, Where where) {
 
 void Execution::join(ThreadId thread, Where where) {
   const arena::Closed closed;
-  turn("join", where, {Need::join, nullptr, thread});
+  turn("join", where, {.need = Need::join, .joined = thread});
   me().current.join(threads_[thread]->current);
   me().steps.join(threads_[thread]->steps);
   log(short_name(where), "  joins T", std::to_string(thread));

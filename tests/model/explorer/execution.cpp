@@ -2,6 +2,8 @@
 
 #include <model/explorer/shadow.hpp>
 
+#include <sys/single_threaded.h>
+
 #include <cstring>
 #include <utility>
 
@@ -19,6 +21,8 @@ Execution::Execution(const Options& options, Path& path)
     threads_[i]->id = i;
   }
   instance_ = this;
+  // Else std::shared_ptr would count without atomics.
+  __libc_single_threaded = 0;
 }
 
 Execution::~Execution() {
@@ -34,6 +38,7 @@ void Execution::run(const std::function<void()>& scenario) {
   thread_count_ = 0;
   running_ = 0;
   steps_ = 0;
+  now_ = 1'000'000'000;
   stale_reads_ = 0;
   spurious_failures_ = 0;
   object_count_ = 0;
@@ -80,6 +85,8 @@ ThreadState& Execution::start_thread(std::function<void()> body) {
   thread.need = Need::nothing;
   thread.object = nullptr;
   thread.is_notified = false;
+  thread.can_time_out = false;
+  thread.has_timed_out = false;
   thread.doing = "start";
   thread.where = {};
   thread.reads.clear();
@@ -133,12 +140,15 @@ void Execution::turn(const char* doing, Where where, Step step) {
   self.need = step.need;
   self.object = step.object;
   self.joined = step.joined;
+  self.can_time_out = step.can_time_out;
+  self.has_timed_out = false;
   if (++steps_ > options_.steps_max) {
     fail("livelock: " + std::to_string(options_.steps_max) + " steps and no end");
   }
   const ThreadId next = pick();
   if (next != running_) switch_to(next);
   self.need = Need::nothing;
+  self.can_time_out = false;
   self.steps[self.id] = static_cast<std::uint32_t>(path_.last_schedule() + 1);
 }
 
@@ -149,14 +159,14 @@ void Execution::switch_to(ThreadId next) {
 }
 
 bool Execution::can_go_on(const ThreadState& thread) const noexcept {
+  if (thread.has_timed_out) return true;
   switch (thread.need) {
     case Need::nothing:
       return true;
     case Need::mutex:
       return thread.object->holder == Object::kNobody;
     case Need::wake:
-    case Need::timeout:
-      return thread.is_notified || thread.has_timed_out;
+      return thread.is_notified;
     case Need::event:
       return thread.object->signals != 0;
     case Need::join:
@@ -180,7 +190,7 @@ ThreadId Execution::pick() {
   }
   // Time passes when nothing else is left to happen.
   for (ThreadId i = 0; i < thread_count_ && enabled == 0; ++i) {
-    if (threads_[i]->need != Need::timeout) continue;
+    if (threads_[i]->need == Need::finished || !threads_[i]->can_time_out) continue;
     threads_[i]->has_timed_out = true;
     enabled = 1U << i;
   }

@@ -91,19 +91,17 @@ class Execution {
   bool wait_for(const void* condition, const void* mutex, bool can_time_out, Where where);
   void notify_condition(const void* condition, bool everybody, Where where);
   void signal(const void* event, Where where);
-  void await(const void* event, Where where);
+  /// True unless it timed out, as wait_for().
+  bool await(const void* event, bool can_time_out, Where where);
+  /// The time, in nanoseconds: it stands still but for what is added.
+  [[nodiscard]] std::int64_t now() const noexcept { return now_; }
+  void pass(std::int64_t nanoseconds) noexcept { now_ += nanoseconds; }
   void yield(Where where);
   ThreadId spawn(std::function<void()> body, Where where);
   void join(ThreadId thread, Where where);
   [[nodiscard]] ThreadId running() const noexcept { return running_; }
 
  private:
-  struct Step {
-    Need need = Need::nothing;
-    Object* object = nullptr;
-    ThreadId joined = 0;
-  };
-
   [[nodiscard]] ThreadState& me() noexcept { return *threads_[running_]; }
   ThreadState& start_thread(std::function<void()> body);
   static void thread_main();
@@ -111,7 +109,7 @@ class Execution {
   void end();
 
   // Announces this thread's next step; returns when it is its turn.
-  void turn(const char* doing, Where where, Step step = {Need::nothing, nullptr, 0});
+  void turn(const char* doing, Where where, Step step = {});
   // Ends a step.
   void tick() noexcept { ++me().current.clock[running_]; }
   [[nodiscard]] bool can_go_on(const ThreadState& thread) const noexcept;
@@ -164,6 +162,7 @@ class Execution {
   unsigned thread_count_ = 0;
   ThreadId running_ = 0;
   unsigned steps_ = 0;
+  std::int64_t now_ = 0;
   unsigned stale_reads_ = 0;
   unsigned spurious_failures_ = 0;
 

@@ -86,11 +86,18 @@ enum class Need : std::uint8_t {
   nothing,
   mutex,     ///< that its mutex is free
   wake,      ///< a notification
-  timeout,   ///< a notification, or that nothing else can go on
   event,     ///< a signal
   join,      ///< the end of a thread
   news,      ///< that something it read since it yielded last was overwritten
   finished,  ///< never
+};
+
+/// What a thread says of its next step before it is its turn.
+struct Step {
+  Need need = Need::nothing;
+  Object* object = nullptr;  ///< of the need
+  ThreadId joined = 0;       ///< of Need::join
+  bool can_time_out = false;
 };
 
 struct ThreadState {
@@ -111,14 +118,15 @@ struct ThreadState {
   // ---- scheduling --------------------------------------------------------------------------
   Steps steps;
   Need need = Need::finished;
-  Object* object = nullptr;    ///< of the need
-  ThreadId joined = 0;         ///< of Need::join
-  bool is_notified = false;    ///< of Need::wake and timeout
-  bool has_timed_out = false;  ///< of Need::timeout
-  const char* doing = "";      ///< for messages
-  Where where;                 ///< of the next step
-  std::vector<Read> reads;     ///< since it yielded last
-  Floors patience;             ///< what it has read in vain: a repeated read gives something newer
+  Object* object = nullptr;   ///< of the need
+  ThreadId joined = 0;        ///< of Need::join
+  bool is_notified = false;   ///< of Need::wake
+  bool can_time_out = false;  ///< when nothing else can go on
+  bool has_timed_out = false;
+  const char* doing = "";   ///< for messages
+  Where where;              ///< of the next step
+  std::vector<Read> reads;  ///< since it yielded last
+  Floors patience;          ///< what it has read in vain: a repeated read gives something newer
 };
 
 }  // namespace blitzio::model

@@ -204,8 +204,18 @@ void* __tsan_memset(void* to, int value, unsigned long bytes) {
   access(to, bytes, true, __builtin_return_address(0));
   return std::memset(to, value, bytes);
 }
-// Guards of function-local variables, which are all the std::atomics there are.
+// Guards of function-local variables.
 char __tsan_atomic8_load(const volatile char* address, int order) {
   return __atomic_load_n(address, order == 0 ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE);
+}
+// The counts of std::shared_ptr: a step like those of the core's own.
+int __tsan_atomic32_fetch_add(volatile int* address, int by, int /*order*/) {
+  auto* place = const_cast<int*>(address);
+  Execution* execution = Execution::active();
+  if (execution == nullptr) return __atomic_fetch_add(place, by, __ATOMIC_SEQ_CST);
+  const auto old = static_cast<int>(execution->exchange_read(
+      {place, sizeof(int)}, std::memory_order_acq_rel, blitzio::model::Where::current()));
+  execution->exchange_write(static_cast<std::uint32_t>(old + by));
+  return old;
 }
 }

@@ -89,9 +89,10 @@ class IdleMap {
     // Relaxed: a hint, see may_choose().
     return !has_standby_.exchange(true, std::memory_order_relaxed);
   }
+  /// Before a last look at the rings.
   void end_standby() noexcept {
-    // Relaxed: a hint, see may_choose().
-    has_standby_.store(false, std::memory_order_relaxed);
+    // Seq_cst: before the look that follows, which may be this worker's last before it sleeps.
+    has_standby_.store(false, std::memory_order_seq_cst);
   }
 
   /// A hint for a worker that has tasks to spare: whether one might be woken for them.

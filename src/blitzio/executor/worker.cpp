@@ -77,7 +77,10 @@ void Worker::run() noexcept {
     }
     if (polls == kPollsPerTick) count(yields_);
     turn();
-    if (has_local()) continue;
+    if (has_local()) {
+      found_work();
+      continue;
+    }
     if (Task* task = find_work()) {
       run_task(*task);
     } else {
@@ -109,20 +112,24 @@ void Worker::park() noexcept {
   runtime_.idle_.sleep(index_, std::exchange(is_searching_, false));
   // The last look before sleeping; see idle_map.hpp.
   if (inbox_.is_empty() && runtime_.injector_.is_empty() && !runtime_.is_stopping()) {
-    // Others have tasks to spare, and nobody else watches them.
-    const bool stands_by =
-        runtime_.is_stealing() && has_stealable_anywhere() && runtime_.idle_.begin_standby();
+    watch_others();
     count(parks_);
     const Instant until = timers_.before_sleep();
     const Duration to_timer = until == Instant::max() ? Duration::max() : until - Instant::now();
-    driver_->wait(stands_by ? std::min(to_timer, kLookInterval) : to_timer);
+    driver_->wait(stands_by_ ? std::min(to_timer, kLookInterval) : to_timer);
     timers_.after_sleep();
-    if (stands_by) runtime_.idle_.end_standby();
   }
   is_searching_ = runtime_.idle_.wake_up(index_);
   turn();
-  // Woken to search, but there is work of its own: somebody else shall search.
   if (has_local()) found_work();
+}
+
+// Stands by if others have tasks to spare and nobody else does so.
+void Worker::watch_others() noexcept {
+  if (!runtime_.is_stealing()) return;
+  // Before the look: who queues a task after it wakes somebody.
+  if (std::exchange(stands_by_, false)) runtime_.idle_.end_standby();
+  if (has_stealable_anywhere()) stands_by_ = runtime_.idle_.begin_standby();
 }
 
 bool Worker::has_stealable_anywhere() const noexcept {
@@ -236,12 +243,15 @@ Task* Worker::find_work() noexcept {
   return task;
 }
 
-// Those who queued a task while this worker searched have woken nobody.
+// It has something to run. Those who queued tasks while it searched or stood by have woken nobody:
+// somebody else shall look after what is left.
 void Worker::found_work() noexcept {
-  if (!std::exchange(is_searching_, false) || !runtime_.idle_.end_search()) return;
-  if (!runtime_.injector_.is_empty()) {
+  const bool stood_by = std::exchange(stands_by_, false);
+  if (stood_by) runtime_.idle_.end_standby();
+  const bool was_last_searcher = std::exchange(is_searching_, false) && runtime_.idle_.end_search();
+  if (was_last_searcher && !runtime_.injector_.is_empty()) {
     runtime_.notify();
-  } else if (has_stealable_anywhere()) {
+  } else if ((was_last_searcher || stood_by) && has_stealable_anywhere()) {
     wake_another();
   }
 }

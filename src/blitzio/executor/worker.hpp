@@ -130,6 +130,7 @@ class Worker final : public Scheduler {
   void share_slot() noexcept;
   void drain_inbox() noexcept;
   void found_work() noexcept;
+  void watch_others() noexcept;
   [[nodiscard]] bool has_stealable_anywhere() const noexcept;
   void wake_another() noexcept;
   [[nodiscard]] bool has_local() const noexcept { return lifo_ != nullptr || ring_.size() != 0; }
@@ -147,6 +148,7 @@ class Worker final : public Scheduler {
   std::uint32_t random_;
   bool is_running_task_ = false;
   bool is_searching_ = false;
+  bool stands_by_ = false;
   // While standing by: looks at which others had tasks to spare, when the last one was, and how far
   // each worker was then.
   unsigned looks_ = 0;

@@ -1,8 +1,8 @@
-// `FramePool`: memory for coroutine frames, which come and go quickly and in few sizes: free lists
-// per thread and size, so that most frames cost no call of the allocator.
+// `FramePool`: memory for tasks and coroutine frames, which come and go quickly and in few sizes:
+// free lists per thread and size, so that most of them cost no call of the allocator.
 //
-//   the thread's lists:   64 ─▶ cell ─▶ cell      (the link lies in the free cell itself)
-//                        128 ─▶ cell
+//   the thread's lists:   32 ─▶ cell ─▶ cell      (the link lies in the free cell itself)
+//                         64 ─▶ cell
 //                          …
 //                       1024
 //
@@ -28,7 +28,7 @@ namespace blitzio {
 
 class FramePool {
  public:
-  static constexpr std::size_t kStepBytes = 64;
+  static constexpr std::size_t kStepBytes = 32;
   static constexpr std::size_t kPooledBytesMax = 1024;
   static constexpr std::size_t kKeptBytes = 64 * 1024;  ///< per thread and list
 

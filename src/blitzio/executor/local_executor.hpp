@@ -121,7 +121,8 @@ class LocalExecutor final : private Scheduler {
   /// Starts `future` as a task; its first poll is in the next turn.
   /// Cancel   dropping the handle detaches; JoinHandle::cancel() cancels. After shutdown() the task
   ///          is cancelled at once.
-  /// Thread   the owner, or the only user while unbound.   Cost   one allocation.
+  /// Thread   the owner, or the only user while unbound.   Cost   one block,
+  /// mostly from a pool.
   template <Future F>
     requires(!std::is_lvalue_reference_v<F>)
   JoinHandle<OutputOf<F>> spawn(F future) {

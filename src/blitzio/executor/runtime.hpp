@@ -138,7 +138,7 @@ class Runtime final : private Scheduler {
   /// Starts `future` as a task on a worker.
   /// Cancel   dropping the handle detaches; JoinHandle::cancel() cancels. After shutdown() the task
   ///          is cancelled at once.
-  /// Cost     one allocation.
+  /// Cost     one block of memory, mostly from a pool.
   template <Future F>
     requires(!std::is_lvalue_reference_v<F>)
   JoinHandle<OutputOf<F>> spawn(F future) {

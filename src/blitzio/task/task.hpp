@@ -1,5 +1,5 @@
-// `Task`: a future that a scheduler runs. One allocation: this header of 64 bytes, then the future,
-// whose place the result takes when it is complete.
+// `Task`: a future that a scheduler runs. One block of memory, mostly from a pool: this header of
+// 64 bytes, then the future, whose place the result takes when it is complete.
 //
 // The header knows its scheduler only as `Scheduler`, and a scheduler knows a task only as `Task`:
 // the single-threaded executor and a multi-threaded one share all of this.
@@ -13,6 +13,7 @@
 #pragma once
 
 #include <blitzio/base/check.hpp>
+#include <blitzio/base/frame_pool.hpp>
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/task/future.hpp>
@@ -20,9 +21,11 @@
 #include <blitzio/task/task_state.hpp>
 #include <blitzio/task/waker.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -120,6 +123,19 @@ class TaskOf final : public Task {
   // Future and result end by the vtable's functions, before the memory does.
   ~TaskOf() {}
 
+  static void* operator new(std::size_t bytes) { return FramePool::allocate(bytes); }
+  static void operator delete(void* task, std::size_t bytes) noexcept {
+    FramePool::free(task, bytes);
+  }
+  // For futures with more than the usual alignment, which a pool does not give.
+  static void* operator new(std::size_t bytes, std::align_val_t alignment) {
+    return ::operator new(bytes, alignment);
+  }
+  static void operator delete(void* task, std::size_t /*bytes*/,
+                              std::align_val_t alignment) noexcept {
+    ::operator delete(task, alignment);
+  }
+
  private:
   static TaskOf& self(Task& task) noexcept { return static_cast<TaskOf&>(task); }
 
@@ -165,7 +181,7 @@ class TaskOf final : public Task {
 }  // namespace detail
 
 /// The new task, scheduled but in no queue, and the handle that joins it.
-/// Cost  one allocation.
+/// Cost  one block, see base/frame_pool.hpp.
 template <Future F>
 std::pair<Task*, JoinHandle<OutputOf<F>>> make_task(F future, Scheduler& scheduler) {
   Task* task = new detail::TaskOf<F>(std::move(future), scheduler);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -105,6 +106,21 @@ TEST(Task, RunsToItsValue) {
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(*std::move(*result).get(), 7);
   EXPECT_TRUE(handle.is_empty());
+}
+
+TEST(Task, AFutureKeepsItsAlignment) {
+  struct alignas(128) Wide {
+    using Output = bool;
+    Poll<bool> poll(Context& /*context*/) noexcept {
+      return reinterpret_cast<std::uintptr_t>(this) % 128 == 0;
+    }
+  };
+  TestScheduler scheduler;
+  for (int i = 0; i < 10; ++i) {
+    auto handle = scheduler.spawn(Wide{});
+    scheduler.run_all();
+    EXPECT_TRUE(handle.try_join()->value());
+  }
 }
 
 TEST(Task, AnExceptionReachesTheJoiner) {

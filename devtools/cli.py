@@ -270,6 +270,8 @@ def _bench(options: argparse.Namespace) -> int:
         say(native.bench())
     if options.what in ("all", "core"):
         comparison.core(options.rest if options.what == "core" else ())
+    if options.what in ("all", "net"):
+        comparison.net(options.rest if options.what == "net" else ())
     if options.what in ("all", "loops"):
         environment = native.extension(interpreters.running())
         run(
@@ -339,7 +341,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs="*", help="--minutes N, --backend B, --loop L, --seed N")
 
     sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
-    choices = ("all", "micro", "core", "loops")
+    choices = ("all", "micro", "core", "net", "loops")
     sub.add_argument("what", nargs="?", choices=choices, default="all")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 def core(options: Sequence[str]) -> None:
     """Locks, channels and the scheduler against Tokio's."""
-    _compare("native.core", options, native.build("release", "bench_sync", "bench_sched"))
+    _compare("native.core", options)
 
 
-def _compare(module: str, options: Sequence[str], ours: Path) -> None:
-    # Measured only once nothing else is being built.
-    tokio = _build_tokio()
+def net(options: Sequence[str]) -> None:
+    """Echo servers: blitzio's drivers, Tokio, raw epoll, raw io_uring."""
+    _compare("native.net", options)
+
+
+def _compare(module: str, options: Sequence[str]) -> None:
+    ours, tokio = native.build("release", "comparison"), _build_tokio()
     run(
         [sys.executable, "-m", module, "--ours", ours, "--tokio", tokio, *options],
         env={"PYTHONPATH": os.fspath(ROOT / "benchmarks")},

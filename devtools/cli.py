@@ -341,8 +341,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs="*", help="--minutes N, --backend B, --loop L, --seed N")
 
     sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
-    choices = ("all", "micro", "core", "net", "loops")
-    sub.add_argument("what", nargs="?", choices=choices, default="all")
+    parts = ("all", "micro", "core", "net", "loops")
+    sub.add_argument("what", nargs="?", choices=parts, default="all")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 
     sub = add("lint", _lint, "formatting, style, spelling, types, stubs, clang-tidy")

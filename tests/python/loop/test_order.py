@@ -237,6 +237,7 @@ def test_what_a_callback_ends_is_not_called_for_what_was_seen_before(
     assert same_as_asyncio(scenario) == ("returned", ["lost"])
 
 
+@pytest.mark.no_faults("counts turns")
 def test_stop_lets_the_turn_finish(same_as_asyncio: Compare) -> None:
     """What was seen in the turn that stops is told; what that schedules waits for the next run."""
 

@@ -1,0 +1,52 @@
+// `Attempt`: a future that tries to have its answer on the spot, and starts another future only if
+// that would block: "in line first" for every file operation.
+//
+//            first poll: try gives the answer
+//     idle ─────────────────────────────────────────▶ ready
+//       │ first poll: try would block                   ▲
+//       └───────────────────────────────▶ waiting ──────┘  the slow future's answer
+//
+// Threads: any, one at a time.
+#pragma once
+
+#include <blitzio/task/future.hpp>
+
+#include <concepts>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace blitzio::fs::detail {
+
+/// `try_now()` gives an optional answer, `wait()` a future of one; each is called at most once.
+template <std::invocable Try, std::invocable Wait>
+class [[nodiscard]] Attempt {
+  using Slow = std::invoke_result_t<Wait&>;
+
+ public:
+  using Output = OutputOf<Slow>;
+
+  Attempt(Try try_now, Wait wait) : try_(std::move(try_now)), wait_(std::move(wait)) {}
+  Attempt(Attempt&& other) noexcept
+      : try_(std::move(other.try_)), wait_(std::move(other.wait_)) {
+    BLITZIO_CHECK(!other.slow_);
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+  Attempt& operator=(Attempt&&) = delete;
+
+  Poll<Output> poll(Context& context) {
+    if (!slow_) {
+      if (std::optional<Output> answer = try_()) return std::move(*answer);
+      slow_.emplace(wait_());
+    }
+    return slow_->poll(context);
+  }
+
+ private:
+  Try try_;
+  Wait wait_;
+  std::optional<Slow> slow_;
+};
+
+}  // namespace blitzio::fs::detail

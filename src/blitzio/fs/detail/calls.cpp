@@ -1,0 +1,182 @@
+#include <blitzio/fs/detail/calls.hpp>
+
+#include <blitzio/base/atomic.hpp>
+#include <blitzio/fs/detail/inline_policy.hpp>
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace blitzio::fs::detail {
+
+namespace {
+
+// openat2(2), which libc does not offer yet, of what the kernel can look up without waiting.
+// Negative: errno.
+int open_cached(const std::string& path, int flags) noexcept {
+  // Cleared by the first kernel or filter that does not know the call. Relaxed: only saves calls.
+  static constinit Atomic<bool> is_there{true};
+  if (!is_there.load(std::memory_order_relaxed)) return -ENOSYS;
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags);
+  how.resolve = RESOLVE_CACHED;
+  const long fd = ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
+  if (fd >= 0) return static_cast<int>(fd);
+  if (errno == ENOSYS || errno == EINVAL) is_there.store(false, std::memory_order_relaxed);
+  return -errno;
+}
+
+// What the error of an attempt is worth. Empty: nothing, for it says that the attempt was not
+// possible (not all is in memory, a symbolic link, a lease must be given back, the system call is
+// not to be had) or it is unclear whether it does.
+std::optional<std::unexpected<Error>> answer_of(int error) noexcept {
+  switch (error) {
+    case EAGAIN:
+    case ELOOP:
+    case ENXIO:
+    case ENOSYS:
+    case EINVAL:
+    case EPERM:
+    case EINTR:
+      return std::nullopt;
+    default:
+      return fail(Error::os(error));
+  }
+}
+
+timespec to_timespec(const statx_timestamp& at) noexcept {
+  timespec time{};
+  time.tv_sec = at.tv_sec;
+  time.tv_nsec = at.tv_nsec;
+  return time;
+}
+
+struct stat to_stat(const struct statx& from) noexcept {
+  struct stat to{};
+  to.st_dev = makedev(from.stx_dev_major, from.stx_dev_minor);
+  to.st_rdev = makedev(from.stx_rdev_major, from.stx_rdev_minor);
+  to.st_ino = from.stx_ino;
+  to.st_mode = from.stx_mode;
+  to.st_nlink = from.stx_nlink;
+  to.st_uid = from.stx_uid;
+  to.st_gid = from.stx_gid;
+  to.st_size = static_cast<off_t>(from.stx_size);
+  to.st_blksize = static_cast<blksize_t>(from.stx_blksize);
+  to.st_blocks = static_cast<blkcnt_t>(from.stx_blocks);
+  to.st_atim = to_timespec(from.stx_atime);
+  to.st_mtim = to_timespec(from.stx_mtime);
+  to.st_ctim = to_timespec(from.stx_ctime);
+  return to;
+}
+
+}  // namespace
+
+Result<Opened> blocking_open(const std::string& path, int flags, mode_t mode) noexcept {
+  if (auto checked = check_path(path); !checked) return fail(checked.error());
+  auto opened = retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
+  if (!opened) return fail(opened.error());
+  Opened file{OwnedFd::adopt(*opened), {}};
+  if (::fstat(file.fd.get(), &file.status) != 0) return fail(Error::os(errno));
+  return file;
+}
+
+Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
+  if (auto checked = check_path(path); !checked) return fail(checked.error());
+  if (!is_folder_local(path)) return std::nullopt;
+  const bool changes = (flags & (O_CREAT | O_TRUNC)) != 0;
+  if (changes && !may_risk()) return std::nullopt;
+
+  // What is it? An O_PATH descriptor opens nothing yet.
+  Opened file{OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)), {}};
+  const bool is_new = file.fd.get() == -ENOENT && (flags & O_CREAT) != 0;
+  if (!is_new) {
+    if (!file.fd) return answer_of(-file.fd.get());
+    if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
+    const mode_t type = file.status.st_mode & S_IFMT;
+    if (type != S_IFREG && type != S_IFDIR) return std::nullopt;
+  }
+
+  // Without O_NONBLOCK it would wait for somebody to give back a lease.
+  const int careful = flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
+  if (changes) {
+    const Risk risk;
+    const int fd = ::open(path.c_str(), careful, mode);
+    file.fd.reset(fd < 0 ? -errno : fd);
+  } else {
+    file.fd.reset(open_cached(path, careful));
+  }
+  if (!file.fd) return answer_of(-file.fd.get());
+  const int fd = file.fd.get();
+  if (is_new && ::fstat(fd, &file.status) != 0) return fail(Error::os(errno));
+  if ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags) != 0) return fail(Error::os(errno));
+  return file;
+}
+
+Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) noexcept {
+  if (auto checked = check_path(path); !checked) return fail(checked.error());
+  struct stat status{};
+  const int flags = follow_symlinks ? 0 : AT_SYMLINK_NOFOLLOW;
+  const auto found =
+      retry_void([&] { return ::fstatat(AT_FDCWD, path.c_str(), &status, flags); });
+  if (!found) return fail(found.error());
+  return Metadata(status);
+}
+
+Now<Metadata> try_stat(const std::string& path, bool follow_symlinks) noexcept {
+  if (auto checked = check_path(path); !checked) return fail(checked.error());
+  if (!is_folder_local(path)) return std::nullopt;
+  const auto found = OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!found) return answer_of(-found.get());
+  struct statx status{};
+  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) != 0) {
+    return std::nullopt;
+  }
+  // A link may lead, and a mount point does, to another file system.
+  const bool elsewhere = (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ||
+                         (follow_symlinks && S_ISLNK(status.stx_mode));
+  if (elsewhere) return std::nullopt;
+  return Metadata(to_stat(status));
+}
+
+Result<void> blocking_write_full(int fd, std::span<const std::byte> data,
+                                 std::int64_t offset) noexcept {
+  while (!data.empty()) {
+    const auto count = retry_count([&] {
+      return offset < 0 ? ::write(fd, data.data(), data.size())
+                        : ::pwrite(fd, data.data(), data.size(), offset);
+    });
+    if (!count) return fail(count.error());
+    data = data.subspan(*count);
+    if (offset >= 0) offset += static_cast<std::int64_t>(*count);
+  }
+  return {};
+}
+
+Result<op::Bytes> blocking_read_to_end(int fd, std::int64_t offset, std::size_t size) {
+  constexpr std::size_t kStep = 64 * 1024;
+  // A byte more than there should be: the end is then seen without another growth.
+  op::Bytes bytes(size + 1);
+  std::size_t done = 0;
+  for (;;) {
+    if (done == bytes.size()) bytes.resize(done + std::max(kStep, done / 2));
+    const auto count = retry_count([&] {
+      std::byte* const to = bytes.data() + done;
+      const std::size_t room = bytes.size() - done;
+      return offset < 0 ? ::read(fd, to, room)
+                        : ::pread(fd, to, room, offset + static_cast<off_t>(done));
+    });
+    if (!count) return fail(count.error());
+    if (*count == 0) break;
+    done += *count;
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+}  // namespace blitzio::fs::detail

@@ -1,0 +1,111 @@
+#include <blitzio/fs/detail/inline_policy.hpp>
+
+#include <blitzio/base/atomic.hpp>
+#include <blitzio/base/platform.hpp>
+
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <string>
+
+namespace blitzio::fs::detail {
+
+namespace {
+
+// What linux/magic.h does not name.
+constexpr std::uint32_t kZfsMagic = 0x2FC12FC1;
+constexpr std::uint32_t kBcachefsMagic = 0xCA451A4E;
+constexpr std::uint32_t kF2fsMagic = 0xF2F52010;
+constexpr std::uint32_t kXfsMagic = 0x58465342;
+
+bool is_local(const struct statfs& found) noexcept {
+  switch (static_cast<std::uint32_t>(found.f_type)) {
+    case EXT4_SUPER_MAGIC:
+    case kXfsMagic:
+    case BTRFS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+    case RAMFS_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+    case kF2fsMagic:
+    case kBcachefsMagic:
+    case kZfsMagic:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string_view folder_of(std::string_view path) noexcept {
+  const auto slash = path.find_last_of('/');
+  if (slash == std::string_view::npos) return ".";
+  return path.substr(0, slash + 1);
+}
+
+std::uint64_t seconds_now() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<std::uint64_t>(now.tv_sec);
+}
+
+// A folder that is local: the hash of its name, and when it was looked at.
+constexpr std::uint64_t kTimeMask = 0xFFFF;
+constexpr std::size_t kFolders = 128;
+// Written by look_at_folder(), read by is_folder_local(). Relaxed, always: a word is a whole entry,
+// and nothing else rides on it.
+constinit std::array<Atomic<std::uint64_t>, kFolders> folders{};
+
+std::uint64_t hash_of(std::string_view folder) noexcept {
+  return std::hash<std::string_view>()(folder) & ~kTimeMask;
+}
+Atomic<std::uint64_t>& entry_of(std::uint64_t hash) noexcept {
+  return folders[(hash >> 16) % kFolders];
+}
+
+// When risks may be taken again; the far future if they are not allowed at all. Relaxed, always:
+// an old value costs or saves one operation in the pool.
+constinit Atomic<std::int64_t> paused_until_ns{0};
+constinit Atomic<bool> risks_allowed{true};
+
+}  // namespace
+
+bool is_folder_local(std::string_view path) noexcept {
+  const std::uint64_t hash = hash_of(folder_of(path));
+  const std::uint64_t entry = entry_of(hash).load(std::memory_order_relaxed);
+  return (entry & ~kTimeMask) == hash && ((seconds_now() - entry) & kTimeMask) < kBeliefSeconds &&
+         entry != 0;
+}
+
+void look_at_folder(std::string_view path) noexcept {
+  const std::string_view folder = folder_of(path);
+  struct statfs found{};
+  if (::statfs(std::string(folder).c_str(), &found) != 0 || !is_local(found)) return;
+  const std::uint64_t hash = hash_of(folder);
+  entry_of(hash).store(hash | (seconds_now() & kTimeMask), std::memory_order_relaxed);
+}
+
+bool is_file_local(int fd) noexcept {
+  struct statfs found{};
+  return ::fstatfs(fd, &found) == 0 && is_local(found);
+}
+
+bool may_risk() noexcept {
+  if (!risks_allowed.load(std::memory_order_relaxed)) return false;
+  const std::int64_t until = paused_until_ns.load(std::memory_order_relaxed);
+  return BLITZIO_LIKELY(until == 0) || Instant::now().as_nanos() >= until;
+}
+
+void allow_risks(bool allowed) noexcept {
+  risks_allowed.store(allowed, std::memory_order_relaxed);
+}
+
+Risk::~Risk() {
+  const Instant now = Instant::now();
+  if (BLITZIO_LIKELY(now - begin_ < kSlow)) return;
+  paused_until_ns.store((now + kPause).as_nanos(), std::memory_order_relaxed);
+}
+
+}  // namespace blitzio::fs::detail

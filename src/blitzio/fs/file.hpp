@@ -1,0 +1,218 @@
+// `File`: an open file.
+//
+//     Async<Result<void>> example() {
+//       auto file = co_await fs::File::open("log", {.append = true, .create = true});
+//       if (!file) co_return fail(file.error());
+//       co_return co_await file->write_all(op::Bytes(4096));
+//     }
+//
+// Three tiers, as everywhere: `try_x` answers now or says that it would wait, `x` is a future that
+// tries so first and then waits in a thread of a pool, `blocking_x` is for threads. What the page
+// cache holds is read on the spot, at the price of a system call; see docs/design/files.md.
+//
+// Buffers are handed over and come back with the result, for a thread may still use one after its
+// future was dropped. Dropping a future: a read has consumed nothing; a write may have happened or
+// not.
+//
+// Threads: one at a time for what uses the position (read, write, seek, read_to_end, write_all);
+// any for the rest. Futures work on every executor, and where there is none.
+#pragma once
+
+#include <blitzio/base/result.hpp>
+#include <blitzio/executor/blocking_call.hpp>
+#include <blitzio/executor/operations.hpp>
+#include <blitzio/fs/detail/attempt.hpp>
+#include <blitzio/fs/detail/calls.hpp>
+#include <blitzio/fs/detail/open_file.hpp>
+#include <blitzio/fs/metadata.hpp>
+#include <blitzio/fs/options.hpp>
+#include <blitzio/task/async.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace blitzio::fs {
+
+namespace detail {
+
+/// A read or write of a File, at an offset or at its position.
+class [[nodiscard]] Transfer {
+ public:
+  using Output = op::Transferred;
+  enum class Kind : std::uint8_t { read, write };
+
+  /// `offset` none: at the position, which moves.
+  Transfer(Kind kind, std::shared_ptr<OpenFile> file, op::Bytes buffer, std::size_t first,
+           std::size_t count, std::optional<std::uint64_t> offset) noexcept
+      : file_(std::move(file)),
+        buffer_(std::move(buffer)),
+        first_(first),
+        count_(count),
+        offset_(offset),
+        kind_(kind) {}
+  Poll<Output> poll(Context& context);
+
+ private:
+  static Async<Output> wait(Transfer self);
+  Now<std::size_t> try_now() noexcept;
+  Output finish(Result<std::size_t> count, op::Bytes buffer) noexcept;
+
+  std::shared_ptr<OpenFile> file_;
+  op::Bytes buffer_;
+  std::size_t first_;
+  std::size_t count_;
+  std::optional<std::uint64_t> offset_;
+  std::optional<Async<Output>> slow_;
+  Kind kind_;
+};
+
+}  // namespace detail
+
+/// From where seek() counts.
+enum class Whence : std::uint8_t { start, current, end };
+
+class [[nodiscard]] File {
+ public:
+  // ---- opening -----------------------------------------------------------------------------
+
+  /// Returns  future of Result<File>.
+  /// Errors   those of open(2); invalid_argument for options that contradict each other and for a
+  ///          path with a NUL byte.
+  /// Cost     on the spot if the folder is known to be local and the kernel has it in memory.
+  static auto open(std::string path, OpenOptions options = {.read = true});
+  [[nodiscard]] static Result<File> blocking_open(const std::string& path,
+                                                  const OpenOptions& options = {.read = true});
+  /// Empty if it would have to wait.
+  [[nodiscard]] static std::optional<Result<File>> try_open(
+      const std::string& path, const OpenOptions& options = {.read = true});
+  /// Takes over a descriptor; its status flags stay as they are.
+  /// Errors   EBADF; then it is not taken over.
+  [[nodiscard]] static Result<File> adopt_fd(int fd);
+
+  [[nodiscard]] int fd() const noexcept { return file_->fd(); }
+  /// Whether it has no positions: a pipe, a terminal, a socket.
+  [[nodiscard]] bool is_stream() const noexcept { return file_->is_stream(); }
+
+  // ---- reading and writing -----------------------------------------------------------------
+
+  /// Reads at most `buffer.size()` bytes from the position on; 0 bytes: the end.
+  /// Returns  future of op::Transferred.
+  detail::Transfer read(op::Bytes buffer);
+  detail::Transfer read_at(op::Bytes buffer, std::uint64_t offset);
+  /// Writes `count` bytes of `buffer` from `first` on; may write fewer when the disk is full.
+  detail::Transfer write(op::Bytes buffer, std::size_t first = 0, std::size_t count = op::kAll);
+  detail::Transfer write_at(op::Bytes buffer, std::uint64_t offset, std::size_t first = 0,
+                            std::size_t count = op::kAll);
+  /// Everything from the position to the end.
+  /// Returns  future of Result<op::Bytes>.
+  Async<Result<op::Bytes>> read_to_end();
+  Async<Result<void>> write_all(op::Bytes bytes);
+
+  /// `offset` counts from the start of the file. Empty if it would have to wait.
+  [[nodiscard]] std::optional<Result<std::size_t>> try_read_at(std::span<std::byte> buffer,
+                                                               std::uint64_t offset) noexcept {
+    return file_->try_read(buffer, offset);
+  }
+  [[nodiscard]] std::optional<Result<std::size_t>> try_write_at(std::span<const std::byte> data,
+                                                                std::uint64_t offset) noexcept {
+    return file_->try_write(data, offset);
+  }
+  [[nodiscard]] Result<std::size_t> blocking_read_at(std::span<std::byte> buffer,
+                                                     std::uint64_t offset) noexcept {
+    return file_->blocking_read(buffer, offset);
+  }
+  [[nodiscard]] Result<std::size_t> blocking_write_at(std::span<const std::byte> data,
+                                                      std::uint64_t offset) noexcept {
+    return file_->blocking_write(data, offset);
+  }
+
+  // ---- the rest ----------------------------------------------------------------------------
+
+  [[nodiscard]] std::uint64_t position() const noexcept { return file_->position; }
+  /// Moves the position; behind the end is allowed. Returns  future of Result<std::uint64_t>.
+  /// Errors   ESPIPE for a stream; invalid_argument for a position below 0.
+  Async<Result<std::uint64_t>> seek(std::int64_t offset, Whence whence = Whence::start);
+  /// Returns  future of Result<Metadata>.
+  auto metadata();
+  /// Cuts, or lengthens with zeros. Returns  future of Result<void>.
+  auto set_len(std::uint64_t bytes);
+  /// Waits until content and metadata are on the disk, or, sync_data(), what is needed to read it.
+  auto sync_all();
+  auto sync_data();
+  /// Closes; the file is empty afterwards. What is in flight ends first.
+  /// Returns  future of Result<void>: what close(2) says, if nothing was in flight.
+  auto close();
+  [[nodiscard]] bool is_open() const noexcept { return file_ != nullptr; }
+
+ private:
+  explicit File(std::shared_ptr<detail::OpenFile> file) noexcept : file_(std::move(file)) {}
+  static Result<File> make(detail::Opened opened, int flags, bool is_local);
+  static Result<void> close_file(std::shared_ptr<detail::OpenFile> file) noexcept;
+  static Result<void> sync_file(const detail::OpenFile& file, bool data_only) noexcept;
+
+  std::shared_ptr<detail::OpenFile> file_;
+};
+
+// ---- the bodies of what returns `auto` -------------------------------------------------------
+
+inline auto File::open(std::string path, OpenOptions options) {
+  struct Request {
+    std::string path;
+    OpenOptions options;
+  };
+  auto request = std::make_shared<const Request>(Request{std::move(path), options});
+  return detail::Attempt(
+      [request] { return try_open(request->path, request->options); },
+      [request] {
+        return call_blocking([request] { return blocking_open(request->path, request->options); });
+      });
+}
+
+inline auto File::metadata() {
+  auto look = [file = file_]() -> Result<Metadata> {
+    struct stat status{};
+    if (::fstat(file->fd(), &status) != 0) return fail(Error::os(errno));
+    return Metadata(status);
+  };
+  return detail::Attempt(
+      [file = file_, look] {
+        return file->is_local() ? std::optional(look()) : std::nullopt;
+      },
+      [look] { return call_blocking(look); });
+}
+
+inline auto File::set_len(std::uint64_t bytes) {
+  return call_blocking([file = file_, bytes] {
+    return detail::retry_void([&] { return ::ftruncate(file->fd(), static_cast<off_t>(bytes)); });
+  });
+}
+
+inline auto File::sync_all() {
+  return call_blocking([file = file_] { return sync_file(*file, false); });
+}
+inline auto File::sync_data() {
+  return call_blocking([file = file_] { return sync_file(*file, true); });
+}
+
+inline auto File::close() {
+  BLITZIO_CHECK(file_ != nullptr);
+  const bool now = file_->may_close_now();
+  auto owner = std::make_shared<std::shared_ptr<detail::OpenFile>>(std::exchange(file_, nullptr));
+  return detail::Attempt(
+      [owner, now] {
+        return now ? std::optional(close_file(std::exchange(*owner, nullptr))) : std::nullopt;
+      },
+      [owner] {
+        return call_blocking([owner] { return close_file(std::exchange(*owner, nullptr)); });
+      });
+}
+
+}  // namespace blitzio::fs

@@ -1,0 +1,181 @@
+#include <blitzio/process/detail/spawn.hpp>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+extern char** environ;
+
+namespace blitzio::process::detail {
+
+namespace {
+
+constexpr int kStandard = 3;
+
+// Everything that the child needs, in a form that needs no allocation.
+struct Prepared {
+  const Plan& plan;
+  std::vector<char*> arguments;
+  std::vector<char*> environment;
+  std::array<OwnedFd, kStandard> standard;  // copies with numbers above 2
+  sigset_t mask;                            // what the child's program begins with
+};
+
+struct Failure {
+  int error = 0;
+  bool is_directory = false;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> made;
+  made.reserve(strings.size() + 1);
+  // exec does not write to them, though its signature does not say so.
+  for (const std::string& text : strings) made.push_back(const_cast<char*>(text.c_str()));
+  made.push_back(nullptr);
+  return made;
+}
+
+// Handlers of the parent must not run here, on its memory. What is ignored stays so through exec.
+void take_handlers_away(bool restore_signals) noexcept {
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action{};
+    if (::sigaction(number, nullptr, &action) != 0) continue;
+    const bool is_ignored = (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+    const bool is_pythons = restore_signals && (number == SIGPIPE || number == SIGXFSZ);
+    if (is_ignored && !is_pythons) continue;
+    struct sigaction none{};
+    none.sa_handler = SIG_DFL;
+    static_cast<void>(::sigaction(number, &none, nullptr));
+  }
+}
+
+// Past glibc: its wrappers tell all threads to change too, and this is no thread of its process.
+bool set_ids(const Plan& plan) noexcept {
+  if (plan.groups &&
+      ::syscall(SYS_setgroups, plan.groups->size(), plan.groups->data()) != 0) {
+    return false;
+  }
+  if (plan.main_group &&
+      ::syscall(SYS_setresgid, *plan.main_group, *plan.main_group, *plan.main_group) != 0) {
+    return false;
+  }
+  return !plan.user || ::syscall(SYS_setresuid, *plan.user, *plan.user, *plan.user) == 0;
+}
+
+// Returns errno.
+int set_up(const Prepared& prepared, Failure& failure) noexcept {
+  const Plan& plan = prepared.plan;
+  take_handlers_away(plan.restore_signals);
+  for (int number = 0; number < kStandard; ++number) {
+    const OwnedFd& source = prepared.standard[static_cast<std::size_t>(number)];
+    if (source && ::dup2(source.get(), number) < 0) return errno;
+  }
+  for (const int fd : plan.inherited) {
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags < 0 || ::fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) != 0) return errno;
+  }
+  if (plan.directory && ::chdir(plan.directory->c_str()) != 0) {
+    failure.is_directory = true;
+    return errno;
+  }
+  if (plan.umask) ::umask(*plan.umask);
+  if (plan.new_session && ::setsid() < 0) return errno;
+  if (plan.group && ::setpgid(0, *plan.group) != 0) return errno;
+  return set_ids(plan) ? 0 : errno;
+}
+
+// As execvp(3): the first file that is there and may be run; EACCES if one may not and no other is.
+int exec_first(const Prepared& prepared, char* const* environment) noexcept {
+  int error = ENOENT;
+  bool saw_forbidden = false;
+  for (const std::string& path : prepared.plan.paths) {
+    ::execve(path.c_str(), prepared.arguments.data(), environment);
+    error = errno;
+    switch (error) {
+      case EACCES:
+        saw_forbidden = true;
+        break;
+      case ENOENT:
+      case ENOTDIR:
+        break;
+      default:
+        return error;
+    }
+  }
+  return saw_forbidden ? EACCES : error;
+}
+
+// The child. Writes to `failure`, which is the parent's, and never returns.
+[[noreturn]] void run_child(const Prepared& prepared, char* const* environment,
+                            volatile Failure& shared) noexcept {
+  Failure failure;
+  failure.error = set_up(prepared, failure);
+  if (failure.error == 0) {
+    ::sigprocmask(SIG_SETMASK, &prepared.mask, nullptr);
+    failure.error = exec_first(prepared, environment);
+  }
+  shared.error = failure.error;
+  shared.is_directory = failure.is_directory;
+  ::_exit(127);
+}
+
+// In a function of its own: locals of the parent that the child would change are none.
+[[gnu::noinline]] pid_t fork_and_exec(const Prepared& prepared, char* const* environment,
+                                      volatile Failure& failure) noexcept {
+  const pid_t pid = ::vfork();
+  if (pid == 0) run_child(prepared, environment, failure);
+  return pid;
+}
+
+}  // namespace
+
+std::expected<Started, StartError> start(const Plan& plan) noexcept {
+  const auto failed = [](int error, bool is_directory = false) {
+    return std::unexpected(StartError{Error::os(error), is_directory});
+  };
+  Prepared prepared{plan, pointers(plan.arguments), {}, {}, {}};
+  if (plan.environment) prepared.environment = pointers(*plan.environment);
+  for (std::size_t i = 0; i < prepared.standard.size(); ++i) {
+    if (plan.standard[i] < 0) continue;
+    // Above 2, so that no dup2() below overwrites the source of another.
+    prepared.standard[i] =
+        OwnedFd::adopt(::fcntl(plan.standard[i], F_DUPFD_CLOEXEC, kStandard));
+    if (!prepared.standard[i]) return failed(errno);
+  }
+
+  char* const* environment = plan.environment ? prepared.environment.data() : environ;
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &prepared.mask);
+  volatile Failure failure;
+  const pid_t pid = fork_and_exec(prepared, environment, failure);
+  const int fork_error = errno;
+  pthread_sigmask(SIG_SETMASK, &prepared.mask, nullptr);
+
+  if (pid < 0) return failed(fork_error);
+  if (failure.error != 0) {
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return failed(failure.error, failure.is_directory);
+  }
+  auto pidfd = OwnedFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    // Nobody could wait for it: it shall not run.
+    const int error = errno;
+    ::kill(pid, SIGKILL);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return failed(error);
+  }
+  return Started{pid, std::move(pidfd)};
+}
+
+}  // namespace blitzio::process::detail

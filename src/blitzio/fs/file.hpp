@@ -91,8 +91,9 @@ class [[nodiscard]] File {
   [[nodiscard]] static Result<File> blocking_open(const std::string& path,
                                                   const OpenOptions& options = {.read = true});
   /// Empty if it would have to wait.
-  [[nodiscard]] static std::optional<Result<File>> try_open(
-      const std::string& path, const OpenOptions& options = {.read = true});
+  [[nodiscard]] static std::optional<Result<File>> try_open(const std::string& path,
+                                                            const OpenOptions& options = {
+                                                                .read = true});
   /// Takes over a descriptor; its status flags stay as they are.
   /// Errors   EBADF; then it is not taken over.
   [[nodiscard]] static Result<File> adopt_fd(int fd);
@@ -183,9 +184,7 @@ inline auto File::metadata() {
     return Metadata(status);
   };
   return detail::Attempt(
-      [file = file_, look] {
-        return file->is_local() ? std::optional(look()) : std::nullopt;
-      },
+      [file = file_, look] { return file->is_local() ? std::optional(look()) : std::nullopt; },
       [look] { return call_blocking(look); });
 }
 

@@ -89,9 +89,8 @@ Result<void> blocking_write_file(const std::string& path, std::span<const std::b
   return detail::write_and_close(std::move(file->fd), data);
 }
 
-std::optional<Result<void>> try_write_file(const std::string& path,
-                                           std::span<const std::byte> data, WriteMode how,
-                                           mode_t mode) noexcept {
+std::optional<Result<void>> try_write_file(const std::string& path, std::span<const std::byte> data,
+                                           WriteMode how, mode_t mode) noexcept {
   return detail::try_write_whole(path, detail::write_flags(how), mode, data);
 }
 

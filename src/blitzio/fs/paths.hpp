@@ -126,12 +126,12 @@ inline auto append(std::string path, op::Bytes data, mode_t mode = 0666) {
 /// Returns  future of Result<Metadata>.
 inline auto stat(std::string path, bool follow_symlinks = true) {
   auto shared = std::make_shared<const std::string>(std::move(path));
-  return detail::Attempt(
-      [shared, follow_symlinks] { return try_stat(*shared, follow_symlinks); },
-      [shared, follow_symlinks] {
-        return call_blocking(
-            [shared, follow_symlinks] { return blocking_stat(*shared, follow_symlinks); });
-      });
+  return detail::Attempt([shared, follow_symlinks] { return try_stat(*shared, follow_symlinks); },
+                         [shared, follow_symlinks] {
+                           return call_blocking([shared, follow_symlinks] {
+                             return blocking_stat(*shared, follow_symlinks);
+                           });
+                         });
 }
 
 /// Whether there is anything; a symbolic link that leads nowhere is nothing.

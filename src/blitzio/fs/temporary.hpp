@@ -26,8 +26,7 @@ class [[nodiscard]] TempPath {
   enum class Kind : bool { file, directory };
 
   TempPath(Kind kind, std::string path) noexcept : path_(std::move(path)), kind_(kind) {}
-  TempPath(TempPath&& other) noexcept
-      : path_(std::exchange(other.path_, {})), kind_(other.kind_) {}
+  TempPath(TempPath&& other) noexcept : path_(std::exchange(other.path_, {})), kind_(other.kind_) {}
   TempPath& operator=(TempPath&& other) noexcept {
     std::swap(path_, other.path_);
     std::swap(kind_, other.kind_);
@@ -43,7 +42,8 @@ class [[nodiscard]] TempPath {
   [[nodiscard]] std::string keep() noexcept { return std::exchange(path_, {}); }
   /// Returns  future of Result<void>.   Errors   ENOENT if it is gone already, or was kept.
   auto remove() {
-    return call_blocking([kind = kind_, path = keep()] { return blocking_remove_path(kind, path); });
+    return call_blocking(
+        [kind = kind_, path = keep()] { return blocking_remove_path(kind, path); });
   }
 
  private:

@@ -38,7 +38,8 @@ Result<Stream> open_stream(const Stdio& what, std::size_t number) noexcept {
       stream.child = what.fd();
       return stream;
     case Stdio::Kind::null:
-      stream.own = OwnedFd::adopt(::open("/dev/null", (number == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
+      stream.own =
+          OwnedFd::adopt(::open("/dev/null", (number == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
       if (!stream.own) return fail(Error::os(errno));
       break;
     case Stdio::Kind::piped: {
@@ -56,13 +57,20 @@ Result<Stream> open_stream(const Stdio& what, std::size_t number) noexcept {
   return stream;
 }
 
-// Reads both pipes to their ends. A pipe that is none is at its end.
-Result<std::array<std::vector<std::byte>, 2>> blocking_read_both(std::array<OwnedFd, 2> pipes) {
-  constexpr std::size_t kStep = 64 * 1024;
+// What output() reads, and from where.
+struct Capture {
+  std::array<OwnedFd, 2> pipes;  // one that is none is at its end
   std::array<std::vector<std::byte>, 2> content;
+};
+
+// Reads both pipes to their ends.
+Result<void> blocking_read_both(Capture& capture) {
+  constexpr std::size_t kStep = 64 * 1024;
   std::vector<std::byte> buffer(kStep);
+  auto& pipes = capture.pipes;
   while (pipes[0] || pipes[1]) {
-    std::array<pollfd, 2> waits{pollfd{pipes[0].get(), POLLIN, 0}, pollfd{pipes[1].get(), POLLIN, 0}};
+    std::array<pollfd, 2> waits{pollfd{pipes[0].get(), POLLIN, 0},
+                                pollfd{pipes[1].get(), POLLIN, 0}};
     if (::poll(waits.data(), waits.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return fail(Error::os(errno));
@@ -71,7 +79,8 @@ Result<std::array<std::vector<std::byte>, 2>> blocking_read_both(std::array<Owne
       if (!pipes[i] || waits[i].revents == 0) continue;
       const ssize_t count = ::read(pipes[i].get(), buffer.data(), buffer.size());
       if (count > 0) {
-        content[i].insert(content[i].end(), buffer.begin(), buffer.begin() + count);
+        auto& content = capture.content[i];
+        content.insert(content.end(), buffer.begin(), buffer.begin() + count);
       } else if (count == 0) {
         pipes[i].reset();
       } else if (errno != EINTR && errno != EAGAIN) {
@@ -79,7 +88,7 @@ Result<std::array<std::vector<std::byte>, 2>> blocking_read_both(std::array<Owne
       }
     }
   }
-  return content;
+  return {};
 }
 
 }  // namespace
@@ -171,10 +180,10 @@ std::expected<Child, SpawnFailure> Command::spawn_or_tell() const {
     while (!state->try_wait()) static_cast<void>(::poll(&wait, 1, -1));
     return failed(reaped.error());
   }
-  return Child(std::move(state),
-               {std::move(streams[0].parent), std::move(streams[1].parent),
-                std::move(streams[2].parent)},
-               kill_on_drop_);
+  return Child(
+      std::move(state),
+      {std::move(streams[0].parent), std::move(streams[1].parent), std::move(streams[2].parent)},
+      kill_on_drop_);
 }
 
 Result<Child> Command::spawn() const {
@@ -197,14 +206,14 @@ Async<Result<Output>> Command::output() const {
   auto child = command.spawn();
   if (!child) co_return fail(child.error());
   static_cast<void>(child->take_pipe(0));
-  std::array<OwnedFd, 2> pipes{child->take_pipe(1), child->take_pipe(2)};
-  auto shared = std::make_shared<std::array<OwnedFd, 2>>(std::move(pipes));
+  auto capture = std::make_shared<Capture>();
+  capture->pipes = {child->take_pipe(1), child->take_pipe(2)};
   // A variable of its own: GCC 12 destroys what a lambda within a co_await has captured twice.
-  auto work = [shared] { return blocking_read_both(std::move(*shared)); };
-  auto content = co_await call_blocking(std::move(work));
-  if (!content) co_return fail(content.error());
+  auto work = [capture] { return blocking_read_both(*capture); };
+  const auto read = co_await call_blocking(std::move(work));
+  if (!read) co_return fail(read.error());
   const ExitStatus status = co_await child->wait();
-  co_return Output{status, std::move((*content)[0]), std::move((*content)[1])};
+  co_return Output{status, std::move(capture->content[0]), std::move(capture->content[1])};
 }
 
 }  // namespace blitzio::process

@@ -2,8 +2,8 @@
 //
 //     auto done = co_await process::Command("git").args({"rev-parse", "HEAD"}).output();
 //
-// Descriptors of the parent are not inherited unless they are asked for: all that this library opens
-// is close-on-exec, and what else is not is the parent's choice.
+// Descriptors of the parent are not inherited unless they are asked for: all that this library
+// opens is close-on-exec, and what else is not is the parent's choice.
 //
 // Threads: a Command is a value; starting it any.
 #pragma once
@@ -153,7 +153,8 @@ class Command {
   }
 
   /// Starts it. Returns once the program runs.
-  /// Errors   those of execve(2) (ENOENT, EACCES, ENOEXEC, …), of what was to be set up in the child
+  /// Errors   those of execve(2) (ENOENT, EACCES, ENOEXEC, …), of what was to be set up in the
+  /// child
   ///          (EPERM for uid(), ENOENT for current_dir()), EMFILE, EAGAIN; invalid_argument for
   ///          text with a NUL byte and names of variables with "=" or none.
   /// Cost     about 100 µs, in which the calling thread is stopped by vfork(2).

@@ -3,10 +3,10 @@
 #include <blitzio/fs/file.hpp>
 #include <blitzio/fs/paths.hpp>
 
-#include <core/fs/support.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <core/fs/support.hpp>
 
 #include <optional>
 #include <string>

@@ -2,10 +2,10 @@
 #include <blitzio/fs/paths.hpp>
 #include <blitzio/fs/temporary.hpp>
 
-#include <core/fs/support.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <core/fs/support.hpp>
 
 #include <string>
 #include <utility>
@@ -105,10 +105,9 @@ TEST_F(PathsTest, DirectoriesAreMadeListedAndRemoved) {
   for (const DirEntry& entry : entries) {
     found.emplace_back(entry.name, entry.type);
   }
-  EXPECT_THAT(found,
-              testing::UnorderedElementsAre(testing::Pair("e", FileType::directory),
-                                            testing::Pair("file", FileType::file),
-                                            testing::Pair("link", FileType::symlink)));
+  EXPECT_THAT(found, testing::UnorderedElementsAre(testing::Pair("e", FileType::directory),
+                                                   testing::Pair("file", FileType::file),
+                                                   testing::Pair("link", FileType::symlink)));
 
   EXPECT_TRUE(block_on(remove_dir(path("d"))).error().is_os(ENOTEMPTY));
   EXPECT_TRUE(block_on(remove_dir(path("d/e/f"))).has_value());

@@ -69,9 +69,7 @@ TEST(Command, ArgumentsAndEnvironmentArriveAsGiven) {
 TEST(Command, RunsWhereAndAsItIsTold) {
   EXPECT_EQ(output_of(shell("pwd").current_dir("/")), "/\n");
   EXPECT_EQ(output_of(shell("umask").umask(027)), "0027\n");
-  const auto group = [](const Command& command) {
-    return output_of(command);
-  };
+  const auto group = [](const Command& command) { return output_of(command); };
   EXPECT_EQ(group(shell("test $(ps -o pgid= -p $$) -eq $$ && echo own").process_group(0)), "own\n");
   EXPECT_EQ(group(shell("test $(ps -o sid= -p $$) -eq $$ && echo own").new_session()), "own\n");
   if (::geteuid() == 0) {
@@ -128,7 +126,8 @@ TEST(Command, SignalsAreAsAProgramExpectsThem) {
 }
 
 TEST(Child, TalksThroughItsPipes) {
-  auto child = Command("cat").standard_input(Stdio::piped()).standard_output(Stdio::piped()).spawn();
+  auto child =
+      Command("cat").standard_input(Stdio::piped()).standard_output(Stdio::piped()).spawn();
   ASSERT_TRUE(child.has_value());
   auto to = child->take_pipe(0);
   const auto from = child->take_pipe(1);
@@ -168,8 +167,12 @@ TEST(Child, AnyNumberMayWaitAndADroppedWaitIsForgotten) {
 }
 
 TEST(Child, IsReapedThoughNobodyWaits) {
-  { auto dropped = shell("true").spawn().value(); }
-  { auto killed = Command("sleep").arg("1000").kill_on_drop().spawn().value(); }
+  {
+    auto dropped = shell("true").spawn().value();
+  }
+  {
+    auto killed = Command("sleep").arg("1000").kill_on_drop().spawn().value();
+  }
   while (has_children()) std::this_thread::yield();
 }
 
@@ -185,7 +188,8 @@ TEST(Child, WhoseStatusSomebodyTookIsUnknown) {
 
 TEST(Child, ManyAtOnceAreAllReaped) {
   std::vector<Child> children;
-  for (int i = 0; i < 50; ++i) children.push_back(shell("exit " + std::to_string(i)).spawn().value());
+  for (int i = 0; i < 50; ++i)
+    children.push_back(shell("exit " + std::to_string(i)).spawn().value());
   for (int i = 0; i < 50; ++i) {
     EXPECT_EQ(children[static_cast<std::size_t>(i)].blocking_wait(), ExitStatus::exited(i));
   }

@@ -27,8 +27,7 @@ class [[nodiscard]] Attempt {
   using Output = OutputOf<Slow>;
 
   Attempt(Try try_now, Wait wait) : try_(std::move(try_now)), wait_(std::move(wait)) {}
-  Attempt(Attempt&& other) noexcept
-      : try_(std::move(other.try_)), wait_(std::move(other.wait_)) {
+  Attempt(Attempt&& other) noexcept : try_(std::move(other.try_)), wait_(std::move(other.wait_)) {
     BLITZIO_CHECK(!other.slow_);
   }
   Attempt(const Attempt&) = delete;

@@ -122,8 +122,7 @@ Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) no
   if (auto checked = check_path(path); !checked) return fail(checked.error());
   struct stat status{};
   const int flags = follow_symlinks ? 0 : AT_SYMLINK_NOFOLLOW;
-  const auto found =
-      retry_void([&] { return ::fstatat(AT_FDCWD, path.c_str(), &status, flags); });
+  const auto found = retry_void([&] { return ::fstatat(AT_FDCWD, path.c_str(), &status, flags); });
   if (!found) return fail(found.error());
   return Metadata(status);
 }
@@ -134,7 +133,8 @@ Now<Metadata> try_stat(const std::string& path, bool follow_symlinks) noexcept {
   const auto found = OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!found) return answer_of(-found.get());
   struct statx status{};
-  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) != 0) {
+  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) !=
+      0) {
     return std::nullopt;
   }
   // A link may lead, and a mount point does, to another file system.

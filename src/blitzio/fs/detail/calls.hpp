@@ -68,14 +68,14 @@ struct Opened {
 /// likes, a link leads elsewhere.
 [[nodiscard]] Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept;
 
-[[nodiscard]] Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) noexcept;
+[[nodiscard]] Result<Metadata> blocking_stat(const std::string& path,
+                                             bool follow_symlinks) noexcept;
 [[nodiscard]] Now<Metadata> try_stat(const std::string& path, bool follow_symlinks) noexcept;
 
 /// Writes all of `data`: at `offset`, or where the descriptor stands (-1).
 [[nodiscard]] Result<void> blocking_write_full(int fd, std::span<const std::byte> data,
                                                std::int64_t offset) noexcept;
 /// Reads from `offset`, or from where a stream is (-1), to the end; `size` is a guess.
-[[nodiscard]] Result<op::Bytes> blocking_read_to_end(int fd, std::int64_t offset,
-                                                     std::size_t size);
+[[nodiscard]] Result<op::Bytes> blocking_read_to_end(int fd, std::int64_t offset, std::size_t size);
 
 }  // namespace blitzio::fs::detail

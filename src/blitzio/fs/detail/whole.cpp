@@ -23,9 +23,8 @@ Now<std::size_t> try_read_small(const SmallFile& file, std::byte* to) noexcept {
   // A byte more than there should be: the answer shows that this was the end.
   std::byte more{};
   const std::array<iovec, 2> vectors{iovec{to, file.size}, iovec{&more, 1}};
-  auto count = retry_count([&] {
-    return ::preadv2(file.fd.get(), vectors.data(), 2, 0, RWF_NOWAIT);
-  });
+  auto count =
+      retry_count([&] { return ::preadv2(file.fd.get(), vectors.data(), 2, 0, RWF_NOWAIT); });
   if (!count && count.error().is_os(EOPNOTSUPP) && may_risk()) {
     const Risk risk;
     count = retry_count([&] { return ::preadv(file.fd.get(), vectors.data(), 2, 0); });

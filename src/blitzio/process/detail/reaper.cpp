@@ -71,8 +71,8 @@ Result<void> Reaper::start() {
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t thread{};
-  const int error = pthread_create(
-      &thread, &attributes, [](void* data) -> void* { return run(data); }, this);
+  const int error =
+      pthread_create(&thread, &attributes, [](void* data) -> void* { return run(data); }, this);
   pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &former, nullptr);
   if (error != 0) return fail(Error::os(error));

@@ -59,8 +59,7 @@ void take_handlers_away(bool restore_signals) noexcept {
 
 // Past glibc: its wrappers tell all threads to change too, and this is no thread of its process.
 bool set_ids(const Plan& plan) noexcept {
-  if (plan.groups &&
-      ::syscall(SYS_setgroups, plan.groups->size(), plan.groups->data()) != 0) {
+  if (plan.groups && ::syscall(SYS_setgroups, plan.groups->size(), plan.groups->data()) != 0) {
     return false;
   }
   if (plan.main_group &&
@@ -113,26 +112,32 @@ int exec_first(const Prepared& prepared, char* const* environment) noexcept {
   return saw_forbidden ? EACCES : error;
 }
 
-// The child. Writes to `failure`, which is the parent's, and never returns.
+// The child. Says through `report` what went wrong, and never returns; exec closes it.
 [[noreturn]] void run_child(const Prepared& prepared, char* const* environment,
-                            volatile Failure& shared) noexcept {
+                            int report) noexcept {
   Failure failure;
   failure.error = set_up(prepared, failure);
   if (failure.error == 0) {
     ::sigprocmask(SIG_SETMASK, &prepared.mask, nullptr);
     failure.error = exec_first(prepared, environment);
   }
-  shared.error = failure.error;
-  shared.is_directory = failure.is_directory;
+  // A pipe takes so few bytes whole, and at once.
+  static_cast<void>(!::write(report, &failure, sizeof failure));
   ::_exit(127);
 }
 
 // In a function of its own: locals of the parent that the child would change are none.
 [[gnu::noinline]] pid_t fork_and_exec(const Prepared& prepared, char* const* environment,
-                                      volatile Failure& failure) noexcept {
+                                      int report) noexcept {
   const pid_t pid = ::vfork();
-  if (pid == 0) run_child(prepared, environment, failure);
+  if (pid == 0) run_child(prepared, environment, report);
   return pid;
+}
+
+// Waits for a child that is to be no child: it failed, or nobody could wait for it later.
+void bury(pid_t pid) noexcept {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -146,33 +151,43 @@ std::expected<Started, StartError> start(const Plan& plan) noexcept {
   for (std::size_t i = 0; i < prepared.standard.size(); ++i) {
     if (plan.standard[i] < 0) continue;
     // Above 2, so that no dup2() below overwrites the source of another.
-    prepared.standard[i] =
-        OwnedFd::adopt(::fcntl(plan.standard[i], F_DUPFD_CLOEXEC, kStandard));
+    prepared.standard[i] = OwnedFd::adopt(::fcntl(plan.standard[i], F_DUPFD_CLOEXEC, kStandard));
     if (!prepared.standard[i]) return failed(errno);
   }
+
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failed(errno);
+  const auto told = OwnedFd::adopt(ends[0]);
+  auto given = OwnedFd::adopt(ends[1]);
+  // Above 2, as those before.
+  auto report = OwnedFd::adopt(::fcntl(given.get(), F_DUPFD_CLOEXEC, kStandard));
+  if (!report) return failed(errno);
+  given.reset();
 
   char* const* environment = plan.environment ? prepared.environment.data() : environ;
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &prepared.mask);
-  volatile Failure failure;
-  const pid_t pid = fork_and_exec(prepared, environment, failure);
+  const pid_t pid = fork_and_exec(prepared, environment, report.get());
   const int fork_error = errno;
   pthread_sigmask(SIG_SETMASK, &prepared.mask, nullptr);
-
   if (pid < 0) return failed(fork_error);
-  if (failure.error != 0) {
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+
+  report.reset();
+  Failure failure;
+  ssize_t count = 0;
+  do {
+    count = ::read(told.get(), &failure, sizeof failure);
+  } while (count < 0 && errno == EINTR);
+  if (count > 0) {
+    bury(pid);
     return failed(failure.error, failure.is_directory);
   }
   auto pidfd = OwnedFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
-    // Nobody could wait for it: it shall not run.
     const int error = errno;
     ::kill(pid, SIGKILL);
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    bury(pid);
     return failed(error);
   }
   return Started{pid, std::move(pidfd)};

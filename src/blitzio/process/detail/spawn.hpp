@@ -1,8 +1,8 @@
 // `start()`: fork and exec, with all that has to happen in between.
 //
 // vfork(2): the child borrows the parent's memory until it execs, so nothing of a large process is
-// copied, and what went wrong comes back in a variable. In between the child calls nothing but
-// system calls, with every signal blocked and every handler of the parent taken away first.
+// copied. In between it calls nothing but system calls, with every signal blocked and every handler
+// of the parent taken away first. What went wrong comes back through a pipe that exec closes.
 //
 // Threads: any.
 #pragma once

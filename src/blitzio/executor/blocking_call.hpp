@@ -78,11 +78,6 @@ class [[nodiscard]] BlockingCall {
                                       return Poll<Output>(function());
                                     }),
                                     scheduler);
-    auto [task, handle] = make_task(
-        poll_fn([function = std::move(function_)](Context&) mutable {
-          return Poll<Output>(function());
-        }),
-        scheduler);
     scheduler.schedule(*task);
     return std::move(handle);
   }

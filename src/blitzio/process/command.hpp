@@ -164,17 +164,20 @@ class Command {
 
   /// Starts it and waits for its end.   Returns  future of Result<ExitStatus>.
   /// Cancel   the process runs on, unless kill_on_drop().
-  Async<Result<ExitStatus>> status() const;
+  [[nodiscard]] Async<Result<ExitStatus>> status() const { return run(*this); }
   /// Starts it with stdin from /dev/null and stdout and stderr piped (those that are set otherwise
   /// stay), reads both to their end, and waits for its end.
   /// Cancel   as status().
-  Async<Result<Output>> output() const;
+  [[nodiscard]] Async<Result<Output>> output() const { return capture(*this); }
 
  private:
   Command& set(std::size_t number, Stdio what) {
     standard_.at(number) = std::move(what);
     return *this;
   }
+  // By value, so that the futures need no Command that stays.
+  static Async<Result<ExitStatus>> run(Command command);
+  static Async<Result<Output>> capture(Command command);
   [[nodiscard]] bool is_valid() const noexcept;
   [[nodiscard]] std::vector<std::string> environment() const;
   [[nodiscard]] std::vector<std::string> program_paths() const;

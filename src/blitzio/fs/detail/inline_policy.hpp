@@ -20,7 +20,7 @@
 
 namespace blitzio::fs::detail {
 
-/// What is copied on the spot at most: about 25 and 10 µs.
+/// What is copied on the spot at most: tens of microseconds.
 inline constexpr std::size_t kInlineReadBytesMax = 256 * 1024;
 inline constexpr std::size_t kInlineWriteBytesMax = 64 * 1024;
 inline constexpr Duration kSlow = Duration::from_millis(5);

@@ -17,7 +17,7 @@
 namespace blitzio::fs {
 namespace {
 
-using FileTest = InFolder;
+using FilesTest = InFolder;
 Config workers(unsigned count) {
   Config config;
   config.workers = count;
@@ -31,7 +31,7 @@ File opened(const std::string& path, const OpenOptions& options) {
   return std::move(*file);
 }
 
-TEST_F(FileTest, ReadsWhatWasWritten) {
+TEST_F(FilesTest, ReadsWhatWasWritten) {
   auto work = [](std::string path) -> Async<std::string> {
     auto file = co_await File::open(path, kAnew);
     EXPECT_TRUE(file.has_value());
@@ -53,7 +53,7 @@ TEST_F(FileTest, ReadsWhatWasWritten) {
   EXPECT_EQ(runtime->spawn(work(path("d"))).blocking_join().get(), "file");
 }
 
-TEST_F(FileTest, OffsetsLeaveThePositionAlone) {
+TEST_F(FilesTest, OffsetsLeaveThePositionAlone) {
   File file = opened(path("a"), kAnew);
   EXPECT_EQ(block_on(file.write_at(bytes("..abc"), 10, 2)).count.value(), 3U);
   EXPECT_EQ(file.position(), 0U);
@@ -64,7 +64,7 @@ TEST_F(FileTest, OffsetsLeaveThePositionAlone) {
   EXPECT_EQ(file.position(), 0U);
 }
 
-TEST_F(FileTest, AppendingKeepsThePositionAtTheEnd) {
+TEST_F(FilesTest, AppendingKeepsThePositionAtTheEnd) {
   ASSERT_TRUE(blocking_write_file(path("log"), bytes("one")).has_value());
   File file = opened(path("log"), {.append = true});
   EXPECT_TRUE(block_on(file.write_all(bytes("two"))).has_value());
@@ -72,7 +72,7 @@ TEST_F(FileTest, AppendingKeepsThePositionAtTheEnd) {
   EXPECT_EQ(text(blocking_read_file(path("log")).value()), "onetwo");
 }
 
-TEST_F(FileTest, ErrorsKeepTheirErrno) {
+TEST_F(FilesTest, ErrorsKeepTheirErrno) {
   EXPECT_TRUE(block_on(File::open(path("none"))).error().is_os(ENOENT));
   EXPECT_TRUE(block_on(File::open(path("none"))).error().is_os(ENOENT));  // the folder is known now
   File read_only = [&] {
@@ -89,7 +89,7 @@ TEST_F(FileTest, ErrorsKeepTheirErrno) {
   EXPECT_EQ(block_on(File::open(path("f") + '\0')).error(), invalid);
 }
 
-TEST_F(FileTest, AKnownFolderOpensOnTheSpotAndSoDoCachedBytes) {
+TEST_F(FilesTest, AKnownFolderOpensOnTheSpotAndSoDoCachedBytes) {
   ASSERT_TRUE(blocking_write_file(path("a"), bytes("cached")).has_value());
   // The write above looked at the folder. Where it does not lie on a local file system, nothing is
   // done on the spot, and there is nothing to see.
@@ -105,7 +105,7 @@ TEST_F(FileTest, AKnownFolderOpensOnTheSpotAndSoDoCachedBytes) {
   EXPECT_NE(::fcntl((*tried)->fd(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
-TEST_F(FileTest, SymbolicLinksAreFollowedWhereverTheyLead) {
+TEST_F(FilesTest, SymbolicLinksAreFollowedWhereverTheyLead) {
   ASSERT_TRUE(blocking_write_file(path("a"), bytes("there")).has_value());
   ASSERT_TRUE(blocking_symlink("a", path("link")).has_value());
   EXPECT_EQ(text(block_on(read_file(path("link"))).value()), "there");
@@ -115,7 +115,7 @@ TEST_F(FileTest, SymbolicLinksAreFollowedWhereverTheyLead) {
   EXPECT_TRUE(block_on(File::open(path("link"), careful)).error().is_os(ELOOP));
 }
 
-TEST_F(FileTest, ReadsToTheEndFromWhereItIs) {
+TEST_F(FilesTest, ReadsToTheEndFromWhereItIs) {
   std::string long_text(300'000, 'x');
   long_text += "the end";
   ASSERT_TRUE(blocking_write_file(path("big"), bytes(long_text)).has_value());
@@ -129,7 +129,7 @@ TEST_F(FileTest, ReadsToTheEndFromWhereItIs) {
   EXPECT_NE(text(block_on(status.read_to_end()).value()).find("Pid:"), std::string::npos);
 }
 
-TEST_F(FileTest, CutsLengthensAndSyncs) {
+TEST_F(FilesTest, CutsLengthensAndSyncs) {
   File file = opened(path("a"), kAnew);
   EXPECT_TRUE(block_on(file.write_all(bytes("abcdef"))).has_value());
   EXPECT_TRUE(block_on(file.set_len(2)).has_value());
@@ -140,7 +140,7 @@ TEST_F(FileTest, CutsLengthensAndSyncs) {
   EXPECT_EQ(block_on(file.seek(-1)).error(), Error::runtime(RuntimeErrc::invalid_argument));
 }
 
-TEST_F(FileTest, ADroppedReadHasConsumedNothing) {
+TEST_F(FilesTest, ADroppedReadHasConsumedNothing) {
   std::string long_text(400'000, 'y');
   ASSERT_TRUE(blocking_write_file(path("big"), bytes(long_text)).has_value());
   File file = opened(path("big"), {.read = true});
@@ -155,7 +155,7 @@ TEST_F(FileTest, ADroppedReadHasConsumedNothing) {
   EXPECT_EQ(block_on(file.read(op::Bytes(400'000))).count.value(), 400'000U);
 }
 
-TEST_F(FileTest, AStreamIsReadWhenItHasSomethingAndLosesNothingWhenDropped) {
+TEST_F(FilesTest, AStreamIsReadWhenItHasSomethingAndLosesNothingWhenDropped) {
   int fds[2] = {-1, -1};
   ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
   File reader = File::adopt_fd(fds[0]).value();
@@ -176,7 +176,7 @@ TEST_F(FileTest, AStreamIsReadWhenItHasSomethingAndLosesNothingWhenDropped) {
   other.join();
 }
 
-TEST_F(FileTest, AFifoIsOpenedWhenBothEndsAre) {
+TEST_F(FilesTest, AFifoIsOpenedWhenBothEndsAre) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   static_cast<void>(block_on(stat(path("fifo"))));  // the folder is known from here on
   std::thread writer([&] {
@@ -188,7 +188,7 @@ TEST_F(FileTest, AFifoIsOpenedWhenBothEndsAre) {
   writer.join();
 }
 
-TEST_F(FileTest, WithoutInlineWritesTheyGoToAThread) {
+TEST_F(FilesTest, WithoutInlineWritesTheyGoToAThread) {
   set_inline_writes(false);
   EXPECT_FALSE(try_write_file(path("a"), bytes("x")).has_value());
   EXPECT_TRUE(block_on(write_file(path("a"), bytes("by a thread"))).has_value());
@@ -199,7 +199,7 @@ TEST_F(FileTest, WithoutInlineWritesTheyGoToAThread) {
   EXPECT_EQ(text(blocking_read_file(path("a")).value()), "BY a thread");
 }
 
-TEST_F(FileTest, AfterARuntimesShutdownWhatNeedsAThreadSaysSo) {
+TEST_F(FilesTest, AfterARuntimesShutdownWhatNeedsAThreadSaysSo) {
   auto runtime = Runtime::create(workers(1)).value();
   runtime->shutdown();
   auto answer = runtime->block_on(mkdir(path("never")));

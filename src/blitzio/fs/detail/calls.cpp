@@ -28,6 +28,7 @@ int open_cached(const std::string& path, int flags) noexcept {
   how.resolve = RESOLVE_CACHED;
   const long fd = ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
   if (fd >= 0) return static_cast<int>(fd);
+  // Relaxed: as above.
   if (errno == ENOSYS || errno == EINVAL) is_there.store(false, std::memory_order_relaxed);
   return -errno;
 }

@@ -84,6 +84,7 @@ void look_at_folder(std::string_view path) noexcept {
   struct statfs found{};
   if (::statfs(std::string(folder).c_str(), &found) != 0 || !is_local(found)) return;
   const std::uint64_t hash = hash_of(folder);
+  // Relaxed: a whole entry.
   entry_of(hash).store(hash | (seconds_now() & kTimeMask), std::memory_order_relaxed);
 }
 
@@ -93,18 +94,21 @@ bool is_file_local(int fd) noexcept {
 }
 
 bool may_risk() noexcept {
+  // Relaxed, both: see above.
   if (!risks_allowed.load(std::memory_order_relaxed)) return false;
   const std::int64_t until = paused_until_ns.load(std::memory_order_relaxed);
   return BLITZIO_LIKELY(until == 0) || Instant::now().as_nanos() >= until;
 }
 
 void allow_risks(bool allowed) noexcept {
+  // Relaxed: see above.
   risks_allowed.store(allowed, std::memory_order_relaxed);
 }
 
 Risk::~Risk() {
   const Instant now = Instant::now();
   if (BLITZIO_LIKELY(now - begin_ < kSlow)) return;
+  // Relaxed: see above.
   paused_until_ns.store((now + kPause).as_nanos(), std::memory_order_relaxed);
 }
 

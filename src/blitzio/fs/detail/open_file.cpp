@@ -21,6 +21,7 @@ OpenFile::OpenFile(OwnedFd fd, const struct stat& status, int flags, bool is_loc
 
 Now<std::size_t> OpenFile::try_read(std::span<std::byte> buffer, std::uint64_t offset) noexcept {
   if (buffer.size() > kInlineReadBytesMax) return std::nullopt;
+  // Relaxed, both: see the declaration.
   if (can_ask_.load(std::memory_order_relaxed)) {
     const iovec vector{buffer.data(), buffer.size()};
     const auto count = retry_count([&] {
@@ -29,6 +30,7 @@ Now<std::size_t> OpenFile::try_read(std::span<std::byte> buffer, std::uint64_t o
     if (count) return *count;
     if (count.error().is_os(EAGAIN)) return std::nullopt;
     if (!count.error().is_os(EOPNOTSUPP)) return fail(count.error());
+    // Relaxed: as above.
     can_ask_.store(false, std::memory_order_relaxed);
   }
   if (!is_local_ || !may_risk()) return std::nullopt;

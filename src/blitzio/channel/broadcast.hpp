@@ -18,6 +18,7 @@
 #include <blitzio/sync/wait_queue.hpp>
 #include <blitzio/task/future.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -227,28 +228,23 @@ class Broadcast<T>::Receiver {
   /// The next value, if it is there.
   /// Errors   empty, closed or lagged, see BroadcastError.
   [[nodiscard]] std::expected<T, BroadcastError> try_recv() {
-    for (;;) {
-      const std::uint64_t tail = channel_->tail();
-      const std::uint64_t end = tail / kPosition;
-      if (position_ == end) {
-        return std::unexpected(BroadcastError{(tail & kClosed) != 0 ? BroadcastError::Kind::closed
-                                                                    : BroadcastError::Kind::empty});
-      }
-      std::optional<T> value = channel_->slots_[position_ % channel_->capacity_].read(position_);
-      if (value) {
-        ++position_;
-        return std::move(*value);
-      }
-      // Overwritten, or about to be: all but the last `capacity` values are gone, and the oldest of
-      // these may be what is being written over.
-      const std::uint64_t now = channel_->tail() / kPosition;
-      const std::uint64_t oldest =
-          now + 1 > channel_->capacity_ ? now + 1 - channel_->capacity_ : 0;
-      if (oldest <= position_) continue;
-      const std::uint64_t missed = oldest - position_;
-      position_ = oldest;
-      return std::unexpected(BroadcastError{BroadcastError::Kind::lagged, missed});
+    const std::uint64_t tail = channel_->tail();
+    if (position_ == tail / kPosition) {
+      return std::unexpected(BroadcastError{(tail & kClosed) != 0 ? BroadcastError::Kind::closed
+                                                                  : BroadcastError::Kind::empty});
     }
+    std::optional<T> value = channel_->slots_[position_ % channel_->capacity_].read(position_);
+    if (value) {
+      ++position_;
+      return std::move(*value);
+    }
+    // Overwritten, or about to be. On with the oldest that is left: it may be overwritten by the
+    // next call, which says so then.
+    const std::uint64_t end = channel_->tail() / kPosition;
+    const std::uint64_t oldest = end > channel_->capacity_ ? end - channel_->capacity_ : 0;
+    const std::uint64_t next = std::max(oldest, position_ + 1);
+    const std::uint64_t missed = next - std::exchange(position_, next);
+    return std::unexpected(BroadcastError{BroadcastError::Kind::lagged, missed});
   }
 
   /// Values that wait to be received, or have been missed already; a snapshot.

@@ -16,6 +16,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -104,11 +105,12 @@ class OnceCell {
   template <class F>
   class [[nodiscard]] GetOrInit;
 
-  /// The value; if there is none, `factory()` makes it: it returns a T or a future of one. Of
-  /// several callers one makes it and the others wait; if that one's factory throws or its future
-  /// is dropped, the next tries.
-  /// Returns  future of `const T*`, never null.
-  /// Errors   what the factory throws.
+  /// The value; if there is none, `factory()` makes it: it returns a T, a std::expected<T, E>, or a
+  /// future of either. Of several callers one makes it and the others wait; if that one's factory
+  /// throws, fails or its future is dropped, the cell stays empty and the next tries.
+  /// Returns  future of `const T*`, never null; of std::expected<const T*, E> if the factory may
+  ///          fail.
+  /// Errors   what the factory throws, or its error.
   /// Cancel   dropping the future drops the factory's.
   template <std::invocable F>
   GetOrInit<F> get_or_init(F factory) {
@@ -142,11 +144,35 @@ class OnceCell {
   alignas(T) std::byte bytes_[sizeof(T)];
 };
 
+namespace detail {
+
+/// What get_or_init() gives if the factory gives, in the end, `Made`.
+template <class T, class Made>
+struct OnceOutput {
+  using type = const T*;
+};
+template <class T, class U, class E>
+  requires(!std::is_same_v<T, std::expected<U, E>>)
+struct OnceOutput<T, std::expected<U, E>> {
+  using type = std::expected<const T*, E>;
+};
+
+}  // namespace detail
+
 template <class T>
 template <class F>
 class [[nodiscard]] OnceCell<T>::GetOrInit {
+  using Made = std::invoke_result_t<F&>;
+  static auto value_of_factory() noexcept {
+    if constexpr (Future<Made>) {
+      return std::type_identity<OutputOf<Made>>();
+    } else {
+      return std::type_identity<Made>();
+    }
+  }
+
  public:
-  using Output = const T*;
+  using Output = typename detail::OnceOutput<T, typename decltype(value_of_factory())::type>::type;
 
   GetOrInit(GetOrInit&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
       : cell_(other.cell_), factory_(std::move(other.factory_)) {
@@ -167,7 +193,7 @@ class [[nodiscard]] OnceCell<T>::GetOrInit {
         is_queued_ = false;
         waiter_.reset();
       }
-      if (cell_->state_.is_set()) return cell_->value();
+      if (cell_->state_.is_set()) return output();
       if (cell_->state_.begin()) {
         making_.emplace(*cell_);
       } else if (cell_->state_.enqueue(waiter_, context)) {
@@ -179,7 +205,7 @@ class [[nodiscard]] OnceCell<T>::GetOrInit {
 
  private:
   friend class OnceCell;
-  using Made = std::invoke_result_t<F&>;
+  static constexpr bool kMayFail = !std::is_same_v<Output, const T*>;
 
   GetOrInit(OnceCell& cell, F factory) : cell_(&cell), factory_(std::move(factory)) {}
 
@@ -189,19 +215,33 @@ class [[nodiscard]] OnceCell<T>::GetOrInit {
         if (!future_) future_.emplace(factory_());
         auto answer = future_->poll(context);
         if (answer.is_pending()) return pending;
-        making_->finish(std::move(answer).take());
+        auto made = std::move(answer).take();
         future_.reset();
+        return finish(std::move(made));
       } else {
-        making_->finish(factory_());
+        return finish(factory_());
       }
     } catch (...) {
       future_.reset();
       making_.reset();
       throw;
     }
-    making_.reset();
-    return cell_->value();
   }
+  template <class V>
+  Output finish(V&& made) {
+    if constexpr (kMayFail) {
+      if (!made) {
+        making_.reset();
+        return std::unexpected(std::move(made).error());
+      }
+      making_->finish(*std::move(made));
+    } else {
+      making_->finish(std::move(made));
+    }
+    making_.reset();
+    return output();
+  }
+  [[nodiscard]] Output output() const noexcept { return std::as_const(*cell_).value(); }
 
   struct Nothing {};
 

@@ -83,11 +83,19 @@ class RwLock {
   /// Cancel   as read().
   Lock<kMaxReaders> write() noexcept { return Lock<kMaxReaders>(*this); }
 
-  void read_unlock() noexcept { semaphore_.release(1); }
+  /// Must be locked for reading: by try_read(), without a guard.
+  void read_unlock() noexcept {
+    BLITZIO_DCHECK(semaphore_.available_permits() < kMaxReaders);
+    semaphore_.release(1);
+  }
+  /// Must be locked for writing: by try_write(), without a guard.
   void write_unlock() noexcept {
     BLITZIO_DCHECK(semaphore_.available_permits() == 0);
     semaphore_.release(kMaxReaders);
   }
+  /// Guards for locks that try_read() and try_write() took.
+  ReadGuard adopt_read() noexcept { return ReadGuard(*this); }
+  WriteGuard adopt_write() noexcept { return WriteGuard(*this); }
   /// Turns a write lock into a read lock; nobody writes in between.
   ReadGuard downgrade(WriteGuard guard) noexcept {
     BLITZIO_CHECK(guard.lock_ == this);

@@ -14,6 +14,7 @@
 #include <blitzio/task/future.hpp>
 #include <blitzio/task/wake_set.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <ranges>
 #include <type_traits>

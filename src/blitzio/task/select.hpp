@@ -26,7 +26,6 @@
 #include <blitzio/task/children.hpp>
 #include <blitzio/task/future.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

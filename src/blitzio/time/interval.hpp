@@ -26,20 +26,20 @@
 namespace blitzio::time {
 
 /// What an Interval does about ticks that nobody waited for in time.
-enum class MissedTick : std::uint8_t { burst, delay, skip };
+enum class MissedTicks : std::uint8_t { burst, delay, skip };
 
 namespace detail {
 
 /// When the tick after the one planned for `planned` and taken at `now` is due.
-[[nodiscard]] constexpr Instant next_tick(MissedTick policy, Instant planned, Instant now,
+[[nodiscard]] constexpr Instant next_tick(MissedTicks policy, Instant planned, Instant now,
                                           Duration period, Duration late) noexcept {
   if (now - planned > late) {
     switch (policy) {
-      case MissedTick::burst:
+      case MissedTicks::burst:
         break;
-      case MissedTick::delay:
+      case MissedTicks::delay:
         return now + period;
-      case MissedTick::skip:
+      case MissedTicks::skip:
         return now + period - (now - planned) % period;
     }
   }
@@ -88,8 +88,8 @@ class Interval {
   void reset_at(Instant at) noexcept { sleep_.reset(at); }
 
   [[nodiscard]] Duration period() const noexcept { return period_; }
-  [[nodiscard]] MissedTick missed_tick() const noexcept { return missed_tick_; }
-  void set_missed_tick(MissedTick policy) noexcept { missed_tick_ = policy; }
+  [[nodiscard]] MissedTicks missed() const noexcept { return missed_; }
+  void set_missed(MissedTicks policy) noexcept { missed_ = policy; }
 
  private:
   Poll<Instant> poll_tick(Context& context) {
@@ -99,13 +99,13 @@ class Interval {
       if (sleep_.poll(context).is_pending()) return pending;
       now = Instant::now();
     }
-    sleep_.reset(detail::next_tick(missed_tick_, planned, now, period_, kLate));
+    sleep_.reset(detail::next_tick(missed_, planned, now, period_, kLate));
     return planned;
   }
 
   Sleep sleep_;  ///< until the next tick
   Duration period_;
-  MissedTick missed_tick_ = MissedTick::burst;
+  MissedTicks missed_ = MissedTicks::burst;
 };
 
 /// Ticks at once and then every `period`.

@@ -31,9 +31,11 @@ TEST_P(ChannelOfCapacity, KeepsOrderOverManyLapsAndTellsFullFromEmpty) {
   for (int lap = 0; lap < 50; ++lap) {
     while (channel.try_send(sent + 0) == SendStatus::sent) ++sent;
     EXPECT_EQ(channel.size(), GetParam());
+    EXPECT_TRUE(channel.is_full());
     while (auto value = channel.try_recv()) EXPECT_EQ(*value, received++);
     EXPECT_EQ(channel.try_recv().error(), RecvStatus::empty);
     EXPECT_TRUE(channel.is_empty());
+    EXPECT_FALSE(channel.is_full());
   }
   EXPECT_EQ(sent, 50 * static_cast<int>(GetParam()));
   EXPECT_EQ(received, sent);

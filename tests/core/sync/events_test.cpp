@@ -1,5 +1,6 @@
 #include <core/sync/support.hpp>
 
+#include <blitzio/base/result.hpp>
 #include <blitzio/sync/barrier.hpp>
 #include <blitzio/sync/notify.hpp>
 #include <blitzio/sync/once_cell.hpp>
@@ -9,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -225,6 +227,36 @@ TEST(OnceCell, AFactoryThatThrowsLeavesItEmpty) {
   EXPECT_THROW(block_on(cell.get_or_init(fails)), std::runtime_error);
   EXPECT_FALSE(cell.is_set());
   EXPECT_EQ(*block_on(cell.get_or_init([] { return 5; })), 5);
+}
+
+TEST(OnceCell, AFactoryThatFailsLeavesItEmptyAndTheNextTries) {
+  OnceCell<int> cell;
+  const auto fails = [] { return Result<int>(fail(Error::os(EAGAIN))); };
+  EXPECT_TRUE(block_on(cell.get_or_init(fails)).error().is_os(EAGAIN));
+  EXPECT_FALSE(cell.is_set());
+  Notify go;
+  const auto fails_later = [&]() -> Async<Result<int>> {
+    co_await go.wait();
+    co_return fail(Error::os(EBUSY));
+  };
+  WakeCounter first_wakes;
+  WakeCounter next_wakes;
+  auto first = cell.get_or_init(fails_later);
+  auto next = cell.get_or_init([] { return Result<int>(5); });
+  EXPECT_TRUE(first_wakes.poll(first).is_pending());
+  EXPECT_TRUE(next_wakes.poll(next).is_pending());
+  go.notify_one();
+  EXPECT_TRUE(first_wakes.poll(first).take().error().is_os(EBUSY));
+  EXPECT_EQ(next_wakes.count(), 1);
+  EXPECT_EQ(**next_wakes.poll(next).take(), 5);
+  EXPECT_EQ(**block_on(cell.get_or_init(fails)), 5) << "set: nobody is asked";
+}
+
+TEST(OnceCell, ACellOfResultsKeepsErrorsToo) {
+  OnceCell<Result<int>> cell;
+  const Result<int>* kept =
+      block_on(cell.get_or_init([] { return Result<int>(fail(Error::os(EAGAIN))); }));
+  EXPECT_TRUE(kept->error().is_os(EAGAIN));
 }
 
 TEST(OnceCell, ThreadsAgreeOnOneValue) {

@@ -114,6 +114,35 @@ TEST(RwLock, ReadersShareItAndAWriterDoesNot) {
   lock.write_unlock();
 }
 
+TEST(RwLock, AdoptedLocksAreUnlockedByTheirGuards) {
+  RwLock lock;
+  ASSERT_TRUE(lock.try_read());
+  {
+    const RwLock::ReadGuard guard = lock.adopt_read();
+    EXPECT_FALSE(lock.try_write());
+  }
+  ASSERT_TRUE(lock.try_write());
+  {
+    const RwLock::WriteGuard guard = lock.adopt_write();
+    EXPECT_FALSE(lock.try_read());
+  }
+  EXPECT_TRUE(lock.try_write());
+  lock.write_unlock();
+}
+
+TEST(RwLock, ALockGrantedToADroppedFutureGoesOn) {
+  RwLock lock;
+  WakeCounter wakes;
+  ASSERT_TRUE(lock.try_write());
+  std::optional<RwLock::Lock<1>> reader(lock.read());
+  auto writer = lock.write();
+  EXPECT_TRUE(wakes.poll(*reader).is_pending());
+  EXPECT_TRUE(wakes.poll(writer).is_pending());
+  lock.write_unlock();
+  reader.reset();
+  EXPECT_TRUE(wakes.poll(writer).is_ready());
+}
+
 TEST(RwLock, ReadersThatComeAfterAWaitingWriterWaitBehindIt) {
   RwLock lock;
   WakeCounter writer_wakes;
@@ -219,6 +248,31 @@ TEST(Condition, ASignalGivenToADroppedWaiterGoesToTheNext) {
   first.reset();
   EXPECT_EQ(second_wakes.count(), 1);
   EXPECT_TRUE(second_wakes.poll(second).is_ready());
+}
+
+TEST(Condition, AWaiterDroppedWhileItLocksAgainLeavesTheMutexToOthers) {
+  Mutex mutex;
+  Condition condition;
+  WakeCounter wakes;
+  std::optional<Condition::Wait> wait(condition.wait(block_on(mutex.lock())));
+  EXPECT_TRUE(wakes.poll(*wait).is_pending());
+  MutexGuard held = block_on(mutex.lock());
+  condition.signal();
+  EXPECT_TRUE(wakes.poll(*wait).is_pending()) << "in the mutex's queue now";
+  held.unlock();
+  wait.reset();
+  EXPECT_TRUE(mutex.try_lock()) << "it was granted, and goes on";
+  mutex.unlock();
+}
+
+TEST(Condition, AWaiterThatWasNeverPolledUnlocksWhenItIsDropped) {
+  Mutex mutex;
+  Condition condition;
+  {
+    const auto wait = condition.wait(block_on(mutex.lock()));
+    EXPECT_TRUE(mutex.is_locked());
+  }
+  EXPECT_FALSE(mutex.is_locked());
 }
 
 TEST(Condition, BroadcastWakesEverybody) {

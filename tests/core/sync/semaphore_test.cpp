@@ -51,6 +51,16 @@ TEST(Semaphore, AForgottenPermitIsGoneForGood) {
   EXPECT_EQ(semaphore.available_permits(), 1U);
 }
 
+TEST(Semaphore, AnAdoptedPermitComesBack) {
+  Semaphore semaphore(3);
+  ASSERT_TRUE(semaphore.try_acquire(2));
+  {
+    const Permit permit = semaphore.adopt(2);
+    EXPECT_EQ(semaphore.available_permits(), 1U);
+  }
+  EXPECT_EQ(semaphore.available_permits(), 3U);
+}
+
 TEST(Semaphore, PermitsGoToWaitersInTheOrderOfArrival) {
   Semaphore semaphore(0);
   WakeCounter first_wakes;

@@ -253,20 +253,20 @@ TEST_F(Timers, APeriodMustBePositive) {
   EXPECT_THROW(static_cast<void>(interval(-1_ms)), std::invalid_argument);
 }
 
-TEST(MissedTick, DecidesWhenTheNextTickIsDue) {
+TEST(MissedTicks, DecidesWhenTheNextTickIsDue) {
   const Instant planned = Instant::from_nanos(1'000'000'000);
-  const auto next = [&](MissedTick policy, Duration late) {
+  const auto next = [&](MissedTicks policy, Duration late) {
     return detail::next_tick(policy, planned, planned + late, 100_ms, Interval::kLate) - planned;
   };
-  for (const MissedTick policy : {MissedTick::burst, MissedTick::delay, MissedTick::skip}) {
+  for (const MissedTicks policy : {MissedTicks::burst, MissedTicks::delay, MissedTicks::skip}) {
     EXPECT_EQ(next(policy, Duration::zero()), 100_ms);
     EXPECT_EQ(next(policy, 5_ms), 100_ms) << "an executor's turn is no miss";
   }
-  EXPECT_EQ(next(MissedTick::burst, 250_ms), 100_ms);
-  EXPECT_EQ(next(MissedTick::delay, 250_ms), 350_ms);
-  EXPECT_EQ(next(MissedTick::skip, 250_ms), 300_ms);
-  EXPECT_EQ(next(MissedTick::skip, 200_ms), 300_ms);
-  EXPECT_EQ(next(MissedTick::skip, 299_ms), 300_ms);
+  EXPECT_EQ(next(MissedTicks::burst, 250_ms), 100_ms);
+  EXPECT_EQ(next(MissedTicks::delay, 250_ms), 350_ms);
+  EXPECT_EQ(next(MissedTicks::skip, 250_ms), 300_ms);
+  EXPECT_EQ(next(MissedTicks::skip, 200_ms), 300_ms);
+  EXPECT_EQ(next(MissedTicks::skip, 299_ms), 300_ms);
 }
 
 TEST_F(Timers, ALateIntervalBurstsOrSkips) {
@@ -276,9 +276,9 @@ TEST_F(Timers, ALateIntervalBurstsOrSkips) {
     auto tick = interval.tick();
     EXPECT_EQ(wakes_.poll(tick).take(), past + i * 3_s);
   }
-  EXPECT_EQ(interval.missed_tick(), MissedTick::burst);
+  EXPECT_EQ(interval.missed(), MissedTicks::burst);
   interval.reset_at(past);
-  interval.set_missed_tick(MissedTick::skip);
+  interval.set_missed(MissedTicks::skip);
   auto late = interval.tick();
   EXPECT_EQ(wakes_.poll(late).take(), past);
   auto next = interval.tick();

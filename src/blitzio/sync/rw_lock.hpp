@@ -84,10 +84,7 @@ class RwLock {
   Lock<kMaxReaders> write() noexcept { return Lock<kMaxReaders>(*this); }
 
   /// Must be locked for reading: by try_read(), without a guard.
-  void read_unlock() noexcept {
-    BLITZIO_DCHECK(semaphore_.available_permits() < kMaxReaders);
-    semaphore_.release(1);
-  }
+  void read_unlock() noexcept { semaphore_.release(1); }
   /// Must be locked for writing: by try_write(), without a guard.
   void write_unlock() noexcept {
     BLITZIO_DCHECK(semaphore_.available_permits() == 0);

@@ -9,11 +9,12 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final
 
 from typing_extensions import Buffer, Self, TypeVarTuple, Unpack, disjoint_base
 
 _T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 
 class _HasFileno(Protocol):
@@ -534,6 +535,426 @@ class Listener:
 
     def pause(self) -> None:
         """Stop accepting until start()."""
+
+@final
+class Awaitable(Coroutine[Any, Any, _T_co]):
+    """A native future: what the functions of blitzio's modules return to be awaited.
+
+    Awaited once, by a task on any asyncio loop. Nothing happens before it is awaited; then a result
+    that is there already is returned without suspending the task. While it is pending it has the
+    interface of asyncio.Future, so that tasks, `gather`, `wait_for`, `shield` and `timeout` accept
+    it. Cancelling the task, or close(), gives the operation up and loses nothing: what it had been
+    granted goes to the next in line.
+    """
+
+    cr_running: bool
+    __name__: str
+    __qualname__: str
+    _asyncio_future_blocking: bool | None
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any:
+        """Resume it; StopIteration carries the result."""
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Raise an exception where it waits."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it waits on; RuntimeError if it does not wait."""
+
+    def done(self) -> bool:
+        """Whether it was woken, cancelled, or is over."""
+
+    def cancelled(self) -> bool:
+        """Whether cancel() was called and the task has not been resumed since."""
+
+    def result(self) -> None:
+        """None if it is done; else InvalidStateError, or CancelledError."""
+
+    def exception(self) -> None:
+        """As result()."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """As Future.cancel(); a task does this for who cancels the task."""
+
+    def add_done_callback(
+        self, fn: Callable[[Any], object], *, context: contextvars.Context | None = None
+    ) -> None:
+        """Only while it waits."""
+
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        """Returns how many were removed."""
+
+@final
+class Mutex:
+    """Mutual exclusion between tasks, threads and loops.
+
+    `async with mutex:` in a task, `with mutex:` in a thread. Fair: unlock() hands the lock to the
+    waiter that came first, and nobody overtakes. Not recursive, and not bound to whoever locked it.
+    """
+
+    def __new__(cls) -> Self: ...
+    def lock(self) -> Awaitable[None]:
+        """Wait for the lock.
+
+        Cancellation: leaves the queue; a lock that was granted already goes to the next waiter.
+        """
+
+    def try_lock(self) -> bool:
+        """Lock if nobody holds it and nobody waits. Returns whether it did."""
+
+    def blocking_lock(self, timeout: float | None = None) -> None:
+        """lock() for threads.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            TimeoutError: it was not granted in time.
+            RuntimeError: an event loop runs in this thread.
+        """
+
+    def unlock(self) -> None:
+        """Hand the lock to the waiter that came first. RuntimeError if it is not locked."""
+
+    def locked(self) -> bool:
+        """Whether somebody holds it; a snapshot."""
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+
+@final
+class Guard:
+    """Holds a RwLock, or permits of a Semaphore. Enter it, or await it and release() it later.
+
+    One guard is for one holder at a time. A guard that is dropped while it holds something gives it
+    back.
+    """
+
+    def __await__(self) -> Generator[Any, Any, Self]: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    def release(self) -> None:
+        """Give back what it holds. RuntimeError if it holds nothing."""
+
+    def held(self) -> bool:
+        """Whether it holds something; a snapshot."""
+
+@final
+class RwLock:
+    """Any number of readers, or one writer.
+
+    Fair: who comes first goes first, so a waiting writer is not overtaken by readers. For the same
+    reason a holder of a read lock must not wait for a second one.
+    """
+
+    def __new__(cls) -> Self: ...
+    def read(self) -> Guard:
+        """A guard for reading: `async with lock.read():`, `with …` in threads, or `await` it."""
+
+    def write(self) -> Guard:
+        """A guard for writing; as read()."""
+
+    def try_read(self) -> Guard | None:
+        """A held guard, or None if a writer holds the lock or somebody waits."""
+
+    def try_write(self) -> Guard | None:
+        """A held guard, or None if anybody holds the lock."""
+
+    def blocking_read(self, timeout: float | None = None) -> Guard:
+        """read() for threads: a held guard. TimeoutError after `timeout` seconds."""
+
+    def blocking_write(self, timeout: float | None = None) -> Guard:
+        """write() for threads: a held guard. TimeoutError after `timeout` seconds."""
+
+@final
+class Semaphore:
+    """A number of permits. `async with`, or `with` in a thread, takes one.
+
+    Fair: permits go to waiters in the order of arrival, and nobody overtakes; a waiter for many
+    collects them as they are released.
+    """
+
+    def __new__(cls, permits: int) -> Self: ...
+    @property
+    def available_permits(self) -> int:
+        """How many are free; a snapshot."""
+
+    def acquire(self, count: int = 1) -> Awaitable[None]:
+        """Wait for `count` permits.
+
+        Cancellation: what was granted already goes to the next waiter.
+        """
+
+    def try_acquire(self, count: int = 1) -> bool:
+        """Take them if they are free and nobody waits. Returns whether it did."""
+
+    def blocking_acquire(self, count: int = 1, timeout: float | None = None) -> None:
+        """acquire() for threads. TimeoutError after `timeout` seconds."""
+
+    def release(self, count: int = 1) -> None:
+        """Give permits back, or add new ones; ValueError above 2,147,483,647 free ones."""
+
+    def permit(self, count: int = 1) -> Guard:
+        """A guard for `count` permits: `async with semaphore.permit(3):`."""
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+
+@final
+class Notify:
+    """Wakes a waiter, or remembers that the next one need not wait."""
+
+    def __new__(cls) -> Self: ...
+    def wait(self) -> Awaitable[None]:
+        """Wait for a notification.
+
+        Cancellation: a notification that was given already goes to the next waiter.
+        """
+
+    def try_wait(self) -> bool:
+        """Take a remembered notification. Returns whether there was one."""
+
+    def blocking_wait(self, timeout: float | None = None) -> None:
+        """wait() for threads. TimeoutError after `timeout` seconds."""
+
+    def notify_one(self) -> None:
+        """Wake the waiter that came first; without one, the next wait() completes at once."""
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits now. Nothing is remembered."""
+
+@final
+class Event:
+    """A flag that is waited for."""
+
+    def __new__(cls) -> Self: ...
+    def wait(self) -> Awaitable[None]:
+        """Wait until it is set. Goes on even if it is cleared again before the task runs."""
+
+    def blocking_wait(self, timeout: float | None = None) -> None:
+        """wait() for threads. TimeoutError after `timeout` seconds."""
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+
+    def set(self) -> None:
+        """Let everybody go who waits, and who comes until clear()."""
+
+    def clear(self) -> None:
+        """Who comes from now on waits."""
+
+@final
+class Barrier:
+    """Lets `parties` go on together, again and again."""
+
+    def __new__(cls, parties: int) -> Self: ...
+    @property
+    def parties(self) -> int:
+        """How many go on together."""
+
+    def wait(self) -> Awaitable[bool]:
+        """Wait for all. True for exactly one of them.
+
+        Cancellation: takes the arrival back, unless the others have gone on already.
+        """
+
+    def blocking_wait(self, timeout: float | None = None) -> bool:
+        """wait() for threads. TimeoutError after `timeout` seconds."""
+
+class ChannelError(Exception):
+    """What channels raise."""
+
+class Closed(ChannelError):
+    """Nothing more can be sent; or everything was received."""
+
+class Full(ChannelError):
+    """try_send() found no room."""
+
+class Empty(ChannelError):
+    """try_recv() found nothing."""
+
+class Lagged(ChannelError):
+    """A receiver of a Broadcast was too slow."""
+
+    missed: int
+
+@final
+class Channel(Generic[_T]):
+    """A bounded queue: any number of senders and receivers, first in, first out."""
+
+    def __new__(cls, capacity: int) -> Self: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[_T]: ...
+    @property
+    def capacity(self) -> int:
+        """How many values it holds."""
+
+    def send(self, value: _T, /) -> Awaitable[None]:
+        """Send, after waiting for room.
+
+        Raises:
+            Closed: the value was not sent.
+
+        Cancellation: the value was not sent.
+        """
+
+    def try_send(self, value: _T, /) -> None:
+        """Send now. Full if there is no room, Closed."""
+
+    def blocking_send(self, value: _T, timeout: float | None = None) -> None:
+        """send() for threads. TimeoutError after `timeout` seconds: it was not sent."""
+
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the oldest value.
+
+        Raises:
+            Closed: it is closed, and everything was received.
+
+        Cancellation: loses no value.
+        """
+
+    def try_recv(self) -> _T:
+        """The oldest value. Empty if there is none yet, Closed if there will be none."""
+
+    def blocking_recv(self, timeout: float | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+    def close(self) -> None:
+        """Nothing more can be sent; what was sent is received first. Idempotent."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class Oneshot(Generic[_T]):
+    """One value from one sender to one receiver."""
+
+    def __new__(cls) -> Self: ...
+    def send(self, value: _T, /) -> None:
+        """Send the value. Closed if it is closed, or has had its value."""
+
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the value.
+
+        Raises:
+            Closed: there will be none, or it was received already.
+            RuntimeError: somebody else is receiving.
+
+        Cancellation: loses nothing; another recv() may follow.
+        """
+
+    def try_recv(self) -> _T:
+        """The value. Empty or Closed."""
+
+    def blocking_recv(self, timeout: float | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+    def close(self) -> None:
+        """There will be no value, if there is none yet: the receiver is told."""
+
+    def is_closed(self) -> bool:
+        """Whether it was closed without a value."""
+
+@final
+class Broadcast(Generic[_T]):
+    """Every receiver gets every value; senders never wait for them."""
+
+    def __new__(cls, capacity: int) -> Self: ...
+    @property
+    def capacity(self) -> int:
+        """How many values it keeps for receivers that are behind."""
+
+    def send(self, value: _T, /) -> None:
+        """Send to every receiver there is. Closed."""
+
+    def subscribe(self) -> BroadcastReceiver[_T]:
+        """A receiver of what is sent from now on."""
+
+    def close(self) -> None:
+        """Receivers get what is left and are then told."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class BroadcastReceiver(Generic[_T]):
+    """Receives what is sent to a Broadcast: from Broadcast.subscribe()."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[_T]: ...
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the next value.
+
+        Raises:
+            Lagged: `missed` values were overwritten; the next recv() goes on with the oldest left.
+            Closed: it is closed, and everything was received.
+
+        Cancellation: loses no value.
+        """
+
+    def try_recv(self) -> _T:
+        """The next value. Empty, Closed or Lagged."""
+
+    def blocking_recv(self, timeout: float | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+@final
+class Watch(Generic[_T]):
+    """The latest value of something, and who wants to know when it changes."""
+
+    def __new__(cls, initial: _T) -> Self: ...
+    def send(self, value: _T, /) -> None:
+        """Replace the value and wake every receiver. Closed."""
+
+    def borrow(self) -> _T:
+        """The value."""
+
+    def subscribe(self) -> WatchReceiver[_T]:
+        """A receiver to which the present value is no news."""
+
+    def close(self) -> None:
+        """No more values: whoever waits for a change is told."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class WatchReceiver(Generic[_T]):
+    """Learns of the changes of a Watch: from Watch.subscribe()."""
+
+    def changed(self) -> Awaitable[None]:
+        """Wait until there is a value that was not seen yet, and take note of it.
+
+        Raises:
+            Closed: it is closed, and there is no news.
+
+        Cancellation: loses nothing.
+        """
+
+    def blocking_changed(self, timeout: float | None = None) -> None:
+        """changed() for threads. TimeoutError after `timeout` seconds."""
+
+    def has_changed(self) -> bool:
+        """Whether there is a value that was not seen yet."""
+
+    def borrow(self) -> _T:
+        """The value."""
+
+    def borrow_and_update(self) -> _T:
+        """The value, which is no news afterwards."""
 
 def numeric_address(
     host: bytes | str | None,

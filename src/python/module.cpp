@@ -1,7 +1,12 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
+#include <python/bindings/channel.hpp>
 #include <python/bindings/info.hpp>
+#include <python/bindings/sync.hpp>
 #include <python/bindings/thread_pool.hpp>
+#include <python/bridge/awaitable.hpp>
+#include <python/bridge/foreign_loop.hpp>
+#include <python/bridge/ready.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/job.hpp>
@@ -46,8 +51,11 @@ bool fetch_objects(ModuleState& state) noexcept {
   state.logger = PyObject_CallMethod(logging.get(), "getLogger", "s", "asyncio");
   state.future_kwnames = PyTuple_Pack(1, state.names.loop);
   state.task_kwnames = PyTuple_Pack(2, state.names.loop, state.names.name);
+  state.context_kwnames = PyTuple_Pack(1, state.names.context);
   return state.logger != nullptr && state.future_kwnames != nullptr &&
-         state.task_kwnames != nullptr && fetch("asyncio", "Future", &state.asyncio_future) &&
+         state.task_kwnames != nullptr && state.context_kwnames != nullptr &&
+         fetch("asyncio", "_get_running_loop", &state.get_running_loop) &&
+         fetch("asyncio", "Future", &state.asyncio_future) &&
          fetch("asyncio", "Task", &state.asyncio_task) &&
          fetch("asyncio", "Transport", &state.asyncio_transport) &&
          fetch("asyncio", "DatagramTransport", &state.asyncio_datagram) &&
@@ -74,11 +82,13 @@ bool check_interpreter() noexcept {
 
 int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
+  state.module = module;
   if (!check_interpreter() || !intern_names(state.names) || !fetch_objects(state)) return -1;
   for (const auto add :
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, sock_register, names_register,
-        job_register, thread_pool_register, info_register}) {
+        job_register, thread_pool_register, foreign_loop_register, awaitable_register,
+        ready_register, sync_register, channel_register, info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);
@@ -87,32 +97,10 @@ int module_exec(PyObject* module) {
 int module_traverse(PyObject* module, visitproc visit, void* arg) {
   ModuleState* state = state_of(module);
   if (state == nullptr) return 0;
-  Py_VISIT(state->loop_type);
-  Py_VISIT(state->handle_type);
-  Py_VISIT(state->timer_handle_type);
-  Py_VISIT(state->stream_transport_type);
-  Py_VISIT(state->datagram_transport_type);
-  Py_VISIT(state->listener_type);
-  Py_VISIT(state->sock_operation_type);
-  Py_VISIT(state->tls_protocol_type);
-  Py_VISIT(state->tls_transport_type);
-  Py_VISIT(state->tls_window_type);
-  Py_VISIT(state->thread_pool_type);
-  Py_VISIT(state->asyncio_future);
-  Py_VISIT(state->asyncio_task);
-  Py_VISIT(state->asyncio_transport);
-  Py_VISIT(state->asyncio_datagram);
-  Py_VISIT(state->buffered_protocol);
-  Py_VISIT(state->cancelled_error);
-  Py_VISIT(state->invalid_state_error);
-  Py_VISIT(state->extract_stack);
-  Py_VISIT(state->format_callback_source);
-  Py_VISIT(state->socket_type);
-  Py_VISIT(state->logger);
-  Py_VISIT(state->socket_numbers);
-  Py_VISIT(state->ssl_error);
-  Py_VISIT(state->ssl_closed_error);
-  Py_VISIT(state->ssl_again_errors);
+#define BLITZIO_VISIT(n) Py_VISIT(state->n);
+  BLITZIO_TYPES(BLITZIO_VISIT)
+  BLITZIO_OBJECTS(BLITZIO_VISIT)
+#undef BLITZIO_VISIT
   return 0;
 }
 
@@ -121,32 +109,10 @@ int module_clear(PyObject* module) {
   if (state == nullptr) return 0;
   state->handles.clear();
   state->timer_handles.clear();
-  Py_CLEAR(state->loop_type);
-  Py_CLEAR(state->handle_type);
-  Py_CLEAR(state->timer_handle_type);
-  Py_CLEAR(state->stream_transport_type);
-  Py_CLEAR(state->datagram_transport_type);
-  Py_CLEAR(state->listener_type);
-  Py_CLEAR(state->sock_operation_type);
-  Py_CLEAR(state->tls_protocol_type);
-  Py_CLEAR(state->tls_transport_type);
-  Py_CLEAR(state->tls_window_type);
-  Py_CLEAR(state->thread_pool_type);
-  Py_CLEAR(state->asyncio_future);
-  Py_CLEAR(state->asyncio_task);
-  Py_CLEAR(state->asyncio_transport);
-  Py_CLEAR(state->asyncio_datagram);
-  Py_CLEAR(state->buffered_protocol);
-  Py_CLEAR(state->cancelled_error);
-  Py_CLEAR(state->invalid_state_error);
-  Py_CLEAR(state->extract_stack);
-  Py_CLEAR(state->format_callback_source);
-  Py_CLEAR(state->socket_type);
-  Py_CLEAR(state->logger);
-  Py_CLEAR(state->socket_numbers);
-  Py_CLEAR(state->ssl_error);
-  Py_CLEAR(state->ssl_closed_error);
-  Py_CLEAR(state->ssl_again_errors);
+#define BLITZIO_CLEAR(n) Py_CLEAR(state->n);
+  BLITZIO_TYPES(BLITZIO_CLEAR)
+  BLITZIO_OBJECTS(BLITZIO_CLEAR)
+#undef BLITZIO_CLEAR
   return 0;
 }
 
@@ -157,6 +123,7 @@ void module_free(void* module) {
   module_clear(object);
   Py_CLEAR(state->future_kwnames);
   Py_CLEAR(state->task_kwnames);
+  Py_CLEAR(state->context_kwnames);
 #define BLITZIO_DROP(n) Py_CLEAR(state->names.n);
   BLITZIO_NAMES(BLITZIO_DROP)
 #undef BLITZIO_DROP

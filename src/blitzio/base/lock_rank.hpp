@@ -10,7 +10,7 @@ namespace blitzio {
 enum class LockRank : std::uint8_t {
   job_registry = 5,    ///< python/loop/job.cpp: the pools of all loops
   blocking_pool = 10,  ///< executor/blocking_pool.cpp: queue and threads
-  job_driver = 20,     ///< python/loop/job.cpp: the way back to a loop; posting locks nothing
+  loop_gate = 20,      ///< python/loop/loop_gate.hpp: the way back to a loop; posting locks nothing
   group = 25,          ///< executor/group.cpp: a group's children; cancelling them queues them
   runtime_tasks = 30,  ///< executor/runtime.cpp: the list of all tasks; cancelling them queues them
   async_fd = 40,       ///< executor/async_fd.cpp: a descriptor's waits; posting locks nothing

@@ -52,7 +52,7 @@ template <class T>
 class SequenceSlot {
  public:
   /// Owner of the sender's lock only.
-  void write(std::uint64_t position, T&& value) noexcept {
+  void write(std::uint64_t position, T& value) noexcept {
     std::array<std::uint64_t, kWords> words{};
     std::memcpy(words.data(), &value, sizeof(T));
     // Relaxed: ordered before the words by their release.
@@ -93,8 +93,8 @@ class LockedSlot {
   LockedSlot(const LockedSlot&) = delete;
   LockedSlot& operator=(const LockedSlot&) = delete;
 
-  /// Owner of the sender's lock only.
-  void write(std::uint64_t position, T&& value) {
+  /// Owner of the sender's lock only. Leaves what was there in `value`, to be dropped without it.
+  void write(std::uint64_t position, T& value) {
     // Relaxed: a guess that the compare-exchange verifies.
     std::uint64_t stamp = stamp_.load(std::memory_order_relaxed);
     for (Backoff backoff;;) {
@@ -106,8 +106,11 @@ class LockedSlot {
       }
       if ((stamp & kHeld) != 0) backoff.wait();
     }
-    value_.reset();
-    value_.emplace(std::move(value));
+    if (value_) {
+      std::swap(*value_, value);
+    } else {
+      value_.emplace(std::move(value));
+    }
     // Release: publishes the value, pairs with the acquire in read().
     stamp_.store(2 * position + 2, std::memory_order_release);
   }
@@ -124,6 +127,8 @@ class LockedSlot {
     const Release release(stamp_, wanted);
     return std::optional<T>(std::in_place, std::as_const(*value_));
   }
+  /// The value it holds; null if none. Nobody may write or read meanwhile.
+  [[nodiscard]] T* held() noexcept { return value_ ? &*value_ : nullptr; }
 
  private:
   static constexpr std::uint64_t kHeld = std::uint64_t{1} << 63;
@@ -179,7 +184,7 @@ class Broadcast {
       const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
       if ((tail & kClosed) != 0) return false;
       const std::uint64_t position = tail / kPosition;
-      slots_[position % capacity_].write(position, std::move(value));
+      slots_[position % capacity_].write(position, value);
       // Seq_cst: a notifier reads the queue of waiters after it (sync/wait_queue.hpp).
       tail_.store(tail + kPosition, std::memory_order_seq_cst);
     }
@@ -203,6 +208,14 @@ class Broadcast {
   }
   [[nodiscard]] bool is_closed() const noexcept { return (tail() & kClosed) != 0; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// Calls `visit(T&)` on each value that is kept; not for small trivial types. Nobody may send or
+  /// receive meanwhile.
+  template <class Visit>
+  void for_each(Visit&& visit) noexcept {
+    for (std::size_t i = 0; i < capacity_; ++i) {
+      if (T* value = slots_[i].held()) visit(*value);
+    }
+  }
 
  private:
   static constexpr std::uint64_t kClosed = 1;

@@ -99,6 +99,11 @@ class Channel {
   }
   [[nodiscard]] bool is_closed() const noexcept { return ring_.is_closed(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
+  /// Calls `visit(T&)` on each value inside, oldest first. Nobody may send or receive meanwhile.
+  template <class Visit>
+  void for_each(Visit&& visit) noexcept {
+    ring_.for_each(visit);
+  }
   /// Values inside; a snapshot.
   [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
   [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }

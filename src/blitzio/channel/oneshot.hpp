@@ -106,6 +106,12 @@ class Oneshot {
                                                                           : OneshotStatus::empty);
   }
 
+  /// The value that was sent and not received yet, or null. Nobody may use the channel meanwhile.
+  [[nodiscard]] T* held() noexcept {
+    // Relaxed: nobody else uses the channel.
+    return state_.load(std::memory_order_relaxed) == State::sent && !taken_ ? value() : nullptr;
+  }
+
   class [[nodiscard]] Recv {
    public:
     using Output = std::optional<T>;

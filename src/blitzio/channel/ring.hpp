@@ -131,6 +131,16 @@ class Ring {
     }
   }
 
+  /// Calls `visit(T&)` on each value, oldest first. Nobody may push or pop meanwhile.
+  template <class Visit>
+  void for_each(Visit&& visit) noexcept {
+    // Relaxed, both: nobody else uses the ring.
+    const std::uint64_t tail = tail_.load(std::memory_order_relaxed) & ~mark_;
+    for (std::uint64_t at = head_.load(std::memory_order_relaxed); at != tail; at = next(at)) {
+      visit(*slots_[at & (mark_ - 1)].value());
+    }
+  }
+
   /// No push succeeds afterwards. Returns whether this call closed it.
   bool close() noexcept {
     // Seq_cst: a notifier reads both queues of waiters after it.

@@ -28,6 +28,8 @@ class [[nodiscard]] MutexGuard {
 
   /// Unlocks now. The guard is empty afterwards.
   void unlock() noexcept;
+  /// Leaves the mutex locked: Mutex::unlock() is somebody else's duty now.
+  void forget() noexcept { mutex_ = nullptr; }
   [[nodiscard]] bool is_empty() const noexcept { return mutex_ == nullptr; }
   /// The mutex held; null if empty.
   [[nodiscard]] Mutex* mutex() const noexcept { return mutex_; }

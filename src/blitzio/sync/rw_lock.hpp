@@ -31,6 +31,8 @@ class [[nodiscard]] RwLockGuard {
 
   /// Unlocks now. The guard is empty afterwards.
   void unlock() noexcept;
+  /// Leaves it locked: RwLock's read_unlock() or write_unlock() is somebody else's duty now.
+  void forget() noexcept { lock_ = nullptr; }
   [[nodiscard]] bool is_empty() const noexcept { return lock_ == nullptr; }
 
  private:

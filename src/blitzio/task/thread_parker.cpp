@@ -1,6 +1,7 @@
 #include <blitzio/task/thread_parker.hpp>
 
 #include <blitzio/base/check.hpp>
+#include <blitzio/base/futex.hpp>
 
 namespace blitzio {
 
@@ -28,14 +29,17 @@ Waker ThreadParker::waker() noexcept {
 }
 
 void ThreadParker::park() noexcept {
+  park_until(Instant::max());
+}
+
+void ThreadParker::park_until(Instant deadline) noexcept {
   std::uint32_t expected = kEmpty;
   // Acquire-release: acquire, if a wake came before, pairs with the release in unpark(); release
   // on success only orders the announcement.
   // Acquire on failure: as above, the wake is consumed below.
   if (word_.compare_exchange_strong(expected, kParked, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
-    // Relaxed: only compares; the exchange below acquires.
-    word_.wait(kParked, std::memory_order_relaxed);
+    futex_wait(word_, kParked, deadline);
   }
   // Acquire: pairs with the release in unpark(); the next poll sees what the waker did.
   word_.exchange(kEmpty, std::memory_order_acquire);
@@ -44,7 +48,7 @@ void ThreadParker::park() noexcept {
 void ThreadParker::unpark() noexcept {
   // Acquire-release: publishes what the waker did, pairs with the acquire in park(); the acquire
   // half carries on an earlier waker's release.
-  if (word_.exchange(kNotified, std::memory_order_acq_rel) == kParked) word_.notify_one();
+  if (word_.exchange(kNotified, std::memory_order_acq_rel) == kParked) futex_wake_one(word_);
 }
 
 void ThreadParker::add_ref() noexcept {

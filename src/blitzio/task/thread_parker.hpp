@@ -8,6 +8,7 @@
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/instant.hpp>
 #include <blitzio/task/waker.hpp>
 
 #include <cstdint>
@@ -24,6 +25,8 @@ class ThreadParker {
   /// Sleeps until a wake that no park() has consumed yet. May return without one.
   /// Thread   the parker's own.
   void park() noexcept;
+  /// As park(), but returns at `deadline` too, and when a signal's handler has run in this thread.
+  void park_until(Instant deadline) noexcept;
 
   ThreadParker(const ThreadParker&) = delete;
   ThreadParker& operator=(const ThreadParker&) = delete;

@@ -3,6 +3,7 @@
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 #include <python/support/exit.hpp>
+#include <python/support/thread_state.hpp>
 
 #include <sched.h>
 
@@ -26,18 +27,6 @@ namespace {
 LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
-
-/// Gives up the interpreter lock for a scope.
-class Detached {
- public:
-  Detached() noexcept : state_(PyEval_SaveThread()) {}
-  Detached(const Detached&) = delete;
-  Detached& operator=(const Detached&) = delete;
-  ~Detached() { PyEval_RestoreThread(state_); }
-
- private:
-  PyThreadState* state_;
-};
 
 // ---- pool threads
 // --------------------------------------------------------------------------------
@@ -257,7 +246,7 @@ JobPool* pool_of(LoopObject& loop) noexcept {
   if (BLITZIO_LIKELY(loop.pool != nullptr)) return loop.pool;
   job_registry_reap(*loop.state);
   std::unique_ptr<JobPool> pool(new (std::nothrow)
-                                    JobPool(&loop_driver(loop), PyInterpreterState_Get(), {}));
+                                    JobPool(loop.gate, PyInterpreterState_Get(), {}));
   if (pool == nullptr) {
     PyErr_NoMemory();
     return nullptr;
@@ -300,20 +289,19 @@ PyMethodDef module_functions[] = {
 
 }  // namespace
 
-JobPool::JobPool(driver::Driver* driver, PyInterpreterState* interpreter, Options options) noexcept
-    : driver_(driver),
+JobPool::JobPool(LoopGate* gate, PyInterpreterState* interpreter, Options options) noexcept
+    : gate_(gate),
       thread_name_(std::move(options.thread_name)),
       threads_({.threads_max = options.threads_max,
                 .keep_alive = options.keep_alive,
                 .on_thread_start = on_thread_start,
                 .on_thread_stop = on_thread_stop,
-                .hook_data = interpreter}) {}
+                .hook_data = interpreter}) {
+  if (gate_ != nullptr) gate_->add_ref();
+}
 
-bool JobPool::post(driver::Message& message) noexcept {
-  const MutexLock lock(driver_mutex_);
-  if (driver_ == nullptr) return false;
-  driver_->post(message);
-  return true;
+JobPool::~JobPool() {
+  if (gate_ != nullptr) gate_->release_ref();
 }
 
 bool JobPool::attach_thread() noexcept {
@@ -332,13 +320,7 @@ void JobPool::name_thread() noexcept {
   PyErr_Clear();  // A thread without a name works as well.
 }
 
-void JobPool::detach_driver() noexcept {
-  const MutexLock lock(driver_mutex_);
-  driver_ = nullptr;
-}
-
 void JobPool::give_up() noexcept {
-  detach_driver();
   threads_.shutdown(false);
   // Release: what the loop did with the pool comes before whoever frees it; pairs with the acquire
   // in is_given_up().
@@ -375,10 +357,6 @@ int job_traverse(const LoopObject& loop, visitproc visit, void* arg) noexcept {
     if (job != nullptr) outcome = job->traverse(visit, arg);
   });
   return outcome;
-}
-
-void job_pool_detach(LoopObject& loop) noexcept {
-  if (loop.pool != nullptr) loop.pool->detach_driver();
 }
 
 void job_pool_release(LoopObject& loop) noexcept {

@@ -20,6 +20,7 @@
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <python/loop/loop.hpp>
+#include <python/loop/loop_gate.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -37,19 +38,22 @@ class JobPool : public ListNode<JobRegistryTag> {
     Duration keep_alive = Duration::from_secs(10);
     std::string thread_name = "asyncio";  ///< with "_" and a number behind it
   };
-  /// `driver` is the loop's, or null.
-  JobPool(driver::Driver* driver, PyInterpreterState* interpreter, Options options) noexcept;
+  /// `gate` is the loop's, or null.
+  JobPool(LoopGate* gate, PyInterpreterState* interpreter, Options options) noexcept;
+  JobPool(const JobPool&) = delete;
+  JobPool& operator=(const JobPool&) = delete;
+  ~JobPool();
 
   [[nodiscard]] BlockingPool& threads() noexcept { return threads_; }
   /// Delivers `message` on the loop's thread. Any thread.
   /// Returns  false if the loop is closed; the message is untouched.
-  [[nodiscard]] bool post(driver::Message& message) noexcept;
+  [[nodiscard]] bool post(driver::Message& message) noexcept {
+    return gate_ != nullptr && gate_->post(message);
+  }
   /// Attaches the calling pool thread, and gives it the name that logs show. Detach it with
   /// PyEval_SaveThread().
   /// Returns  false if there was no memory for a thread state: nothing of Python's may be touched.
   [[nodiscard]] bool attach_thread() noexcept;
-  /// The loop's driver goes: from now on post() refuses. Loop's thread.
-  void detach_driver() noexcept;
   /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
   void give_up() noexcept;
   [[nodiscard]] bool is_given_up() const noexcept;
@@ -57,12 +61,9 @@ class JobPool : public ListNode<JobRegistryTag> {
   [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
 
  private:
-  // The last step of a job reads it, close() clears it. Held while posting, which takes no lock: it
-  // keeps the driver there.
-  Mutex driver_mutex_{LockRank::job_driver};
-  driver::Driver* driver_ BLITZIO_GUARDED_BY(driver_mutex_);
   void name_thread() noexcept;
 
+  LoopGate* gate_;  // counted, or null
   const ForkGuard fork_guard_;
   const std::string thread_name_;
   Atomic<unsigned> threads_named_{0};
@@ -83,8 +84,6 @@ void job_registry_reap(ModuleState& state) noexcept;
 /// Visits what the outcomes hold that wait to be delivered: nobody but the loop has them, and each
 /// refers to the loop. For the collector.
 [[nodiscard]] int job_traverse(const LoopObject& loop, visitproc visit, void* arg) noexcept;
-/// No job reaches the loop any more. Before its driver shuts down; loop's thread.
-void job_pool_detach(LoopObject& loop) noexcept;
 /// Gives the pool up without waiting: what runs, runs on. Attached.
 void job_pool_release(LoopObject& loop) noexcept;
 /// In a forked child: its threads and whoever held its locks are not here, so it is forgotten.

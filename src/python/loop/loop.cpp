@@ -2,6 +2,7 @@
 #include <python/loop/job.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/loop_call.hpp>
+#include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
@@ -114,6 +115,11 @@ int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
     }
     return -1;
   }
+  loop.gate = new (std::nothrow) NativeGate((*executor)->driver());
+  if (loop.gate == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
   loop.executor = executor->release();
   loop.initialised = true;
   loop.closed = false;
@@ -160,6 +166,9 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
     if (stop != 0) return stop;
   }
   if (const int outcome = job_traverse(loop, visit, arg); outcome != 0) return outcome;
+  if (loop.gate != nullptr) {
+    if (const int outcome = loop.gate->traverse(visit, arg); outcome != 0) return outcome;
+  }
   if (const int outcome = sock_wait_traverse(loop, visit, arg); outcome != 0) return outcome;
   if (const int outcome = visit_in_flight(loop, visit, arg); outcome != 0) return outcome;
   return fd_watch_traverse(loop, visit, arg);
@@ -182,6 +191,7 @@ void loop_dealloc(PyObject* self) {
   if (loop.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   loop_clear(self);
   job_pool_release(loop);
+  if (loop.gate != nullptr && !loop.stranded) loop.gate->release_ref();
   loop.tls_scratch.~unique_ptr();
   if (!loop.stranded) {
     loop.datagram_scratch.~unique_ptr();

@@ -69,9 +69,10 @@ class InFlight : public ListNode<InFlightTag> {
   PyObject* object_;
 };
 
-class FdWatch;   // fd_watch.hpp
-class JobPool;   // job.hpp
-class SockWait;  // sock_wait.hpp
+class FdWatch;     // fd_watch.hpp
+class JobPool;     // job.hpp
+class NativeGate;  // loop_gate.hpp
+class SockWait;    // sock_wait.hpp
 struct SockWaitTag;
 
 /// An open transport: whoever wants the descriptor for itself is told, and the collector learns of
@@ -89,6 +90,7 @@ struct LoopObject {
   PyObject* module;  ///< strong until dealloc: it has `state`
   ModuleState* state;
   LocalExecutor* executor;     ///< owned; null once closed (and before __init__)
+  NativeGate* gate;            ///< counted; there from __init__ on
   JobPool* pool;               ///< made by the first run_in_executor(None, …); see job.hpp
   PyObject* task_factory;      ///< or null
   PyObject* default_executor;  ///< set by the user, or null: the native pool

@@ -1,6 +1,7 @@
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/job.hpp>
 #include <python/loop/loop_call.hpp>
+#include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/support/error.hpp>
 
@@ -143,6 +144,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   const PyRef keep = PyRef::borrow(self);
   int outcome = 0;
   loop.in_run = true;
+  loop.gate->set_running(true);
   const Result<void> bound = loop.executor->bind();
   if (!bound) {
     raise_error(bound.error(), "run_forever");
@@ -158,6 +160,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
     loop.executor->unbind();
     if (exception) restore_exception(std::move(exception));
   }
+  loop.gate->set_running(false);
   loop.in_run = false;
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
@@ -186,7 +189,7 @@ void loop_shut_down(LoopObject& loop) noexcept {
   // Firing puts the wheel's references where the next loop drops them; nothing is run.
   loop.executor->wheel().advance(Instant::max());
   fd_watch_clear_all(loop);
-  job_pool_detach(loop);
+  loop.gate->close();
   loop.executor->shutdown();
   for (ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
     while (!queue->is_empty()) {

@@ -1,6 +1,7 @@
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/sock_attempt.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/support/coroutine.hpp>
 #include <python/support/error.hpp>
 #include <python/support/slots.hpp>
 
@@ -123,16 +124,6 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
   return PYGEN_RETURN;
 }
 
-/// Turns the answer of operation_send() into the iterator protocol's.
-PyObject* as_iteration(PySendResult outcome, PyObject* result) noexcept {
-  if (outcome != PYGEN_RETURN) return result;
-  const PyRef value = PyRef::steal(result);
-  // StopIteration(value) made by hand: PyErr_SetObject would spread a tuple over its arguments.
-  const PyRef stop = PyRef::steal(PyObject_CallOneArg(PyExc_StopIteration, value.get()));
-  if (stop) PyErr_SetObject(PyExc_StopIteration, stop.get());
-  return nullptr;
-}
-
 PyObject* operation_iternext(PyObject* self) {
   PyObject* result = nullptr;
   const PySendResult outcome = operation_send(self, Py_None, &result);
@@ -145,33 +136,8 @@ PyObject* method_send(PyObject* self, PyObject* value) {
   return as_iteration(outcome, result);
 }
 
-/// Sets the exception that throw()'s arguments describe, or says what is wrong with them.
-void raise_thrown(PyObject* type, PyObject* value, PyObject* traceback) noexcept {
-  if (PyExceptionInstance_Check(type) != 0) {
-    if (value != nullptr && value != Py_None) {
-      PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
-      return;
-    }
-    PyErr_SetObject(PyExceptionInstance_Class(type), type);
-  } else if (PyExceptionClass_Check(type) != 0) {
-    PyErr_SetObject(type, value == Py_None ? nullptr : value);
-  } else {
-    PyErr_Format(PyExc_TypeError,
-                 "exceptions must be classes or instances deriving from BaseException, not %s",
-                 Py_TYPE(type)->tp_name);
-    return;
-  }
-  if (traceback == nullptr || traceback == Py_None) return;
-  PyRef exception = take_exception();
-  if (PyException_SetTraceback(exception.get(), traceback) != 0) return;
-  restore_exception(std::move(exception));
-}
-
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   SockOperationObject& op = as_operation(self);
-  if (nargs < 1 || nargs > 3) {
-    return PyErr_Format(PyExc_TypeError, "throw() takes 1 to 3 arguments (%zd given)", nargs);
-  }
   if (op.state == State::running) {
     PyErr_SetString(PyExc_ValueError, "coroutine already executing");
     return nullptr;
@@ -181,7 +147,7 @@ PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) 
     return nullptr;
   }
   finish(op);
-  raise_thrown(args[0], nargs > 1 ? args[1] : nullptr, nargs > 2 ? args[2] : nullptr);
+  raise_thrown(args, nargs);
   return nullptr;
 }
 

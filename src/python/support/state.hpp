@@ -39,6 +39,7 @@ namespace blitzio::python {
   X(add_done_callback)         \
   X(buffer_updated)            \
   X(call_exception_handler)    \
+  X(call_soon)                 \
   X(cancel)                    \
   X(cancelled)                 \
   X(close)                     \
@@ -58,6 +59,7 @@ namespace blitzio::python {
   X(family)                    \
   X(fileno)                    \
   X(future)                    \
+  X(get)                       \
   X(get_buffer)                \
   X(gettimeout)                \
   X(handle)                    \
@@ -96,45 +98,72 @@ struct Names {
 #undef BLITZIO_NAME_MEMBER
 };
 
+// The types of this module: `state.loop_type`. Null until they are registered.
+#define BLITZIO_TYPES(X)     \
+  X(loop_type)               \
+  X(handle_type)             \
+  X(timer_handle_type)       \
+  X(stream_transport_type)   \
+  X(datagram_transport_type) \
+  X(listener_type)           \
+  X(sock_operation_type)     \
+  X(tls_protocol_type)       \
+  X(tls_transport_type)      \
+  X(tls_window_type)         \
+  X(thread_pool_type)        \
+  X(foreign_loop_type)       \
+  X(awaitable_type)          \
+  X(ready_type)              \
+  X(mutex_type)              \
+  X(sync_guard_type)         \
+  X(broadcast_receiver_type) \
+  X(watch_receiver_type)
+
+// Other objects that it keeps.
+#define BLITZIO_OBJECTS(X)                                                         \
+  /* From asyncio and the standard library, looked up once at import. */           \
+  X(asyncio_future)         /* asyncio.Future */                                   \
+  X(asyncio_task)           /* asyncio.Task */                                     \
+  X(asyncio_transport)      /* asyncio.Transport */                                \
+  X(asyncio_datagram)       /* asyncio.DatagramTransport */                        \
+  X(buffered_protocol)      /* asyncio.BufferedProtocol */                         \
+  X(cancelled_error)        /* asyncio.CancelledError */                           \
+  X(invalid_state_error)    /* asyncio.InvalidStateError */                        \
+  X(extract_stack)          /* asyncio.format_helpers.extract_stack */             \
+  X(format_callback_source) /* asyncio.format_helpers._format_callback_source */   \
+  X(get_running_loop)       /* asyncio._get_running_loop */                        \
+  X(socket_type)            /* socket.socket */                                    \
+  X(logger)                 /* logging.getLogger("asyncio") */                     \
+  X(socket_numbers)         /* (AF_INET, AF_INET6, SOCK_STREAM, …_DGRAM, …_RAW) */ \
+  /* When first needed. */                                                         \
+  X(ssl_error)        /* ssl.SSLError */                                           \
+  X(ssl_closed_error) /* ssl.SSLZeroReturnError */                                 \
+  X(ssl_again_errors) /* (ssl.SSLWantReadError, ssl.SSLSyscallError) */            \
+  /* Our own. */                                                                   \
+  X(foreign_loops) /* id → ForeignLoop, weakly: bridge/foreign_loop.hpp */         \
+  X(closed_error)  /* blitzio.channel.Closed, and its siblings */                  \
+  X(full_error)                                                                    \
+  X(empty_error)                                                                   \
+  X(lagged_error)                                                                  \
+  X(ready_none) /* awaiting it gives None: bridge/ready.hpp */
+
 struct JobRegistry;
 
 struct ModuleState {
-  PyTypeObject* loop_type = nullptr;
-  PyTypeObject* handle_type = nullptr;
-  PyTypeObject* timer_handle_type = nullptr;
-  PyTypeObject* stream_transport_type = nullptr;
-  PyTypeObject* datagram_transport_type = nullptr;
-  PyTypeObject* listener_type = nullptr;
-  PyTypeObject* sock_operation_type = nullptr;
-  PyTypeObject* tls_protocol_type = nullptr;
-  PyTypeObject* tls_transport_type = nullptr;
-  PyTypeObject* tls_window_type = nullptr;
-  PyTypeObject* thread_pool_type = nullptr;
+  PyObject* module = nullptr;  ///< borrowed: whose state this is
 
-  // From asyncio and the standard library, looked up once at import.
-  PyObject* asyncio_future = nullptr;          // asyncio.Future
-  PyObject* asyncio_task = nullptr;            // asyncio.Task
-  PyObject* asyncio_transport = nullptr;       // asyncio.Transport
-  PyObject* asyncio_datagram = nullptr;        // asyncio.DatagramTransport
-  PyObject* buffered_protocol = nullptr;       // asyncio.BufferedProtocol
-  PyObject* cancelled_error = nullptr;         // asyncio.CancelledError
-  PyObject* invalid_state_error = nullptr;     // asyncio.InvalidStateError
-  PyObject* extract_stack = nullptr;           // asyncio.format_helpers.extract_stack
-  PyObject* format_callback_source = nullptr;  // asyncio.format_helpers._format_callback_source
-  PyObject* socket_type = nullptr;             // socket.socket
-  PyObject* logger = nullptr;                  // logging.getLogger("asyncio")
-
-  PyObject* socket_numbers =
-      nullptr;  // socket's (AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW)
+#define BLITZIO_TYPE_MEMBER(n) PyTypeObject* n = nullptr;
+  BLITZIO_TYPES(BLITZIO_TYPE_MEMBER)
+#undef BLITZIO_TYPE_MEMBER
+#define BLITZIO_OBJECT_MEMBER(n) PyObject* n = nullptr;
+  BLITZIO_OBJECTS(BLITZIO_OBJECT_MEMBER)
+#undef BLITZIO_OBJECT_MEMBER
 
   JobRegistry* job_registry = nullptr;  // job.cpp
 
-  PyObject* ssl_error = nullptr;         // ssl.SSLError; with the next two when first needed
-  PyObject* ssl_closed_error = nullptr;  // ssl.SSLZeroReturnError
-  PyObject* ssl_again_errors = nullptr;  // (ssl.SSLWantReadError, ssl.SSLSyscallError)
-
-  PyObject* future_kwnames = nullptr;  // ("loop",)
-  PyObject* task_kwnames = nullptr;    // ("loop", "name")
+  PyObject* future_kwnames = nullptr;   // ("loop",)
+  PyObject* task_kwnames = nullptr;     // ("loop", "name")
+  PyObject* context_kwnames = nullptr;  // ("context",)
   Names names;
 
   FreeList<256> handles;

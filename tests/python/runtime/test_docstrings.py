@@ -16,7 +16,9 @@ MODULES = (
     "blitzio._task.cancel_token",
     "blitzio._task.group",
     "blitzio._task.joining",
+    "blitzio.channel",
     "blitzio.runtime",
+    "blitzio.sync",
     "blitzio.time",
 )
 

@@ -1,0 +1,215 @@
+// `blitzio.channel.Broadcast` and its receivers.
+#include <blitzio/channel/broadcast.hpp>
+#include <python/bindings/box.hpp>
+#include <python/bindings/channel_values.hpp>
+#include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking.hpp>
+#include <python/support/ft.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+using Values = channel::Broadcast<SharedRef>;
+using Kind = channel::BroadcastError::Kind;
+
+class PyBroadcast {
+ public:
+  explicit PyBroadcast(std::size_t capacity) : channel_(capacity) {}
+  int traverse(visitproc visit, void* arg) noexcept {
+    int outcome = 0;
+    channel_.for_each([&](SharedRef& value) noexcept {
+      if (outcome == 0 && value.get() != nullptr) outcome = visit(value.get(), arg);
+    });
+    return outcome;
+  }
+  void clear() noexcept {
+    channel_.for_each([](SharedRef& value) noexcept { const PyRef dropped = value.take(); });
+  }
+  [[nodiscard]] Values* operator->() noexcept { return &channel_; }
+
+ private:
+  Values channel_;
+};
+
+using BroadcastBox = Box<PyBroadcast>;
+constexpr Py_ssize_t kCapacityMax = Py_ssize_t{1} << 30;
+
+/// Keeps its channel until it dies: a pending receive, collected with it, still needs that.
+class PyReceiver {
+ public:
+  explicit PyReceiver(PyObject* owner) noexcept
+      : owner_(PyRef::borrow(owner)), receiver_(BroadcastBox::of(owner).value->subscribe()) {}
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(owner_.get());
+    return 0;
+  }
+  [[nodiscard]] Values::Receiver* operator->() noexcept { return &receiver_; }
+
+ private:
+  PyRef owner_;
+  Values::Receiver receiver_;
+};
+
+using ReceiverBox = Box<PyReceiver>;
+
+/// A receiver is for one at a time: several take turns, poll by poll.
+class Receive {
+ public:
+  using Output = Values::Receiver::Recv::Output;
+  explicit Receive(PyObject* self) noexcept
+      : self_(self), recv_(ReceiverBox::of(self).value->recv()) {}
+  Poll<Output> poll(Context& context) {
+    const ObjectLock lock(self_);
+    return recv_.poll(context);
+  }
+
+ private:
+  PyObject* self_;  // the awaitable's owner
+  Values::Receiver::Recv recv_;
+};
+
+PyObject* deliver(ModuleState& state, const char* what, Receive::Output&& value) noexcept {
+  if (value) return std::move(*value).to_python();
+  switch (value.error().kind) {
+    case Kind::empty:
+      return raise_empty(state, what);
+    case Kind::closed:
+      return raise_closed(state, what);
+    case Kind::lagged:
+      break;
+  }
+  return raise_lagged(state, value.error().missed);
+}
+
+auto received(ModuleState& state, const char* what) noexcept {
+  return [&state, what](Receive::Output value) noexcept {
+    return deliver(state, what, std::move(value));
+  };
+}
+
+PyObject* receiver_recv(PyObject* self, PyObject* /*unused*/) {
+  ModuleState& state = *ReceiverBox::of(self).state;
+  return awaitable_new(state, "BroadcastReceiver.recv", self, Receive(self),
+                       received(state, "recv"));
+}
+
+PyObject* receiver_try_recv(PyObject* self, PyObject* /*unused*/) {
+  ReceiverBox& box = ReceiverBox::of(self);
+  const ObjectLock lock(self);
+  return deliver(*box.state, "try_recv", box.value->try_recv());
+}
+
+PyObject* receiver_blocking_recv(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                 PyObject* kwnames) {
+  ModuleState& state = *ReceiverBox::of(self).state;
+  Instant deadline;
+  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &deadline)) return nullptr;
+  return wait_blocking(state, "BroadcastReceiver.blocking_recv", Receive(self), deadline,
+                       received(state, "blocking_recv"));
+}
+
+PyObject* receiver_anext(PyObject* self) {
+  ModuleState& state = *ReceiverBox::of(self).state;
+  return awaitable_new(state, "BroadcastReceiver.__anext__", self, Receive(self),
+                       [&state](Receive::Output value) noexcept -> PyObject* {
+                         if (value || value.error().kind != Kind::closed) {
+                           return deliver(state, "__anext__", std::move(value));
+                         }
+                         PyErr_SetNone(PyExc_StopAsyncIteration);
+                         return nullptr;
+                       });
+}
+
+PyMethodDef receiver_methods[] = {
+    {"recv", receiver_recv, METH_NOARGS,
+     PyDoc_STR("recv($self)\n--\n\nWait for the next value; Closed or Lagged.")},
+    {"try_recv", receiver_try_recv, METH_NOARGS,
+     PyDoc_STR("try_recv($self)\n--\n\nThe next value; Empty, Closed or Lagged.")},
+    {"blocking_recv", fast(receiver_blocking_recv), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("blocking_recv($self, timeout=None)\n--\n\nrecv() for threads.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot receiver_slots[] = {
+    {Py_am_aiter, slot(PyObject_SelfIter)},
+    {Py_am_anext, slot(receiver_anext)},
+    {0, nullptr},
+};
+
+PyObject* broadcast_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"capacity", nullptr};
+  Py_ssize_t capacity = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Broadcast", const_cast<char**>(keywords),
+                                   &capacity)) {
+    return nullptr;
+  }
+  if (capacity < 1 || capacity > kCapacityMax) {
+    return PyErr_Format(PyExc_ValueError, "capacity must be from 1 to %zd, got %zd", kCapacityMax,
+                        capacity);
+  }
+  try {
+    return BroadcastBox::make(state_of_type(type), type, static_cast<std::size_t>(capacity));
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+}
+
+PyObject* broadcast_send(PyObject* self, PyObject* value) {
+  BroadcastBox& box = BroadcastBox::of(self);
+  if (box.value->send(SharedRef(value))) Py_RETURN_NONE;
+  return raise_closed(*box.state, "send");
+}
+
+PyObject* broadcast_subscribe(PyObject* self, PyObject* /*unused*/) {
+  ModuleState& state = *BroadcastBox::of(self).state;
+  return ReceiverBox::make(state, state.broadcast_receiver_type, self);
+}
+
+PyObject* broadcast_close(PyObject* self, PyObject* /*unused*/) {
+  BroadcastBox::of(self).value->close();
+  Py_RETURN_NONE;
+}
+
+PyObject* broadcast_is_closed(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(BroadcastBox::of(self).value->is_closed() ? 1 : 0);
+}
+
+PyObject* broadcast_capacity(PyObject* self, void* /*unused*/) {
+  return PyLong_FromSize_t(BroadcastBox::of(self).value->capacity());
+}
+
+PyMethodDef broadcast_methods[] = {
+    {"send", broadcast_send, METH_O,
+     PyDoc_STR("send($self, value, /)\n--\n\nSend to every receiver; never waits. Closed.")},
+    {"subscribe", broadcast_subscribe, METH_NOARGS,
+     PyDoc_STR("subscribe($self)\n--\n\nA receiver of what is sent from now on.")},
+    {"close", broadcast_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nReceivers get what is left and are then told.")},
+    {"is_closed", broadcast_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef broadcast_attributes[] = {
+    {"capacity", broadcast_capacity, nullptr, PyDoc_STR("How many values it keeps."), nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace
+
+int broadcast_register(PyObject* module, ModuleState& state) noexcept {
+  state.broadcast_receiver_type =
+      box_register<PyReceiver>(module, {.name = "blitzio.channel.BroadcastReceiver",
+                                        .doc = "Receives what is sent to a Broadcast.",
+                                        .methods = receiver_methods,
+                                        .more = receiver_slots});
+  const PyRef type = PyRef::steal(reinterpret_cast<PyObject*>(box_register<PyBroadcast>(
+      module, {.name = "blitzio.channel.Broadcast",
+               .doc = "Broadcast(capacity)\n--\n\nEvery receiver gets every value.",
+               .create = broadcast_new,
+               .methods = broadcast_methods,
+               .attributes = broadcast_attributes})));
+  return state.broadcast_receiver_type != nullptr && type ? 0 : -1;
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,182 @@
+// `blitzio.channel.Watch` and its receivers.
+#include <blitzio/channel/watch.hpp>
+#include <python/bindings/box.hpp>
+#include <python/bindings/channel_values.hpp>
+#include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking.hpp>
+#include <python/support/ft.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+using Values = channel::Watch<SharedRef>;
+
+class PyWatch {
+ public:
+  explicit PyWatch(PyObject* initial) noexcept : watch_(SharedRef(initial)) {}
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(look());
+    return 0;
+  }
+  void clear() noexcept {
+    // Nobody else can reach it any more, so the value may be taken out behind the core's back.
+    const PyRef dropped = watch_.borrow(
+        [](const SharedRef& value) noexcept { return const_cast<SharedRef&>(value).take(); });
+  }
+  [[nodiscard]] Values* operator->() noexcept { return &watch_; }
+
+ private:
+  /// Borrowed.
+  PyObject* look() noexcept {
+    return watch_.borrow([](const SharedRef& value) noexcept { return value.get(); });
+  }
+  Values watch_;
+};
+
+using WatchBox = Box<PyWatch>;
+
+/// Keeps its channel until it dies: a pending wait, collected with it, still needs that.
+class PyReceiver {
+ public:
+  explicit PyReceiver(PyObject* owner) noexcept
+      : owner_(PyRef::borrow(owner)), receiver_(WatchBox::of(owner).value->subscribe()) {}
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(owner_.get());
+    return 0;
+  }
+  [[nodiscard]] Values::Receiver* operator->() noexcept { return &receiver_; }
+
+ private:
+  PyRef owner_;
+  Values::Receiver receiver_;
+};
+
+using ReceiverBox = Box<PyReceiver>;
+
+/// A receiver is for one at a time: several take turns, poll by poll.
+class Changed {
+ public:
+  using Output = bool;
+  explicit Changed(PyObject* self) noexcept
+      : self_(self), changed_(ReceiverBox::of(self).value->changed()) {}
+  Poll<bool> poll(Context& context) noexcept {
+    const ObjectLock lock(self_);
+    return changed_.poll(context);
+  }
+
+ private:
+  PyObject* self_;  // the awaitable's owner
+  Values::Receiver::Changed changed_;
+};
+
+auto changed(ModuleState& state, const char* what) noexcept {
+  return [&state, what](bool is_news) noexcept -> PyObject* {
+    return is_news ? Py_NewRef(Py_None) : raise_closed(state, what);
+  };
+}
+
+PyObject* receiver_changed(PyObject* self, PyObject* /*unused*/) {
+  ModuleState& state = *ReceiverBox::of(self).state;
+  return awaitable_new(state, "WatchReceiver.changed", self, Changed(self),
+                       changed(state, "changed"));
+}
+
+PyObject* receiver_blocking_changed(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                    PyObject* kwnames) {
+  ModuleState& state = *ReceiverBox::of(self).state;
+  Instant deadline;
+  if (!parse_timeout("blocking_changed", args, nargs, kwnames, &deadline)) return nullptr;
+  return wait_blocking(state, "WatchReceiver.blocking_changed", Changed(self), deadline,
+                       changed(state, "blocking_changed"));
+}
+
+PyObject* receiver_has_changed(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
+  return PyBool_FromLong(ReceiverBox::of(self).value->has_changed() ? 1 : 0);
+}
+
+PyObject* receiver_borrow(PyObject* self, PyObject* /*unused*/) {
+  return ReceiverBox::of(self).value->get().to_python();
+}
+
+PyObject* receiver_borrow_and_update(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
+  return ReceiverBox::of(self).value->get_and_update().to_python();
+}
+
+PyMethodDef receiver_methods[] = {
+    {"changed", receiver_changed, METH_NOARGS,
+     PyDoc_STR("changed($self)\n--\n\nWait for a value not seen yet; Closed.")},
+    {"blocking_changed", fast(receiver_blocking_changed), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("blocking_changed($self, timeout=None)\n--\n\nchanged() for threads.")},
+    {"has_changed", receiver_has_changed, METH_NOARGS,
+     PyDoc_STR("has_changed($self)\n--\n\nWhether there is a value not seen yet.")},
+    {"borrow", receiver_borrow, METH_NOARGS, PyDoc_STR("borrow($self)\n--\n\nThe value.")},
+    {"borrow_and_update", receiver_borrow_and_update, METH_NOARGS,
+     PyDoc_STR("borrow_and_update($self)\n--\n\nThe value, which is seen now.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyObject* watch_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"initial", nullptr};
+  PyObject* initial = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Watch", const_cast<char**>(keywords),
+                                   &initial)) {
+    return nullptr;
+  }
+  return WatchBox::make(state_of_type(type), type, initial);
+}
+
+PyObject* watch_send(PyObject* self, PyObject* value) {
+  WatchBox& box = WatchBox::of(self);
+  if (box.value->send(SharedRef(value))) Py_RETURN_NONE;
+  return raise_closed(*box.state, "send");
+}
+
+PyObject* watch_borrow(PyObject* self, PyObject* /*unused*/) {
+  return WatchBox::of(self).value->get().to_python();
+}
+
+PyObject* watch_subscribe(PyObject* self, PyObject* /*unused*/) {
+  ModuleState& state = *WatchBox::of(self).state;
+  return ReceiverBox::make(state, state.watch_receiver_type, self);
+}
+
+PyObject* watch_close(PyObject* self, PyObject* /*unused*/) {
+  WatchBox::of(self).value->close();
+  Py_RETURN_NONE;
+}
+
+PyObject* watch_is_closed(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(WatchBox::of(self).value->is_closed() ? 1 : 0);
+}
+
+PyMethodDef watch_methods[] = {
+    {"send", watch_send, METH_O,
+     PyDoc_STR("send($self, value, /)\n--\n\nReplace the value and tell the receivers; Closed.")},
+    {"borrow", watch_borrow, METH_NOARGS, PyDoc_STR("borrow($self)\n--\n\nThe value.")},
+    {"subscribe", watch_subscribe, METH_NOARGS,
+     PyDoc_STR("subscribe($self)\n--\n\nA receiver that has seen the present value.")},
+    {"close", watch_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nNo more values: who waits is told.")},
+    {"is_closed", watch_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+int watch_register(PyObject* module, ModuleState& state) noexcept {
+  state.watch_receiver_type =
+      box_register<PyReceiver>(module, {.name = "blitzio.channel.WatchReceiver",
+                                        .doc = "Learns of the changes of a Watch.",
+                                        .methods = receiver_methods});
+  const PyRef type = PyRef::steal(reinterpret_cast<PyObject*>(
+      box_register<PyWatch>(module, {.name = "blitzio.channel.Watch",
+                                     .doc = "Watch(initial)\n--\n\nThe latest value of something.",
+                                     .create = watch_new,
+                                     .methods = watch_methods})));
+  return state.watch_receiver_type != nullptr && type ? 0 : -1;
+}
+
+}  // namespace blitzio::python

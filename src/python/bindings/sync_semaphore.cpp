@@ -1,0 +1,447 @@
+#include <blitzio/sync/rw_lock.hpp>
+#include <blitzio/sync/semaphore.hpp>
+#include <python/bindings/box.hpp>
+#include <python/bindings/sync_semaphore.hpp>
+#include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking.hpp>
+#include <python/bridge/ready.hpp>
+#include <python/support/arguments.hpp>
+#include <python/support/ft.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+using SemaphoreBox = Box<sync::Semaphore>;
+using RwLockBox = Box<sync::RwLock>;
+
+/// A number of permits, 1 if `value` is null. Returns false with TypeError or ValueError set.
+bool parse_count(PyObject* value, std::uint32_t* count) noexcept {
+  *count = 1;
+  if (value == nullptr) return true;
+  const long long number = PyLong_AsLongLong(value);
+  if (number == -1 && PyErr_Occurred() != nullptr) return false;
+  if (number < 1 || number > sync::Semaphore::kMaxPermits) {
+    PyErr_Format(PyExc_ValueError, "count must be from 1 to %u, got %R",
+                 sync::Semaphore::kMaxPermits, value);
+    return false;
+  }
+  *count = static_cast<std::uint32_t>(number);
+  return true;
+}
+
+/// `count=1` and, after it, `timeout=None`.
+bool parse_count(const char* method, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
+                 std::uint32_t* count, Instant* deadline = nullptr) noexcept {
+  static constexpr std::array<const char*, 2> kParameters{"count", "timeout"};
+  Arguments arguments(args, nargs, kwnames);
+  const std::span<const char* const> parameters(kParameters.data(), deadline == nullptr ? 1 : 2);
+  return arguments.bind_all(method, parameters, 0) && parse_count(arguments[0], count) &&
+         (deadline == nullptr || parse_timeout(arguments[1], deadline));
+}
+
+/// The permits stay taken: release() is the caller's.
+constexpr auto kKeepPermits = [](Result<sync::Permit> permit) noexcept -> PyObject* {
+  if (!permit) return raise_error(permit.error(), "Semaphore.acquire");
+  permit->forget();
+  return Py_NewRef(Py_None);
+};
+
+// ---- Guard
+// ---------------------------------------------------------------------------------------
+//
+//            acquire begins              granted
+//   free ───────────────────▶ acquiring ─────────▶ held
+//    ▲                            │ dropped         │ release, or the guard dies
+//    └────────────────────────────┴─────────────────┘
+
+enum class GuardKind : std::uint8_t { read, write, permits };
+
+class PyGuard {
+ public:
+  enum class State : std::uint8_t { free, acquiring, held };
+
+  PyGuard(PyObject* lock, GuardKind kind, std::uint32_t count) noexcept
+      : lock_(PyRef::borrow(lock)), kind_(kind), count_(count) {}
+  PyGuard(const PyGuard&) = delete;
+  PyGuard& operator=(const PyGuard&) = delete;
+  // Not in a tp_clear: a pending acquisition, collected with the guard, still needs the lock.
+  ~PyGuard() {
+    if (step(State::held, State::free)) give_back();
+  }
+
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(lock_.get());
+    return 0;
+  }
+
+  /// The edge `from` → `to`. Returns false if the guard is in another state.
+  [[nodiscard]] bool step(State from, State to) noexcept {
+    // Relaxed: the lock itself orders its holders.
+    return state_.compare_exchange_strong(from, to, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool is_held() const noexcept {
+    // Relaxed: a snapshot.
+    return state_.load(std::memory_order_relaxed) == State::held;
+  }
+  [[nodiscard]] bool try_acquire() noexcept {
+    switch (kind_) {
+      case GuardKind::read:
+        return rw_lock().try_read();
+      case GuardKind::write:
+        return rw_lock().try_write();
+      case GuardKind::permits:
+        return semaphore().try_acquire(count_);
+    }
+    return false;
+  }
+  void give_back() noexcept {
+    switch (kind_) {
+      case GuardKind::read:
+        return rw_lock().read_unlock();
+      case GuardKind::write:
+        return rw_lock().write_unlock();
+      case GuardKind::permits:
+        return semaphore().release(count_);
+    }
+  }
+  [[nodiscard]] GuardKind kind() const noexcept { return kind_; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] sync::RwLock& rw_lock() noexcept { return RwLockBox::of(lock_.get()).value; }
+  [[nodiscard]] sync::Semaphore& semaphore() noexcept {
+    return SemaphoreBox::of(lock_.get()).value;
+  }
+
+ private:
+  PyRef lock_;
+  const GuardKind kind_;
+  const std::uint32_t count_;
+  // By whoever acquires and releases.
+  Atomic<State> state_{State::free};
+};
+
+using GuardBox = Box<PyGuard>;
+using GuardState = PyGuard::State;
+
+const char* name(GuardKind kind) noexcept {
+  switch (kind) {
+    case GuardKind::read:
+      return "RwLock.read";
+    case GuardKind::write:
+      return "RwLock.write";
+    case GuardKind::permits:
+      return "Semaphore.permit";
+  }
+  return "";
+}
+
+/// Acquires for a guard in state acquiring, which it leaves as held or, dropped, as free.
+template <class F>
+class AcquireGuard {
+ public:
+  using Output = void;
+  AcquireGuard(PyGuard& guard, F future) noexcept : guard_(&guard), future_(std::move(future)) {}
+  AcquireGuard(AcquireGuard&& other) noexcept
+      : guard_(std::exchange(other.guard_, nullptr)), future_(std::move(other.future_)) {}
+  AcquireGuard(const AcquireGuard&) = delete;
+  AcquireGuard& operator=(const AcquireGuard&) = delete;
+  AcquireGuard& operator=(AcquireGuard&&) = delete;
+  ~AcquireGuard() {
+    if (guard_ != nullptr) static_cast<void>(guard_->step(GuardState::acquiring, GuardState::free));
+  }
+  Poll<void> poll(Context& context) noexcept {
+    auto answer = future_.poll(context);
+    if (answer.is_pending()) return pending;
+    forget(std::move(answer).take());
+    static_cast<void>(
+        std::exchange(guard_, nullptr)->step(GuardState::acquiring, GuardState::held));
+    return ready;
+  }
+
+ private:
+  template <class G>
+  static void forget(G guard) noexcept {
+    guard.forget();
+  }
+  // Python code cannot close a semaphore, and its guards' counts are in range.
+  static void forget(Result<sync::Permit> permit) noexcept { permit->forget(); }
+
+  PyGuard* guard_;
+  F future_;
+};
+
+/// free → acquiring, then `use(future)`, which returns a new reference or null.
+template <class Use>
+PyObject* acquire(PyObject* self, Use use) noexcept {
+  PyGuard& guard = GuardBox::of(self).value;
+  if (!guard.step(GuardState::free, GuardState::acquiring)) {
+    PyErr_SetString(PyExc_RuntimeError, "the guard is in use already: make one for each holder");
+    return nullptr;
+  }
+  switch (guard.kind()) {
+    case GuardKind::read:
+      return use(AcquireGuard(guard, guard.rw_lock().read()));
+    case GuardKind::write:
+      return use(AcquireGuard(guard, guard.rw_lock().write()));
+    case GuardKind::permits:
+      return use(AcquireGuard(guard, guard.semaphore().acquire(guard.count())));
+  }
+  return nullptr;
+}
+
+PyObject* guard_acquire(PyObject* self) noexcept {
+  return acquire(self, [&](auto future) noexcept {
+    GuardBox& box = GuardBox::of(self);
+    return awaitable_new(*box.state, name(box.value.kind()), self, std::move(future),
+                         [self]() noexcept { return Py_NewRef(self); });
+  });
+}
+
+PyObject* guard_acquire_blocking(PyObject* self, Instant deadline) noexcept {
+  return acquire(self, [&](auto future) noexcept {
+    GuardBox& box = GuardBox::of(self);
+    return wait_blocking(*box.state, name(box.value.kind()), std::move(future), deadline,
+                         [self]() noexcept { return Py_NewRef(self); });
+  });
+}
+
+PyObject* guard_release(PyObject* self, PyObject* /*unused*/) {
+  PyGuard& guard = GuardBox::of(self).value;
+  if (!guard.step(GuardState::held, GuardState::free)) {
+    PyErr_SetString(PyExc_RuntimeError, "release() of a guard that holds nothing");
+    return nullptr;
+  }
+  guard.give_back();
+  Py_RETURN_NONE;
+}
+
+PyObject* guard_held(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(GuardBox::of(self).value.is_held() ? 1 : 0);
+}
+
+PyObject* guard_await(PyObject* self) {
+  return guard_acquire(self);  // An awaitable is its own iterator.
+}
+
+PyObject* guard_aenter(PyObject* self, PyObject* /*unused*/) {
+  return guard_acquire(self);
+}
+
+PyObject* guard_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  const PyRef done = PyRef::steal(guard_release(self, nullptr));
+  return done ? ready_none(*GuardBox::of(self).state) : nullptr;
+}
+
+PyObject* guard_enter(PyObject* self, PyObject* /*unused*/) {
+  return guard_acquire_blocking(self, Instant::max());
+}
+
+PyObject* guard_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  return guard_release(self, nullptr);
+}
+
+PyMethodDef guard_methods[] = {
+    {"release", guard_release, METH_NOARGS,
+     PyDoc_STR("release($self)\n--\n\nGive back what it holds.")},
+    {"held", guard_held, METH_NOARGS, PyDoc_STR("held($self)\n--\n\nWhether it holds it.")},
+    {"__aenter__", guard_aenter, METH_NOARGS, nullptr},
+    {"__aexit__", fast(guard_aexit), METH_FASTCALL, nullptr},
+    {"__enter__", guard_enter, METH_NOARGS, nullptr},
+    {"__exit__", fast(guard_exit), METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot guard_slots[] = {
+    {Py_am_await, slot(guard_await)},
+    {0, nullptr},
+};
+
+PyObject* guard_new(ModuleState& state, PyObject* lock, GuardKind kind,
+                    std::uint32_t count = 1) noexcept {
+  return GuardBox::make(state, state.sync_guard_type, lock, kind, count);
+}
+
+/// A held guard, or None if it cannot be had now.
+PyObject* guard_try(ModuleState& state, PyObject* lock, GuardKind kind) noexcept {
+  PyRef guard = PyRef::steal(guard_new(state, lock, kind));
+  if (!guard) return nullptr;
+  PyGuard& value = GuardBox::of(guard.get()).value;
+  if (!value.try_acquire()) Py_RETURN_NONE;
+  static_cast<void>(value.step(GuardState::free, GuardState::held));
+  return guard.release();
+}
+
+// ---- RwLock
+// --------------------------------------------------------------------------------------
+
+template <GuardKind kind>
+PyObject* rw_lock_guard(PyObject* self, PyObject* /*unused*/) {
+  return guard_new(*RwLockBox::of(self).state, self, kind);
+}
+
+template <GuardKind kind>
+PyObject* rw_lock_try(PyObject* self, PyObject* /*unused*/) {
+  return guard_try(*RwLockBox::of(self).state, self, kind);
+}
+
+template <GuardKind kind>
+PyObject* rw_lock_blocking(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) {
+  Instant deadline;
+  if (!parse_timeout(name(kind), args, nargs, kwnames, &deadline)) return nullptr;
+  const PyRef guard = PyRef::steal(rw_lock_guard<kind>(self, nullptr));
+  return guard ? guard_acquire_blocking(guard.get(), deadline) : nullptr;
+}
+
+PyMethodDef rw_lock_methods[] = {
+    {"read", rw_lock_guard<GuardKind::read>, METH_NOARGS,
+     PyDoc_STR("read($self)\n--\n\nA guard to be entered or awaited, shared with readers.")},
+    {"write", rw_lock_guard<GuardKind::write>, METH_NOARGS,
+     PyDoc_STR("write($self)\n--\n\nA guard to be entered or awaited, shared with nobody.")},
+    {"try_read", rw_lock_try<GuardKind::read>, METH_NOARGS,
+     PyDoc_STR("try_read($self)\n--\n\nA held guard, or None.")},
+    {"try_write", rw_lock_try<GuardKind::write>, METH_NOARGS,
+     PyDoc_STR("try_write($self)\n--\n\nA held guard, or None.")},
+    {"blocking_read", fast(rw_lock_blocking<GuardKind::read>), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("blocking_read($self, timeout=None)\n--\n\nread() for threads: a held guard.")},
+    {"blocking_write", fast(rw_lock_blocking<GuardKind::write>), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("blocking_write($self, timeout=None)\n--\n\nwrite() for threads: a held guard.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+// ---- Semaphore
+// -----------------------------------------------------------------------------------
+
+PyObject* semaphore_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"permits", nullptr};
+  long long permits = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "L:Semaphore", const_cast<char**>(keywords),
+                                   &permits)) {
+    return nullptr;
+  }
+  if (permits < 0 || permits > sync::Semaphore::kMaxPermits) {
+    return PyErr_Format(PyExc_ValueError, "permits must be from 0 to %u, got %lld",
+                        sync::Semaphore::kMaxPermits, permits);
+  }
+  return SemaphoreBox::make(state_of_type(type), type, static_cast<std::uint32_t>(permits));
+}
+
+PyObject* semaphore_acquire(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                            PyObject* kwnames) {
+  SemaphoreBox& box = SemaphoreBox::of(self);
+  std::uint32_t count = 1;
+  if (!parse_count("acquire", args, nargs, kwnames, &count)) return nullptr;
+  return awaitable_new(*box.state, "Semaphore.acquire", self, box.value.acquire(count),
+                       kKeepPermits);
+}
+
+PyObject* semaphore_try_acquire(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                PyObject* kwnames) {
+  std::uint32_t count = 1;
+  if (!parse_count("try_acquire", args, nargs, kwnames, &count)) return nullptr;
+  return PyBool_FromLong(SemaphoreBox::of(self).value.try_acquire(count) ? 1 : 0);
+}
+
+PyObject* semaphore_blocking_acquire(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                                     PyObject* kwnames) {
+  SemaphoreBox& box = SemaphoreBox::of(self);
+  std::uint32_t count = 1;
+  Instant deadline;
+  if (!parse_count("blocking_acquire", args, nargs, kwnames, &count, &deadline)) return nullptr;
+  return wait_blocking(*box.state, "Semaphore.blocking_acquire", box.value.acquire(count), deadline,
+                       kKeepPermits);
+}
+
+PyObject* semaphore_release(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                            PyObject* kwnames) {
+  std::uint32_t count = 1;
+  if (!parse_count("release", args, nargs, kwnames, &count)) return nullptr;
+  sync::Semaphore& semaphore = SemaphoreBox::of(self).value;
+  const ObjectLock lock(self);  // Of several that release at once each sees the one before.
+  if (count > sync::Semaphore::kMaxPermits - semaphore.available_permits()) {
+    return PyErr_Format(PyExc_ValueError, "a Semaphore has at most %u permits",
+                        sync::Semaphore::kMaxPermits);
+  }
+  semaphore.release(count);
+  Py_RETURN_NONE;
+}
+
+PyObject* semaphore_permit(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                           PyObject* kwnames) {
+  std::uint32_t count = 1;
+  if (!parse_count("permit", args, nargs, kwnames, &count)) return nullptr;
+  return guard_new(*SemaphoreBox::of(self).state, self, GuardKind::permits, count);
+}
+
+PyObject* semaphore_aenter(PyObject* self, PyObject* /*unused*/) {
+  SemaphoreBox& box = SemaphoreBox::of(self);
+  // `async with` awaits what this returns at once, so taking the permit need not wait for that.
+  return box.value.try_acquire() ? ready_none(*box.state)
+                                 : semaphore_acquire(self, nullptr, 0, nullptr);
+}
+
+PyObject* semaphore_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  SemaphoreBox::of(self).value.release();
+  return ready_none(*SemaphoreBox::of(self).state);
+}
+
+PyObject* semaphore_enter(PyObject* self, PyObject* /*unused*/) {
+  return semaphore_blocking_acquire(self, nullptr, 0, nullptr);
+}
+
+PyObject* semaphore_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  SemaphoreBox::of(self).value.release();
+  Py_RETURN_NONE;
+}
+
+PyObject* semaphore_available(PyObject* self, void* /*unused*/) {
+  return PyLong_FromUnsignedLong(SemaphoreBox::of(self).value.available_permits());
+}
+
+PyMethodDef semaphore_methods[] = {
+    {"acquire", fast(semaphore_acquire), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("acquire($self, count=1)\n--\n\nWait for `count` permits.")},
+    {"try_acquire", fast(semaphore_try_acquire), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("try_acquire($self, count=1)\n--\n\nTake them if that is possible now.")},
+    {"blocking_acquire", fast(semaphore_blocking_acquire), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("blocking_acquire($self, count=1, timeout=None)\n--\n\nacquire() for threads.")},
+    {"release", fast(semaphore_release), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("release($self, count=1)\n--\n\nGive permits back, or add new ones.")},
+    {"permit", fast(semaphore_permit), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("permit($self, count=1)\n--\n\nA guard for `count` permits, to be entered.")},
+    {"__aenter__", semaphore_aenter, METH_NOARGS, nullptr},
+    {"__aexit__", fast(semaphore_aexit), METH_FASTCALL, nullptr},
+    {"__enter__", semaphore_enter, METH_NOARGS, nullptr},
+    {"__exit__", fast(semaphore_exit), METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef semaphore_attributes[] = {
+    {"available_permits", semaphore_available, nullptr, PyDoc_STR("How many are free."), nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace
+
+int semaphore_register(PyObject* module, ModuleState& state) noexcept {
+  state.sync_guard_type =
+      box_register<PyGuard>(module, {.name = "blitzio.sync.Guard",
+                                     .doc = "Holds a RwLock or permits of a Semaphore.",
+                                     .methods = guard_methods,
+                                     .more = guard_slots});
+  // The module keeps them.
+  const PyRef rw_lock = PyRef::steal(reinterpret_cast<PyObject*>(box_register<sync::RwLock>(
+      module, {.name = "blitzio.sync.RwLock",
+               .doc = "RwLock()\n--\n\nAny number of readers or one writer.",
+               .create = box_new<sync::RwLock>,
+               .methods = rw_lock_methods})));
+  const PyRef semaphore = PyRef::steal(reinterpret_cast<PyObject*>(box_register<sync::Semaphore>(
+      module, {.name = "blitzio.sync.Semaphore",
+               .doc = "Semaphore(permits)\n--\n\nA number of permits.",
+               .create = semaphore_new,
+               .methods = semaphore_methods,
+               .attributes = semaphore_attributes})));
+  return state.sync_guard_type != nullptr && rw_lock && semaphore ? 0 : -1;
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,368 @@
+#include <python/bridge/awaitable_internal.hpp>
+#include <python/bridge/foreign_loop.hpp>
+#include <python/support/coroutine.hpp>
+
+#include <blitzio/task/join_result.hpp>
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <exception>
+
+namespace blitzio::python {
+
+namespace {
+
+using State = AwaitableObject::State;
+using Wake = AwaitableObject::Wake;
+
+void abandon(PyObject* object) noexcept {
+  awaitable_finish(as_awaitable(object));
+}
+
+void signal(PyObject* object) noexcept {
+  AwaitableObject& self = as_awaitable(object);
+  if (self.phase != State::suspended || self.wake != Wake::none) return;
+  self.wake = Wake::signalled;
+  awaitable_schedule_all(self);
+}
+
+/// The node that wakers of `self` share, made if need be. Null with an error set.
+WakeNode* node_of(AwaitableObject& self) noexcept {
+  if (self.node != nullptr) return self.node;
+  RunningLoop running = find_running_loop(*self.state);
+  if (!running.loop) return nullptr;
+  self.node = new (std::nothrow) WakeNode(*running.gate, signal, abandon);
+  if (self.node == nullptr) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  self.loop = running.loop.release();
+  return self.node;
+}
+
+// ---- wakers
+// --------------------------------------------------------------------------------------
+//
+// A poll that finds its future ready needs no waker, so the poll's own is only the awaitable with a
+// mark; the node is made when it is cloned. Null: making the node failed, which the poll reports.
+
+constexpr std::uintptr_t kPollMark = 1;
+
+bool is_poll(void* data) noexcept {
+  return (reinterpret_cast<std::uintptr_t>(data) & kPollMark) != 0;
+}
+
+AwaitableObject& polled(void* data) noexcept {
+  return *reinterpret_cast<AwaitableObject*>(reinterpret_cast<std::uintptr_t>(data) & ~kPollMark);
+}
+
+void* waker_clone(void* data) noexcept {
+  if (data == nullptr) return nullptr;
+  WakeNode* node = nullptr;
+  if (is_poll(data)) {
+    node = node_of(polled(data));
+    if (node == nullptr) PyErr_Clear();  // Should the poll end up pending, it tries once more.
+  } else {
+    node = static_cast<WakeNode*>(data);
+  }
+  if (node != nullptr) node->add_ref();
+  return node;
+}
+
+void waker_wake_by_ref(void* data) noexcept {
+  if (data == nullptr) return;
+  if (is_poll(data)) {
+    polled(data).woken_in_poll = true;
+  } else {
+    static_cast<WakeNode*>(data)->wake();
+  }
+}
+
+void waker_drop(void* data) noexcept {
+  if (data != nullptr && !is_poll(data)) static_cast<WakeNode*>(data)->release_ref();
+}
+
+void waker_wake(void* data) noexcept {
+  waker_wake_by_ref(data);
+  waker_drop(data);
+}
+
+constexpr WakerVTable kWakerVTable{waker_clone, waker_wake, waker_wake_by_ref, waker_drop};
+
+// ---- sending
+// -------------------------------------------------------------------------------------
+
+/// running → suspended. Returns false with an error set.
+bool suspend(AwaitableObject& self) noexcept {
+  WakeNode* node = node_of(self);
+  if (BLITZIO_UNLIKELY(node == nullptr)) return false;
+  const bool was_woken = node->take_woken() || std::exchange(self.woken_in_poll, false);
+  self.phase = State::suspended;
+  self.wake = was_woken ? Wake::signalled : Wake::none;
+  self.blocking = true;
+  node->gate().add(*node, as_object(self));
+  return true;
+}
+
+/// suspended → running: the task has come back.
+void resume(AwaitableObject& self) noexcept {
+  self.phase = State::running;
+  self.blocking = false;
+  const PyRef kept = LoopGate::remove(*self.node);  // The caller has a reference of its own.
+  Py_CLEAR(self.callback);  // Not called, if somebody resumed us before the wake.
+  Py_CLEAR(self.context);
+  Py_CLEAR(self.more_callbacks);
+  Py_CLEAR(self.cancel_message);
+}
+
+bool poll(AwaitableObject& self, Context& context, PyObject** result) noexcept {
+  self.woken_in_poll = false;
+  return self.kind->poll(self.future, context, result);
+}
+
+/// running → finished or suspended.
+PySendResult step(AwaitableObject& self, PyObject** result) noexcept {
+  const Waker waker(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&self) | kPollMark),
+                    &kWakerVTable);
+  Context context(waker);
+  *result = nullptr;
+  if (!poll(self, context, result)) {
+    if (BLITZIO_LIKELY(suspend(self))) {
+      *result = Py_NewRef(as_object(self));
+      return PYGEN_NEXT;
+    }
+  } else if (BLITZIO_UNLIKELY(self.thrown != nullptr)) {
+    Py_CLEAR(*result);
+    restore_exception(PyRef::steal(std::exchange(self.thrown, nullptr)));
+  }
+  PyRef error = *result == nullptr ? take_exception() : PyRef();
+  awaitable_finish(self);
+  if (!error) return PYGEN_RETURN;
+  restore_exception(std::move(error));
+  return PYGEN_ERROR;
+}
+
+void raise_running() noexcept {
+  PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+}
+
+void raise_finished() noexcept {
+  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+}
+
+BLITZIO_COLD void warn_never_awaited(const AwaitableObject& self) noexcept {
+  PyRef exception = take_exception();
+  if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", self.name) !=
+      0) {
+    PyErr_WriteUnraisable(nullptr);
+  }
+  if (exception) restore_exception(std::move(exception));
+}
+
+}  // namespace
+
+void detail::raise_current_exception() noexcept {
+  try {
+    throw;
+  } catch (pybind11::error_already_set& error) {
+    error.restore();
+  } catch (const pybind11::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  } catch (...) {
+    PyErr_SetString(PyExc_RuntimeError, "an exception of C++ that has no message");
+  }
+}
+
+PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result) {
+  AwaitableObject& self = as_awaitable(object);
+  *result = nullptr;
+  switch (self.phase) {
+    case State::created:
+      if (BLITZIO_UNLIKELY(value != Py_None)) {
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        return PYGEN_ERROR;
+      }
+      self.phase = State::running;
+      return step(self, result);
+    case State::suspended:
+      resume(self);
+      return step(self, result);
+    case State::running:
+      raise_running();
+      return PYGEN_ERROR;
+    case State::finished:
+      raise_finished();
+      return PYGEN_ERROR;
+  }
+  return PYGEN_ERROR;
+}
+
+PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
+  AwaitableObject& self = as_awaitable(object);
+  if (self.phase == State::running) {
+    raise_running();
+    return nullptr;
+  }
+  if (self.phase == State::finished) {
+    raise_finished();
+    return nullptr;
+  }
+  raise_thrown(args, nargs);
+  PyRef error = take_exception();
+  if (self.phase == State::suspended && self.kind->unwind(self.future)) {
+    resume(self);
+    Py_XSETREF(self.thrown, error.release());
+    PyObject* result = nullptr;
+    return as_iteration(step(self, &result), result);
+  }
+  awaitable_finish(self);
+  restore_exception(std::move(error));
+  return nullptr;
+}
+
+void awaitable_finish(AwaitableObject& self) noexcept {
+  const bool was_suspended = self.phase == State::suspended;
+  self.phase = State::finished;
+  self.blocking = false;
+  // Whoever calls this has a reference of its own, so this one is not the last.
+  const PyRef kept = was_suspended && self.node != nullptr ? LoopGate::remove(*self.node) : PyRef();
+  if (const AwaitableKind* kind = std::exchange(self.kind, nullptr)) {
+    kind->destroy(self.future);
+    if (self.future != self.inline_bytes) ::operator delete(self.future);
+  }
+  if (WakeNode* node = std::exchange(self.node, nullptr)) node->release_ref();
+  Py_CLEAR(self.callback);
+  Py_CLEAR(self.context);
+  Py_CLEAR(self.more_callbacks);
+  Py_CLEAR(self.cancel_message);
+  Py_CLEAR(self.thrown);
+  Py_CLEAR(self.loop);
+  Py_CLEAR(self.owner);
+}
+
+void awaitable_schedule(AwaitableObject& self, PyObject* callback, PyObject* context) noexcept {
+  // A wake may come from a destructor, with an exception on its way.
+  PyRef exception = take_exception();
+  if (self.node->gate().call_soon(self.loop, callback, as_object(self), context) != 0) {
+    PyErr_WriteUnraisable(self.loop);
+  }
+  if (exception) restore_exception(std::move(exception));
+}
+
+void awaitable_schedule_all(AwaitableObject& self) noexcept {
+  if (self.callback == nullptr) return;
+  const PyRef callback = PyRef::steal(std::exchange(self.callback, nullptr));
+  const PyRef context = PyRef::steal(std::exchange(self.context, nullptr));
+  const PyRef more = PyRef::steal(std::exchange(self.more_callbacks, nullptr));
+  awaitable_schedule(self, callback.get(), context.get());
+  if (BLITZIO_LIKELY(!more)) return;
+  const Py_ssize_t count = PyList_Size(more.get());
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    const PyRef pair = PyRef::steal(PySequence_GetItem(more.get(), i));
+    awaitable_schedule(self, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1));
+  }
+}
+
+// ---- lifetime
+// ------------------------------------------------------------------------------------
+
+PyObject* detail::awaitable_allocate(ModuleState& state, const char* name, PyObject* owner,
+                                     std::size_t bytes, void** storage) noexcept {
+  auto* self = PyObject_GC_New(AwaitableObject, state.awaitable_type);
+  if (BLITZIO_UNLIKELY(self == nullptr)) return nullptr;
+  self->state = &state;
+  self->module = Py_NewRef(state.module);
+  self->owner = Py_XNewRef(owner);
+  self->kind = nullptr;
+  self->future = self->inline_bytes;
+  self->name = name;
+  self->node = nullptr;
+  self->loop = self->callback = self->context = self->more_callbacks = nullptr;
+  self->cancel_message = self->thrown = nullptr;
+  self->phase = State::created;
+  self->wake = Wake::none;
+  self->blocking = false;
+  self->woken_in_poll = false;
+  if (bytes > kAwaitableInlineBytes) {
+    self->future = ::operator new(bytes, std::nothrow);
+    if (self->future == nullptr) {
+      self->phase = State::finished;
+      Py_DECREF(reinterpret_cast<PyObject*>(self));
+      return PyErr_NoMemory();
+    }
+  }
+  *storage = self->future;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+void detail::awaitable_arm(PyObject* awaitable, const AwaitableKind& kind) noexcept {
+  as_awaitable(awaitable).kind = &kind;
+  PyObject_GC_Track(awaitable);
+}
+
+int awaitable_traverse(PyObject* object, visitproc visit, void* arg) {
+  AwaitableObject& self = as_awaitable(object);
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self.module);
+  Py_VISIT(self.owner);
+  Py_VISIT(self.loop);
+  Py_VISIT(self.callback);
+  Py_VISIT(self.context);
+  Py_VISIT(self.more_callbacks);
+  Py_VISIT(self.cancel_message);
+  Py_VISIT(self.thrown);
+  return self.kind == nullptr ? 0 : self.kind->traverse(self.future, visit, arg);
+}
+
+int awaitable_clear(PyObject* object) {
+  PyRef exception = take_exception();
+  awaitable_finish(as_awaitable(object));
+  if (exception) restore_exception(std::move(exception));
+  return 0;
+}
+
+void awaitable_dealloc(PyObject* object) {
+  AwaitableObject& self = as_awaitable(object);
+  if (PyObject_GC_IsTracked(object) != 0) PyObject_GC_UnTrack(object);
+  if (BLITZIO_UNLIKELY(self.phase == State::created)) warn_never_awaited(self);
+  if (self.phase != State::finished) awaitable_clear(object);
+  PyTypeObject* type = Py_TYPE(object);
+  PyObject* module = self.module;
+  type->tp_free(object);
+  Py_DECREF(type);
+  Py_DECREF(module);
+}
+
+// ---- for native futures made of others
+// -----------------------------------------------------------
+
+bool awaitable_check(const ModuleState& state, PyObject* object) noexcept {
+  return Py_IS_TYPE(object, state.awaitable_type);
+}
+
+bool awaitable_poll(PyObject* awaitable, Context& context, PyObject** result) noexcept {
+  AwaitableObject& self = as_awaitable(awaitable);
+  *result = nullptr;
+  if (self.phase == State::finished || self.phase == State::suspended) {
+    raise_finished();
+    return true;
+  }
+  // Neither coroutine nor future from now on: a part of its poller.
+  self.phase = State::running;
+  if (!poll(self, context, result)) return false;
+  PyRef error = *result == nullptr ? take_exception() : PyRef();
+  awaitable_finish(self);
+  if (error) restore_exception(std::move(error));
+  return true;
+}
+
+void awaitable_close(PyObject* awaitable) noexcept {
+  awaitable_clear(awaitable);
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,277 @@
+// What Python sees of an awaitable: the interface of a coroutine, and that of asyncio.Future while
+// it is suspended.
+#include <python/bridge/awaitable_internal.hpp>
+#include <python/support/arguments.hpp>
+#include <python/support/coroutine.hpp>
+#include <python/support/slots.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+using State = AwaitableObject::State;
+using Wake = AwaitableObject::Wake;
+
+// ---- as a coroutine
+// ------------------------------------------------------------------------------
+
+PyObject* awaitable_await(PyObject* self) {
+  if (BLITZIO_UNLIKELY(as_awaitable(self).phase == State::suspended)) {
+    PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+    return nullptr;
+  }
+  return Py_NewRef(self);
+}
+
+PyObject* awaitable_iternext(PyObject* self) {
+  PyObject* result = nullptr;
+  const PySendResult outcome = awaitable_send(self, Py_None, &result);
+  return as_iteration(outcome, result);
+}
+
+PyObject* method_send(PyObject* self, PyObject* value) {
+  PyObject* result = nullptr;
+  const PySendResult outcome = awaitable_send(self, value, &result);
+  return as_iteration(outcome, result);
+}
+
+PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
+  if (as_awaitable(self).phase == State::running) {
+    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    return nullptr;
+  }
+  awaitable_finish(as_awaitable(self));
+  Py_RETURN_NONE;
+}
+
+PyObject* get_name(PyObject* self, void* /*unused*/) {
+  return PyUnicode_FromString(as_awaitable(self).name);
+}
+
+PyObject* get_running(PyObject* self, void* /*unused*/) {
+  return PyBool_FromLong(as_awaitable(self).phase == State::running ? 1 : 0);
+}
+
+const char* describe(const AwaitableObject& self) noexcept {
+  switch (self.phase) {
+    case State::created:
+      return "not started";
+    case State::running:
+      return "running";
+    case State::suspended:
+      if (self.wake == Wake::none) return "waiting";
+      return self.wake == Wake::signalled ? "woken" : "cancelled";
+    case State::finished:
+      return "finished";
+  }
+  return "";
+}
+
+PyObject* awaitable_repr(PyObject* object) {
+  const AwaitableObject& self = as_awaitable(object);
+  return PyUnicode_FromFormat("<blitzio %s %s at %p>", self.name, describe(self), object);
+}
+
+// ---- as a future
+// ---------------------------------------------------------------------------------
+
+PyObject* get_blocking(PyObject* object, void* /*unused*/) {
+  const AwaitableObject& self = as_awaitable(object);
+  // None: "not a future", says asyncio.isfuture().
+  if (self.phase != State::suspended) Py_RETURN_NONE;
+  return PyBool_FromLong(self.blocking ? 1 : 0);
+}
+
+int set_blocking(PyObject* object, PyObject* value, void* /*unused*/) {
+  if (value == nullptr) {
+    PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    return -1;
+  }
+  const int truth = PyObject_IsTrue(value);
+  if (truth < 0) return -1;
+  as_awaitable(object).blocking = truth != 0;
+  return 0;
+}
+
+PyObject* method_get_loop(PyObject* object, PyObject* /*unused*/) {
+  const AwaitableObject& self = as_awaitable(object);
+  if (self.loop == nullptr) {
+    PyErr_Format(PyExc_RuntimeError, "%R waits on no loop", object);
+    return nullptr;
+  }
+  return Py_NewRef(self.loop);
+}
+
+bool is_done(const AwaitableObject& self) noexcept {
+  return self.phase == State::finished ||
+         (self.phase == State::suspended && self.wake != Wake::none);
+}
+
+bool is_cancelled(const AwaitableObject& self) noexcept {
+  return self.phase == State::suspended && self.wake == Wake::cancelled;
+}
+
+PyObject* method_done(PyObject* object, PyObject* /*unused*/) {
+  return PyBool_FromLong(is_done(as_awaitable(object)) ? 1 : 0);
+}
+
+PyObject* method_cancelled(PyObject* object, PyObject* /*unused*/) {
+  return PyBool_FromLong(is_cancelled(as_awaitable(object)) ? 1 : 0);
+}
+
+/// None, or null with CancelledError or InvalidStateError set: what it has to tell is told by the
+/// next poll, not by the future.
+PyObject* method_result(PyObject* object, PyObject* /*unused*/) {
+  const AwaitableObject& self = as_awaitable(object);
+  if (is_cancelled(self)) {
+    if (self.cancel_message == nullptr) {
+      PyErr_SetNone(self.state->cancelled_error);
+    } else {
+      PyErr_SetObject(self.state->cancelled_error, self.cancel_message);
+    }
+    return nullptr;
+  }
+  if (!is_done(self)) {
+    PyErr_SetString(self.state->invalid_state_error, "Result is not ready.");
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* method_cancel(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
+                        PyObject* kwnames) {
+  static constexpr std::array kParameters{"msg"};
+  AwaitableObject& self = as_awaitable(object);
+  Arguments arguments(args, nargs, kwnames);
+  PyObject* message = nullptr;
+  if (nargs != 0 || kwnames != nullptr) {
+    if (!arguments.bind_all("cancel", kParameters, 0)) return nullptr;
+    message = arguments[0];
+  }
+  if (self.phase != State::suspended || self.wake != Wake::none) Py_RETURN_FALSE;
+  self.wake = Wake::cancelled;
+  if (message != nullptr && message != Py_None) {
+    Py_XSETREF(self.cancel_message, Py_NewRef(message));
+  }
+  awaitable_schedule_all(self);
+  Py_RETURN_TRUE;
+}
+
+/// Keeps a callback for later. Returns false with an error set.
+bool keep_callback(AwaitableObject& self, PyObject* callback, PyRef context) noexcept {
+  if (BLITZIO_LIKELY(self.callback == nullptr)) {
+    self.callback = Py_NewRef(callback);
+    self.context = context.release();
+    return true;
+  }
+  if (self.more_callbacks == nullptr && (self.more_callbacks = PyList_New(0)) == nullptr) {
+    return false;
+  }
+  const PyRef pair = PyRef::steal(PyTuple_Pack(2, callback, context.get()));
+  return pair && PyList_Append(self.more_callbacks, pair.get()) == 0;
+}
+
+PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
+                                   PyObject* kwnames) {
+  static constexpr std::array kParameters{"fn"};
+  AwaitableObject& self = as_awaitable(object);
+  Arguments arguments(args, nargs, kwnames);
+  if (!arguments.bind("add_done_callback", kParameters, "context")) return nullptr;
+  if (self.phase != State::suspended) {
+    return PyErr_Format(self.state->invalid_state_error, "%R is not waited for", object);
+  }
+  PyRef context = arguments.extra() != nullptr ? PyRef::borrow(arguments.extra())
+                                               : PyRef::steal(PyContext_CopyCurrent());
+  if (!context) return nullptr;
+  if (BLITZIO_UNLIKELY(self.wake != Wake::none)) {
+    awaitable_schedule(self, arguments[0], context.get());
+  } else if (!keep_callback(self, arguments[0], std::move(context))) {
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* method_remove_done_callback(PyObject* object, PyObject* callback) {
+  AwaitableObject& self = as_awaitable(object);
+  // A comparison may run any code: the callbacks are taken out and those that stay put back.
+  PyRef first = PyRef::steal(std::exchange(self.callback, nullptr));
+  PyRef first_context = PyRef::steal(std::exchange(self.context, nullptr));
+  const PyRef more = PyRef::steal(std::exchange(self.more_callbacks, nullptr));
+  long removed = 0;
+  const auto keep_unless_equal = [&](PyObject* each, PyRef context) noexcept {
+    const int equal = PyObject_RichCompareBool(each, callback, Py_EQ);
+    if (equal < 0) return false;
+    removed += equal;
+    return equal != 0 || keep_callback(self, each, std::move(context));
+  };
+  if (first && !keep_unless_equal(first.get(), std::move(first_context))) return nullptr;
+  const Py_ssize_t count = more ? PyList_Size(more.get()) : 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    const PyRef pair = PyRef::steal(PySequence_GetItem(more.get(), i));
+    if (!keep_unless_equal(PyTuple_GET_ITEM(pair.get(), 0),
+                           PyRef::borrow(PyTuple_GET_ITEM(pair.get(), 1)))) {
+      return nullptr;
+    }
+  }
+  return PyLong_FromLong(removed);
+}
+
+PyMethodDef awaitable_methods[] = {
+    {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
+    {"throw", fast(awaitable_throw), METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
+    {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
+    {"get_loop", method_get_loop, METH_NOARGS, PyDoc_STR("As Future.get_loop().")},
+    {"done", method_done, METH_NOARGS, PyDoc_STR("As Future.done().")},
+    {"cancelled", method_cancelled, METH_NOARGS, PyDoc_STR("As Future.cancelled().")},
+    {"result", method_result, METH_NOARGS, PyDoc_STR("As Future.result(), always None.")},
+    {"exception", method_result, METH_NOARGS, PyDoc_STR("As Future.exception(), always None.")},
+    {"cancel", fast(method_cancel), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("cancel($self, msg=None)\n--\n\nAs Future.cancel().")},
+    {"add_done_callback", fast(method_add_done_callback), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("add_done_callback($self, fn, *, context=None)\n--\n\n"
+               "As Future.add_done_callback().")},
+    {"remove_done_callback", method_remove_done_callback, METH_O,
+     PyDoc_STR("As Future.remove_done_callback().")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef awaitable_getset[] = {
+    {"__name__", get_name, nullptr, nullptr, nullptr},
+    {"__qualname__", get_name, nullptr, nullptr, nullptr},
+    {"cr_running", get_running, nullptr, nullptr, nullptr},
+    {"_asyncio_future_blocking", get_blocking, set_blocking, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+}  // namespace
+
+int awaitable_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("A native future; await it once.")},
+      {Py_tp_dealloc, slot(awaitable_dealloc)},
+      {Py_tp_traverse, slot(awaitable_traverse)},
+      {Py_tp_clear, slot(awaitable_clear)},
+      {Py_tp_repr, slot(awaitable_repr)},
+      {Py_am_await, slot(awaitable_await)},
+      {Py_am_send, slot(awaitable_send)},
+      {Py_tp_iter, slot(PyObject_SelfIter)},
+      {Py_tp_iternext, slot(awaitable_iternext)},
+      {Py_tp_methods, awaitable_methods},
+      {Py_tp_getset, awaitable_getset},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.Awaitable",
+      .basicsize = sizeof(AwaitableObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+               Py_TPFLAGS_IMMUTABLETYPE,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.awaitable_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddType(module, state.awaitable_type);
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,61 @@
+#include <blitzio/task/thread_parker.hpp>
+#include <python/bridge/blocking.hpp>
+#include <python/bridge/foreign_loop.hpp>
+#include <python/support/arguments.hpp>
+#include <python/support/thread_state.hpp>
+
+#include <cmath>
+
+namespace blitzio::python {
+
+bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept {
+  *deadline = Instant::max();
+  if (timeout == nullptr || timeout == Py_None) return true;
+  const double seconds = PyFloat_AsDouble(timeout);
+  if (seconds == -1 && PyErr_Occurred() != nullptr) return false;
+  if (std::isnan(seconds) || seconds < 0) {
+    PyErr_Format(PyExc_ValueError, "timeout must be None or seconds from 0 on, got %R", timeout);
+    return false;
+  }
+  const Duration wait = Duration::from_secs_f64(seconds);
+  if (wait != Duration::max()) *deadline = Instant::now() + wait;
+  return true;
+}
+
+bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
+                   Instant* deadline) noexcept {
+  static constexpr std::array kParameters{"timeout"};
+  Arguments arguments(args, nargs, kwnames);
+  return arguments.bind_all(method, kParameters, 0) && parse_timeout(arguments[0], deadline);
+}
+
+PyObject* detail::wait_blocking(ModuleState& state, const char* name, const AwaitableKind& kind,
+                                void* future, Instant deadline) noexcept {
+  const int in_loop = has_running_loop(state);
+  if (in_loop < 0) return nullptr;
+  if (in_loop > 0) {
+    return PyErr_Format(PyExc_RuntimeError,
+                        "%s() would block the event loop that runs in this thread; await the form "
+                        "without blocking_",
+                        name);
+  }
+  ThreadParker& parker = ThreadParker::current();
+  const Waker waker = parker.waker();
+  Context context(waker);
+  PyObject* result = nullptr;
+  while (true) {
+    // Before the poll: one that comes at the deadline still finds what was granted.
+    const bool is_late = deadline != Instant::max() && Instant::now() >= deadline;
+    if (kind.poll(future, context, &result)) return result;
+    if (is_late) {
+      return PyErr_Format(PyExc_TimeoutError, "%s() timed out", name);
+    }
+    {
+      const Detached detached;
+      parker.park_until(deadline);
+    }
+    if (PyErr_CheckSignals() != 0) return nullptr;
+  }
+}
+
+}  // namespace blitzio::python

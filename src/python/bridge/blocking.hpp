@@ -1,0 +1,44 @@
+// `wait_blocking()`: a native future on a plain thread: what the `blocking_x(timeout=None)` forms
+// of blitzio's functions do.
+//
+// The thread gives up the interpreter while it waits. In the main thread a signal's Python handler
+// runs at once, and what it raises (KeyboardInterrupt) ends the wait. However the wait ends,
+// without a result the future is dropped, and what it had been granted goes on to the next.
+//
+// Refused in a thread whose event loop is running, even if it would not have to wait: such code
+// works until the day on which it stops the loop.
+#pragma once
+
+#include <blitzio/base/instant.hpp>
+#include <python/bridge/awaitable.hpp>
+
+namespace blitzio::python {
+
+/// Reads a `timeout` argument: None, or null, is no timeout; else seconds from now, at least 0.
+/// Returns  false with TypeError or ValueError set.
+[[nodiscard]] bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept;
+
+/// That, for a METH_FASTCALL | METH_KEYWORDS method whose only parameter it is.
+[[nodiscard]] bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs,
+                                 PyObject* kwnames, Instant* deadline) noexcept;
+
+namespace detail {
+
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name,
+                                      const AwaitableKind& kind, void* future,
+                                      Instant deadline) noexcept;
+
+}  // namespace detail
+
+/// Waits for `future` and returns convert(output), as awaitable_new() would give it.
+/// Errors   TimeoutError at `deadline`; what a signal's handler raised; RuntimeError in a thread
+///          with a running event loop.
+template <Future F, class Convert = detail::ReturnNone>
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, F future,
+                                      Instant deadline, Convert convert = {}) noexcept {
+  using Bound = detail::BoundFuture<F, Convert>;
+  Bound bound{std::move(future), std::move(convert)};
+  return detail::wait_blocking(state, name, Bound::kKind, &bound, deadline);
+}
+
+}  // namespace blitzio::python

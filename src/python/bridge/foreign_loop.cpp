@@ -1,0 +1,226 @@
+#include <blitzio/base/inbox.hpp>
+#include <blitzio/base/owned_fd.hpp>
+#include <python/bridge/foreign_loop.hpp>
+#include <python/loop/loop.hpp>
+#include <python/support/error.hpp>
+#include <python/support/slots.hpp>
+
+#include <structmember.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <new>
+
+// offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for
+// every class without virtual bases.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace blitzio::python {
+
+namespace {
+
+class ForeignGate final : public LoopGate {
+ public:
+  ForeignGate(ModuleState& state, PyObject* loop, OwnedFd fd) noexcept
+      : state_(state), interpreter_(PyInterpreterState_Get()), loop_(loop), fd_(std::move(fd)) {}
+
+  [[nodiscard]] bool is_here() const noexcept override;
+  [[nodiscard]] int call_soon(PyObject* loop, PyObject* callback, PyObject* argument,
+                              PyObject* context) noexcept override;
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  /// Delivers what was posted.
+  void drain() noexcept;
+  /// The loop lets go of its reader: closed, or gone.
+  void end() noexcept;
+
+ private:
+  void send(driver::Message& message) noexcept override;
+
+  ModuleState& state_;  // there while the gate is open
+  PyInterpreterState* const interpreter_;
+  // Compared with the running loop, never followed. Null once ended. Attached threads only.
+  Atomic<PyObject*> loop_;
+  OwnedFd fd_;
+  Inbox<driver::Message> inbox_;
+};
+
+bool ForeignGate::is_here() const noexcept {
+  PyThreadState* thread = attached_thread_state();
+  if (thread == nullptr || PyThreadState_GetInterpreter(thread) != interpreter_) return false;
+  // Acquire: the module's state is there if the loop is; pairs with the release in end().
+  PyObject* loop = loop_.load(std::memory_order_acquire);
+  if (loop == nullptr) return false;
+  PyRef exception = take_exception();
+  const PyRef running = PyRef::steal(PyObject_CallNoArgs(state_.get_running_loop));
+  PyErr_Clear();  // Then the wake goes the long way.
+  if (exception) restore_exception(std::move(exception));
+  return running.get() == loop;
+}
+
+int ForeignGate::call_soon(PyObject* loop, PyObject* callback, PyObject* argument,
+                           PyObject* context) noexcept {
+  PyObject* const args[] = {loop, callback, argument, context};
+  const PyRef handle = PyRef::steal(PyObject_VectorcallMethod(
+      state_.names.call_soon, args, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, state_.context_kwnames));
+  return handle ? 0 : -1;
+}
+
+void ForeignGate::send(driver::Message& message) noexcept {
+  if (!inbox_.push(message)) return;
+  const std::uint64_t one = 1;
+  // Cannot fail but for a full counter, which has the loop awake already.
+  [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof one);
+}
+
+void ForeignGate::drain() noexcept {
+  std::uint64_t count = 0;
+  // Before the inbox is emptied: a push that comes later writes again.
+  [[maybe_unused]] const ssize_t got = ::read(fd_.get(), &count, sizeof count);
+  inbox_.take_all([](driver::Message& message) { message.deliver(); });
+}
+
+void ForeignGate::end() noexcept {
+  // Release: see is_here().
+  loop_.store(nullptr, std::memory_order_release);
+  close();
+  inbox_.take_all([](driver::Message& message) { message.deliver(); });
+  fd_.reset();
+}
+
+struct ForeignLoopObject {
+  PyObject_HEAD ForeignGate* gate;  ///< counted
+  PyObject* module;                 ///< strong
+  PyObject* weakrefs;
+};
+
+ForeignLoopObject& as_foreign(PyObject* self) noexcept {
+  return *reinterpret_cast<ForeignLoopObject*>(self);
+}
+
+PyObject* foreign_call(PyObject* self, PyObject* /*args*/, PyObject* /*kwargs*/) {
+  const PyRef keep = PyRef::borrow(self);  // What is delivered may close the loop.
+  as_foreign(self).gate->drain();
+  Py_RETURN_NONE;
+}
+
+int foreign_traverse(PyObject* self, visitproc visit, void* arg) {
+  ForeignLoopObject& foreign = as_foreign(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(foreign.module);
+  return foreign.gate == nullptr ? 0 : foreign.gate->traverse(visit, arg);
+}
+
+int foreign_clear(PyObject* self) {
+  PyRef exception = take_exception();
+  if (as_foreign(self).gate != nullptr) as_foreign(self).gate->end();
+  if (exception) restore_exception(std::move(exception));
+  return 0;
+}
+
+void foreign_dealloc(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  ForeignLoopObject& foreign = as_foreign(self);
+  if (foreign.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  foreign_clear(self);
+  if (foreign.gate != nullptr) foreign.gate->release_ref();
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject* module = foreign.module;
+  type->tp_free(self);
+  Py_DECREF(type);
+  Py_DECREF(module);
+}
+
+/// A new ForeignLoop that `loop` watches. Null with an error set.
+PyRef make_foreign_loop(ModuleState& state, PyObject* loop) noexcept {
+  OwnedFd fd = OwnedFd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return PyRef::steal(PyErr_SetFromErrno(PyExc_OSError));
+  PyRef self = PyRef::steal(state.foreign_loop_type->tp_alloc(state.foreign_loop_type, 0));
+  if (!self) return self;
+  ForeignLoopObject& foreign = as_foreign(self.get());
+  foreign.module = Py_NewRef(state.module);
+  foreign.gate = new (std::nothrow) ForeignGate(state, loop, std::move(fd));
+  if (foreign.gate == nullptr) return PyRef::steal(PyErr_NoMemory());
+  const PyRef added =
+      PyRef::steal(PyObject_CallMethod(loop, "add_reader", "iO", foreign.gate->fd(), self.get()));
+  if (!added) return {};
+  return self;
+}
+
+/// The ForeignLoop of `loop`, made if need be; null with an error set.
+PyRef foreign_loop_of(ModuleState& state, PyObject* loop) noexcept {
+  // By identity, and weak: what keeps it is the loop, so a found one belongs to a living loop.
+  const PyRef key = PyRef::steal(PyLong_FromVoidPtr(loop));
+  if (!key) return {};
+  PyRef found =
+      PyRef::steal(PyObject_CallMethodOneArg(state.foreign_loops, state.names.get, key.get()));
+  if (!found || found.get() != Py_None) return found;
+  found = make_foreign_loop(state, loop);
+  if (!found || PyObject_SetItem(state.foreign_loops, key.get(), found.get()) != 0) return {};
+  return found;
+}
+
+PyMemberDef foreign_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(ForeignLoopObject, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+RunningLoop find_running_loop(ModuleState& state) noexcept {
+  RunningLoop found;
+  PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  if (!loop) return found;
+  if (loop.get() == Py_None) {
+    PyErr_SetString(PyExc_RuntimeError, "no running event loop");
+    return found;
+  }
+  if (loop_check(state, loop.get())) {
+    auto& native = *reinterpret_cast<LoopObject*>(loop.get());
+    if (loop_check_closed(native) != 0) return found;
+    found.gate = native.gate;
+  } else {
+    const PyRef foreign = foreign_loop_of(state, loop.get());
+    if (!foreign) return found;
+    found.gate = as_foreign(foreign.get()).gate;
+  }
+  found.loop = std::move(loop);
+  return found;
+}
+
+int has_running_loop(ModuleState& state) noexcept {
+  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  if (!loop) return -1;
+  return loop.get() == Py_None ? 0 : 1;
+}
+
+int foreign_loop_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("Brings wakes from other threads to a loop of others.")},
+      {Py_tp_dealloc, slot(foreign_dealloc)},
+      {Py_tp_traverse, slot(foreign_traverse)},
+      {Py_tp_clear, slot(foreign_clear)},
+      {Py_tp_call, slot(foreign_call)},
+      {Py_tp_members, foreign_members},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.ForeignLoop",
+      .basicsize = sizeof(ForeignLoopObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+               Py_TPFLAGS_IMMUTABLETYPE,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.foreign_loop_type = reinterpret_cast<PyTypeObject*>(type);
+  const PyRef weakref = PyRef::steal(PyImport_ImportModule("weakref"));
+  if (!weakref) return -1;
+  state.foreign_loops = PyObject_CallMethod(weakref.get(), "WeakValueDictionary", nullptr);
+  return state.foreign_loops == nullptr ? -1 : 0;
+}
+
+}  // namespace blitzio::python

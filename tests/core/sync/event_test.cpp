@@ -1,0 +1,77 @@
+#include <core/sync/support.hpp>
+
+#include <blitzio/sync/event.hpp>
+#include <blitzio/task/block_on.hpp>
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <optional>
+
+namespace blitzio::sync {
+namespace {
+
+using test::on_threads;
+using test::WakeCounter;
+
+TEST(Event, SetWakesEverybodyAndWhoComesLaterDoesNotWait) {
+  Event event;
+  WakeCounter wakes;
+  std::deque<Event::Wait> waiting;
+  for (int i = 0; i < 20; ++i) {
+    waiting.push_back(event.wait());
+    EXPECT_TRUE(wakes.poll(waiting.back()).is_pending());
+  }
+  event.set();
+  EXPECT_EQ(wakes.count(), 20);
+  for (auto& wait : waiting) EXPECT_TRUE(wakes.poll(wait).is_ready());
+  auto later = event.wait();
+  EXPECT_TRUE(wakes.poll(later).is_ready());
+}
+
+TEST(Event, AWaiterThatWasLetGoGoesOnThoughTheFlagIsCleared) {
+  Event event;
+  WakeCounter wakes;
+  auto wait = event.wait();
+  EXPECT_TRUE(wakes.poll(wait).is_pending());
+  event.set();
+  event.clear();
+  EXPECT_FALSE(event.is_set());
+  EXPECT_TRUE(wakes.poll(wait).is_ready());
+}
+
+TEST(Event, ADroppedWaiterIsNotWoken) {
+  Event event;
+  WakeCounter wakes;
+  std::optional<Event::Wait> wait(event.wait());
+  EXPECT_TRUE(wakes.poll(*wait).is_pending());
+  wait.reset();
+  event.set();
+  EXPECT_EQ(wakes.count(), 0);
+}
+
+TEST(Event, ThreadsThatWaitAllGoOn) {
+  for (int round = 0; round < 100; ++round) {
+    Event event;
+    on_threads(3, [&](int index) {
+      if (index == 0) {
+        event.set();
+      } else {
+        block_on(event.wait());
+      }
+    });
+    ASSERT_TRUE(event.is_set());
+  }
+}
+
+TEST(ThreadParker, ParkUntilEndsAtItsDeadlineAndKeepsALaterWake) {
+  ThreadParker& parker = ThreadParker::current();
+  const Instant deadline = Instant::now() + Duration::from_millis(2);
+  while (Instant::now() < deadline) parker.park_until(deadline);
+  Waker waker = parker.waker();
+  waker.wake();
+  parker.park();
+}
+
+}  // namespace
+}  // namespace blitzio::sync

@@ -991,6 +991,16 @@ class ThreadPool:
     def metrics(self) -> dict[str, int]:
         """How many threads there are, how many of them idle, and how many callables wait."""
 
+def _select_first(branches: Iterable[Any], /) -> Awaitable[tuple[Any, int]]:
+    """Wait for the first of awaitables of this module's and futures of asyncio's.
+
+    Returns:
+        its result and its index.
+    """
+
+def _is_native_awaitable(object: object, /) -> bool:
+    """Whether it is an awaitable of this module's, which can be dropped at any time."""
+
 def _after_fork() -> None:
     """In a forked child: forget the threads of the parent's pools."""
 

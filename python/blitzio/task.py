@@ -17,6 +17,7 @@ from blitzio._runtime.handle import JoinHandle
 from blitzio._task.cancel_token import CancelToken
 from blitzio._task.group import ConcurrencyUnavailable, Group
 from blitzio._task.joining import join_all, try_join_all
+from blitzio._task.selecting import race, select
 from blitzio.runtime import spawn, spawn_blocking
 from blitzio.time import sleep
 
@@ -31,6 +32,8 @@ __all__ = (
     "compute",
     "join_all",
     "parallel_map",
+    "race",
+    "select",
     "sleep",
     "spawn",
     "spawn_blocking",

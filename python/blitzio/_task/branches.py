@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from blitzio._native import _is_native_awaitable
 from blitzio._runtime.handle import JoinHandle
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ def drop(awaitable: Any) -> None:
 
 
 def is_reference(awaitable: Any) -> bool:
-    return isinstance(awaitable, (JoinHandle, asyncio.Future)) or (
-        asyncio.isfuture(awaitable) and not hasattr(awaitable, "send")
-    )
+    """Whether it is work that is somebody's already."""
+    if isinstance(awaitable, JoinHandle):
+        return True
+    # What the primitives return looks like a future, and is whose call it is.
+    return asyncio.isfuture(awaitable) and not _is_native_awaitable(awaitable)
 
 
 async def wait_for(awaitable: Any) -> Any:

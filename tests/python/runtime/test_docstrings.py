@@ -16,6 +16,7 @@ MODULES = (
     "blitzio._task.cancel_token",
     "blitzio._task.group",
     "blitzio._task.joining",
+    "blitzio._task.selecting",
     "blitzio.channel",
     "blitzio.runtime",
     "blitzio.sync",

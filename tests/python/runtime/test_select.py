@@ -1,0 +1,154 @@
+"""blitzio.select and race: one effect, whatever is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blitzio import race, select, sleep, spawn
+from blitzio.channel import Channel, Empty
+from blitzio.sync import Mutex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def fail(error: Exception) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+class Probe:
+    """A coroutine that says how it ended."""
+
+    ended = ""
+
+    async def run(self) -> None:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            self.ended = "cancelled"
+            raise
+
+
+def test_the_first_to_end_wins(run: Run) -> None:
+    async def main() -> None:
+        future = asyncio.get_running_loop().create_future()
+        assert await select(forever(), asyncio.sleep(0, "two"), future) == ("two", 1)
+        future.set_result("done")
+        assert await select([forever(), future]) == ("done", 1)
+        assert await race(forever(), spawn(pow, 2, 3)) == 8
+
+    run(main())
+
+
+def test_of_several_that_are_ready_the_first_in_order_wins(run: Run) -> None:
+    async def main() -> None:
+        free = Mutex()
+        assert await select(free.lock(), asyncio.sleep(0)) == (None, 0)
+        free.unlock()
+        other = Mutex()
+        assert await select(other.lock(), free.lock()) == (None, 0)
+        # The loser was dropped as it was: it holds nothing.
+        assert free.try_lock()
+
+    run(main())
+
+
+def test_a_lock_that_loses_is_not_held(run: Run) -> None:
+    async def main() -> None:
+        mutex = Mutex()
+        await mutex.lock()
+        result: Any = await select(mutex.lock(), asyncio.sleep(0.001, "time"))
+        assert result == ("time", 1)
+        waiting = asyncio.ensure_future(select(mutex.lock(), forever()))
+        await asyncio.sleep(0)
+        mutex.unlock()
+        assert await waiting == (None, 0)
+        mutex.unlock()
+        assert mutex.try_lock()
+
+    run(main())
+
+
+def test_a_message_is_received_by_one_branch_alone(run: Run) -> None:
+    async def main() -> None:
+        first: Channel[int] = Channel(4)
+        second: Channel[int] = Channel(4)
+        await first.send(1)
+        await second.send(2)
+        assert await select(first.recv(), second.recv()) == (1, 0)
+        assert second.try_recv() == 2
+        full: Channel[int] = Channel(1)
+        await full.send(1)
+        assert await select(full.send(2), asyncio.sleep(0.001, "time")) == ("time", 1)
+        assert full.try_recv() == 1
+        with pytest.raises(Empty):
+            full.try_recv()
+
+    run(main())
+
+
+def test_a_failure_of_the_first_is_raised(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        with pytest.raises(KeyError):
+            await select(probe.run(), fail(KeyError()))
+        assert probe.ended == "cancelled"
+
+    run(main())
+
+
+def test_select_leaves_what_is_somebodys_and_race_does_not(run: Run) -> None:
+    async def main() -> None:
+        probe = Probe()
+        task = asyncio.ensure_future(probe.run())
+        handle = spawn(forever)
+        assert await select(task, handle, asyncio.sleep(0.001, 1)) == (1, 2)
+        assert not task.done()
+        assert not handle.is_finished()
+        assert await race(task, handle, asyncio.sleep(0.001, 2)) == 2
+        await asyncio.wait([task])
+        assert probe.ended == "cancelled"
+        with pytest.raises(asyncio.CancelledError):
+            await handle
+
+    run(main())
+
+
+def test_cancelling_ends_what_is_owned(run: Run) -> None:
+    async def main() -> None:
+        mutex, probe = Mutex(), Probe()
+        await mutex.lock()
+        waiting = asyncio.ensure_future(select(probe.run(), mutex.lock()))
+        await sleep(0.001)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert probe.ended == "cancelled"
+        mutex.unlock()
+        assert mutex.try_lock()
+
+    run(main())
+
+
+def test_wrong_arguments_are_refused(run: Run) -> None:
+    async def main() -> None:
+        both: tuple[Any, ...] = (select, race)
+        for function in both:
+            with pytest.raises(TypeError, match="an awaitable was expected"):
+                await function(forever(), 42)
+            with pytest.raises(ValueError, match="at least one awaitable"):
+                await function([])
+
+    run(main())
+    gc.collect()

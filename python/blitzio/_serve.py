@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from blitzio._config import Config
     from blitzio._duration import Seconds
 
-    ProtocolFactory = Callable[[], asyncio.BaseProtocol]
-    AsgiApp = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
-    Application = ProtocolFactory | AsgiApp
+    _ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+    _AsgiApp = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+    _Application = _ProtocolFactory | _AsgiApp
     #: Serves a listening socket until the token is cancelled; sets the future when it has begun.
-    ServeSocket = Callable[
+    _ServeSocket = Callable[
         [socket.socket, CancelToken, "asyncio.Future[None]"], Coroutine[Any, Any, None]
     ]
 
@@ -68,7 +68,7 @@ class Server:
 
     def __init__(
         self,
-        app: Application,
+        app: _Application,
         host: str = "127.0.0.1",
         port: int = 8000,
         *,
@@ -124,7 +124,7 @@ class Server:
     ) -> None:
         self.shutdown()
 
-    def _start(self, host: str, port: int, serve_socket: ServeSocket) -> tuple[Any, ...]:
+    def _start(self, host: str, port: int, serve_socket: _ServeSocket) -> tuple[Any, ...]:
         address: tuple[Any, ...] = ()
         for worker in self._runtime._scheduler.workers:
             listening = _listen(host, port)
@@ -141,7 +141,7 @@ class Server:
         return address
 
 
-def serve(app: Application, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+def serve(app: _Application, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
     """Serves until SIGINT or SIGTERM, then ends well. Blocks; in the main thread.
 
         def main():
@@ -200,7 +200,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _run(
-    serve_socket: ServeSocket,
+    serve_socket: _ServeSocket,
     listening: socket.socket,
     stop: CancelToken,
     begun: concurrent.futures.Future[None],
@@ -220,7 +220,7 @@ async def _run(
 
 def _protocols(
     factory: Any, ssl: ssl_module.SSLContext | None, backlog: int, grace: Seconds
-) -> ServeSocket:
+) -> _ServeSocket:
     async def serve_socket(
         listening: socket.socket, stop: CancelToken, begun: asyncio.Future[None]
     ) -> None:
@@ -242,7 +242,7 @@ def _protocols(
     return serve_socket
 
 
-def _asgi(app: Any, backlog: int, grace: Seconds) -> ServeSocket:
+def _asgi(app: Any, backlog: int, grace: Seconds) -> _ServeSocket:
     try:
         uvicorn: Any = importlib.import_module("uvicorn")
     except ImportError as error:
@@ -255,13 +255,15 @@ def _asgi(app: Any, backlog: int, grace: Seconds) -> ServeSocket:
     ) -> None:
         config = uvicorn.Config(app, backlog=backlog, log_config=None, access_log=False)
 
-        class BegunServer(uvicorn.Server):  # type: ignore[misc]
-            async def startup(self, sockets: Any = None) -> None:
-                await super().startup(sockets)
-                if self.started:
-                    begun.set_result(None)
+        server = uvicorn.Server(config)
+        start_up = server.startup
 
-        server = BegunServer(config)
+        async def startup(sockets: Any = None) -> None:
+            await start_up(sockets)
+            if server.started:
+                begun.set_result(None)
+
+        server.startup = startup
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         stopping = asyncio.ensure_future(stop.cancelled())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -147,13 +147,15 @@ class Runtime:
         """
         if asyncio._get_running_loop() is not None:
             raise RuntimeError("block_on() would block the event loop of this thread; use `await`")
-        handle = self.spawn(work, *args)
+        handle: JoinHandle[Any] | None = None
         try:
+            handle = self.spawn(work, *args)
             return handle.blocking_join()
         except KeyboardInterrupt:
-            handle.cancel()
-            handle._block(None)
-            handle.detach()
+            if handle is not None:
+                handle.cancel()
+                handle._block(None)
+                handle.detach()
             raise
 
     run = block_on

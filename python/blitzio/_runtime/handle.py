@@ -272,7 +272,7 @@ class JoinHandle(Generic[_T_co]):
         if self._finished:
             return
         try:
-            has_ended = ended.wait(seconds)
+            has_ended = wait_event(ended, seconds)
         finally:
             self._forget(ended.set)
         if not has_ended and not self._finished:
@@ -284,6 +284,23 @@ class JoinHandle(Generic[_T_co]):
         if self._error is not None:
             raise self._error
         return self._value
+
+
+#: How often a wait of the main thread looks for signals, in seconds.
+_SIGNAL_INTERVAL = 0.2
+
+
+def wait_event(event: threading.Event, seconds: float | None) -> bool:
+    """event.wait(seconds), which a signal ends.
+
+    One that comes in the moment between the interpreter's last look and the system call would not:
+    handlers run in the main thread, which would sleep on. So that thread wakes now and then.
+    """
+    if seconds is not None or threading.current_thread() is not threading.main_thread():
+        return event.wait(seconds)
+    while not event.wait(_SIGNAL_INTERVAL):
+        pass
+    return True
 
 
 class Waker:

@@ -13,7 +13,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._runtime.handle import Waker
+from blitzio._runtime.handle import Waker, wait_event
 from blitzio._task.branches import drop, end, start
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class CancelToken:
         if not self._add(event.set):
             return True
         try:
-            return event.wait(seconds)
+            return wait_event(event, seconds)
         finally:
             self._remove(event.set)
 

@@ -59,6 +59,7 @@ def load_all() -> dict[str, Workload]:
         connections,
         datagrams,
         files,
+        net,
         processes,
         scheduling,
         sockets,

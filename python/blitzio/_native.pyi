@@ -5,11 +5,12 @@ Threads: an object belongs to the thread that runs its loop, unless its document
 
 import asyncio
 import contextvars
+import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 from typing_extensions import Buffer, Self, TypeVarTuple, Unpack, disjoint_base
 
@@ -955,6 +956,575 @@ class WatchReceiver(Generic[_T]):
 
     def borrow_and_update(self) -> _T:
         """The value, which is no news afterwards."""
+
+@final
+class Address:
+    """Where a socket is: a numeric IPv4 or IPv6 address with a port, or a Unix socket's path.
+
+    A value: compares equal to what is equal, can be a key, and `str()` gives the text that
+    `parse()` reads.
+    """
+
+    def __new__(cls, host: str, port: int) -> Self:
+        """Of a numeric host ("127.0.0.1", "::1", "fe80::1%eth0"); names are for `net.resolve`."""
+
+    @classmethod
+    def parse(cls, text: str, /) -> Self:
+        """Read "1.2.3.4:80", "[::1]:80", "/path" or "@abstract".
+
+        Raises:
+            ValueError: it is none of these.
+        """
+
+    @classmethod
+    def local(cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], /) -> Self:
+        """Of a Unix socket. A name that begins with a zero byte is abstract: it has no file."""
+
+    def with_port(self, port: int, /) -> Address:
+        """The same with another port."""
+
+    @property
+    def host(self) -> str:
+        """Without the port; a Unix socket's path."""
+
+    @property
+    def port(self) -> int:
+        """0 if it has none."""
+
+    @property
+    def family(self) -> int:
+        """socket.AF_INET, AF_INET6 or AF_UNIX."""
+
+    @property
+    def scope_id(self) -> int:
+        """The interface of a link-local address."""
+
+    @property
+    def is_loopback(self) -> bool: ...
+    @property
+    def is_multicast(self) -> bool: ...
+    @property
+    def is_unspecified(self) -> bool:
+        """0.0.0.0 or ::"""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a Unix socket's."""
+
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class TcpStream:
+    """A TCP connection. One task may read while another writes."""
+
+    @classmethod
+    def connect(cls, address: Address | str, /) -> Awaitable[TcpStream]:
+        """Connect to an address; `net.connect` takes names.
+
+        Cancellation: gives up the attempt.
+        """
+
+    def read(self, n: int = 65536) -> Awaitable[bytes]:
+        """Read what is there, at most n bytes, or wait for some; none at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def peek(self, n: int = 65536) -> Awaitable[bytes]:
+        """read() that leaves the bytes there."""
+
+    def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
+        """read() into a writable buffer. Gives how many bytes came."""
+
+    def read_exact(self, n: int, /) -> Awaitable[bytes]:
+        """Read exactly n bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+
+        Cancellation: loses no byte: what had come is there for the next read.
+        """
+
+    def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
+        """Read up to and with the separator.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+            asyncio.LimitOverrunError: it is not within `limit` bytes, which stay in the stream.
+
+        Cancellation: as read_exact().
+        """
+
+    def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
+        """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
+
+        `async for line in stream` reads all of them.
+        """
+
+    def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
+        """Read all that is to come, at most `limit` bytes."""
+
+    def try_read(self, n: int = 65536) -> bytes | None:
+        """read(), now; None if nothing is there."""
+
+    def write(self, data: Buffer, /) -> Awaitable[int]:
+        """Write some of data, waiting for room. Gives how much.
+
+        Cancellation: nothing was written.
+        """
+
+    def write_all(self, data: Buffer, /) -> Awaitable[None]:
+        """Write all of data. Several writers take turns: their data does not mix.
+
+        Cancellation: part of it may be written.
+        """
+
+    def try_write(self, data: Buffer, /) -> int:
+        """write(), now; 0 if there is no room, or others wait."""
+
+    def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
+        """End one way, or both, while the socket stays open."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class UnixStream:
+    """A connection between processes of this machine, as a TcpStream."""
+
+    @classmethod
+    def connect(cls, address: Address | str, /) -> Awaitable[UnixStream]:
+        """Connect to a path or abstract name."""
+
+    @classmethod
+    def pair(cls) -> tuple[UnixStream, UnixStream]:
+        """Two that are connected with each other."""
+
+    def peer_credentials(self) -> tuple[int, int, int]:
+        """(process, user, group) of who is at the other end."""
+
+    def read(self, n: int = 65536) -> Awaitable[bytes]:
+        """Read what is there, at most n bytes, or wait for some; none at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def peek(self, n: int = 65536) -> Awaitable[bytes]:
+        """read() that leaves the bytes there."""
+
+    def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
+        """read() into a writable buffer. Gives how many bytes came."""
+
+    def read_exact(self, n: int, /) -> Awaitable[bytes]:
+        """Read exactly n bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+
+        Cancellation: loses no byte: what had come is there for the next read.
+        """
+
+    def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
+        """Read up to and with the separator.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+            asyncio.LimitOverrunError: it is not within `limit` bytes, which stay in the stream.
+
+        Cancellation: as read_exact().
+        """
+
+    def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
+        """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
+
+        `async for line in stream` reads all of them.
+        """
+
+    def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
+        """Read all that is to come, at most `limit` bytes."""
+
+    def try_read(self, n: int = 65536) -> bytes | None:
+        """read(), now; None if nothing is there."""
+
+    def write(self, data: Buffer, /) -> Awaitable[int]:
+        """Write some of data, waiting for room. Gives how much.
+
+        Cancellation: nothing was written.
+        """
+
+    def write_all(self, data: Buffer, /) -> Awaitable[None]:
+        """Write all of data. Several writers take turns: their data does not mix.
+
+        Cancellation: part of it may be written.
+        """
+
+    def try_write(self, data: Buffer, /) -> int:
+        """write(), now; 0 if there is no room, or others wait."""
+
+    def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
+        """End one way, or both, while the socket stays open."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class TcpListener:
+    """Accepts TCP connections. Several tasks may accept."""
+
+    @classmethod
+    def bind(
+        cls,
+        address: Address | str,
+        *,
+        backlog: int = 1024,
+        reuse_address: bool = True,
+        reuse_port: bool = False,
+        v6_only: bool = False,
+    ) -> TcpListener:
+        """Listen at an address; port 0 takes a free one, which `local_address` tells."""
+
+    def accept(self) -> Awaitable[tuple[TcpStream, Address]]:
+        """Wait for a connection. Gives the stream and its peer.
+
+        `async for stream in listener` accepts for ever.
+
+        Cancellation: takes no connection.
+        """
+
+    def try_accept(self) -> tuple[TcpStream, Address] | None:
+        """accept(), now; None if there is no connection."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[TcpStream]: ...
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class UnixListener:
+    """Accepts connections of processes of this machine."""
+
+    @classmethod
+    def bind(cls, address: Address | str, *, backlog: int = 1024) -> UnixListener:
+        """Listen at a path or abstract name. The path stays when the listener is closed."""
+
+    def accept(self) -> Awaitable[tuple[UnixStream, Address | None]]:
+        """Wait for a connection. Gives the stream and its peer.
+
+        `async for stream in listener` accepts for ever.
+
+        Cancellation: takes no connection.
+        """
+
+    def try_accept(self) -> tuple[UnixStream, Address | None] | None:
+        """accept(), now; None if there is no connection."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[UnixStream]: ...
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class UdpSocket:
+    """Datagrams over IPv4 and IPv6."""
+
+    @classmethod
+    def bind(
+        cls,
+        address: Address | str,
+        *,
+        reuse_address: bool = False,
+        reuse_port: bool = False,
+        v6_only: bool = False,
+    ) -> UdpSocket:
+        """A socket at an address; port 0 takes a free one, which `local_address` tells."""
+
+    def connect(self, address: Address | str, /) -> None:
+        """Send to this address, and receive from it alone, from now on."""
+
+    def recv_from(self) -> Awaitable[tuple[bytes, Address]]:
+        """Wait for a datagram. Gives it and its sender.
+
+        Cancellation: takes no datagram.
+        """
+
+    def recv(self) -> Awaitable[bytes]:
+        """recv_from() without the sender."""
+
+    def try_recv_from(self) -> tuple[bytes, Address] | None:
+        """recv_from(), now; None if there is none."""
+
+    def try_recv(self) -> bytes | None:
+        """recv(), now; None if there is none."""
+
+    def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
+        """Send a datagram, waiting for room."""
+
+    def send(self, data: Buffer, /) -> Awaitable[int]:
+        """send_to() the peer of connect()."""
+
+    def try_send_to(self, data: Buffer, address: Address | str, /) -> int | None:
+        """send_to(), now; None if there is no room."""
+
+    def try_send(self, data: Buffer, /) -> int | None:
+        """send(), now; None if there is no room."""
+
+    def join_multicast(self, group: Address | str, interface: int = 0) -> None:
+        """Hear what is sent to a group, on one interface or the one that the system chooses."""
+
+    def leave_multicast(self, group: Address | str, interface: int = 0) -> None:
+        """No longer hear it."""
+
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class UnixDatagram:
+    """Datagrams between processes of this machine."""
+
+    @classmethod
+    def bind(cls, address: Address | str = ...) -> UnixDatagram:
+        """A socket at a path or abstract name, or without one: then nobody can answer."""
+
+    @classmethod
+    def pair(cls) -> tuple[UnixDatagram, UnixDatagram]:
+        """Two that are connected with each other."""
+
+    def connect(self, address: Address | str, /) -> None:
+        """Send to this address, and receive from it alone, from now on."""
+
+    def recv_from(self) -> Awaitable[tuple[bytes, Address | None]]:
+        """Wait for a datagram. Gives it and its sender.
+
+        Cancellation: takes no datagram.
+        """
+
+    def recv(self) -> Awaitable[bytes]:
+        """recv_from() without the sender."""
+
+    def try_recv_from(self) -> tuple[bytes, Address | None] | None:
+        """recv_from(), now; None if there is none."""
+
+    def try_recv(self) -> bytes | None:
+        """recv(), now; None if there is none."""
+
+    def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
+        """Send a datagram, waiting for room."""
+
+    def send(self, data: Buffer, /) -> Awaitable[int]:
+        """send_to() the peer of connect()."""
+
+    def try_send_to(self, data: Buffer, address: Address | str, /) -> int | None:
+        """send_to(), now; None if there is no room."""
+
+    def try_send(self, data: Buffer, /) -> int | None:
+        """send(), now; None if there is no room."""
+
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
 
 def numeric_address(
     host: bytes | str | None,

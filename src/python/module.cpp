@@ -2,6 +2,7 @@
 // register call per type. Nothing else happens here.
 #include <python/bindings/channel.hpp>
 #include <python/bindings/info.hpp>
+#include <python/bindings/net.hpp>
 #include <python/bindings/select.hpp>
 #include <python/bindings/sync.hpp>
 #include <python/bindings/thread_pool.hpp>
@@ -89,7 +90,8 @@ int module_exec(PyObject* module) {
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, sock_register, names_register,
         job_register, thread_pool_register, foreign_loop_register, awaitable_register,
-        ready_register, sync_register, channel_register, select_register, info_register}) {
+        ready_register, sync_register, channel_register, net_register, select_register,
+        info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

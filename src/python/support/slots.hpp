@@ -14,6 +14,11 @@ template <class Function>
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
+/// For a PyMethodDef with METH_VARARGS | METH_KEYWORDS.
+[[nodiscard]] inline PyCFunction with_keywords(PyCFunctionWithKeywords function) noexcept {
+  return fast(function);
+}
+
 /// For a PyType_Slot.
 template <class Function>
 [[nodiscard]] void* slot(Function* function) noexcept {

@@ -117,7 +117,15 @@ struct Names {
   X(mutex_type)              \
   X(sync_guard_type)         \
   X(broadcast_receiver_type) \
-  X(watch_receiver_type)
+  X(watch_receiver_type)     \
+  X(foreign_driver_type)     \
+  X(address_type)            \
+  X(tcp_stream_type)         \
+  X(unix_stream_type)        \
+  X(tcp_listener_type)       \
+  X(unix_listener_type)      \
+  X(udp_socket_type)         \
+  X(unix_datagram_type)
 
 // Other objects that it keeps.
 #define BLITZIO_OBJECTS(X)                                                         \
@@ -140,8 +148,9 @@ struct Names {
   X(ssl_closed_error) /* ssl.SSLZeroReturnError */                                 \
   X(ssl_again_errors) /* (ssl.SSLWantReadError, ssl.SSLSyscallError) */            \
   /* Our own. */                                                                   \
-  X(foreign_loops) /* id → ForeignLoop, weakly: bridge/foreign_loop.hpp */         \
-  X(closed_error)  /* blitzio.channel.Closed, and its siblings */                  \
+  X(foreign_loops)   /* id → ForeignLoop, weakly: bridge/foreign_loop.hpp */       \
+  X(foreign_drivers) /* id → ForeignDriver, weakly: bridge/io_context.hpp */       \
+  X(closed_error)    /* blitzio.channel.Closed, and its siblings */                \
   X(full_error)                                                                    \
   X(empty_error)                                                                   \
   X(lagged_error)                                                                  \

@@ -1,0 +1,1 @@
+"""What of blitzio.net happens once per connection."""

@@ -1,0 +1,92 @@
+"""Moving everything from one stream to another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+class ReadStream(Protocol):
+    """What `copy` reads from: every stream of this module."""
+
+    def read(self, n: int = ...) -> Awaitable[bytes]:
+        """Read what is there, at most n bytes; none at the end."""
+        ...
+
+
+class WriteStream(Protocol):
+    """What `copy` writes to: every stream of this module."""
+
+    def write_all(self, data: bytes, /) -> Awaitable[None]:
+        """Write all of data."""
+        ...
+
+    def shutdown(self, how: Literal["write"]) -> object:
+        """End the stream one way, or both."""
+        ...
+
+
+class _Stream(ReadStream, WriteStream, Protocol):
+    pass
+
+
+async def copy(reader: ReadStream, writer: WriteStream, *, buffer_bytes: int = 65536) -> int:
+    """Copy until `reader` ends. Neither stream is closed.
+
+    Args:
+        reader: where bytes come from.
+        writer: where they go.
+        buffer_bytes: how many are moved at a time, at most.
+
+    Returns:
+        How many bytes were moved.
+
+    Cancellation:
+        bytes that were read and not yet written are lost.
+    """
+    total = 0
+    while data := await reader.read(buffer_bytes):
+        await writer.write_all(data)
+        total += len(data)
+    return total
+
+
+async def _copy_and_finish(reader: ReadStream, writer: WriteStream, buffer_bytes: int) -> int:
+    total = await copy(reader, writer, buffer_bytes=buffer_bytes)
+    writer.shutdown("write")
+    return total
+
+
+async def copy_bidirectional(
+    a: _Stream, b: _Stream, *, buffer_bytes: int = 65536
+) -> tuple[int, int]:
+    """Copy both ways at once, as a proxy does.
+
+    When one stream ends, the other is told that no more will come, while the opposite way goes on.
+
+    Returns:
+        How many bytes went from `a` to `b`, and from `b` to `a`, when both have ended.
+
+    Raises:
+        OSError: of the way that failed first; the other is given up.
+
+    Cancellation:
+        as `copy`, each way.
+    """
+    ways = [
+        asyncio.ensure_future(_copy_and_finish(a, b, buffer_bytes)),
+        asyncio.ensure_future(_copy_and_finish(b, a, buffer_bytes)),
+    ]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
+        for way in ways:
+            if way.done():
+                way.result()
+        return ways[0].result(), ways[1].result()
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""TLS streams: the interface of the other streams over a loop's TLS transport.
+
+On blitzio's loop that transport is native; elsewhere it is the loop's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+from blitzio._native import Address, TcpStream, UnixStream
+
+if TYPE_CHECKING:
+    import ssl
+
+_LIMIT = 65536
+
+
+class TlsStream:
+    """A TLS connection, as `connect(..., ssl=...)` and `start_tls()` make it.
+
+    It is read, written and closed as a `TcpStream` is. Cancelling a read loses nothing.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, n: int = _LIMIT) -> bytes:
+        """Read what is there, at most n bytes, or wait for some; none at the end."""
+        return await self._reader.read(n)
+
+    async def read_exact(self, n: int, /) -> bytes:
+        """Read exactly n bytes; `asyncio.IncompleteReadError` if the stream ends before."""
+        return await self._reader.readexactly(n)
+
+    async def read_until(self, separator: bytes, limit: int = _LIMIT) -> bytes:
+        """Read up to and with the separator, of at most `limit` bytes."""
+        data = await self._reader.readuntil(separator)
+        if len(data) > limit:
+            raise asyncio.LimitOverrunError(f"no separator in the first {limit} bytes", len(data))
+        return data
+
+    async def read_line(self, limit: int = _LIMIT) -> bytes:
+        """Read a line, with its end; what is left at the end of the stream."""
+        try:
+            return await self.read_until(b"\n", limit)
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+
+    async def read_to_end(self) -> bytes:
+        """Read all that is to come."""
+        return await self._reader.read(-1)
+
+    async def write_all(self, data: bytes, /) -> None:
+        """Write all of data, waiting while the peer takes none.
+
+        Cancellation:
+            the data is written all the same.
+        """
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def shutdown(self, how: str = "both") -> None:
+        """End the stream. TLS cannot end one way alone, so this ends both."""
+        if how not in ("read", "write", "both"):
+            raise ValueError(f"how must be 'read', 'write' or 'both', got {how!r}")
+        self.close()
+
+    def close(self) -> None:
+        """Send what is left and close, in the background; see `wait_closed`."""
+        self._writer.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until it is closed."""
+        await self._writer.wait_closed()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+        return self._writer.is_closing()
+
+    def get_extra_info(self, name: str) -> Any:
+        """What the transport knows: "ssl_object", "peercert", "cipher", "socket" and so on."""
+        return self._writer.get_extra_info(name)
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """For the certificate, the protocol's version, ALPN."""
+        found: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
+        return found
+
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+        return _to_address(self._writer.get_extra_info("sockname"))
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end."""
+        return _to_address(self._writer.get_extra_info("peername"))
+
+    async def __aenter__(self) -> TlsStream:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self.close()
+        await self.wait_closed()
+
+    def __aiter__(self) -> TlsStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self.read_line()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+
+def _to_address(name: Any) -> Address | None:
+    if isinstance(name, tuple):
+        return Address(name[0], name[1])
+    return Address.local(name) if name else None
+
+
+async def start_tls(
+    stream: TcpStream | UnixStream,
+    context: ssl.SSLContext,
+    *,
+    server_side: bool = False,
+    server_hostname: str | None = None,
+) -> TlsStream:
+    """Begin TLS on a connection, which is the returned stream's from then on.
+
+    Args:
+        stream: a connection from which nothing is read ahead.
+        context: certificates, and what is asked of the peer's.
+        server_side: whether this is the side that was connected to.
+        server_hostname: of the client's side: the name that the certificate must have.
+
+    Raises:
+        ssl.SSLError: the handshake failed; the connection is closed.
+        ValueError: a client needs server_hostname.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    if not server_side and server_hostname is None:
+        raise ValueError("a client's TLS needs server_hostname")
+    sock = socket.socket(fileno=stream.detach())
+    try:
+        transport: asyncio.BaseTransport
+        if server_side:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=context)
+        else:
+            transport, _ = await loop.create_connection(
+                lambda: protocol, sock=sock, ssl=context, server_hostname=server_hostname
+            )
+    except BaseException:
+        sock.close()
+        raise
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    return TlsStream(reader, writer)

@@ -1,0 +1,57 @@
+"""Network: TCP, UDP and Unix sockets, TLS, names, and a pool of connections.
+
+Everything here can be awaited from a task of any asyncio loop: blitzio's, asyncio's own, uvloop's.
+A call is tried at once and waits only if it would block. Cancelling loses no byte: what a cancelled
+read had gathered is there for the next one.
+
+    from blitzio import net
+
+    async def echo(stream: net.TcpStream) -> None:
+        async with stream:
+            while data := await stream.read():
+                await stream.write_all(data)
+
+    async def main() -> None:
+        async with net.TcpListener.bind("127.0.0.1:8080") as listener:
+            async for stream in listener:
+                asyncio.create_task(echo(stream))
+
+Errors of the system are `OSError` with its `errno`; a socket that is closed says EBADF. A stream
+that ends too early is `asyncio.IncompleteReadError`, a line that is too long
+`asyncio.LimitOverrunError`.
+"""
+
+from __future__ import annotations
+
+from blitzio._native import (
+    Address,
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+    UnixDatagram,
+    UnixListener,
+    UnixStream,
+)
+from blitzio._net.connect import connect, resolve
+from blitzio._net.copy import ReadStream, WriteStream, copy, copy_bidirectional
+from blitzio._net.pool import Pool
+from blitzio._net.tls import TlsStream, start_tls
+
+__all__ = (
+    "Address",
+    "Pool",
+    "ReadStream",
+    "TcpListener",
+    "TcpStream",
+    "TlsStream",
+    "UdpSocket",
+    "UnixDatagram",
+    "UnixListener",
+    "UnixStream",
+    "WriteStream",
+    "connect",
+    "copy",
+    "copy_bidirectional",
+    "resolve",
+    "start_tls",
+)

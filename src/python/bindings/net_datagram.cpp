@@ -1,0 +1,302 @@
+// The types UdpSocket and UnixDatagram.
+#include <blitzio/net/udp.hpp>
+#include <blitzio/net/unix.hpp>
+#include <python/bindings/net.hpp>
+#include <python/bindings/net_socket.hpp>
+#include <python/bindings/net_stream.hpp>
+
+#include <memory>
+
+namespace blitzio::python {
+
+namespace {
+
+/// No datagram is longer.
+constexpr std::size_t kDatagramBytes = 64 * 1024;
+
+template <class D>
+D& socket_at(PyObject* self) noexcept {
+  return Box<D>::of(self).value;
+}
+template <class D>
+net::Socket& socket_of(PyObject* self) noexcept {
+  return socket_at<D>(self);
+}
+
+PyObject* make_bytes(const std::byte* data, std::size_t count) noexcept {
+  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data),
+                                   static_cast<Py_ssize_t>(count));
+}
+
+PyObject* make_received(ModuleState& state, const std::byte* data,
+                        const net::Received& received) noexcept {
+  const PyRef bytes = PyRef::steal(make_bytes(data, received.count));
+  const PyRef from = PyRef::steal(make_address(state, received.from));
+  return bytes && from ? PyTuple_Pack(2, bytes.get(), from.get()) : nullptr;
+}
+
+/// recv_from(), or recv() without the sender. Tries into a buffer of the thread and waits for
+/// readiness, so that a waiting future holds none.
+template <bool kFrom>
+class Receive {
+ public:
+  using Output = PyObject*;
+  Receive(ModuleState& state, net::DatagramSocket& socket) noexcept
+      : state_(&state), socket_(&socket), ready_(socket.readable()) {}
+  Poll<PyObject*> poll(Context& context) {
+    thread_local std::unique_ptr<std::byte[]> buffer;
+    if (buffer == nullptr) buffer = std::make_unique_for_overwrite<std::byte[]>(kDatagramBytes);
+    const std::span<std::byte> room(buffer.get(), kDatagramBytes);
+    for (;;) {
+      if (!socket_->is_open()) return raise_error(Error::os(EBADF), "");
+      if constexpr (kFrom) {
+        const auto got = socket_->try_recv_from(room);
+        if (!got) return raise_error(got.error(), "recv_from");
+        if (*got) return make_received(*state_, buffer.get(), **got);
+      } else {
+        const auto got = socket_->try_recv(room);
+        if (!got) return raise_error(got.error(), "recv");
+        if (*got) return make_bytes(buffer.get(), **got);
+      }
+      auto answer = ready_.poll(context);
+      if (answer.is_pending()) return pending;
+      if (!answer.value()) return raise_socket_error(answer.value().error(), "recv");
+    }
+  }
+
+ private:
+  ModuleState* state_;
+  net::DatagramSocket* socket_;
+  AsyncFd::Ready ready_;
+};
+
+/// send(), send_to().
+class Send {
+ public:
+  using Output = PyObject*;
+  Send(net::DatagramSocket& socket, HeldBuffer data, const Address& to) noexcept
+      : data_(std::move(data)), send_(socket.send_to(data_.bytes(), to)) {}
+  Poll<PyObject*> poll(Context& context) noexcept {
+    auto answer = send_.poll(context);
+    if (answer.is_pending()) return pending;
+    if (!answer.value()) {
+      return raise_socket_error(answer.value().error(), "send");
+    }
+    return PyLong_FromSize_t(*answer.value());
+  }
+  int traverse(visitproc visit, void* arg) noexcept { return data_.traverse(visit, arg); }
+
+ private:
+  HeldBuffer data_;
+  net::DatagramSend send_;
+};
+
+template <class D, bool kFrom>
+PyObject* datagram_recv(PyObject* self, PyObject* /*unused*/) {
+  ModuleState& state = state_of_box(self);
+  using F = Receive<kFrom>;
+  return awaitable_new(state, kFrom ? "recv_from" : "recv", self,
+                       OnLoop<F>(state, F(state, socket_at<D>(self))), AsIs());
+}
+
+template <class D, bool kFrom>
+PyObject* datagram_try_recv(PyObject* self, PyObject* /*unused*/) {
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kDatagramBytes);
+  const std::span<std::byte> room(buffer.get(), kDatagramBytes);
+  if constexpr (kFrom) {
+    const auto got = socket_at<D>(self).try_recv_from(room);
+    if (!got) return raise_error(got.error(), "try_recv_from");
+    if (*got) return make_received(state_of_box(self), buffer.get(), **got);
+  } else {
+    const auto got = socket_at<D>(self).try_recv(room);
+    if (!got) return raise_error(got.error(), "try_recv");
+    if (*got) return make_bytes(buffer.get(), **got);
+  }
+  Py_RETURN_NONE;
+}
+
+/// The arguments of send_to(): data and an address.
+bool parse_send_to(PyObject* self, PyObject* args, const char* format, HeldBuffer* data,
+                   Address* to) noexcept {
+  PyObject* object = nullptr;
+  PyObject* where = nullptr;
+  return PyArg_ParseTuple(args, format, &object, &where) != 0 && data->hold(object, PyBUF_SIMPLE) &&
+         to_address(state_of_box(self), where, to);
+}
+
+template <class D>
+PyObject* start_send(PyObject* self, HeldBuffer data, const Address& to) noexcept {
+  ModuleState& state = state_of_box(self);
+  return awaitable_new(state, "send", self,
+                       OnLoop<Send>(state, Send(socket_at<D>(self), std::move(data), to)), AsIs());
+}
+template <class D>
+PyObject* datagram_send_to(PyObject* self, PyObject* args) {
+  HeldBuffer data;
+  Address to;
+  if (!parse_send_to(self, args, "OO:send_to", &data, &to)) return nullptr;
+  return start_send<D>(self, std::move(data), to);
+}
+template <class D>
+PyObject* datagram_send(PyObject* self, PyObject* object) {
+  HeldBuffer data;
+  if (!data.hold(object, PyBUF_SIMPLE)) return nullptr;
+  return start_send<D>(self, std::move(data), Address());
+}
+
+template <class D>
+PyObject* send_now(PyObject* self, const HeldBuffer& data, const Address& to) noexcept {
+  const auto sent = socket_at<D>(self).try_send_to(data.bytes(), to);
+  if (!sent) return raise_error(sent.error(), "try_send");
+  if (!*sent) Py_RETURN_NONE;
+  return PyLong_FromSize_t(**sent);
+}
+template <class D>
+PyObject* datagram_try_send_to(PyObject* self, PyObject* args) {
+  HeldBuffer data;
+  Address to;
+  if (!parse_send_to(self, args, "OO:try_send_to", &data, &to)) return nullptr;
+  return send_now<D>(self, data, to);
+}
+template <class D>
+PyObject* datagram_try_send(PyObject* self, PyObject* object) {
+  HeldBuffer data;
+  if (!data.hold(object, PyBUF_SIMPLE)) return nullptr;
+  return send_now<D>(self, data, Address());
+}
+
+template <class D>
+PyObject* datagram_connect(PyObject* self, PyObject* where) {
+  Address peer;
+  if (!to_address(state_of_box(self), where, &peer)) return nullptr;
+  return none_or_raise(socket_at<D>(self).connect(peer), "connect");
+}
+
+PyObject* udp_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"address", "reuse_address", "reuse_port", "v6_only",
+                                         nullptr};
+  ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
+  PyObject* where = nullptr;
+  int reuse_address = 0;
+  int reuse_port = 0;
+  int v6_only = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ppp:bind", const_cast<char**>(keywords),
+                                   &where, &reuse_address, &reuse_port, &v6_only)) {
+    return nullptr;
+  }
+  Address address;
+  if (!to_address(state, where, &address)) return nullptr;
+  auto socket = net::UdpSocket::bind(address, {.reuse_address = reuse_address != 0,
+                                               .reuse_port = reuse_port != 0,
+                                               .v6_only = v6_only != 0});
+  if (!socket) return raise_error(socket.error(), "bind");
+  return Box<net::UdpSocket>::make(state, state.udp_socket_type, std::move(*socket));
+}
+
+PyObject* unix_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"address", nullptr};
+  ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
+  PyObject* where = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:bind", const_cast<char**>(keywords), &where)) {
+    return nullptr;
+  }
+  Address address;
+  if (where != nullptr && !to_address(state, where, &address)) return nullptr;
+  auto socket = where == nullptr ? net::UnixDatagram::unbound() : net::UnixDatagram::bind(address);
+  if (!socket) return raise_error(socket.error(), "bind");
+  return Box<net::UnixDatagram>::make(state, state.unix_datagram_type, std::move(*socket));
+}
+
+PyObject* unix_pair(PyObject* type, PyObject* /*unused*/) {
+  ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
+  auto pair = net::UnixDatagram::pair();
+  if (!pair) return raise_error(pair.error(), "socketpair");
+  using B = Box<net::UnixDatagram>;
+  const PyRef one = PyRef::steal(B::make(state, state.unix_datagram_type, std::move(pair->first)));
+  const PyRef other =
+      PyRef::steal(B::make(state, state.unix_datagram_type, std::move(pair->second)));
+  return one && other ? PyTuple_Pack(2, one.get(), other.get()) : nullptr;
+}
+
+template <bool kJoins>
+PyObject* udp_membership(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* const keywords[] = {"group", "interface", nullptr};
+  PyObject* group_object = nullptr;
+  unsigned interface = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|I:multicast", const_cast<char**>(keywords),
+                                   &group_object, &interface)) {
+    return nullptr;
+  }
+  Address group;
+  if (!to_address(state_of_box(self), group_object, &group)) return nullptr;
+  const net::UdpSocket& socket = socket_at<net::UdpSocket>(self);
+  return kJoins ? none_or_raise(socket.join_multicast(group, interface), "join_multicast")
+                : none_or_raise(socket.leave_multicast(group, interface), "leave_multicast");
+}
+
+template <class D>
+const std::array kDatagramMethods{
+    PyMethodDef{"recv_from", datagram_recv<D, true>, METH_NOARGS,
+                PyDoc_STR("recv_from($self)\n--\n\nWait for a datagram. Gives (data, sender).")},
+    PyMethodDef{"recv", datagram_recv<D, false>, METH_NOARGS,
+                PyDoc_STR("recv($self)\n--\n\nWait for a datagram.")},
+    PyMethodDef{"try_recv_from", datagram_try_recv<D, true>, METH_NOARGS,
+                PyDoc_STR("try_recv_from($self)\n--\n\nrecv_from() now; None if there is none.")},
+    PyMethodDef{"try_recv", datagram_try_recv<D, false>, METH_NOARGS,
+                PyDoc_STR("try_recv($self)\n--\n\nrecv() now; None if there is none.")},
+    PyMethodDef{"send_to", datagram_send_to<D>, METH_VARARGS,
+                PyDoc_STR("send_to($self, data, address, /)\n--\n\nSend a datagram.")},
+    PyMethodDef{"send", datagram_send<D>, METH_O,
+                PyDoc_STR("send($self, data, /)\n--\n\nSend a datagram to the peer.")},
+    PyMethodDef{"try_send_to", datagram_try_send_to<D>, METH_VARARGS,
+                PyDoc_STR("try_send_to($self, data, address, /)\n--\n\n"
+                          "send_to() now; None if there is no room.")},
+    PyMethodDef{"try_send", datagram_try_send<D>, METH_O,
+                PyDoc_STR("try_send($self, data, /)\n--\n\nsend() now; None if there is no room.")},
+    PyMethodDef{"connect", datagram_connect<D>, METH_O,
+                PyDoc_STR("connect($self, address, /)\n--\n\n"
+                          "Send to this address, and receive from it alone, from now on.")},
+};
+
+PyMethodDef udp_methods[] = {
+    {"bind", with_keywords(udp_bind), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     PyDoc_STR("A socket at an address.")},
+    {"join_multicast", with_keywords(udp_membership<true>), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("join_multicast($self, group, interface=0)\n--\n\nHear what is sent to a group.")},
+    {"leave_multicast", with_keywords(udp_membership<false>), METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("leave_multicast($self, group, interface=0)\n--\n\nNo longer hear it.")},
+};
+PyMethodDef unix_methods[] = {
+    {"bind", with_keywords(unix_bind), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     PyDoc_STR("A socket at a path, or without one.")},
+    {"pair", unix_pair, METH_NOARGS | METH_CLASS,
+     PyDoc_STR("pair($type)\n--\n\nTwo that are connected with each other.")},
+};
+
+template <class D>
+PyTypeObject* register_datagram(PyObject* module, const char* name, const char* doc,
+                                std::span<const PyMethodDef> own) noexcept {
+  static auto methods = methods_of({kDatagramMethods<D>, kSocketMethods<socket_of<D>>, own});
+  static PyType_Slot slots[] = {
+      {Py_tp_repr, slot(socket_repr<socket_of<D>>)},
+      {0, nullptr},
+  };
+  return box_register<D>(module, {.name = name,
+                                  .doc = doc,
+                                  .methods = methods.data(),
+                                  .attributes = socket_attributes<socket_of<D>>,
+                                  .more = slots});
+}
+
+}  // namespace
+
+int net_datagram_register(PyObject* module, ModuleState& state) noexcept {
+  state.udp_socket_type = register_datagram<net::UdpSocket>(
+      module, "blitzio.net.UdpSocket", "Datagrams over IP; see blitzio.net.", udp_methods);
+  state.unix_datagram_type = register_datagram<net::UnixDatagram>(
+      module, "blitzio.net.UnixDatagram", "Datagrams between processes; see blitzio.net.",
+      unix_methods);
+  return state.udp_socket_type == nullptr || state.unix_datagram_type == nullptr ? -1 : 0;
+}
+
+}  // namespace blitzio::python

@@ -23,5 +23,17 @@ Cancelling a wait loses nothing: what had been granted already goes to the next 
 from __future__ import annotations
 
 from blitzio._native import Barrier, Event, Guard, Mutex, Notify, RwLock, Semaphore
+from blitzio._sync.condition import Condition
+from blitzio._sync.once_cell import OnceCell
 
-__all__ = ["Barrier", "Event", "Guard", "Mutex", "Notify", "RwLock", "Semaphore"]
+__all__ = [
+    "Barrier",
+    "Condition",
+    "Event",
+    "Guard",
+    "Mutex",
+    "Notify",
+    "OnceCell",
+    "RwLock",
+    "Semaphore",
+]

@@ -13,6 +13,8 @@ MODULES = (
     "blitzio._runtime.handle",
     "blitzio._serve",
     "blitzio._shutdown",
+    "blitzio._sync.condition",
+    "blitzio._sync.once_cell",
     "blitzio._task.cancel_token",
     "blitzio._task.group",
     "blitzio._task.joining",

@@ -1,0 +1,154 @@
+"""`Condition`: gives up a Mutex, waits for a signal, and has the mutex again.
+
+A signal is not remembered: the state that the mutex protects is what counts, so wait in a loop or
+with `wait_for`. The waiter stands in the queue before the mutex is unlocked, so no signal that is
+given under the mutex is missed.
+
+    holds the mutex ──wait──▶ queued ──signal, broadcast──▶ signalled ──▶ holds the mutex
+                                 └─────cancelled, timed out──────────────────▲
+
+One that leaves although it was signalled passes the signal on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+from blitzio._native import Event, Mutex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+class Condition:
+    """Waits for what others change under a mutex. Threads, tasks and loops: any number of each.
+
+    >>> import blitzio
+    >>> async def main():
+    ...     condition, items = Condition(), []
+    ...     async def consume():
+    ...         async with condition:
+    ...             await condition.wait_for(lambda: items)
+    ...             return items.pop()
+    ...     consumer = blitzio.spawn(consume)
+    ...     async with condition:
+    ...         items.append("item")
+    ...         condition.signal()
+    ...     return await consumer
+    >>> blitzio.run(main())
+    'item'
+
+    Args:
+        mutex: what protects the state; None: one of its own. Entering the condition locks it.
+    """
+
+    __slots__ = ("__weakref__", "_waiters", "mutex")
+
+    def __init__(self, mutex: Mutex | None = None) -> None:
+        if mutex is not None and not isinstance(mutex, Mutex):
+            raise TypeError(f"mutex must be a Mutex or None, not {mutex!r}")
+        self.mutex = Mutex() if mutex is None else mutex
+        self._waiters: deque[Event] = deque()
+
+    async def wait(self) -> None:
+        """Unlocks the mutex, waits for a signal, and locks it again.
+
+        Raises:
+            RuntimeError: the mutex is not locked.
+
+        Cancellation: takes effect when the mutex is locked again.
+        """
+        waiter = self._enter()
+        try:
+            await waiter.wait()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        finally:
+            await self._lock_again()
+
+    async def wait_for(self, predicate: Callable[[], _T]) -> _T:
+        """Waits until `predicate()` is true, and returns what it gave."""
+        while not (result := predicate()):
+            await self.wait()
+        return result
+
+    def blocking_wait(self, timeout: float | None = None) -> None:
+        """wait() for threads.
+
+        Args:
+            timeout: seconds; None: for ever.
+
+        Raises:
+            TimeoutError: no signal came in time; the mutex is locked again all the same.
+            RuntimeError: the mutex is not locked, or an event loop runs in this thread.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("blocking_wait() would block the event loop of this thread")
+        waiter = self._enter()
+        try:
+            waiter.blocking_wait(timeout)
+        except BaseException:
+            self._leave(waiter)
+            raise
+        finally:
+            self.mutex.blocking_lock()
+
+    def signal(self, count: int = 1) -> None:
+        """Lets `count` go that wait, those that came first."""
+        for _ in range(count):
+            try:
+                waiter = self._waiters.popleft()
+            except IndexError:
+                return
+            waiter.set()
+
+    def broadcast(self) -> None:
+        """Lets everybody go that waits."""
+        self.signal(len(self._waiters))
+
+    async def __aenter__(self) -> Condition:
+        await self.mutex.lock()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.mutex.unlock()
+
+    def __enter__(self) -> Condition:
+        self.mutex.blocking_lock()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.mutex.unlock()
+
+    def __repr__(self) -> str:
+        return f"<Condition waiters={len(self._waiters)}>"
+
+    def _enter(self) -> Event:
+        if not self.mutex.locked():
+            raise RuntimeError("cannot wait on a Condition whose mutex is not locked")
+        waiter = Event()
+        self._waiters.append(waiter)
+        self.mutex.unlock()
+        return waiter
+
+    def _leave(self, waiter: Event) -> None:
+        try:
+            self._waiters.remove(waiter)
+        except ValueError:
+            self.signal()  # It was signalled: the next one in its place.
+
+    async def _lock_again(self) -> None:
+        interruption: asyncio.CancelledError | None = None
+        while True:
+            try:
+                await self.mutex.lock()
+                break
+            except asyncio.CancelledError as cancelled:
+                interruption = cancelled
+        if interruption is not None:
+            raise interruption

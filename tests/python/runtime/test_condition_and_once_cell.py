@@ -1,0 +1,200 @@
+"""blitzio.sync.Condition and OnceCell: between tasks, threads and loops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blitzio import spawn_blocking
+from blitzio.sync import Condition, Mutex, OnceCell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+PATIENCE = 30.0
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+# ---- Condition -------------------------------------------------------------------------------
+
+
+def test_a_signal_lets_the_first_go_and_a_broadcast_all(run: Run) -> None:
+    async def main() -> None:
+        condition, gone = Condition(), []
+
+        async def wait(number: int) -> None:
+            async with condition:
+                await condition.wait()
+                gone.append(number)
+
+        tasks = [asyncio.ensure_future(wait(number)) for number in range(4)]
+        await turns()
+        async with condition:
+            condition.signal()
+        await turns()
+        assert gone == [0]
+        async with condition:
+            condition.broadcast()
+        await asyncio.gather(*tasks)
+        assert gone == [0, 1, 2, 3]
+        condition.signal(3)  # Not remembered.
+        assert repr(condition) == "<Condition waiters=0>"
+
+    run(main())
+
+
+def test_waiting_needs_the_mutex(run: Run) -> None:
+    async def main() -> None:
+        condition = Condition(Mutex())
+        with pytest.raises(RuntimeError, match="mutex is not locked"):
+            await condition.wait()
+        async with condition:
+            with pytest.raises(RuntimeError, match="would block the event loop"):
+                condition.blocking_wait()
+            assert condition.mutex.locked()
+
+    run(main())
+    with pytest.raises(TypeError, match="mutex must be a Mutex or None"):
+        Condition(threading.Lock())  # type: ignore[arg-type]
+
+
+def test_a_cancelled_wait_has_the_mutex_again_and_passes_its_signal_on(run: Run) -> None:
+    async def main() -> None:
+        condition, ends = Condition(), []
+
+        async def wait(number: int) -> None:
+            async with condition:
+                try:
+                    await condition.wait()
+                finally:
+                    assert condition.mutex.locked()
+                    ends.append(number)
+
+        first, second = (asyncio.ensure_future(wait(number)) for number in range(2))
+        await turns()
+        # Signalled and cancelled at the same moment: the signal is the second one's then.
+        condition.signal()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await asyncio.wait_for(second, PATIENCE)
+        assert ends == [0, 1]
+        assert not condition.mutex.locked()
+
+    run(main())
+
+
+def test_threads_and_tasks_wait_for_each_other(run: Run) -> None:
+    async def main() -> None:
+        condition, items = Condition(), list[int]()
+
+        def produce() -> None:
+            for number in range(20):
+                with condition:
+                    while items:
+                        condition.blocking_wait(PATIENCE)
+                    items.append(number)
+                    condition.broadcast()
+
+        producer = spawn_blocking(produce)
+        got: list[int] = []
+        while len(got) < 20:
+            async with condition:
+                await condition.wait_for(lambda: items)
+                got.append(items.pop())
+                condition.broadcast()
+        await producer
+        assert got == list(range(20))
+
+    run(main())
+
+
+def test_a_thread_stops_waiting_when_the_time_is_over() -> None:
+    condition = Condition()
+    with condition:
+        with pytest.raises(TimeoutError):
+            condition.blocking_wait(0.001)
+        assert condition.mutex.locked()
+    assert not condition.mutex.locked()
+
+
+# ---- OnceCell --------------------------------------------------------------------------------
+
+
+def test_of_many_one_makes_the_value(run: Run) -> None:
+    async def main() -> None:
+        cell: OnceCell[int] = OnceCell()
+        calls = []
+
+        async def make() -> int:
+            calls.append(1)
+            await turns()
+            return 42
+
+        assert (cell.get(), cell.get("none"), cell.is_set()) == (None, "none", False)
+        values = await asyncio.gather(*[cell.get_or_init(make) for _ in range(10)])
+        assert values == [42] * 10
+        assert calls == [1]
+        assert (cell.get(), cell.is_set(), repr(cell)) == (42, True, "<OnceCell 42>")
+        assert await cell.get_or_init(lambda: 43) == 42
+        with pytest.raises(RuntimeError, match="is set already"):
+            cell.set(1)
+
+    run(main())
+
+
+def test_a_failed_initialiser_leaves_the_cell_to_the_next(run: Run) -> None:
+    async def main() -> None:
+        cell: OnceCell[str] = OnceCell()
+
+        async def fail() -> str:
+            await turns()
+            raise KeyError("first")
+
+        first = asyncio.ensure_future(cell.get_or_init(fail))
+        await turns()
+        with pytest.raises(RuntimeError, match="is being initialised"):
+            cell.set("other")
+        second = asyncio.ensure_future(cell.get_or_init(lambda: "second"))
+        with pytest.raises(KeyError):
+            await first
+        assert await second == "second"
+        other: OnceCell[int] = OnceCell()
+        cancelled = asyncio.ensure_future(other.get_or_init(lambda: asyncio.sleep(60, 1)))
+        await turns()
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        other.set(2)
+        assert other.get() == 2
+
+    run(main())
+
+
+def test_threads_share_a_cell() -> None:
+    cell: OnceCell[int] = OnceCell()
+    entered, release = threading.Event(), threading.Event()
+    calls = []
+
+    def make() -> int:
+        calls.append(1)
+        entered.set()
+        release.wait(PATIENCE)
+        return 7
+
+    handles = [spawn_blocking(cell.blocking_get_or_init, make) for _ in range(5)]
+    assert entered.wait(PATIENCE)
+    with pytest.raises(TimeoutError):
+        cell.blocking_get_or_init(make, 0.001)
+    release.set()
+    assert [handle.blocking_join(PATIENCE) for handle in handles] == [7] * 5
+    assert calls == [1]

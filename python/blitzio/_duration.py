@@ -7,15 +7,18 @@ ordinary value (`Duration.MAX` plus anything stays for ever) and no caller check
 from __future__ import annotations
 
 import math
+import sys
 import time as _time
-from datetime import timedelta
-from typing import ClassVar, Union, final, overload
+from typing import TYPE_CHECKING, ClassVar, Union, final, overload
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _LEAST = -(2**63)
 _MOST = 2**63 - 1
 
 #: What functions of this package take for a span of time: a number is in seconds.
-Seconds = Union["Duration", timedelta, float, int]
+Seconds = Union["Duration", "timedelta", float, int]
 
 
 def _saturate(nanos: int) -> int:
@@ -84,7 +87,10 @@ class Duration:
         """
         if isinstance(value, Duration):
             return value
-        if isinstance(value, timedelta):
+        # Whoever has a timedelta has imported its module. We do not: up to 3.13 it crashes several
+        # interpreters with a GIL of their own.
+        datetime = sys.modules.get("datetime")
+        if datetime is not None and isinstance(value, datetime.timedelta):
             return cls((value.days * 86_400 + value.seconds) * 10**9 + value.microseconds * 1_000)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if isinstance(value, int):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _MIN_CMAKE = (3, 25)
 #: Presets built with Clang where it is installed: its sanitizers know newer kernels' address maps.
 _CLANG_PRESETS = ("clang", "asan", "tsan")
+#: Lets builds in several folders and checkouts share what ccache keeps.
+COMPILER_CACHE = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
 _SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -211,15 +213,10 @@ def _configure(
 
 
 def _ninja(folder: Path, *targets: str) -> None:
-    environment = {
-        "CCACHE_BASEDIR": str(ROOT),
-        "CCACHE_NOHASHDIR": "1",
-        "CLICOLOR_FORCE": "0",
-    }
     command = [cmake(), "--build", str(folder), "-j", jobs()]
     if targets:
         command += ["--target", *targets]
-    run(command, env=environment, what=f"building {folder.name}")
+    run(command, env={**COMPILER_CACHE, "CLICOLOR_FORCE": "0"}, what=f"building {folder.name}")
 
 
 def _ctest() -> str:

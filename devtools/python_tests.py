@@ -94,7 +94,12 @@ def installed() -> str:
         run([interpreter.path, "-m", "venv", work / "venv"], what="python -m venv")
         python = work / "venv/bin/python"
         run([python, "-m", "pip", "install", "-q", "--upgrade", "pip"], what="pip install pip")
-        run([python, "-m", "pip", "install", ROOT], cwd=work, what="pip install .")
+        run(
+            [python, "-m", "pip", "install", ROOT],
+            cwd=work,
+            env=native.COMPILER_CACHE,
+            what="pip install .",
+        )
         code = (
             "import pathlib, blitzio\n"
             "from blitzio import _native\n"

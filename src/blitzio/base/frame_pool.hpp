@@ -66,7 +66,7 @@ class FramePool {
   [[nodiscard]] static bool is_enabled_on_this_thread() noexcept;
 
  private:
-  static constexpr bool kIsPooling = !BLITZIO_ASAN && !BLITZIO_TSAN;
+  static constexpr bool kIsPooling = BLITZIO_ASAN + BLITZIO_TSAN == 0;
   static constexpr std::size_t kLists = kPooledBytesMax / kStepBytes;
 
   struct Cell {

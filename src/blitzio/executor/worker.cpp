@@ -204,8 +204,9 @@ bool Worker::is_worth_stealing() noexcept {
     looks_ = 0;
     return false;
   }
+  ++looks_;
   // The first look knows no pace.
-  if (++looks_ == 1 || (!is_worth && looks_ < kLooksMax)) return false;
+  if (looks_ == 1 || (!is_worth && looks_ < kLooksMax)) return false;
   looks_ = 0;
   return true;
 }

@@ -191,6 +191,7 @@ Async<Result<std::uint64_t>> File::seek(std::int64_t offset, Whence whence) {
   co_return file_->position;
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is given away, and ends here
 Result<void> File::close_file(std::shared_ptr<detail::OpenFile> file) noexcept {
   // Operations that are still in flight keep it open, and close it with their end.
   return file.use_count() == 1 ? file->close() : Result<void>();

@@ -3,7 +3,7 @@
 #include <blitzio/fs/detail/calls.hpp>
 
 #include <fcntl.h>
-#include <stdlib.h>
+#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp, mkostemp
 
 #include <cstdlib>
 

@@ -3,6 +3,8 @@
 #include <blitzio/base/syscalls.hpp>
 #include <blitzio/net/detail/uninterrupted.hpp>
 
+#include <cerrno>
+
 namespace blitzio::net {
 
 namespace {
@@ -12,6 +14,7 @@ using detail::unless_blocked;
 
 std::int64_t receive(int fd, std::span<std::byte> buffer, int flags, Address* from,
                      sys::Wait wait) noexcept {
+  if (fd < 0) return -EBADF;  // Closed.
   sockaddr_storage sender{};
   socklen_t length = sizeof sender;
   auto* generic = from == nullptr ? nullptr : reinterpret_cast<sockaddr*>(&sender);
@@ -61,9 +64,11 @@ Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
 }
 
 Result<void> DatagramSocket::connect(const Address& peer) noexcept {
+  const int own = fd();
+  if (own < 0) return fail(Error::os(EBADF));  // Closed.
   const Address::Native native = peer.to_native();
   const std::int64_t result =
-      uninterrupted([&] { return ssize_t{::connect(fd(), native.get(), native.length)}; });
+      uninterrupted([&] { return ssize_t{::connect(own, native.get(), native.length)}; });
   if (result < 0) return fail(Error::os(static_cast<int>(-result)));
   return {};
 }

@@ -10,7 +10,6 @@
 namespace blitzio::net {
 
 using detail::uninterrupted;
-using detail::unless_blocked;
 
 Poll<Result<std::size_t>> SocketRead::poll(Context& context) noexcept {
   return wait_.poll(context, [this](int fd) noexcept -> IoAttempt {

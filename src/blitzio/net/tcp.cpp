@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <blitzio/base/check.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -116,7 +117,9 @@ Result<TcpListener> TcpListener::bind(const Address& address,
   if (done) done = set(options.v6_only && address.is_v6(), IPPROTO_IPV6, IPV6_V6ONLY);
   if (done) done = detail::bind_to(listener->fd(), address);
   if (!done) return fail(done.error());
-  if (::listen(listener->fd(), options.backlog) != 0) return fail(Error::os(errno));
+  const int own = listener->fd();
+  BLITZIO_CHECK(own >= 0);  // Adopted just now.
+  if (::listen(own, options.backlog) != 0) return fail(Error::os(errno));
   return listener;
 }
 

@@ -232,11 +232,11 @@ class [[nodiscard]] OnceCell<T>::GetOrInit {
     if constexpr (kMayFail) {
       if (!made) {
         making_.reset();
-        return std::unexpected(std::move(made).error());
+        return std::unexpected(std::forward<V>(made).error());
       }
-      making_->finish(*std::move(made));
+      making_->finish(*std::forward<V>(made));
     } else {
-      making_->finish(std::move(made));
+      making_->finish(std::forward<V>(made));
     }
     making_.reset();
     return output();

@@ -92,7 +92,7 @@ PyObject* address_parse(PyObject* type, PyObject* text) {
 
 PyObject* address_local(PyObject* type, PyObject* path) {
   PyObject* encoded = nullptr;
-  if (PyUnicode_FSConverter(path, &encoded) == 0) {
+  if (PyUnicode_FSConverter(path, static_cast<void*>(&encoded)) == 0) {
     // FSConverter refuses the zero byte that an abstract name begins with.
     if (!PyErr_ExceptionMatches(PyExc_ValueError)) return nullptr;
     PyErr_Clear();

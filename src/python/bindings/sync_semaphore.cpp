@@ -35,6 +35,7 @@ bool parse_count(const char* method, PyObject* const* args, Py_ssize_t nargs, Py
                  std::uint32_t* count, Instant* deadline = nullptr) noexcept {
   static constexpr std::array<const char*, 2> kParameters{"count", "timeout"};
   Arguments arguments(args, nargs, kwnames);
+  if (args == nullptr) return true;  // From `with`: the defaults.
   const std::span<const char* const> parameters(kParameters.data(), deadline == nullptr ? 1 : 2);
   return arguments.bind_all(method, parameters, 0) && parse_count(arguments[0], count) &&
          (deadline == nullptr || parse_timeout(arguments[1], deadline));

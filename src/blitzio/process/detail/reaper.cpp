@@ -4,7 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's part of it
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>

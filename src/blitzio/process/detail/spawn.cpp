@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's part of it
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -129,7 +129,9 @@ int exec_first(const Prepared& prepared, char* const* environment) noexcept {
 // In a function of its own: locals of the parent that the child would change are none.
 [[gnu::noinline]] pid_t fork_and_exec(const Prepared& prepared, char* const* environment,
                                       int report) noexcept {
+  // NOLINTNEXTLINE(bugprone-unsafe-functions,clang-analyzer-security.insecureAPI.vfork): see above
   const pid_t pid = ::vfork();
+  // NOLINTNEXTLINE(clang-analyzer-unix.Vfork): calls nothing but what a signal handler may
   if (pid == 0) run_child(prepared, environment, report);
   return pid;
 }

@@ -32,7 +32,7 @@ list(TRANSFORM core_parts PREPEND ${PROJECT_SOURCE_DIR}/src/blitzio/)
 list(TRANSFORM core_parts APPEND /*.cpp)
 file(GLOB model_core_sources CONFIGURE_DEPENDS ${core_parts})
 # The explorer has its own end for a check that fails.
-list(FILTER model_core_sources EXCLUDE REGEX "/base/check\\.cpp$")
+list(FILTER model_core_sources EXCLUDE REGEX "/base/(check|futex)\\.cpp$")
 add_library(blitzio_model_core STATIC ${model_core_sources}
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/cancel_token.cpp)
 target_link_libraries(blitzio_model_core PRIVATE blitzio_model_doorway blitzio_model_instrumented

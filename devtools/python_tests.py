@@ -32,6 +32,9 @@ def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool =
     words = [f"--junitxml={report}", *selection(keyword)]
     if not scale:
         words.append("--ignore=tests/python/scale")
+    if interpreter.is_free_threaded:
+        # Others' servers and clients, with time limits of their own, on the slowest interpreter.
+        words += ["--ignore=tests/python/frameworks", "--ignore=tests/python/test_examples.py"]
     run(
         [environment.python, "-m", "pytest", "tests/python", *words],
         env=PYTHON_PATH,

@@ -66,5 +66,7 @@ def program(
 
 def silent(done: subprocess.CompletedProcess[str], stdout: str = "") -> bool:
     """Asserts that a program ended well, wrote `stdout` and nothing else."""
-    assert (done.returncode, done.stdout, done.stderr) == (0, stdout, "")
+    # Development mode tells of slow steps: a busy machine has them.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, errors) == (0, stdout, [])
     return True

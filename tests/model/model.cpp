@@ -4,11 +4,17 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <regex>
 #include <string>
 
 namespace blitzio::model {
 
 namespace {
+
+/// Values that are addresses differ from run to run.
+std::string without_addresses(const std::string& trace) {
+  return std::regex_replace(trace, std::regex("0x[0-9a-f]{8,}"), "address");
+}
 
 std::string test_name() {
   const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
@@ -60,7 +66,7 @@ void expect_finds(std::string_view what, const std::function<void()>& scenario,
   // What it found can be shown again.
   const Report again = replay(scenario, report.schedule, options);
   EXPECT_EQ(again.message, report.message);
-  EXPECT_EQ(again.trace, report.trace);
+  EXPECT_EQ(without_addresses(again.trace), without_addresses(report.trace));
 }
 
 }  // namespace blitzio::model

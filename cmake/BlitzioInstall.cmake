@@ -1,5 +1,6 @@
-# Installs the core as the CMake package `blitzio`, target blitzio::core: the library and its public
-# headers. What is private stays behind: each folder's detail/ and the driver's backends.
+# Installs the core as the CMake package `blitzio`, target blitzio::core: the library and its headers.
+# Public headers need some of what is in detail/, so those folders come along; nobody is to include
+# them. The driver's backends stay behind.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -11,7 +12,6 @@ install(EXPORT blitzio-targets NAMESPACE blitzio:: DESTINATION ${package_dir}
         FILE blitzioTargets.cmake COMPONENT core)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/blitzio DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         COMPONENT core FILES_MATCHING PATTERN "*.hpp"
-        PATTERN "detail" EXCLUDE
         PATTERN "driver/epoll" EXCLUDE PATTERN "driver/io_uring" EXCLUDE
         PATTERN "driver/faults" EXCLUDE
         PATTERN "driver/poll" EXCLUDE PATTERN "driver/readiness" EXCLUDE

@@ -5,11 +5,11 @@
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/intrusive_queue.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/task/task.hpp>
 
 #include <cstddef>
-#include <utility>
 
 namespace blitzio::detail {
 
@@ -27,12 +27,7 @@ class Injector {
   /// Appends tasks that are linked from `first` to `last`.
   void push_chain(Task& first, Task& last, std::size_t count) noexcept BLITZIO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    if (head_ == nullptr) {
-      head_ = &first;
-    } else {
-      tail_->inbox_next = &first;
-    }
-    tail_ = &last;
+    tasks_.push_chain(first, last);
     // Seq_cst: before the look at the idle map that follows a push (idle_map.hpp).
     size_.store(size_.load(std::memory_order_relaxed) + count, std::memory_order_seq_cst);
   }
@@ -41,22 +36,23 @@ class Injector {
   [[nodiscard]] Task* pop(std::size_t count_max) noexcept BLITZIO_EXCLUDES(mutex_) {
     if (is_empty()) return nullptr;
     const MutexLock lock(mutex_);
-    Task* first = head_;
+    Task* first = tasks_.peek();
     if (first == nullptr) return nullptr;
     Task* last = first;
     std::size_t count = 1;
     for (; count < count_max && last->inbox_next != nullptr; ++count) {
       last = static_cast<Task*>(last->inbox_next);
     }
-    head_ = static_cast<Task*>(std::exchange(last->inbox_next, nullptr));
+    tasks_.pop_until(*last);
     // Relaxed load: the lock's holder alone writes it. Seq_cst store: as in push_chain().
     size_.store(size_.load(std::memory_order_relaxed) - count, std::memory_order_seq_cst);
     return first;
   }
 
   /// Forgets its tasks; see IntrusiveList::abandon().
-  void abandon() noexcept {
-    // Relaxed: a forked child has one thread.
+  void abandon() noexcept BLITZIO_NO_THREAD_SAFETY_ANALYSIS {
+    // A forked child has one thread; another may have held the lock when it was made. Relaxed: so.
+    tasks_.abandon();
     size_.store(0, std::memory_order_relaxed);
   }
 
@@ -66,8 +62,7 @@ class Injector {
 
  private:
   Mutex mutex_{LockRank::leaf};
-  Task* head_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
-  Task* tail_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
+  IntrusiveQueue<Task> tasks_ BLITZIO_GUARDED_BY(mutex_);
   // Written under the lock, read without it.
   Atomic<std::size_t> size_{0};
 };

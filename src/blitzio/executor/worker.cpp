@@ -27,7 +27,7 @@ WorkerMetrics Worker::metrics() const noexcept {
           .steals = read(steals_),
           .parks = read(parks_),
           .yields = read(yields_),
-          .queued = ring_.size(),
+          .queued = ring_.size() + read(backlog_size_),
           .io_submitted = read(io_submitted_),
           .io_completed = read(io_completed_)};
 }
@@ -158,9 +158,21 @@ Task* Worker::next_local() noexcept {
     return std::exchange(lifo_, nullptr);
   }
   lifo_polls_ = 0;
-  Task* task = ring_.pop();
-  if (task == nullptr) return std::exchange(lifo_, nullptr);
-  return task;
+  if (Task* task = ring_.pop()) return task;
+  if (BLITZIO_UNLIKELY(!backlog_.is_empty())) return from_backlog();
+  return std::exchange(lifo_, nullptr);
+}
+
+// Takes the oldest to run, and as many behind it as the ring, which is empty, has room for.
+Task* Worker::from_backlog() noexcept {
+  Task* first = backlog_.pop();
+  std::uint32_t number = 1;
+  for (; Task* next = backlog_.peek(); ++number) {
+    if (!ring_.push(*next)) break;
+    static_cast<void>(backlog_.pop());
+  }
+  add_to_backlog_size(-number);
+  return first;
 }
 
 // Takes this worker's share among those that are awake: one to run, the others into the ring, which
@@ -260,13 +272,17 @@ void Worker::found_work() noexcept {
 // ---- queueing --------------------------------------------------------------------------------
 
 void Worker::push_back(Task& task) noexcept {
-  if (BLITZIO_UNLIKELY(!ring_.push(task))) overflow(task);
+  // Behind those of the backlog, or a task that yields again and again would keep the ring filled
+  // and them waiting.
+  if (BLITZIO_UNLIKELY(!backlog_.is_empty() || !ring_.push(task))) overflow(task);
 }
 
-// The ring is full: half of it goes where all can take it, so that the next pushes are cheap.
+// The ring is full: half of it goes where all can take it, so that the next pushes are cheap. If
+// others may not take it, the task waits in the backlog until the ring is empty.
 void Worker::overflow(Task& task) noexcept {
   if (!runtime_.is_stealing()) {
-    inbox_.push(task);
+    backlog_.push(task);
+    add_to_backlog_size(1);
     return;
   }
   task.inbox_next = nullptr;
@@ -320,19 +336,22 @@ void Worker::release(Task& task) noexcept {
 }
 
 void Worker::drain_inbox() noexcept {
-  // Only as many as fit: an overflow would come back here.
-  inbox_.take_all([this](Task& task) {
-    if (!ring_.push(task)) inbox_.push(task);
-  });
+  inbox_.take_all([this](Task& task) { push_back(task); });
+}
+
+void Worker::add_to_backlog_size(std::uint32_t change) noexcept {
+  // Relaxed, both: as count().
+  backlog_size_.store(backlog_size_.load(std::memory_order_relaxed) + change,
+                      std::memory_order_relaxed);
 }
 
 // ---- the end ---------------------------------------------------------------------------------
 
 Task* Worker::take_left() noexcept {
-  if (lifo_ != nullptr) return std::exchange(lifo_, nullptr);
-  if (Task* task = ring_.pop()) return task;
   drain_inbox();
-  return ring_.pop();
+  if (Task* task = std::exchange(lifo_, nullptr)) return task;
+  if (Task* task = ring_.pop()) return task;
+  return backlog_.is_empty() ? nullptr : from_backlog();
 }
 
 void Worker::shutdown_driver() noexcept {

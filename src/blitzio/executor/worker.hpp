@@ -31,6 +31,7 @@
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/instant.hpp>
+#include <blitzio/base/intrusive_queue.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/driver_context.hpp>
 #include <blitzio/executor/local_ring.hpp>
@@ -52,7 +53,7 @@ struct WorkerMetrics {
   std::uint64_t steals = 0;        ///< times it took tasks from another worker
   std::uint64_t parks = 0;         ///< times it had nothing to do
   std::uint64_t yields = 0;        ///< ticks that ended with the budget, tasks being left
-  std::uint32_t queued = 0;        ///< tasks in its ring
+  std::uint32_t queued = 0;        ///< tasks in its ring and behind it
   std::uint64_t io_submitted = 0;  ///< operations given to its driver, as of its latest tick
   std::uint64_t io_completed = 0;  ///< and completions from it
 };
@@ -118,6 +119,7 @@ class Worker final : public Scheduler {
   void run_task(Task& task) noexcept;
   [[nodiscard]] Task* next_task() noexcept;
   [[nodiscard]] Task* next_local() noexcept;
+  [[nodiscard]] Task* from_backlog() noexcept;
   [[nodiscard]] Task* from_injector() noexcept;
   [[nodiscard]] Task* steal() noexcept;
   [[nodiscard]] bool is_worth_stealing() noexcept;
@@ -129,11 +131,14 @@ class Worker final : public Scheduler {
   /// Before this thread blocks in a poll: the slot's task goes where others can steal it.
   void share_slot() noexcept;
   void drain_inbox() noexcept;
+  void add_to_backlog_size(std::uint32_t change) noexcept;
   void found_work() noexcept;
   void watch_others() noexcept;
   [[nodiscard]] bool has_stealable_anywhere() const noexcept;
   void wake_another() noexcept;
-  [[nodiscard]] bool has_local() const noexcept { return lifo_ != nullptr || ring_.size() != 0; }
+  [[nodiscard]] bool has_local() const noexcept {
+    return lifo_ != nullptr || ring_.size() != 0 || !backlog_.is_empty();
+  }
   [[nodiscard]] std::uint32_t random_below(std::uint32_t limit) noexcept;
   static void count(Atomic<std::uint64_t>& counter) noexcept;
 
@@ -158,6 +163,8 @@ class Worker final : public Scheduler {
   driver::DriverContext::Scope driver_scope_;
   time::TimerQueue timers_;
   LocalRing ring_;
+  // What the ring had no room for, if nobody may steal: tasks stay here in their order.
+  IntrusiveQueue<Task> backlog_;
 
   // Written by this worker, read by metrics().
   Atomic<std::uint64_t> polls_{0};
@@ -166,6 +173,7 @@ class Worker final : public Scheduler {
   Atomic<std::uint64_t> yields_{0};
   Atomic<std::uint64_t> io_submitted_{0};
   Atomic<std::uint64_t> io_completed_{0};
+  Atomic<std::uint32_t> backlog_size_{0};
 
   // What other threads write, on its own line: tasks that stay with this worker.
   alignas(kCacheLineBytes) Inbox<Task> inbox_;

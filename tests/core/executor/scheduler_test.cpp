@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <numeric>
@@ -93,6 +94,72 @@ TEST(Scheduler, TasksFromOutsideAreNotStarvedByTasksThatWakeEachOther) {
   stop = true;
   for (auto& handle : busy) handle.blocking_join().get();
   EXPECT_GT(only_worker(*runtime).yields, 0U) << "the budget ended ticks";
+}
+
+// The ring has 256 slots. It used to be refilled from an inbox that was walked through each time.
+TEST(Scheduler, ManyMoreTasksThanARingHoldsTakeTurns) {
+  constexpr int kTasks = 3000;
+  for (const Strategy strategy : {Strategy::single_threaded, Strategy::thread_per_core}) {
+    const auto runtime = make_runtime(1, strategy);
+    std::vector<int> order;
+    runtime
+        ->spawn([&]() -> Async<void> {
+          std::vector<JoinHandle<void>> handles;
+          for (int i = 0; i < kTasks; ++i) {
+            handles.push_back(spawn([&order, i]() -> Async<void> {
+              order.push_back(i);
+              co_await yield_now();
+              order.push_back(i);
+            }));
+          }
+          EXPECT_GE(only_worker(*runtime).queued, kTasks - 1U) << "all but the slot's";
+          for (auto& handle : handles) (co_await handle).get();
+        })
+        .blocking_join()
+        .get();
+    ASSERT_EQ(order.size(), 2U * kTasks);
+    // Every task has had its first turn before any has its second; the slot's may be early.
+    const auto half = order.begin() + kTasks;
+    std::vector<int> first(order.begin(), half);
+    std::vector<int> second(half, order.end());
+    for (std::vector<int>* turns : {&first, &second}) {
+      EXPECT_TRUE(std::is_sorted(turns->begin() + 1, turns->end() - 1));
+      std::ranges::sort(*turns);
+      for (int i = 0; i < kTasks; ++i) ASSERT_EQ((*turns)[static_cast<std::size_t>(i)], i);
+    }
+    EXPECT_EQ(only_worker(*runtime).queued, 0U);
+  }
+}
+
+TEST(Scheduler, TasksThatAreLeftInTheBacklogEndWithTheRuntime) {
+  for (const Strategy strategy : {Strategy::single_threaded, Strategy::thread_per_core}) {
+    std::atomic<int> dropped{0};
+    struct Counted {
+      std::atomic<int>* dropped;
+      explicit Counted(std::atomic<int>& count) : dropped(&count) {}
+      Counted(Counted&& other) noexcept : dropped(std::exchange(other.dropped, nullptr)) {}
+      Counted& operator=(Counted&&) = delete;
+      Counted(const Counted&) = delete;
+      Counted& operator=(const Counted&) = delete;
+      ~Counted() {
+        if (dropped != nullptr) dropped->fetch_add(1);
+      }
+    };
+    {
+      const auto runtime = make_runtime(1, strategy);
+      runtime
+          ->spawn([&] {
+            for (int i = 0; i < 1000; ++i) {
+              spawn([counted = Counted(dropped)]() -> Async<void> {
+                for (;;) co_await yield_now();
+              }).detach();
+            }
+          })
+          .blocking_join()
+          .get();
+    }
+    EXPECT_EQ(dropped.load(), 1000);
+  }
 }
 
 TEST(Scheduler, TimersFireWhileTasksAreAlwaysReady) {

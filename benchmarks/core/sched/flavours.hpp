@@ -20,8 +20,6 @@ namespace blitzio::bench {
 /// Worker threads.
 class ManyThreads {
  public:
-  static constexpr bool kHasBlockingPool = true;
-
   explicit ManyThreads(unsigned workers) {
     Config config;
     config.workers = workers;
@@ -50,11 +48,9 @@ class ManyThreads {
   std::unique_ptr<Runtime> runtime_;
 };
 
-/// No thread but the main one.
+/// No thread but the main one, and those of the blocking pool.
 class OneThread {
  public:
-  static constexpr bool kHasBlockingPool = false;
-
   OneThread() {
     auto made = LocalExecutor::create();
     require(made.has_value(), "LocalExecutor::create");
@@ -71,6 +67,10 @@ class OneThread {
   template <Future F>
   void outside(F future) {
     executor_->block_on(std::move(future));
+  }
+  template <std::invocable F>
+  auto spawn_blocking(F function) {
+    return blitzio::spawn_blocking(std::move(function));
   }
 
  private:

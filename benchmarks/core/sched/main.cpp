@@ -46,13 +46,11 @@ std::vector<SchedBenchmark<F>> benchmarks() {
       {"timer_cancel", timer_cancel<F>},
       {"timer_hold", timer_hold<F>},
       {"sleep_fire_100k", sleep_fire_100k<F>},
+      {"blocking_1", blocking_1<F>},
+      {"blocking_batch", blocking_batch<F>},
       {"mem_parked", mem_parked<F>, "B/task", true},
       {"mem_sleeping", mem_sleeping<F>, "B/task", true},
   };
-  if constexpr (F::kHasBlockingPool) {
-    list.push_back({"blocking_1", blocking_1<F>});
-    list.push_back({"blocking_batch", blocking_batch<F>});
-  }
   return list;
 }
 

@@ -31,8 +31,6 @@
 #define BLITZIO_EXCLUDES(...) BLITZIO_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 #define BLITZIO_ACQUIRE(...) BLITZIO_THREAD_ATTRIBUTE(acquire_capability(__VA_ARGS__))
 #define BLITZIO_RELEASE(...) BLITZIO_THREAD_ATTRIBUTE(release_capability(__VA_ARGS__))
-/// Of a function that may touch guarded members without the lock; it says why.
-#define BLITZIO_NO_THREAD_SAFETY_ANALYSIS BLITZIO_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
 namespace blitzio {
 

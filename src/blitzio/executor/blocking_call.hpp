@@ -1,7 +1,5 @@
-// `call_blocking(function)`: a future that runs a function where it may block: on the pool of the
-// current Runtime, or, where there is none (a LocalExecutor, an event loop of somebody else, a
-// plain thread), on one pool of the process, made at the first call and never destroyed: its
-// threads go when they are idle, or with the process.
+// `call_blocking(function)`: a future that runs a function where it may block, by
+// spawn_blocking(), and that is not started before it is polled.
 //
 //           first poll             a thread begins           returns            poll
 //     idle ────────────▶ queued ──────────────────▶ running ────────▶ done ──────────▶ taken
@@ -9,16 +7,12 @@
 // Dropped while queued, the function does not run. Dropped while it runs, it runs to its end, and
 // its result is destroyed there: so what it opened is closed. A function must own what it uses.
 //
-// Forking: a forked child makes a pool of its own at its first call.
-//
 // Threads: any, one at a time; it may migrate between polls.
 #pragma once
 
 #include <blitzio/base/result.hpp>
-#include <blitzio/executor/blocking_pool.hpp>
 #include <blitzio/executor/runtime.hpp>
 #include <blitzio/task/future.hpp>
-#include <blitzio/task/futures.hpp>
 #include <blitzio/task/join_handle.hpp>
 
 #include <concepts>
@@ -27,16 +21,6 @@
 #include <utility>
 
 namespace blitzio {
-
-/// The process's own pool, for what belongs to no Runtime.   Thread: any.
-[[nodiscard]] BlockingPool& process_blocking_pool() noexcept;
-
-namespace detail {
-
-/// Runs its tasks on process_blocking_pool().
-[[nodiscard]] Scheduler& process_blocking_scheduler() noexcept;
-
-}  // namespace detail
 
 /// Errors   what the function gives; shut_down if the pool is shut down first or can have no
 ///          thread. Rethrows what the function throws.
@@ -59,7 +43,7 @@ class [[nodiscard]] BlockingCall {
   }
 
   Poll<Output> poll(Context& context) {
-    if (!handle_) handle_.emplace(start());
+    if (!handle_) handle_.emplace(spawn_blocking(std::move(function_)));
     auto answer = handle_->poll(context);
     if (answer.is_pending()) return pending;
     handle_.reset();
@@ -69,19 +53,6 @@ class [[nodiscard]] BlockingCall {
   }
 
  private:
-  JoinHandle<Output> start() {
-    if (Runtime* runtime = Runtime::current()) {
-      return runtime->spawn_blocking(std::move(function_));
-    }
-    Scheduler& scheduler = detail::process_blocking_scheduler();
-    auto [task, handle] = make_task(poll_fn([function = std::move(function_)](Context&) mutable {
-                                      return Poll<Output>(function());
-                                    }),
-                                    scheduler);
-    scheduler.schedule(*task);
-    return std::move(handle);
-  }
-
   F function_;
   std::optional<JoinHandle<Output>> handle_;
 };

@@ -50,7 +50,7 @@ class Injector {
   }
 
   /// Forgets its tasks; see IntrusiveList::abandon().
-  void abandon() noexcept BLITZIO_NO_THREAD_SAFETY_ANALYSIS {
+  void abandon() noexcept BLITZIO_THREAD_ATTRIBUTE(no_thread_safety_analysis) {
     // A forked child has one thread; another may have held the lock when it was made. Relaxed: so.
     tasks_.abandon();
     size_.store(0, std::memory_order_relaxed);

@@ -1,8 +1,8 @@
 // `Runtime`: worker threads that share the work of many tasks.
 //
 //     auto runtime = Runtime::create().value();
-//     int answer = runtime->block_on(work());              // on this thread, with the workers'
-//     help JoinHandle<int> handle = runtime->spawn(work());     // on a worker
+//     int answer = runtime->block_on(work());              // on this thread
+//     JoinHandle<int> handle = runtime->spawn(work());     // on a worker
 //     handle.blocking_join().get();
 //
 // Several runtimes can live in one process. Inside its tasks, and in block_on(), Runtime::current()
@@ -37,6 +37,7 @@
 #include <blitzio/executor/config.hpp>
 #include <blitzio/executor/idle_map.hpp>
 #include <blitzio/executor/injector.hpp>
+#include <blitzio/executor/process_pool.hpp>
 #include <blitzio/executor/worker.hpp>
 #include <blitzio/task/block_on.hpp>
 #include <blitzio/task/future.hpp>
@@ -336,17 +337,7 @@ class Runtime final : private Scheduler {
 
 template <std::invocable F>
 JoinHandle<std::invoke_result_t<F&>> Runtime::spawn_on(PoolScheduler& scheduler, F function) {
-  // Not a CallFuture: a future that the function returns is a result like any other.
-  auto call = [function = std::move(function)](Context&) mutable {
-    using Result = std::invoke_result_t<F&>;
-    if constexpr (std::is_void_v<Result>) {
-      function();
-      return Poll<void>(ready);
-    } else {
-      return Poll<Result>(function());
-    }
-  };
-  auto [task, handle] = make_task(poll_fn(std::move(call)), scheduler);
+  auto [task, handle] = make_task(detail::call_on_poll(std::move(function)), scheduler);
   start(*task, scheduler);
   return std::move(handle);
 }
@@ -372,12 +363,12 @@ auto concurrent(F work) {
   BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
   return runtime->concurrent(std::move(work));
 }
-/// Runtime::spawn_blocking() of the current runtime; there must be one.
+/// Runtime::spawn_blocking() of the current runtime; on the pool of the process where there is none
+/// (process_pool.hpp), as on a LocalExecutor.
 template <std::invocable F>
 auto spawn_blocking(F function) {
-  Runtime* runtime = Runtime::current();
-  BLITZIO_CHECK(runtime != nullptr);  // neither in a task of a Runtime nor in its block_on()
-  return runtime->spawn_blocking(std::move(function));
+  if (Runtime* runtime = Runtime::current()) return runtime->spawn_blocking(std::move(function));
+  return detail::spawn_on_process_pool(std::move(function));
 }
 
 /// Runtime::compute() of the current runtime; there must be one.

@@ -1,4 +1,4 @@
-#include <blitzio/executor/blocking_call.hpp>
+#include <blitzio/executor/process_pool.hpp>
 
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/fork_guard.hpp>

@@ -34,7 +34,9 @@ const char* runtime_message(RuntimeErrc code) noexcept {
     case RuntimeErrc::unsupported:
       return "a setting asks for what this kernel or backend lacks";
     case RuntimeErrc::concurrency_unavailable:
-      return "the runtime has a single worker, so nothing can run at the same time as the caller";
+      return "nothing can run at the same time as the caller: there is a single thread, or the "
+             "limit is "
+             "reached";
   }
   return "unknown runtime error";
 }

@@ -24,7 +24,7 @@ enum class RuntimeErrc : int {
   faults_unavailable,       ///< faults were asked for in a build that has none
   faults_malformed,         ///< the description of the faults to inject cannot be read
   unsupported,              ///< a setting asks for what this kernel or backend lacks
-  concurrency_unavailable,  ///< there is a single thread, and it is the caller's
+  concurrency_unavailable,  ///< there is a single thread, the caller's, or a limit is reached
   unexpected_end,           ///< a stream ended before all of what was asked for had come
   limit_exceeded,           ///< more would have to be kept than the caller allows
 };

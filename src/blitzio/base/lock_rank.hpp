@@ -12,6 +12,7 @@ enum class LockRank : std::uint8_t {
   blocking_pool = 10,  ///< executor/blocking_pool.cpp: queue and threads
   loop_gate = 20,      ///< python/loop/loop_gate.hpp: the way back to a loop; posting locks nothing
   group = 25,          ///< executor/group.cpp: a group's children; cancelling them queues them
+  io_tasks = 28,       ///< io/threaded.cpp: its tasks; cancelling them locks nothing
   runtime_tasks = 30,  ///< executor/runtime.cpp: the list of all tasks; cancelling them queues them
   async_fd = 40,       ///< executor/async_fd.cpp: a descriptor's waits; posting locks nothing
   leaf = 255,          ///< nothing is locked, woken or called while it is held

@@ -7,10 +7,17 @@
 
 namespace blitzio {
 
+namespace detail {
+
+// 0 until the thread's first number; a simulation sets it, to have the same numbers again.
+[[gnu::tls_model("initial-exec")]] inline thread_local constinit std::uint32_t random_state = 0;
+
+}  // namespace detail
+
 /// A number below `limit`, which is not 0.
 /// Cost     three shifts and a multiplication; the thread's first call reads the clock.
 [[nodiscard]] inline std::uint32_t random_below(std::uint32_t limit) noexcept {
-  [[gnu::tls_model("initial-exec")]] static thread_local constinit std::uint32_t state = 0;
+  std::uint32_t& state = detail::random_state;
   if (state == 0) {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -217,6 +217,14 @@ class Runtime final : private Scheduler {
   [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_; }
   [[nodiscard]] BlockingPool& compute_pool() noexcept { return compute_; }
 
+  /// For layers above that make tasks of their own: the scheduler that a task of spawn() is made
+  /// with, and how it begins then.
+  [[nodiscard]] Scheduler& scheduler_for_spawn() noexcept;
+  void start(Task& task, Scheduler& scheduler) noexcept;
+  /// The same for a task of concurrent(); there must be more than one worker.
+  [[nodiscard]] Scheduler& scheduler_elsewhere() noexcept;
+  void start_elsewhere(Task& task, Scheduler& scheduler) noexcept;
+
  private:
   friend class detail::Worker;
   friend class Group;
@@ -265,10 +273,6 @@ class Runtime final : private Scheduler {
 
   void schedule(Task& task) noexcept override;
   void release(Task& task) noexcept override { disown(task); }
-  [[nodiscard]] Scheduler& scheduler_for_spawn() noexcept;
-  [[nodiscard]] Scheduler& scheduler_elsewhere() noexcept;
-  void start(Task& task, Scheduler& scheduler) noexcept;
-  void start_elsewhere(Task& task, Scheduler& scheduler) noexcept;
   static void refuse(Task& task) noexcept;
   void inject(Task& task) noexcept;
 

@@ -23,6 +23,11 @@
 
 namespace blitzio::stream {
 
+/// Bytes that are all of what a reader will give.
+struct AllThere {
+  std::span<const std::byte> bytes;
+};
+
 /// `S` may be a reference; then the stream outlives the reader. One future at a time.
 template <class S>
   requires ReadStream<std::remove_reference_t<S>>
@@ -43,6 +48,13 @@ class BufferedReader {
       : stream_(std::forward<S>(stream)), buffer_(buffer) {
     BLITZIO_CHECK(!buffer.empty());
   }
+  /// Of bytes that outlive it and are their own buffer, which is never written to; `stream` is at
+  /// its end.
+  BufferedReader(S stream, AllThere all)
+      : stream_(std::forward<S>(stream)),
+        buffer_(const_cast<std::byte*>(all.bytes.data()), all.bytes.size()),
+        end_(all.bytes.size()),
+        is_all_there_(true) {}
   BufferedReader(BufferedReader&&) noexcept = default;
   BufferedReader(const BufferedReader&) = delete;
   BufferedReader& operator=(const BufferedReader&) = delete;
@@ -60,6 +72,9 @@ class BufferedReader {
     if (begin_ == end_) begin_ = end_ = 0;
   }
   [[nodiscard]] Stream& stream() noexcept { return stream_; }
+  /// The whole buffer; what is buffered() lies in it.
+  [[nodiscard]] std::span<const std::byte> buffer() const noexcept { return buffer_; }
+  [[nodiscard]] bool is_all_there() const noexcept { return is_all_there_; }
 
   class [[nodiscard]] Fill {
    public:
@@ -213,6 +228,7 @@ class BufferedReader {
  private:
   // Moves what is buffered to the front if it stands in the way. Returns the room behind it.
   std::span<std::byte> make_room() noexcept {
+    if (is_all_there_) return {};
     if (begin_ == end_) {
       begin_ = end_ = 0;
     } else if (end_ == buffer_.size() && begin_ > 0) {
@@ -234,6 +250,7 @@ class BufferedReader {
   std::span<std::byte> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  bool is_all_there_ = false;
 };
 
 template <class S>

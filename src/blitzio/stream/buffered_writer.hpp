@@ -45,6 +45,8 @@ class BufferedWriter {
     return buffer_.subspan(begin_, end_ - begin_);
   }
   [[nodiscard]] Stream& stream() noexcept { return stream_; }
+  /// The whole buffer; what is buffered() lies in it.
+  [[nodiscard]] std::span<const std::byte> buffer() const noexcept { return buffer_; }
 
   class [[nodiscard]] Flush {
    public:

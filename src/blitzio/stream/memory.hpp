@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace blitzio::stream {
@@ -54,6 +55,8 @@ class MemoryWriter {
     });
   }
   [[nodiscard]] const std::vector<std::byte>& written() const noexcept { return written_; }
+  /// The same, and forgets it.
+  [[nodiscard]] std::vector<std::byte> take() noexcept { return std::exchange(written_, {}); }
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(written_.data()), written_.size()};
   }

@@ -86,6 +86,8 @@ class Task : public InboxNode, public ListNode<OwnedTag> {
   void cancel() noexcept {
     if (state_.cancel()) scheduler_->schedule(*this);
   }
+  /// Whether cancel() was called: what the task's own code may ask while it runs.
+  [[nodiscard]] bool cancel_requested() const noexcept { return state_.is_cancelled(); }
   [[nodiscard]] bool is_complete() const noexcept { return state_.is_complete(); }
 
  private:

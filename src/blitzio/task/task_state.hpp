@@ -87,6 +87,12 @@ class TaskState {
     return before < 2 * kRef;
   }
 
+  /// Whether cancel() was called.
+  [[nodiscard]] bool is_cancelled() const noexcept {
+    // Acquire: pairs with the release in cancel(); what the canceller did before is visible.
+    return (word_.load(std::memory_order_acquire) & kCancelled) != 0;
+  }
+
   /// If true the result is visible to the caller.
   [[nodiscard]] bool is_complete() const noexcept {
     // Acquire: pairs with the release in complete().

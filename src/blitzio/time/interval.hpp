@@ -79,11 +79,11 @@ class Interval {
   Tick tick() noexcept { return Tick(*this); }
 
   /// The next tick is a period from now.
-  void reset() noexcept { reset_at(Instant::now() + period_); }
+  void reset() noexcept { reset_at(time::now() + period_); }
   /// The next tick is at once.
-  void reset_immediately() noexcept { reset_at(Instant::now()); }
+  void reset_immediately() noexcept { reset_at(time::now()); }
   /// The next tick is after `duration`, and those after it a period apart.
-  void reset_after(Duration duration) noexcept { reset_at(Instant::now() + duration); }
+  void reset_after(Duration duration) noexcept { reset_at(time::now() + duration); }
   /// The next tick is at `at`.
   void reset_at(Instant at) noexcept { sleep_.reset(at); }
 
@@ -94,10 +94,10 @@ class Interval {
  private:
   Poll<Instant> poll_tick(Context& context) {
     const Instant planned = sleep_.deadline();
-    Instant now = Instant::now();
+    Instant now = time::now();
     if (now < planned) {
       if (sleep_.poll(context).is_pending()) return pending;
-      now = Instant::now();
+      now = time::now();
     }
     sleep_.reset(detail::next_tick(missed_, planned, now, period_, kLate));
     return planned;
@@ -111,7 +111,7 @@ class Interval {
 /// Ticks at once and then every `period`.
 /// Errors   std::invalid_argument if the period is not positive.
 [[nodiscard]] inline Interval interval(Duration period) {
-  return {Instant::now(), period};
+  return {time::now(), period};
 }
 /// Ticks at `start` and then every `period`.
 [[nodiscard]] inline Interval interval_at(Instant start, Duration period) {

@@ -118,9 +118,10 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   Atomic<bool> is_elapsed_{false};
 };
 
-/// The clock that deadlines are on.
+/// The clock that deadlines are on: the system's, or in a simulation (io::Deterministic) its own.
 [[nodiscard]] inline Instant now() noexcept {
-  return Instant::now();
+  const TimerQueue* queue = TimerContext::current();
+  return queue == nullptr ? Instant::now() : queue->now();
 }
 
 /// Waits until `deadline`; a deadline that has passed costs one turn.
@@ -130,7 +131,7 @@ class [[nodiscard]] Sleep final : private TimerEntry {
 
 /// Waits for `duration`, counted from this call, not from the first poll.
 [[nodiscard]] inline Sleep sleep(Duration duration) noexcept {
-  return Sleep(Instant::now() + duration);
+  return Sleep(now() + duration);
 }
 
 }  // namespace blitzio::time

@@ -76,7 +76,7 @@ Timeout<blitzio::detail::Held<F>> deadline(Instant at, F&& future) {
 /// deadline().
 template <Future F>
 Timeout<blitzio::detail::Held<F>> timeout(Duration duration, F&& future) {
-  return deadline(Instant::now() + duration, std::forward<F>(future));
+  return deadline(time::now() + duration, std::forward<F>(future));
 }
 
 /// A point in time by which several steps must be done: `deadline(budget, step)` for each.
@@ -84,17 +84,15 @@ class Deadline {
  public:
   // NOLINTNEXTLINE(google-explicit-constructor): an Instant is one
   constexpr Deadline(Instant at) noexcept : at_(at) {}
-  [[nodiscard]] static Deadline after(Duration duration) noexcept {
-    return Instant::now() + duration;
-  }
+  [[nodiscard]] static Deadline after(Duration duration) noexcept { return time::now() + duration; }
 
   // NOLINTNEXTLINE(google-explicit-constructor): for deadline() and sleep_until()
   constexpr operator Instant() const noexcept { return at_; }
   [[nodiscard]] constexpr Instant at() const noexcept { return at_; }
-  [[nodiscard]] bool is_expired() const noexcept { return Instant::now() >= at_; }
+  [[nodiscard]] bool is_expired() const noexcept { return time::now() >= at_; }
   /// What is left of it; zero if it is expired.
   [[nodiscard]] Duration remaining() const noexcept {
-    const Duration left = at_ - Instant::now();
+    const Duration left = at_ - time::now();
     return left.is_negative() ? Duration::zero() : left;
   }
 

@@ -29,6 +29,8 @@ class TimerQueue {
 
   /// For one thread.
   TimerQueue() noexcept = default;
+  /// For one thread, on a clock that its owner sets: `clock`, which outlives the queue.
+  explicit TimerQueue(const Instant& clock) noexcept : wheel_(clock), clock_(&clock) {}
   /// For many: `on_earlier` makes the owner's wait end, so that it asks next_deadline() again.
   /// `tick` as TimerWheel's; `timers_max`: see has_room(); 0: any number.
   TimerQueue(OnEarlier on_earlier, void* data, Duration tick = TimerWheel::kTick,
@@ -43,6 +45,10 @@ class TimerQueue {
 
   [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
   [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+  /// The time that its timers go by.
+  [[nodiscard]] Instant now() const noexcept {
+    return BLITZIO_LIKELY(clock_ == nullptr) ? Instant::now() : *clock_;
+  }
 
   /// Whether another timer may be armed. With the lock held.
   [[nodiscard]] bool has_room() const noexcept { return wheel_.size() < timers_max_; }
@@ -125,6 +131,7 @@ class TimerQueue {
   const OnEarlier on_earlier_ = nullptr;
   void* const data_ = nullptr;
   const std::size_t timers_max_ = SIZE_MAX;
+  const Instant* const clock_ = nullptr;  ///< null: the system's
   Mutex mutex_{LockRank::leaf};
   // Written by the owner, read by who arms: until when the owner sleeps; kAwake if it does not.
   Atomic<std::int64_t> sleeps_until_{kAwake};

@@ -3,7 +3,9 @@
 #include <python/bindings/channel.hpp>
 #include <python/bindings/info.hpp>
 #include <python/bindings/net.hpp>
+#include <python/bindings/process.hpp>
 #include <python/bindings/select.hpp>
+#include <python/bindings/signal.hpp>
 #include <python/bindings/sync.hpp>
 #include <python/bindings/thread_pool.hpp>
 #include <python/bridge/awaitable.hpp>
@@ -86,12 +88,27 @@ int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   state.module = module;
   if (!check_interpreter() || !intern_names(state.names) || !fetch_objects(state)) return -1;
-  for (const auto add :
-       {handle_register, loop_register, stream_transport_register, datagram_transport_register,
-        pipe_transport_register, tls_register, listener_register, sock_register, names_register,
-        job_register, thread_pool_register, foreign_loop_register, awaitable_register,
-        ready_register, sync_register, channel_register, net_register, select_register,
-        info_register}) {
+  for (const auto add : {handle_register,
+                         loop_register,
+                         stream_transport_register,
+                         datagram_transport_register,
+                         pipe_transport_register,
+                         tls_register,
+                         listener_register,
+                         sock_register,
+                         names_register,
+                         job_register,
+                         thread_pool_register,
+                         foreign_loop_register,
+                         awaitable_register,
+                         ready_register,
+                         sync_register,
+                         channel_register,
+                         net_register,
+                         process_register,
+                         signal_register,
+                         select_register,
+                         info_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

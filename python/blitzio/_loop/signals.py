@@ -29,6 +29,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from blitzio import _signals
 from blitzio._loop import wakeup_fd
 from blitzio._native import LoopBase
 
@@ -77,6 +78,7 @@ class SignalsMixin(LoopBase):
             # A handler must stand for the C level to write to the fd; it has nothing to do itself.
             signal.signal(sig, _do_nothing)
             signal.siginterrupt(sig, False)
+            _signals.take_back(sig)
         except OSError as exc:
             del self._signal_handlers[sig]
             self._release_wakeup_fd()
@@ -97,6 +99,7 @@ class SignalsMixin(LoopBase):
         default = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
         try:
             signal.signal(sig, default)
+            _signals.take_back(sig)
         except OSError as exc:
             if exc.errno == errno.EINVAL:
                 raise RuntimeError(f"sig {sig} cannot be caught") from None

@@ -1,9 +1,9 @@
 // The types UdpSocket and UnixDatagram.
 #include <blitzio/net/udp.hpp>
 #include <blitzio/net/unix.hpp>
+#include <python/bindings/held_buffer.hpp>
 #include <python/bindings/net.hpp>
 #include <python/bindings/net_socket.hpp>
-#include <python/bindings/net_stream.hpp>
 
 #include <memory>
 
@@ -60,7 +60,7 @@ class Receive {
       }
       auto answer = ready_.poll(context);
       if (answer.is_pending()) return pending;
-      if (!answer.value()) return raise_socket_error(answer.value().error(), "recv");
+      if (!answer.value()) return raise_io_error(answer.value().error(), "recv");
     }
   }
 
@@ -80,7 +80,7 @@ class Send {
     auto answer = send_.poll(context);
     if (answer.is_pending()) return pending;
     if (!answer.value()) {
-      return raise_socket_error(answer.value().error(), "send");
+      return raise_io_error(answer.value().error(), "send");
     }
     return PyLong_FromSize_t(*answer.value());
   }
@@ -276,7 +276,8 @@ PyMethodDef unix_methods[] = {
 template <class D>
 PyTypeObject* register_datagram(PyObject* module, const char* name, const char* doc,
                                 std::span<const PyMethodDef> own) noexcept {
-  static auto methods = methods_of({kDatagramMethods<D>, kSocketMethods<socket_of<D>>, own});
+  static auto methods = methods_of(
+      {kDatagramMethods<D>, kDescriptorMethods<socket_of<D>>, kSocketMethods<socket_of<D>>, own});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<D>>)},
       {0, nullptr},

@@ -24,7 +24,7 @@ PyObject* accept(PyObject* self, const char* name) noexcept {
   using F = typename L::Accept;
   return awaitable_new(state, name, self, OnLoop<F>(state, Box<L>::of(self).value.accept()),
                        [&state](typename F::Output accepted) noexcept -> PyObject* {
-                         if (!accepted) return raise_socket_error(accepted.error(), "accept");
+                         if (!accepted) return raise_io_error(accepted.error(), "accept");
                          PyRef stream =
                              PyRef::steal(make_stream(state, std::move(accepted->stream)));
                          if (!stream || !kPeers) return stream.release();
@@ -44,7 +44,7 @@ template <class L>
 PyObject* listener_try_accept(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = state_of_box(self);
   auto accepted = Box<L>::of(self).value.try_accept();
-  if (!accepted) return raise_socket_error(accepted.error(), "accept");
+  if (!accepted) return raise_io_error(accepted.error(), "accept");
   if (!*accepted) Py_RETURN_NONE;
   const PyRef stream = PyRef::steal(make_stream(state, std::move((*accepted)->stream)));
   const PyRef peer = PyRef::steal(make_address(state, (*accepted)->peer));
@@ -105,7 +105,8 @@ PyTypeObject* register_listener(PyObject* module, const char* name, const char* 
   static const PyMethodDef bind_method[] = {{"bind", with_keywords(bind),
                                              METH_VARARGS | METH_KEYWORDS | METH_CLASS,
                                              PyDoc_STR("Listen at an address.")}};
-  static auto methods = methods_of({kAcceptMethods<L>, kSocketMethods<socket_of<L>>, bind_method});
+  static auto methods = methods_of({kAcceptMethods<L>, kDescriptorMethods<socket_of<L>>,
+                                    kSocketMethods<socket_of<L>>, bind_method});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<L>>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},

@@ -1,224 +1,142 @@
-// The futures of a stream; net_stream_type.cpp has the types.
-#include <blitzio/base/syscalls.hpp>
-#include <python/bindings/net_socket.hpp>
+// The types TcpStream and UnixStream.
 #include <python/bindings/net_stream.hpp>
+
+#include <python/bindings/net_address.hpp>
+#include <python/bindings/net_socket.hpp>
+#include <python/bindings/stream_methods.hpp>
 #include <python/bridge/awaitable.hpp>
+#include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
-#include <python/support/ft.hpp>
 
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <memory>
-#include <string_view>
+#include <array>
 
 namespace blitzio::python {
 
 namespace {
 
-/// What one read can give at most: small ones are copied into an object of the right size, which
-/// costs less than an object of the largest size that is shrunk.
-constexpr std::size_t kScratchBytes = 256 * 1024;
-constexpr std::size_t kGatherBytes = 16 * 1024;
-
-/// The thread's buffer for the time of one poll.
-std::span<std::byte> scratch() {
-  thread_local std::unique_ptr<std::byte[]> buffer;
-  if (buffer == nullptr) buffer = std::make_unique_for_overwrite<std::byte[]>(kScratchBytes);
-  return {buffer.get(), kScratchBytes};
+template <class S>
+PyObject* stream_peek(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  return stream_read_or_peek<S>(self, args, nargs, names, true);
 }
 
-PyObject* make_bytes(std::span<const std::byte> bytes) noexcept {
-  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
-                                   static_cast<Py_ssize_t>(bytes.size()));
-}
-
-/// recv(2) without waiting, as IoWait wants it.
-IoAttempt receive(int fd, std::span<std::byte> buffer, int flags, bool is_tcp) noexcept {
-  for (;;) {
-    const ssize_t count =
-        sys::recv(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT, sys::Wait::edge);
-    if (count >= 0) {
-      const bool is_short = count > 0 && static_cast<std::size_t>(count) < buffer.size();
-      return {count, is_tcp && is_short && flags == 0};
+template <class S>
+PyObject* stream_shutdown(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* names) {
+  static constexpr std::array kParameters{"how"};
+  Arguments arguments(args, nargs, names);
+  if (!arguments.bind_all("shutdown", kParameters, 0)) return nullptr;
+  net::Shutdown how = net::Shutdown::both;
+  if (arguments[0] != nullptr) {
+    if (!PyUnicode_Check(arguments[0])) {
+      return PyErr_Format(PyExc_TypeError, "how must be str, got %.200s",
+                          Py_TYPE(arguments[0])->tp_name);
     }
-    const int code = errno;
-    if (code != EINTR) return {-code};
+    if (PyUnicode_CompareWithASCIIString(arguments[0], "read") == 0) {
+      how = net::Shutdown::read;
+    } else if (PyUnicode_CompareWithASCIIString(arguments[0], "write") == 0) {
+      how = net::Shutdown::write;
+    } else if (PyUnicode_CompareWithASCIIString(arguments[0], "both") != 0) {
+      return PyErr_Format(PyExc_ValueError, "how must be 'read', 'write' or 'both', got %R",
+                          arguments[0]);
+    }
   }
+  const Result<void> done = stream_of<S>(self).stream.shutdown(how);
+  if (!done) return raise_error(done.error(), "shutdown");
+  Py_RETURN_NONE;
 }
 
-PyObject* asyncio_error(const char* name, PyObject* args) noexcept {
-  const PyRef held = PyRef::steal(args);
-  if (!held) return nullptr;
-  const PyRef asyncio = PyRef::steal(PyImport_ImportModule("asyncio"));
-  if (!asyncio) return nullptr;
-  const PyRef type = PyRef::steal(PyObject_GetAttrString(asyncio.get(), name));
-  if (type) PyErr_SetObject(type.get(), held.get());
-  return nullptr;
+template <class S>
+PyObject* stream_connect(PyObject* type, PyObject* where) {
+  ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
+  Address address;
+  if (!to_address(state, where, &address)) return nullptr;
+  if (address.is_local() != std::is_same_v<S, net::UnixStream>) {
+    return PyErr_Format(PyExc_ValueError, "%R is of another family than the stream", where);
+  }
+  using F = typename S::Connect;
+  return awaitable_new(state, "connect", nullptr, OnLoop<F>(state, S::connect(address)),
+                       [&state](Result<S> stream) noexcept {
+                         return stream ? make_stream(state, std::move(*stream))
+                                       : raise_error(stream.error(), "connect");
+                       });
+}
+
+PyObject* stream_credentials(PyObject* self, PyObject* /*unused*/) {
+  const auto peer = stream_of<net::UnixStream>(self).stream.peer_credentials();
+  if (!peer) return raise_error(peer.error(), "peer_credentials");
+  return Py_BuildValue("iII", peer->process, peer->user, peer->group);
+}
+
+PyObject* stream_pair(PyObject* type, PyObject* /*unused*/) {
+  auto pair = net::UnixStream::pair();
+  if (!pair) return raise_error(pair.error(), "socketpair");
+  ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
+  const PyRef one = PyRef::steal(make_stream(state, std::move(pair->first)));
+  const PyRef other = PyRef::steal(make_stream(state, std::move(pair->second)));
+  return one && other ? PyTuple_Pack(2, one.get(), other.get()) : nullptr;
+}
+
+template <class S>
+const std::array kSocketStreamMethods{
+    PyMethodDef{"connect", stream_connect<S>, METH_O | METH_CLASS,
+                PyDoc_STR("connect($type, address, /)\n--\n\nConnect to an address.")},
+    PyMethodDef{"peek", fast(stream_peek<S>), METH_FASTCALL | METH_KEYWORDS,
+                PyDoc_STR("peek($self, n=65536)\n--\n\nread() that leaves the bytes there.")},
+    PyMethodDef{"shutdown", fast(stream_shutdown<S>), METH_FASTCALL | METH_KEYWORDS,
+                PyDoc_STR("shutdown($self, how='both')\n--\n\nEnd one way, or both.")},
+};
+
+template <class S>
+net::Socket& socket_of(PyObject* self) noexcept {
+  return stream_of<S>(self).stream;
+}
+
+PyMethodDef unix_methods[] = {
+    {"peer_credentials", stream_credentials, METH_NOARGS,
+     PyDoc_STR("peer_credentials($self)\n--\n\n"
+               "(process, user, group) of who is at the other end.")},
+    {"pair", stream_pair, METH_NOARGS | METH_CLASS,
+     PyDoc_STR("pair($type)\n--\n\nTwo streams that are connected with each other.")},
+};
+
+template <class S>
+PyTypeObject* register_stream(PyObject* module, const char* name, const char* doc,
+                              std::span<const PyMethodDef> own) noexcept {
+  static auto methods =
+      methods_of({kReadMethods<S>, kWriteMethods<S>, kSocketStreamMethods<S>,
+                  kDescriptorMethods<socket_of<S>>, kSocketMethods<socket_of<S>>, own});
+  static PyType_Slot slots[] = {
+      {Py_tp_repr, slot(socket_repr<socket_of<S>>)},
+      {Py_am_aiter, slot(PyObject_SelfIter)},
+      {Py_am_anext, slot(stream_anext<S>)},
+      {0, nullptr},
+  };
+  return box_register<PyStream<S>>(module, {.name = name,
+                                            .doc = doc,
+                                            .methods = methods.data(),
+                                            .attributes = socket_attributes<socket_of<S>>,
+                                            .more = slots});
 }
 
 }  // namespace
 
-Poll<PyObject*> StreamRead::poll(Context& context) {
-  const ObjectLock lock(stream_->self);
-  if (stream_->ahead.size() > 0 || count_ == 0) {
-    const std::size_t count = std::min(count_, stream_->ahead.size());
-    PyObject* bytes = make_bytes(stream_->ahead.view().first(count));
-    if (bytes != nullptr && !peeks_) stream_->ahead.consume(count);
-    return bytes;
-  }
-  const auto buffer = scratch().first(std::min(count_, kScratchBytes));
-  auto answer = wait_.poll(context, [&](int fd) noexcept {
-    return receive(fd, buffer, peeks_ ? MSG_PEEK : 0, stream_->is_tcp);
-  });
-  if (answer.is_pending()) return pending;
-  if (!answer.value()) return raise_socket_error(answer.value().error(), "stream");
-  return make_bytes(buffer.first(*answer.value()));
+PyObject* make_stream(ModuleState& state, net::TcpStream stream) noexcept {
+  // As asyncio has it: who writes in pieces does not wait for the peer's acknowledgement.
+  static_cast<void>(stream.set_nodelay(true));
+  return make_py_stream(state, state.tcp_stream_type, std::move(stream), StreamKind::tcp);
 }
 
-Poll<PyObject*> StreamReadInto::poll(Context& context) {
-  const ObjectLock lock(stream_->self);
-  const auto buffer = buffer_.bytes();
-  if (stream_->ahead.size() > 0 || buffer.empty()) {
-    const auto part = stream_->ahead.view().first(std::min(buffer.size(), stream_->ahead.size()));
-    std::ranges::copy(part, buffer.begin());
-    stream_->ahead.consume(part.size());
-    return PyLong_FromSize_t(part.size());
-  }
-  auto answer =
-      wait_.poll(context, [&](int fd) noexcept { return receive(fd, buffer, 0, stream_->is_tcp); });
-  if (answer.is_pending()) return pending;
-  if (!answer.value()) return raise_socket_error(answer.value().error(), "stream");
-  return PyLong_FromSize_t(*answer.value());
+PyObject* make_stream(ModuleState& state, net::UnixStream stream) noexcept {
+  return make_py_stream(state, state.unix_stream_type, std::move(stream), StreamKind::socket);
 }
 
-PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count) noexcept {
-  try {
-    const ObjectLock lock(stream.self);
-    if (stream.ahead.size() > 0) {
-      const std::size_t have = std::min(count, stream.ahead.size());
-      PyObject* bytes = make_bytes(stream.ahead.view().first(have));
-      if (bytes != nullptr) stream.ahead.consume(have);
-      return bytes;
-    }
-    const auto buffer = scratch().first(std::min(count, kScratchBytes));
-    const auto got = stream.socket.try_read(buffer);
-    if (!got) return raise_socket_error(got.error(), "stream");
-    if (!*got) Py_RETURN_NONE;
-    return make_bytes(buffer.first(**got));
-  } catch (...) {
-    detail::raise_current_exception();
-    return nullptr;
-  }
-}
-
-// ---- gathering ---------------------------------------------------------------------------------
-
-PyObject* StreamGather::take(std::size_t count) {
-  PyObject* bytes = make_bytes(stream_->ahead.view().first(count));
-  if (bytes != nullptr) stream_->ahead.consume(count);
-  return bytes;
-}
-
-std::optional<PyObject*> StreamGather::found() {
-  const auto have = stream_->ahead.view();
-  if (until_ == Until::count) {
-    if (have.size() < limit_) return std::nullopt;
-    return take(limit_);
-  }
-  if (until_ != Until::end) {
-    const std::string_view text(reinterpret_cast<const char*>(have.data()), have.size());
-    const std::size_t at = text.find(separator_, searched_);
-    if (at != std::string_view::npos && at + separator_.size() <= limit_) {
-      return take(at + separator_.size());
-    }
-    if (at == std::string_view::npos && have.size() <= limit_) {
-      // The separator may have begun already.
-      searched_ = have.size() - std::min(have.size(), separator_.size() - 1);
-      return std::nullopt;
-    }
-  } else if (have.size() <= limit_) {
-    return std::nullopt;
-  }
-  const PyRef message = PyRef::steal(PyUnicode_FromFormat(
-      until_ == Until::end ? "more than %zu bytes came" : "no separator in the first %zu bytes",
-      limit_));
-  if (!message) return nullptr;
-  return asyncio_error("LimitOverrunError",
-                       Py_BuildValue("On", message.get(), static_cast<Py_ssize_t>(have.size())));
-}
-
-PyObject* StreamGather::at_end() {
-  const std::size_t count = stream_->ahead.size();
-  switch (until_) {
-    case Until::next_line:
-      if (count == 0) {
-        PyErr_SetNone(PyExc_StopAsyncIteration);
-        return nullptr;
-      }
-      [[fallthrough]];
-    case Until::line:
-    case Until::end:
-      return take(count);
-    case Until::count:
-    case Until::separator:
-      break;
-  }
-  const PyRef partial = PyRef::steal(take(count));
-  if (!partial) return nullptr;
-  return asyncio_error("IncompleteReadError",
-                       until_ == Until::count
-                           ? Py_BuildValue("On", partial.get(), static_cast<Py_ssize_t>(limit_))
-                           : Py_BuildValue("OO", partial.get(), Py_None));
-}
-
-std::size_t StreamGather::wanted() const noexcept {
-  if (until_ != Until::count) return kGatherBytes;
-  return std::max(limit_ - stream_->ahead.size(), kGatherBytes);
-}
-
-Poll<PyObject*> StreamGather::poll(Context& context) {
-  const ObjectLock lock(stream_->self);
-  for (;;) {
-    if (const auto result = found()) return *result;
-    const auto room = stream_->ahead.room(wanted());
-    auto answer =
-        wait_.poll(context, [&](int fd) noexcept { return receive(fd, room, 0, stream_->is_tcp); });
-    if (answer.is_pending()) return pending;
-    if (!answer.value()) return raise_socket_error(answer.value().error(), "stream");
-    if (*answer.value() == 0) return at_end();
-    stream_->ahead.add(*answer.value());
-  }
-}
-
-// ---- writing -----------------------------------------------------------------------------------
-
-Poll<PyObject*> StreamWrite::poll(Context& context) {
-  const ObjectLock lock(stream_->self);
-  if (!held_) {
-    auto locked = lock_.poll(context);
-    if (locked.is_pending()) return pending;
-    held_.emplace(std::move(locked).take());
-  }
-  const auto data = data_.bytes();
-  while (sent_ < data.size()) {
-    auto answer = wait_.poll(context, [&](int fd) noexcept -> IoAttempt {
-      for (;;) {
-        const ssize_t count =
-            sys::send(fd, data.data() + sent_, data.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (count >= 0) return {count};
-        const int code = errno;
-        if (code != EINTR) return {-code};
-      }
-    });
-    if (answer.is_pending()) return pending;
-    if (!answer.value()) return raise_socket_error(answer.value().error(), "stream");
-    sent_ += *answer.value();
-    if (!is_all_) break;
-  }
-  held_.reset();
-  return is_all_ ? Py_NewRef(Py_None) : PyLong_FromSize_t(sent_);
+int net_stream_register(PyObject* module, ModuleState& state) noexcept {
+  state.tcp_stream_type = register_stream<net::TcpStream>(module, "blitzio.net.TcpStream",
+                                                          "A TCP connection; see blitzio.net.", {});
+  state.unix_stream_type = register_stream<net::UnixStream>(
+      module, "blitzio.net.UnixStream", "A connection between processes; see blitzio.net.",
+      unix_methods);
+  return state.tcp_stream_type == nullptr || state.unix_stream_type == nullptr ? -1 : 0;
 }
 
 }  // namespace blitzio::python

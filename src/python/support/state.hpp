@@ -125,7 +125,11 @@ struct Names {
   X(tcp_listener_type)       \
   X(unix_listener_type)      \
   X(udp_socket_type)         \
-  X(unix_datagram_type)
+  X(unix_datagram_type)      \
+  X(pipe_reader_type)        \
+  X(pipe_writer_type)        \
+  X(child_process_type)      \
+  X(signal_set_type)
 
 // Other objects that it keeps.
 #define BLITZIO_OBJECTS(X)                                                         \

@@ -19,6 +19,9 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
+from blitzio import process
+from blitzio import signal as blitzio_signal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -352,6 +355,55 @@ def subprocesses(loop: Loop) -> None:
             "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert (await process.communicate(b"hello"))[0] == b"hello"
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def processes(loop: Loop) -> None:
+    async def main() -> None:
+        async with process.spawn("cat", stdin="pipe", stdout="pipe") as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            await child.stdin.write_all(b"line\nrest")
+            child.stdin.shutdown("write")
+            async for _ in child.stdout:
+                break
+            repr(child.stdout)
+            waiting = asyncio.ensure_future(child.wait())
+            await asyncio.sleep(0)
+            waiting.cancel()
+        assert (await process.output("cat", input=b"x")).stdout == b"x"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await process.output("sleep", "60", timeout=0)
+        with contextlib.suppress(FileNotFoundError):
+            process.spawn("/no/such/program", stdin="pipe")
+        with contextlib.suppress(ValueError):
+            process.Command("true", env={"=": ""})
+        process.spawn("sleep", "60", stdout="pipe", kill_on_drop=True)
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def streams_of_signals(loop: Loop) -> None:
+    async def main() -> None:
+        with blitzio_signal.stream(signal.SIGUSR1, signal.SIGINT) as arrivals:
+            waiting = asyncio.ensure_future(arrivals.next())
+            await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await waiting
+            dropped = asyncio.ensure_future(arrivals.next())
+            await asyncio.sleep(0)
+            dropped.cancel()
+            arrivals.try_next()
+        with contextlib.suppress(ValueError):
+            blitzio_signal.stream(signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.get_running_loop().run_in_executor(_THREADS, wait_in_vain)
+
+    def wait_in_vain() -> None:
+        blitzio_signal.blocking_wait(signal.SIGUSR2, timeout=0)
 
     loop.run_until_complete(main())
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
+from blitzio import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -33,7 +34,9 @@ LOOPS: dict[str, LoopFactory] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_up() -> None:
-    """uvloop opens a pipe for signals once and for all: let no test be blamed for it."""
+    """What is opened once and for all: uvloop's pipe for signals, the eventfd of the thread that
+    waits for children. Let no test be blamed for it."""
+    process.spawn("true").blocking_wait()
     if importlib.util.find_spec("uvloop") is not None:
         loop = _uvloop()
         loop.run_until_complete(asyncio.sleep(0))

@@ -10,6 +10,9 @@ import pytest
 MODULES = (
     "blitzio._compute",
     "blitzio._duration",
+    "blitzio._process.child",
+    "blitzio._process.command",
+    "blitzio._process.status",
     "blitzio._runtime.handle",
     "blitzio._serve",
     "blitzio._shutdown",
@@ -20,7 +23,9 @@ MODULES = (
     "blitzio._task.joining",
     "blitzio._task.selecting",
     "blitzio.channel",
+    "blitzio.process",
     "blitzio.runtime",
+    "blitzio.signal",
     "blitzio.sync",
     "blitzio.time",
 )

@@ -106,7 +106,7 @@ void* Reaper::run(void* data) noexcept {
     if (::poll(waits.data(), waits.size(), -1) < 0) continue;
     eventfd_t rung = 0;
     static_cast<void>(::eventfd_read(bell, &rung));
-    std::erase_if(children, [](const auto& child) { return child->try_wait().has_value(); });
+    std::erase_if(children, [](const auto& child) { return child->reap(); });
   }
   return nullptr;
 }
@@ -130,35 +130,51 @@ Reaper& the_reaper() {
 
 }  // namespace
 
-std::optional<ExitStatus> ChildState::try_wait() noexcept {
-  IntrusiveList<ExitWaiter> waiters;
-  std::optional<ExitStatus> status;
-  {
-    const MutexLock lock(mutex_);
-    if (!status_ && !fork_guard_.in_child()) {
-      siginfo_t info{};
-      const int result =
-          ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
-      if (result == 0 && info.si_pid != 0) {
-        status_ = to_status(info);
-      } else if (result != 0 && errno == ECHILD) {
-        status_ = ExitStatus::exited(kUnknownCode);
-      }
+std::optional<ExitStatus> ChildState::collect() noexcept {
+  if (!status_ && !fork_guard_.in_child()) {
+    siginfo_t info{};
+    const int result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
+    if (result == 0 && info.si_pid != 0) {
+      status_ = to_status(info);
+    } else if (result != 0 && errno == ECHILD) {
+      status_ = ExitStatus::exited(kUnknownCode);
     }
-    status = status_;
   }
-  if (!status) return status;
+  return status_;
+}
+
+void ChildState::wake_waiters() noexcept {
   for (;;) {
     // Woken one by one, without the lock: waking may drop the others.
     Waker waker;
     {
       const MutexLock lock(mutex_);
       ExitWaiter* waiter = waiters_.pop_front();
-      if (waiter == nullptr) return status;
+      if (waiter == nullptr) return;
       waker = std::move(waiter->waker);
     }
     waker.wake();
   }
+}
+
+std::optional<ExitStatus> ChildState::try_wait() noexcept {
+  std::optional<ExitStatus> status;
+  {
+    const MutexLock lock(mutex_);
+    status = collect();
+  }
+  if (status) wake_waiters();
+  return status;
+}
+
+bool ChildState::reap() noexcept {
+  {
+    const MutexLock lock(mutex_);
+    if (!collect()) return false;
+    pidfd_.reset();
+  }
+  wake_waiters();
+  return true;
 }
 
 Result<void> ChildState::send_signal(int number) noexcept {

@@ -46,6 +46,9 @@ class ChildState {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   /// Reaps if it has ended; wakes the waiters.
   [[nodiscard]] std::optional<ExitStatus> try_wait() noexcept BLITZIO_EXCLUDES(mutex_);
+  /// The same for the reaper, which is the only one that closes the pidfd, since it waits on it:
+  /// before anybody learns of the end. Returns whether it has ended.
+  [[nodiscard]] bool reap() noexcept BLITZIO_EXCLUDES(mutex_);
   /// Errors   ESRCH if it has ended; EINVAL for what is no signal.
   [[nodiscard]] Result<void> send_signal(int number) noexcept BLITZIO_EXCLUDES(mutex_);
   /// The status, or `waiter` is queued and woken at the end.
@@ -54,8 +57,13 @@ class ChildState {
   void leave(ExitWaiter& waiter) noexcept BLITZIO_EXCLUDES(mutex_);
 
  private:
+  /// The status if it is known or can be had.
+  [[nodiscard]] std::optional<ExitStatus> collect() noexcept BLITZIO_REQUIRES(mutex_);
+  void wake_waiters() noexcept BLITZIO_EXCLUDES(mutex_);
+
   const pid_t pid_;
-  const OwnedFd pidfd_;
+  // Closed by the reaper with the lock held; read by it without.
+  OwnedFd pidfd_;
   const ForkGuard fork_guard_;
   Mutex mutex_{LockRank::leaf};
   std::optional<ExitStatus> status_ BLITZIO_GUARDED_BY(mutex_);

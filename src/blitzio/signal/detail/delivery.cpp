@@ -29,6 +29,8 @@ struct Slot {
   // delivery's lock, read by the handler.
   Atomic<void (*)(int)> former_handler{nullptr};
   Atomic<void (*)(int, siginfo_t*, void*)> former_action{nullptr};
+  // Whether neither is called. Written under the lock, read by the handler.
+  Atomic<bool> is_silent{false};
   // Whether `former` holds what to put back. Written under the lock, read in a forked child.
   Atomic<bool> is_installed{false};
   struct sigaction former{};
@@ -53,8 +55,12 @@ void handle(int number, siginfo_t* info, void* context) noexcept {
   // Release: the semaphore orders it already; pairs with the acquire in Delivery::deliver().
   slot.arrivals.fetch_add(1, std::memory_order_release);
   ::sem_post(&arrived);
+  // Relaxed: a listener's wish from before the signal or after it.
+  const bool is_silent = slot.is_silent.load(std::memory_order_relaxed);
   // Acquire, both: pair with the release in remember().
-  if (auto* const action = slot.former_action.load(std::memory_order_acquire)) {
+  if (is_silent) {
+    // It stands for a default action, which does not happen.
+  } else if (auto* const action = slot.former_action.load(std::memory_order_acquire)) {
     action(number, info, context);
   } else if (auto* const handler = slot.former_handler.load(std::memory_order_acquire)) {
     handler(number);
@@ -67,15 +73,24 @@ bool is_ours(const struct sigaction& action) noexcept {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == handle;
 }
 
+bool is_function(const struct sigaction& action) noexcept {
+  return (action.sa_flags & SA_SIGINFO) != 0 ||
+         (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+// SA_RESTART or not: a handler that we call may count on interrupting what its thread waits in, as
+// CPython's does, whose own handlers run when the call has returned.
+int restart_flag(const struct sigaction& former) noexcept {
+  return is_function(former) ? former.sa_flags & SA_RESTART : SA_RESTART;
+}
+
 // Tells the handler what to call besides.
 void remember(Slot& slot, const struct sigaction& former) noexcept {
   slot.former = former;
   const bool has_info = (former.sa_flags & SA_SIGINFO) != 0;
-  const bool is_function =
-      has_info || (former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN);
   // Release, both: pair with the acquire in handle().
   slot.former_action.store(has_info ? former.sa_sigaction : nullptr, std::memory_order_release);
-  slot.former_handler.store(is_function && !has_info ? former.sa_handler : nullptr,
+  slot.former_handler.store(!has_info && is_function(former) ? former.sa_handler : nullptr,
                             std::memory_order_release);
 }
 
@@ -89,7 +104,8 @@ class Delivery {
     return *delivery;
   }
 
-  Result<void> add(Listener& listener, int number) noexcept BLITZIO_EXCLUDES(mutex_);
+  Result<void> add(Listener& listener, int number, Former former) noexcept BLITZIO_EXCLUDES(mutex_);
+  bool take_back(int number, Former former) noexcept BLITZIO_EXCLUDES(mutex_);
   void remove(Listener& listener) noexcept BLITZIO_EXCLUDES(mutex_);
 
  private:
@@ -106,7 +122,7 @@ class Delivery {
 
   [[nodiscard]] Result<void> start_thread() noexcept BLITZIO_REQUIRES(mutex_);
   void deliver(std::size_t number) noexcept BLITZIO_REQUIRES(mutex_);
-  void install(int number) noexcept BLITZIO_REQUIRES(mutex_);
+  bool install(int number) noexcept BLITZIO_REQUIRES(mutex_);
   void restore(int number) noexcept BLITZIO_REQUIRES(mutex_);
 
   Mutex mutex_{LockRank::leaf};
@@ -122,7 +138,7 @@ class Delivery {
 
 // ---- listeners -------------------------------------------------------------------------------
 
-Result<void> Delivery::add(Listener& listener, int number) noexcept {
+Result<void> Delivery::add(Listener& listener, int number, Former former) noexcept {
   const MutexLock lock(mutex_);
   if (!is_running_) {
     if (auto started = start_thread(); !started) return started;
@@ -130,10 +146,22 @@ Result<void> Delivery::add(Listener& listener, int number) noexcept {
   auto& list = listeners_[static_cast<std::size_t>(number)];
   // Acquire: as in deliver().
   listener.seen_ = slot_of(number).arrivals.load(std::memory_order_acquire);
-  if (list.is_empty()) install(number);
+  Slot& slot = slot_of(number);
+  // Relaxed, both: see handle(). Before ours is there, for a signal may come at once.
+  if (former == Former::silent) slot.is_silent.store(true, std::memory_order_relaxed);
+  const bool is_anew = install(number);
+  if (is_anew && former == Former::called) slot.is_silent.store(false, std::memory_order_relaxed);
   list.push_back(listener);
   ++count_;
   return {};
+}
+
+bool Delivery::take_back(int number, Former former) noexcept {
+  const MutexLock lock(mutex_);
+  if (!install(number)) return false;
+  // Relaxed: see handle().
+  slot_of(number).is_silent.store(former == Former::silent, std::memory_order_relaxed);
+  return true;
 }
 
 void Delivery::remove(Listener& listener) noexcept {
@@ -149,28 +177,32 @@ void Delivery::remove(Listener& listener) noexcept {
   while (called_ == &listener) returned_.wait(mutex_);
 }
 
-void Delivery::install(int number) noexcept {
+// Returns false if ours stood there already.
+bool Delivery::install(int number) noexcept {
   Slot& slot = slot_of(number);
   struct sigaction former{};
-  struct sigaction own{};
-  own.sa_sigaction = handle;
-  own.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-  ::sigfillset(&own.sa_mask);
   // Remembered before ours is there, for a signal may come at once; and again, should somebody
   // have been faster. None of these calls fails for a signal that can_be_handled().
   ::sigaction(number, nullptr, &former);
-  if (is_ours(former)) return;  // a delivery is going on, and its listeners wait elsewhere
+  if (is_ours(former)) return false;
   remember(slot, former);
+  struct sigaction own{};
+  own.sa_sigaction = handle;
+  own.sa_flags = SA_SIGINFO | SA_ONSTACK | restart_flag(former);
+  ::sigfillset(&own.sa_mask);
   ::sigaction(number, &own, &former);
   if (!is_ours(former)) remember(slot, former);
   // Release: publishes `former` to after_fork_in_child().
   slot.is_installed.store(true, std::memory_order_release);
+  return true;
 }
 
 void Delivery::restore(int number) noexcept {
   Slot& slot = slot_of(number);
   struct sigaction current{};
   ::sigaction(number, nullptr, &current);
+  // Relaxed: see handle().
+  slot.is_silent.store(false, std::memory_order_relaxed);
   // Somebody's who came later stays; he may go on calling ours, and that what was there before.
   if (!is_ours(current)) return;
   ::sigaction(number, &slot.former, nullptr);
@@ -280,14 +312,19 @@ bool can_be_handled(int number) noexcept {
   }
 }
 
-Result<void> Listener::start(int number) noexcept {
+Result<void> Listener::start(int number, Former former) noexcept {
   BLITZIO_CHECK(number_ == 0, number_);
   if (!can_be_handled(number)) return fail(Error::runtime(RuntimeErrc::invalid_argument));
   fork_guard_ = ForkGuard();
   number_ = number;
-  auto added = Delivery::get().add(*this, number);
+  auto added = Delivery::get().add(*this, number, former);
   if (!added) number_ = 0;
   return added;
+}
+
+bool Listener::take_back(Former former) noexcept {
+  if (number_ == 0 || fork_guard_.in_child()) return false;
+  return Delivery::get().take_back(number_, former);
 }
 
 void Listener::stop() noexcept {

@@ -12,8 +12,11 @@
 // at least once after the last arrival, not once for each.
 //
 // Handlers: the first listener of a signal installs ours, the last one puts back what was there
-// before. Who installs another meanwhile, without calling ours, makes us deaf; his stays then. A
-// handler that was a function before ours is still called; a default action is replaced.
+// before. Who installs another meanwhile, without calling ours, makes us deaf until a listener
+// starts or takes the signal back; if none does, his stays. A handler that was a function before
+// ours is still called, unless a listener knows that it stands for a default action
+// (Former::silent); a default action is replaced. System calls that a signal interrupts go on, or
+// fail with EINTR, as under the handler that is still called.
 //
 // A listener:
 //
@@ -36,6 +39,16 @@
 
 #include <cstdint>
 
+namespace blitzio::signal {
+
+/// What becomes of a handler that was installed before ours.
+enum class Former : std::uint8_t {
+  called,  ///< it is called all the same
+  silent,  ///< not while anybody listens: it stands for a default action
+};
+
+}  // namespace blitzio::signal
+
 namespace blitzio::signal::detail {
 
 class Delivery;
@@ -54,7 +67,12 @@ class Listener : public ListNode<> {
   /// Errors   invalid_argument for what is no signal or cannot be handled: SIGKILL, SIGSTOP, and
   ///          SIGILL, SIGFPE, SIGSEGV, SIGBUS, which stand for what a thread did itself; EAGAIN
   ///          without a thread.
-  [[nodiscard]] Result<void> start(int number) noexcept;
+  /// `former` silent is for all listeners of the signal, until the last of them stops or another
+  /// handler is taken back from.
+  [[nodiscard]] Result<void> start(int number, Former former = Former::called) noexcept;
+  /// If another handler has replaced ours since: ours is installed again, and that is the former
+  /// one. Returns whether it did.
+  bool take_back(Former former) noexcept;
   /// Hears of nothing any more: the function is not running, and will not be called, once this
   /// returns. Does nothing if idle.
   void stop() noexcept;

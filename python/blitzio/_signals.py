@@ -1,0 +1,179 @@
+"""`SignalStream`, on listeners of the core: any thread may listen, the interpreter is not asked.
+
+The core puts a handler of its own before Python's (docs/design/signals.md). `signal.signal` puts
+Python's before that again, so a stream looks, whenever somebody begins to wait, whether the signal
+is still its own, and this package's own loops tell when they have changed a handler.
+
+Threads: any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+import threading
+import weakref
+from signal import Signals
+from typing import TYPE_CHECKING
+
+from blitzio._duration import Duration
+from blitzio._native import SignalSet, _in_main_interpreter
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from blitzio._duration import Seconds
+
+
+class SignalStream:
+    """Hears of signals from its making until close(); made by `stream()`.
+
+    `async for` gives each signal that arrives. Arrivals of one signal that nobody has taken yet
+    coalesce into one, as in the kernel; those of different signals do not, and are given in the
+    order of their numbers. It is a context manager, and closes itself when it is dropped.
+
+    Thread: any, for every method.
+    """
+
+    __slots__ = ("__weakref__", "_numbers", "_set")
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = tuple(dict.fromkeys(map(_check, numbers)))
+        if not self._numbers:
+            raise ValueError("at least one signal must be named")
+        self._set = SignalSet(self._numbers, silent=any(map(_stands_for_default, self._numbers)))
+        with _lock:
+            _open.add(self)
+
+    @property
+    def signals(self) -> tuple[Signals | int, ...]:
+        """What it listens for."""
+        return tuple(map(_named, self._numbers))
+
+    async def next(self) -> Signals | int:
+        """Waits for the next arrival, or takes one that nobody has taken yet.
+
+        Raises:
+            RuntimeError: the stream is closed.
+
+        Cancellation: loses nothing.
+        """
+        self._take_back()
+        return _unless_closed(await self._set.next())
+
+    def try_next(self) -> Signals | int | None:
+        """A signal that has arrived and nobody has taken yet."""
+        number = self._set.try_next()
+        return None if number is None else _named(number)
+
+    def blocking_next(self, timeout: Seconds | None = None) -> Signals | int:
+        """next() for threads.
+
+        Raises:
+            TimeoutError: `timeout` was over first.
+            RuntimeError: the stream is closed; a loop runs in this thread.
+        """
+        self._take_back()
+        seconds = None if timeout is None else Duration.of(timeout).as_secs_f64()
+        return _unless_closed(self._set.blocking_next(seconds))
+
+    def close(self) -> None:
+        """Stops listening and ends what waits. Again: nothing.
+
+        With the last stream of a signal, what handled it before is back.
+        """
+        with _lock:
+            _open.discard(self)
+        self._set.close()
+
+    def __aiter__(self) -> SignalStream:
+        return self
+
+    async def __anext__(self) -> Signals | int:
+        self._take_back()
+        number = await self._set.next()
+        if number is None:
+            raise StopAsyncIteration
+        return _named(number)
+
+    def __enter__(self) -> SignalStream:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<SignalStream {' '.join(str(getattr(s, 'name', s)) for s in self.signals)}>"
+
+    def _take_back(self) -> None:
+        for number in self._numbers:
+            self._set.take_back(number, _stands_for_default(number))
+
+
+#: Those that listen.
+_open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+def take_back(number: int) -> None:
+    """To be called after signal.signal(number, …): streams hear of the signal again."""
+    with _lock:
+        listening = [stream for stream in _open if number in stream._numbers]
+    for stream in listening:
+        stream._set.take_back(number, _stands_for_default(number))
+
+
+def _check(number: int) -> int:
+    given: object = number
+    if not isinstance(given, int):
+        raise TypeError(f"a signal must be an int, not {number!r}")
+    if number not in signals.valid_signals():
+        raise ValueError(f"invalid signal number {number}")
+    if number in _NEVER:
+        raise ValueError(f"{Signals(number).name} cannot be listened for")
+    return int(number)
+
+
+#: The kernel lets nobody handle the first two; the others stand for what a thread did itself.
+_NEVER = (
+    signals.SIGKILL,
+    signals.SIGSTOP,
+    signals.SIGILL,
+    signals.SIGFPE,
+    signals.SIGSEGV,
+    signals.SIGBUS,
+)
+
+
+def _named(number: int) -> Signals | int:
+    try:
+        return Signals(number)
+    except ValueError:
+        return number  # A real-time signal between the first and the last.
+
+
+def _unless_closed(number: int | None) -> Signals | int:
+    if number is None:
+        raise RuntimeError("the signal stream is closed")
+    return _named(number)
+
+
+def _stands_for_default(number: int) -> bool:
+    """Whether Python's handler is what happens to a signal that nobody handles: Ctrl-C alone has
+    one, KeyboardInterrupt, which asyncio.run() turns into a cancellation."""
+    if number != signals.SIGINT or not _in_main_interpreter():
+        return False
+    handler = signals.getsignal(signals.SIGINT)
+    if handler is signals.default_int_handler:
+        return True
+    # Of asyncio.Runner, from Python 3.11 on: functools.partial(runner._on_sigint, …).
+    method = getattr(getattr(handler, "func", None), "__func__", None)
+    return method is not None and method is _RUNNERS_HANDLER
+
+
+_RUNNERS_HANDLER = getattr(getattr(asyncio, "Runner", None), "_on_sigint", None)

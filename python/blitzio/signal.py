@@ -1,0 +1,85 @@
+"""Signals of the process, awaited.
+
+    from blitzio import signal
+
+    await signal.ctrl_c()
+
+    with signal.stream(signal.SIGHUP, signal.SIGTERM) as arrivals:
+        async for number in arrivals:
+            if number == signal.SIGTERM:
+                break
+            reload()
+
+From any task of any asyncio loop, in any thread; `blocking_wait` is for threads without one. Any
+number may listen, and each hears of every signal. While anybody listens for a signal its default
+action does not happen, nor KeyboardInterrupt for Ctrl-C, nor what `asyncio.run` makes of it: the
+task is not cancelled. A handler of `signal.signal` or `loop.add_signal_handler` is called all the
+same. With the last listener, what was there before is back.
+
+`signal.signal`, called while somebody already waits, takes the signal away until a wait begins
+anew; `add_signal_handler` of this package's loops does not.
+"""
+
+from __future__ import annotations
+
+import signal as _signals
+from typing import TYPE_CHECKING
+
+from blitzio._signals import SignalStream
+
+if TYPE_CHECKING:
+    from blitzio._duration import Seconds
+
+__all__ = ("SignalStream", "blocking_wait", "ctrl_c", "stream", "wait")
+
+
+def stream(*numbers: int) -> SignalStream:
+    """Begins to listen.
+
+    >>> import os, signal
+    >>> with stream(signal.SIGUSR1) as arrivals:
+    ...     os.kill(os.getpid(), signal.SIGUSR1)
+    ...     arrivals.blocking_next(timeout=10).name
+    'SIGUSR1'
+
+    Args:
+        numbers: signals, at least one.
+
+    Raises:
+        TypeError: one is no int.
+        ValueError: one is no signal, or cannot be listened for: SIGKILL, SIGSTOP, and SIGILL,
+            SIGFPE, SIGSEGV, SIGBUS, which stand for what a thread did itself. None is given.
+        OSError: there is no thread for it.
+    """
+    return SignalStream(*numbers)
+
+
+async def wait(*numbers: int) -> _signals.Signals | int:
+    """Waits for the first of several signals.
+
+    One that arrived before the wait began is not seen: who must miss none keeps a `stream`.
+
+    Returns:
+        the signal that came.
+
+    Raises:
+        TypeError, ValueError, OSError: as stream().
+    """
+    with SignalStream(*numbers) as arrivals:
+        return await arrivals.next()
+
+
+async def ctrl_c() -> None:
+    """Waits for SIGINT, which Ctrl-C in a terminal sends. It raises nothing and cancels nothing."""
+    await wait(_signals.SIGINT)
+
+
+def blocking_wait(*numbers: int, timeout: Seconds | None = None) -> _signals.Signals | int:
+    """wait() for threads.
+
+    Raises:
+        TimeoutError: `timeout` was over first.
+        RuntimeError: a loop runs in this thread, which would stand still.
+    """
+    with SignalStream(*numbers) as arrivals:
+        return arrivals.blocking_next(timeout)

@@ -1,0 +1,190 @@
+// `PyStream<S>`: what every stream of Python holds, `blitzio.net.TcpStream` as well as the pipes of
+// `blitzio.process`: the descriptor, bytes that were read ahead, and the line of those who write.
+// stream_methods.hpp has the methods that they share.
+//
+// Cancelling loses nothing: a read that needs more than one recv(2) gathers in `ahead`, and what is
+// there when it is dropped is for the next. Writers come one after the other, so that two tasks'
+// data does not mix.
+//
+// Threads: attached ones, one at a time: on free-threaded builds polls hold the object's lock.
+#pragma once
+
+#include <blitzio/executor/async_fd.hpp>
+#include <blitzio/sync/mutex.hpp>
+#include <python/bindings/box.hpp>
+#include <python/bindings/held_buffer.hpp>
+#include <python/bridge/io_context.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace blitzio::python {
+
+/// Bytes that were read and that nobody has taken yet.
+class ReadAhead {
+ public:
+  [[nodiscard]] std::span<const std::byte> view() const noexcept {
+    return std::span(bytes_).subspan(begin_, end_ - begin_);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
+  void consume(std::size_t count) noexcept {
+    begin_ += count;
+    if (begin_ == end_) begin_ = end_ = 0;
+    // A long read leaves no long buffer behind.
+    if (end_ == 0 && bytes_.size() > kKeptBytes) bytes_ = {};
+  }
+  /// Room for at least `count` bytes behind the others. Throws std::bad_alloc.
+  [[nodiscard]] std::span<std::byte> room(std::size_t count) {
+    if (bytes_.size() - end_ < count) {
+      if (begin_ > 0) {
+        std::memmove(bytes_.data(), bytes_.data() + begin_, size());
+        end_ -= begin_;
+        begin_ = 0;
+      }
+      if (bytes_.size() - end_ < count) bytes_.resize(end_ + count);
+    }
+    return std::span(bytes_).subspan(end_);
+  }
+  void add(std::size_t count) noexcept { end_ += count; }
+
+ private:
+  static constexpr std::size_t kKeptBytes = 64 * 1024;
+  std::vector<std::byte> bytes_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+/// Which system calls a stream takes, and what they tell.
+enum class StreamKind : std::uint8_t {
+  tcp,     ///< recv(2); one that gave less than asked for has emptied it
+  socket,  ///< recv(2)
+  pipe,    ///< read(2)
+};
+
+struct PyStreamBase {
+  explicit PyStreamBase(StreamKind kind_in) noexcept : kind(kind_in) {}
+
+  const AsyncFd* fd = nullptr;  ///< of what is derived from this
+  ReadAhead ahead;
+  sync::Mutex writing;
+  PyObject* self = nullptr;  ///< borrowed: the object that this is part of
+  const StreamKind kind;
+};
+
+/// S has `async_fd()`.
+template <class S>
+struct PyStream : PyStreamBase {
+  PyStream(S stream_in, StreamKind kind_in) noexcept
+      : PyStreamBase(kind_in), stream(std::move(stream_in)) {
+    fd = &stream.async_fd();
+  }
+  S stream;
+};
+
+/// A new object of `type`, whose value is a PyStream<S>. Null with an error set.
+template <class S>
+[[nodiscard]] PyObject* make_py_stream(ModuleState& state, PyTypeObject* type, S stream,
+                                       StreamKind kind) noexcept {
+  PyObject* self = Box<PyStream<S>>::make(state, type, std::move(stream), kind);
+  if (self != nullptr) Box<PyStream<S>>::of(self).value.self = self;
+  return self;
+}
+
+// ---- futures; their output is a new reference, or null with an error set ------------------------
+
+/// read(), peek(): what is there.
+class StreamRead {
+ public:
+  using Output = PyObject*;
+  StreamRead(PyStreamBase& stream, std::size_t count, bool peeks) noexcept
+      : stream_(&stream), wait_(*stream.fd, IoDirection::read), count_(count), peeks_(peeks) {}
+  Poll<PyObject*> poll(Context& context);
+
+ private:
+  PyStreamBase* stream_;
+  IoWait wait_;
+  std::size_t count_;
+  bool peeks_;
+};
+
+/// read_into(): what is there, into the caller's buffer.
+class StreamReadInto {
+ public:
+  using Output = PyObject*;
+  StreamReadInto(PyStreamBase& stream, HeldBuffer buffer) noexcept
+      : stream_(&stream), wait_(*stream.fd, IoDirection::read), buffer_(std::move(buffer)) {}
+  Poll<PyObject*> poll(Context& context);
+  int traverse(visitproc visit, void* arg) noexcept { return buffer_.traverse(visit, arg); }
+
+ private:
+  PyStreamBase* stream_;
+  IoWait wait_;
+  HeldBuffer buffer_;
+};
+
+/// read_exact(), read_until(), read_line(), read_to_end(): gathers until it is enough.
+class StreamGather {
+ public:
+  using Output = PyObject*;
+  enum class Until : std::uint8_t { count, separator, line, next_line, end };
+  /// `limit`: of `count` how many bytes; else how many may be gathered.
+  StreamGather(PyStreamBase& stream, Until until, std::size_t limit,
+               std::string separator = "\n") noexcept
+      : stream_(&stream),
+        wait_(*stream.fd, IoDirection::read),
+        limit_(limit),
+        separator_(std::move(separator)),
+        until_(until) {}
+  Poll<PyObject*> poll(Context& context);
+
+ private:
+  /// The result if it is there; none if more is needed.
+  [[nodiscard]] std::optional<PyObject*> found();
+  [[nodiscard]] PyObject* at_end();
+  [[nodiscard]] PyObject* take(std::size_t count);
+  [[nodiscard]] std::size_t wanted() const noexcept;
+
+  PyStreamBase* stream_;
+  IoWait wait_;
+  std::size_t limit_;
+  std::size_t searched_ = 0;
+  std::string separator_;
+  Until until_;
+};
+
+/// write(), write_all().
+class StreamWrite {
+ public:
+  using Output = PyObject*;
+  StreamWrite(PyStreamBase& stream, HeldBuffer data, bool is_all) noexcept
+      : stream_(&stream),
+        lock_(stream.writing.lock()),
+        wait_(*stream.fd, IoDirection::write),
+        data_(std::move(data)),
+        is_all_(is_all) {}
+  Poll<PyObject*> poll(Context& context);
+  int traverse(visitproc visit, void* arg) noexcept { return data_.traverse(visit, arg); }
+
+ private:
+  PyStreamBase* stream_;
+  sync::Mutex::Lock lock_;
+  std::optional<sync::MutexGuard> held_;
+  IoWait wait_;
+  HeldBuffer data_;
+  std::size_t sent_ = 0;
+  bool is_all_;
+};
+
+/// read(), now: None if nothing is there. Null with an error set.
+[[nodiscard]] PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count) noexcept;
+/// write(), now: how much; 0 if there is no room, or others wait. Null with an error set.
+[[nodiscard]] PyObject* stream_try_write_now(PyStreamBase& stream,
+                                             std::span<const std::byte> data) noexcept;
+
+}  // namespace blitzio::python

@@ -31,7 +31,7 @@ class OnceState {
  public:
   [[nodiscard]] bool is_set() const noexcept {
     // Acquire: pairs with the release in publish(); the value is visible.
-    return (word_.load(std::memory_order_acquire) & kState) == kSet;
+    return (word_.load(std::memory_order_acquire) & kSet) != 0;
   }
   /// empty → busy. Returns true if the caller is to make the value.
   [[nodiscard]] bool begin() noexcept;
@@ -54,7 +54,7 @@ class OnceState {
  private:
   static constexpr std::uint32_t kEmpty = 0;
   static constexpr std::uint32_t kBusy = 1;
-  static constexpr std::uint32_t kSet = 2;
+  static constexpr std::uint32_t kSet = 2;  ///< a bit of its own, so that asking for it is one test
   static constexpr std::uint32_t kState = 3;
   static constexpr std::uint32_t kWaiters = 4;  ///< somebody may be queued
 

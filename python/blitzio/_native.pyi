@@ -253,6 +253,10 @@ class LoopBase:
     def _set_default_executor_object(self, executor: Executor | None, /) -> None:
         """Make run_in_executor(None, …) go through _run_in_python_executor; None for the pool."""
 
+    @classmethod
+    def _redefine_in(cls, subclass: type[LoopBase], /) -> None:
+        """Define this class's methods on `subclass` itself: they are called faster there."""
+
     def _set_before_wait(self, hook: Callable[[], object] | None, /) -> None:
         """Call hook() before each wait that may block; None: nothing.
 

@@ -101,4 +101,5 @@ def _debug_by_default() -> bool:
     )
 
 
+LoopBase._redefine_in(Loop)
 Loop.__module__ = "blitzio"

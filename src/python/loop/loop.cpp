@@ -145,6 +145,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.task_factory);
   Py_VISIT(loop.default_executor);
   Py_VISIT(loop.fatal);
+  Py_VISIT(loop.keywords);
   Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (const ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
@@ -180,6 +181,7 @@ int loop_clear(PyObject* self) {
   Py_CLEAR(loop.task_factory);
   Py_CLEAR(loop.default_executor);
   Py_CLEAR(loop.fatal);
+  Py_CLEAR(loop.keywords);
   Py_CLEAR(loop.before_wait);
   Py_CLEAR(loop.dict);
   return 0;
@@ -333,6 +335,8 @@ PyObject* get_thread_id(PyObject* self, void* /*unused*/) {
 
 constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 
+PyObject* method_redefine_in(PyObject* self, PyObject* type);
+
 PyMethodDef loop_methods[] = {
     {"call_soon", fast(method_call_soon), kFastKeywords,
      PyDoc_STR("call_soon($self, callback, *args, context=None)\n--\n\n"
@@ -381,8 +385,31 @@ PyMethodDef loop_methods[] = {
     {"_disown", method_disown, METH_NOARGS,
      PyDoc_STR("In a forked child: this loop is the parent's from now on.")},
     {"_wake", method_wake, METH_NOARGS, PyDoc_STR("End the loop's wait. Any thread.")},
+    {"_redefine_in", method_redefine_in, METH_O | METH_CLASS,
+     PyDoc_STR("_redefine_in($type, subclass, /)\n--\n\n"
+               "Define this class's methods on `subclass` itself: they are called faster there.")},
     {nullptr, nullptr, 0, nullptr},
 };
+
+/// Defines these methods on `type`, a subclass, unless it or a base overrides them. CPython calls a
+/// native method in line only if the object's very type defines it, and else looks for it in all of
+/// the bases at each call: a tenth of a `call_soon`. Python sees the same functions either way.
+PyObject* method_redefine_in(PyObject* self, PyObject* type) {
+  if (!PyType_Check(type) || PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(type),
+                                              reinterpret_cast<PyTypeObject*>(self)) == 0) {
+    return PyErr_Format(PyExc_TypeError, "a subclass of %R was expected, not %R", self, type);
+  }
+  for (PyMethodDef* each = loop_methods; each->ml_name != nullptr; ++each) {
+    const PyRef ours = PyRef::steal(PyObject_GetAttrString(self, each->ml_name));
+    const PyRef theirs = PyRef::steal(PyObject_GetAttrString(type, each->ml_name));
+    if (!ours || !theirs) return nullptr;
+    if (ours.get() != theirs.get()) continue;
+    const PyRef method =
+        PyRef::steal(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type), each));
+    if (!method || PyObject_SetAttrString(type, each->ml_name, method.get()) != 0) return nullptr;
+  }
+  Py_RETURN_NONE;
+}
 
 PyGetSetDef loop_getset[] = {
     {"backend", get_backend, nullptr,

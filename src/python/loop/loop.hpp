@@ -95,6 +95,7 @@ struct LoopObject {
   PyObject* task_factory;      ///< or null
   PyObject* default_executor;  ///< set by the user, or null: the native pool
   PyObject* fatal;             ///< exception that ends this run, or null
+  PyObject* keywords;          ///< {"loop": self}, while it runs (else a cycle), or null
   PyObject* before_wait;       ///< called before a wait that may block, or null
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
@@ -162,6 +163,10 @@ void loop_disown(LoopObject& loop) noexcept;
 /// Returns  0, or -1 with an error set.
 [[nodiscard]] int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
                                  Py_ssize_t arg_count, PyObject* context) noexcept;
+
+/// asyncio.Task(*args, loop=self) or asyncio.Future(loop=self), where a dict of keywords made for
+/// each call would be a tenth of the cost. `args`: a tuple. Null with an error set.
+[[nodiscard]] PyRef loop_call_type(LoopObject& loop, PyObject* type, PyObject* args) noexcept;
 
 /// A new asyncio.Future of this loop; null with an error set.
 [[nodiscard]] PyRef loop_create_future(LoopObject& loop) noexcept;

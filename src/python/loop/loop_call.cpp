@@ -20,9 +20,9 @@ constexpr std::array kLaterParameters{"delay", "callback"};
 constexpr std::array kAtParameters{"when", "callback"};
 
 /// Binds the arguments and checks the context. Returns false with an error set.
-bool bind(Arguments& arguments, const char* method,
+bool bind(const LoopObject& loop, Arguments& arguments, const char* method,
           std::span<const char* const> parameters) noexcept {
-  if (!arguments.bind(method, parameters, "context")) return false;
+  if (!arguments.bind(method, parameters, "context", loop.state->names.context)) return false;
   PyObject* context = arguments.extra();
   if (BLITZIO_LIKELY(context == nullptr || PyContext_CheckExact(context))) return true;
   PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, got %R", method,
@@ -107,7 +107,7 @@ PyObject* missing_argument(const char* method, const char* what) noexcept {
 PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject* const* args,
                Py_ssize_t nargs, PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (BLITZIO_UNLIKELY(!bind(arguments, method, kSoonParameters))) return nullptr;
+  if (BLITZIO_UNLIKELY(!bind(loop, arguments, method, kSoonParameters))) return nullptr;
   PyObject* callback = arguments[0];
   if (!check_call(loop, method, callback, check_thread)) return nullptr;
   const std::span<PyObject* const> rest = arguments.from(1);
@@ -205,11 +205,23 @@ int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
   return queued ? 0 : -1;
 }
 
+PyRef loop_call_type(LoopObject& loop, PyObject* type, PyObject* args) noexcept {
+  PyRef keywords = PyRef::borrow(loop.keywords);
+  if (BLITZIO_UNLIKELY(!keywords)) {
+    keywords = PyRef::steal(PyDict_New());
+    if (!keywords || PyDict_SetItem(keywords.get(), loop.state->names.loop,
+                                    reinterpret_cast<PyObject*>(&loop)) != 0) {
+      return {};
+    }
+    // Without the lock other threads might read it meanwhile.
+    if (!kFreeThreaded && loop.in_run) loop.keywords = Py_NewRef(keywords.get());
+  }
+  return PyRef::steal(PyObject_Call(type, args, keywords.get()));
+}
+
 PyRef loop_create_future(LoopObject& loop) noexcept {
-  ModuleState& state = *loop.state;
-  PyObject* const args[] = {nullptr, reinterpret_cast<PyObject*>(&loop)};
-  return PyRef::steal(PyObject_Vectorcall(state.asyncio_future, args + 1,
-                                          PY_VECTORCALL_ARGUMENTS_OFFSET, state.future_kwnames));
+  const PyRef none = PyRef::steal(PyTuple_New(0));
+  return none ? loop_call_type(loop, loop.state->asyncio_future, none.get()) : PyRef();
 }
 
 PyObject* method_call_soon(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
@@ -232,7 +244,7 @@ PyObject* method_call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_
 PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                             PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (!bind(arguments, "call_later", kLaterParameters)) return nullptr;
+  if (!bind(as_loop(self), arguments, "call_later", kLaterParameters)) return nullptr;
   const double delay = parse_seconds(arguments[0], "delay must not be None");
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
   return at(as_loop(self), loop_time() + delay, arguments);
@@ -241,7 +253,7 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                          PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (!bind(arguments, "call_at", kAtParameters)) return nullptr;
+  if (!bind(as_loop(self), arguments, "call_at", kAtParameters)) return nullptr;
   const double when = parse_seconds(arguments[0], "when cannot be None");
   if (when == -1 && PyErr_Occurred() != nullptr) return nullptr;
   return at(as_loop(self), when, arguments);
@@ -276,11 +288,13 @@ PyObject* make_task(LoopObject& loop, PyObject* coro, PyObject* const* values,
     names[kept] = PyTuple_GET_ITEM(kwnames, i);
     call[3 + kept++] = values[i];
   }
+  if (kept == 0) {
+    const PyRef args = PyRef::steal(PyTuple_Pack(1, coro));
+    return args ? loop_call_type(loop, state.asyncio_task, args.get()).release() : nullptr;
+  }
   PyRef built;
-  PyObject* keywords = state.future_kwnames;  // ("loop",)
-  if (kept == 1 && names[0] == state.names.name) {
-    keywords = state.task_kwnames;  // ("loop", "name")
-  } else if (kept != 0) {
+  PyObject* keywords = state.task_kwnames;  // ("loop", "name")
+  if (kept != 1 || names[0] != state.names.name) {
     built = PyRef::steal(PyTuple_New(kept + 1));
     if (!built) return nullptr;
     PyTuple_SET_ITEM(built.get(), 0, Py_NewRef(state.names.loop));

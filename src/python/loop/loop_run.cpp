@@ -162,6 +162,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   }
   loop.gate->set_running(false);
   loop.in_run = false;
+  Py_CLEAR(loop.keywords);
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;

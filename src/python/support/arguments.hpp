@@ -36,6 +36,18 @@ class Arguments {
     }
     return bind_names(method, parameters, parameters.size(), extra);
   }
+  /// As bind(), and at once where `extra` alone came by name, as C code that calls passes it:
+  /// `interned` is that name.
+  [[nodiscard]] bool bind(const char* method, std::span<const char* const> parameters,
+                          const char* extra, PyObject* interned) noexcept {
+    if (kwnames_ != nullptr && PyTuple_GET_SIZE(kwnames_) == 1 &&
+        PyTuple_GET_ITEM(kwnames_, 0) == interned &&
+        count_ >= static_cast<Py_ssize_t>(parameters.size())) {
+      extra_ = args_[count_] == Py_None ? nullptr : args_[count_];
+      return true;
+    }
+    return bind(method, parameters, extra);
+  }
   /// As bind(), without free positional arguments; parameters from `required` on are optional and
   /// null if they are not given.
   [[nodiscard]] bool bind_all(const char* method, std::span<const char* const> parameters,

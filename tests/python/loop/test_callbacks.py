@@ -324,3 +324,33 @@ def test_a_slow_step_is_logged_as_its_task(
     assert any(
         text.startswith("Executing <Task ") and "slow_coroutine" in text for text in messages
     )
+
+
+def test_a_subclass_overrides_native_methods(native: None) -> None:
+    import blitzio
+
+    class Counting(blitzio.Loop):
+        calls = 0
+
+        def call_soon(  # type: ignore[override]
+            self, *args: Any, **keywords: Any
+        ) -> asyncio.Handle:
+            self.calls += 1
+            return super().call_soon(*args, **keywords)
+
+    loop = Counting()
+    run_pending(loop)
+    assert loop.calls == 1
+    loop.run_until_complete(asyncio.sleep(0))
+    assert loop.calls > 1
+    loop.close()
+
+
+def test_native_methods_are_redefined_in_subclasses_alone(native: None) -> None:
+    import blitzio
+    from blitzio._native import LoopBase
+
+    assert blitzio.Loop.__dict__["call_soon"].__objclass__ is blitzio.Loop
+    for wrong in (int, 3):
+        with pytest.raises(TypeError, match="a subclass of .*LoopBase.* was expected"):
+            LoopBase._redefine_in(wrong)  # type: ignore[arg-type]

@@ -24,6 +24,7 @@
 #include <python/support/state.hpp>
 
 #include <new>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -53,11 +54,10 @@ bool fetch_objects(ModuleState& state) noexcept {
   const PyRef logging = PyRef::steal(PyImport_ImportModule("logging"));
   if (!logging) return false;
   state.logger = PyObject_CallMethod(logging.get(), "getLogger", "s", "asyncio");
-  state.future_kwnames = PyTuple_Pack(1, state.names.loop);
   state.task_kwnames = PyTuple_Pack(2, state.names.loop, state.names.name);
   state.context_kwnames = PyTuple_Pack(1, state.names.context);
-  return state.logger != nullptr && state.future_kwnames != nullptr &&
-         state.task_kwnames != nullptr && state.context_kwnames != nullptr &&
+  return state.logger != nullptr && state.task_kwnames != nullptr &&
+         state.context_kwnames != nullptr &&
          fetch("asyncio", "_get_running_loop", &state.get_running_loop) &&
          fetch("asyncio", "Future", &state.asyncio_future) &&
          fetch("asyncio", "Task", &state.asyncio_task) &&
@@ -124,11 +124,16 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
   return 0;
 }
 
+void free_spare_context(ModuleState& state) noexcept {
+  if (state.spare_context != nullptr) PyObject_GC_Del(std::exchange(state.spare_context, nullptr));
+}
+
 int module_clear(PyObject* module) {
   ModuleState* state = state_of(module);
   if (state == nullptr) return 0;
   state->handles.clear();
   state->timer_handles.clear();
+  free_spare_context(*state);
 #define BLITZIO_CLEAR(n) Py_CLEAR(state->n);
   BLITZIO_TYPES(BLITZIO_CLEAR)
   BLITZIO_OBJECTS(BLITZIO_CLEAR)
@@ -141,7 +146,6 @@ void module_free(void* module) {
   ModuleState* state = state_of(object);
   if (state == nullptr) return;
   module_clear(object);
-  Py_CLEAR(state->future_kwnames);
   Py_CLEAR(state->task_kwnames);
   Py_CLEAR(state->context_kwnames);
 #define BLITZIO_DROP(n) Py_CLEAR(state->names.n);
@@ -150,6 +154,7 @@ void module_free(void* module) {
   // A loop that outlives the module's clearing may still have given handles back.
   state->handles.clear();
   state->timer_handles.clear();
+  free_spare_context(*state);
   job_registry_free(*state);
   state->~ModuleState();
 }

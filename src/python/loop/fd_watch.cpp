@@ -238,8 +238,10 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments&
   }
   if (!check_watchable(fd)) return nullptr;
   const std::span<PyObject* const> rest = arguments.from(2);
-  HandleObject* handle =
-      handle_new(loop, arguments[1], rest.data(), static_cast<Py_ssize_t>(rest.size()), nullptr);
+  const PyRef context = PyRef::steal(PyContext_CopyCurrent());
+  if (!context) return nullptr;
+  HandleObject* handle = handle_new(loop, arguments[1], rest.data(),
+                                    static_cast<Py_ssize_t>(rest.size()), context.get());
   if (handle == nullptr) return nullptr;
   handle->repeats = true;
   std::unique_ptr<FdWatch>& watch = loop.watches[fd];

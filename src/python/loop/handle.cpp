@@ -1,4 +1,5 @@
 #include <blitzio/executor/local_executor.hpp>
+#include <python/loop/callback_context.hpp>
 #include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
 
@@ -48,7 +49,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
          Py_ssize_t arg_count, PyObject* context) noexcept {
   handle.loop = reinterpret_cast<LoopObject*>(Py_NewRef(reinterpret_cast<PyObject*>(&loop)));
   handle.callback = Py_NewRef(callback);
-  handle.context = context == nullptr ? PyContext_CopyCurrent() : Py_NewRef(context);
+  handle.context = context == nullptr ? callback_context_new(*loop.state) : Py_NewRef(context);
   handle.scratch = nullptr;
   handle.source_traceback = nullptr;
   handle.repr_info = nullptr;
@@ -273,10 +274,10 @@ void report_callback_exception(HandleObject& handle) noexcept {
 
 int handle_run(HandleObject& handle) noexcept {
   if (is_cancelled(handle) || handle.callback == nullptr || handle.running) return 0;
-  PyObject* context = handle.context;
   handle.running = true;
   PyObject* result = nullptr;
-  if (BLITZIO_LIKELY(PyContext_Enter(context) == 0)) {
+  CallbackContextScope scope(*handle.loop->state, handle.context);
+  if (BLITZIO_LIKELY(scope.is_entered())) {
     if (BLITZIO_LIKELY(handle.arg_count <= kInlineArgs)) {
       result = PyObject_Vectorcall(handle.callback, handle.args,
                                    handle.arg_count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
@@ -286,9 +287,9 @@ int handle_run(HandleObject& handle) noexcept {
     // Leaving cannot fail for a context that was entered here; it must not disturb an exception.
     if (BLITZIO_UNLIKELY(result == nullptr)) {
       PyRef exception = take_exception();
-      if (PyContext_Exit(context) != 0) PyErr_Clear();  // The callback's own exception counts.
+      if (!scope.leave()) PyErr_Clear();  // The callback's own exception counts.
       restore_exception(std::move(exception));
-    } else if (PyContext_Exit(context) != 0) {
+    } else if (!scope.leave()) {
       Py_CLEAR(result);
     }
   }

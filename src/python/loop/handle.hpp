@@ -27,7 +27,7 @@ inline constexpr Py_ssize_t kInlineArgs = 4;
 struct HandleObject {
   PyObject_HEAD LoopObject* loop;  ///< strong
   PyObject* callback;              ///< null once cancelled or cleared
-  PyObject* context;               ///< contextvars.Context
+  PyObject* context;               ///< see callback_context.hpp
   PyObject* scratch;               ///< argument slot -1, which vectorcall may borrow; not owned
   PyObject* args[kInlineArgs];     ///< or args[0] alone: a tuple, if arg_count is above kInlineArgs
   PyObject* source_traceback;      ///< debug mode: list of frames, else null
@@ -69,8 +69,8 @@ struct TimerHandleObject {
 
 [[nodiscard]] int handle_register(PyObject* module, ModuleState& state) noexcept;
 
-/// A new handle for `callback(*args)`. `context` null: a copy of the current one (a reference is
-/// added otherwise). Returns null with an error set.
+/// A new handle for `callback(*args)`. `context` null: a copy of the current one, perhaps shared,
+/// so not for handles that run more than once. Returns null with an error set.
 [[nodiscard]] HandleObject* handle_new(LoopObject& loop, PyObject* callback, PyObject* const* args,
                                        Py_ssize_t arg_count, PyObject* context) noexcept;
 [[nodiscard]] TimerHandleObject* timer_handle_new(LoopObject& loop, double when, PyObject* callback,

@@ -1,5 +1,6 @@
 // What Python sees of handles: construction, attributes, repr, comparison, and the types
 // themselves.
+#include <python/loop/callback_context.hpp>
 #include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
 #include <python/support/slots.hpp>
@@ -159,8 +160,9 @@ PyObject* method_cancelled(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* method_get_context(PyObject* self, PyObject* /*unused*/) {
-  PyObject* context = as_handle(self).context;
-  return Py_NewRef(context == nullptr ? Py_None : context);
+  HandleObject& handle = as_handle(self);
+  if (handle.context == nullptr) Py_RETURN_NONE;
+  return Py_XNewRef(callback_context_own(*handle.loop->state, handle.context, handle.running));
 }
 
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) {
@@ -170,6 +172,10 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) {
 
 PyObject* method_when(PyObject* self, PyObject* /*unused*/) {
   return PyFloat_FromDouble(as_timer(self).when);
+}
+
+PyObject* get_context(PyObject* self, void* /*unused*/) {
+  return method_get_context(self, nullptr);
 }
 
 PyObject* get_cancelled(PyObject* self, void* /*unused*/) {
@@ -242,6 +248,7 @@ PyMethodDef handle_methods[] = {
 
 PyGetSetDef handle_getset[] = {
     {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
+    {"_context", get_context, nullptr, nullptr, nullptr},
     {"_callback", get_callback, nullptr, nullptr, nullptr},
     {"_args", get_args, nullptr, nullptr, nullptr},
     {"_loop", get_loop, nullptr, nullptr, nullptr},
@@ -250,7 +257,6 @@ PyGetSetDef handle_getset[] = {
 };
 
 PyMemberDef handle_members[] = {
-    {"_context", T_OBJECT, offsetof(HandleObject, context), READONLY, nullptr},
     {"_repr", T_OBJECT, offsetof(HandleObject, repr_info), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(HandleObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
@@ -275,6 +281,7 @@ PyMemberDef timer_members[] = {
 }  // namespace
 
 int handle_register(PyObject* module, ModuleState& state) noexcept {
+  if (callback_context_register(module, state) != 0) return -1;
   PyType_Slot handle_slots[] = {
       {Py_tp_doc, const_cast<char*>("Handle(callback, args, loop, context=None)\n--\n\n"
                                     "A scheduled callback; the interface of asyncio.Handle.")},

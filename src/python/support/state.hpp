@@ -103,6 +103,7 @@ struct Names {
   X(loop_type)               \
   X(handle_type)             \
   X(timer_handle_type)       \
+  X(shared_context_type)     \
   X(stream_transport_type)   \
   X(datagram_transport_type) \
   X(listener_type)           \
@@ -174,10 +175,14 @@ struct ModuleState {
 
   JobRegistry* job_registry = nullptr;  // job.cpp
 
-  PyObject* future_kwnames = nullptr;   // ("loop",)
   PyObject* task_kwnames = nullptr;     // ("loop", "name")
   PyObject* context_kwnames = nullptr;  // ("context",)
   Names names;
+
+  // callback_context.cpp
+  PyObject* latest_context = nullptr;  // borrowed: the newest SharedContext that can be shared
+  PyObject* spare_context = nullptr;   // a dead one, to be revived
+  bool shares_contexts = false;
 
   FreeList<256> handles;
   FreeList<256> timer_handles;

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 #: Most stages leave a core idle at times, and none needs the machine for itself.
 _STAGES_AT_ONCE = 2
+#: What compares loops, and how it starts.
+_PYTHON_BENCHMARKS = {
+    "loops": (str(ROOT / "benchmarks/loops.py"),),
+    "http": ("-m", "demo", "all"),
+    "scale": (str(ROOT / "benchmarks/scale.py"),),
+}
 _PRESETS = ("release", "debug", "asan", "tsan", "coverage", "gcc", "clang", "no-io-uring")
 
 
@@ -276,13 +282,12 @@ def _bench(options: argparse.Namespace) -> int:
         comparison.core(options.rest if options.what == "core" else ())
     if options.what in ("all", "net"):
         comparison.net(options.rest if options.what == "net" else ())
-    if options.what in ("all", "loops"):
+    for name, program in _PYTHON_BENCHMARKS.items():
+        if options.what not in ("all", name):
+            continue
         environment = native.extension(interpreters.running())
-        run(
-            [environment.python, ROOT / "benchmarks/loops.py", *options.rest],
-            env=python_tests.PYTHON_PATH,
-            what="benchmarks/loops.py",
-        )
+        words = [*program, *(options.rest if options.what == name else ())]
+        run([environment.python, *words], env=python_tests.PYTHON_PATH, what=f"bench {name}")
     return 0
 
 
@@ -345,7 +350,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs="*", help="--minutes N, --backend B, --loop L, --seed N")
 
     sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
-    parts = ("all", "micro", "core", "net", "loops")
+    parts = ("all", "micro", "core", "net", *_PYTHON_BENCHMARKS)
     sub.add_argument("what", nargs="?", choices=parts, default="all")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 

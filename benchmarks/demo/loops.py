@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOPS = ("asyncio", "uvloop", "blitzio-epoll", "blitzio-io_uring")
+LOOPS = ("asyncio", "uvloop", "rloop", "blitzio-epoll", "blitzio-io_uring")
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -17,10 +17,9 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     cannot run here."""
     if name == "asyncio":
         return asyncio.SelectorEventLoop
-    if name == "uvloop":
-        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
-            "uvloop"
-        ).new_event_loop
+    if name in ("uvloop", "rloop"):
+        factory: Callable[[], asyncio.AbstractEventLoop]
+        factory = importlib.import_module(name).new_event_loop
         return factory
     import blitzio
 

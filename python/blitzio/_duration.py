@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, ClassVar, Union, final, overload
 if TYPE_CHECKING:
     from datetime import timedelta
 
+#: The clock of Instant; that of a simulation in threads that run one (see _io/world.py).
+_clock = _time.monotonic_ns
+
 _LEAST = -(2**63)
 _MOST = 2**63 - 1
 
@@ -213,7 +216,7 @@ class Instant:
 
     @classmethod
     def now(cls) -> Instant:
-        return cls(_time.monotonic_ns())
+        return cls(_clock())
 
     @classmethod
     def from_nanos(cls, nanos: int) -> Instant:
@@ -229,7 +232,7 @@ class Instant:
 
     def elapsed(self) -> Duration:
         """How long ago this was; negative if it is to come."""
-        return Duration(_time.monotonic_ns() - self._nanos)
+        return Duration(_clock() - self._nanos)
 
     def __add__(self, by: Duration) -> Instant:
         if not isinstance(by, Duration):

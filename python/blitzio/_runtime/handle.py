@@ -340,7 +340,7 @@ def make_work(function: Any, arguments: tuple[Any, ...]) -> Work:
     if inspect.iscoroutine(function):
         if arguments:
             raise TypeError("a coroutine takes no arguments; pass the function instead")
-        return _itself, (function,), context
+        return itself, (function,), context
     if inspect.isawaitable(function):
         if arguments:
             raise TypeError("an awaitable takes no arguments; pass a function instead")
@@ -352,11 +352,11 @@ def make_work(function: Any, arguments: tuple[Any, ...]) -> Work:
 
 def drop_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Drops a call that will not be made: a coroutine is closed, not warned about."""
-    if function is _itself:
+    if function is itself:
         arguments[0].close()
 
 
-def _itself(coroutine: Coroutine[Any, Any, _T]) -> Coroutine[Any, Any, _T]:
+def itself(coroutine: Coroutine[Any, Any, _T]) -> Coroutine[Any, Any, _T]:
     return coroutine
 
 

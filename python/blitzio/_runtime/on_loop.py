@@ -21,8 +21,13 @@ def spawn(work: Work, name: str | None) -> JoinHandle[Any]:
         drop_call(work[0], work[1])
         raise RuntimeError("spawn() needs a Runtime, or a running event loop")
     handle = JoinHandle[Any](work, name)
-    loop.call_soon(_start, loop, handle)
+    start_soon(loop, handle)
     return handle
+
+
+def start_soon(loop: asyncio.AbstractEventLoop, handle: JoinHandle[Any]) -> None:
+    """Starts what the handle stands for on `loop`, which runs in this thread."""
+    loop.call_soon(_start, loop, handle)
 
 
 def _start(loop: asyncio.AbstractEventLoop, handle: JoinHandle[Any]) -> None:

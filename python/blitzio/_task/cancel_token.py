@@ -44,12 +44,13 @@ class CancelToken:
         self._lock = threading.Lock()
         self._cancelled = False
         self._callbacks: list[Callable[[], object]] = []
-        self._children: weakref.WeakSet[CancelToken] = weakref.WeakSet()
+        # In the order of their making, which a simulation counts on.
+        self._children: weakref.WeakKeyDictionary[CancelToken, None] = weakref.WeakKeyDictionary()
         # Keeps the way from the root to whoever waits.
         self._parent = parent
         if parent is not None:
             with parent._lock:
-                parent._children.add(self)
+                parent._children[self] = None
                 self._cancelled = parent._cancelled
 
     def cancel(self) -> None:

@@ -57,7 +57,8 @@ class Group:
 
     def __init__(self) -> None:
         self._state = "open"
-        self._children: set[JoinHandle[Any]] = set()
+        #: In the order of their starting.
+        self._children: dict[JoinHandle[Any], None] = {}
         self._error: BaseException | None = None
         self._others: list[BaseException] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -71,15 +72,7 @@ class Group:
         Raises:
             RuntimeError: the group is being cancelled or has ended; a coroutine is closed.
         """
-        if self._state != "open":
-            if asyncio.iscoroutine(work):
-                work.close()
-            raise RuntimeError(f"Group is {self._state}; it takes no more tasks")
-        loop = asyncio.get_running_loop()
-        child = spawn(work, *args, name=name)
-        self._children.add(child)
-        child._on_finish(loop, lambda: self._child_ended(child))
-        return child
+        return self._add(work, args, name, must_overlap=False)
 
     #: The name in the Io interface: may, but need not, run at the same time as the caller.
     async_ = spawn
@@ -90,20 +83,39 @@ class Group:
         Raises:
             ConcurrencyUnavailable: there is one worker only.
         """
+        return self._add(work, args, name, must_overlap=True)
+
+    def _add(
+        self, work: Any, args: tuple[Any, ...], name: str | None, *, must_overlap: bool
+    ) -> JoinHandle[Any]:
+        if self._state != "open":
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise RuntimeError(f"Group is {self._state}; it takes no more tasks")
+        loop = asyncio.get_running_loop()
+        child = self._launch(work, args, name, must_overlap=must_overlap)
+        self._children[child] = None
+        child._on_finish(loop, lambda: self._child_ended(child))
+        return child
+
+    def _launch(
+        self, work: Any, args: tuple[Any, ...], name: str | None, *, must_overlap: bool
+    ) -> JoinHandle[Any]:
+        """Starts a child; on what, those derived from this say."""
         worker = CURRENT.worker
-        if worker is None or len(worker.scheduler.workers) == 1:
+        if must_overlap and (worker is None or len(worker.scheduler.workers) == 1):
             if asyncio.iscoroutine(work):
                 work.close()
             raise ConcurrencyUnavailable(
                 "nothing runs at the same time as this task; use a Runtime of several workers"
             )
-        return self.spawn(work, *args, name=name)
+        return spawn(work, *args, name=name)
 
     def cancel(self) -> None:
         """Cancels all children. Again: nothing. Wait for their end with wait()."""
         if self._state == "open":
             self._state = "cancelling"
-        for child in self._children:
+        for child in list(self._children):
             child.cancel()
 
     def __len__(self) -> int:
@@ -180,7 +192,7 @@ class Group:
         return f"<Group {self._state} tasks={len(self._children)}>"
 
     def _child_ended(self, child: JoinHandle[Any]) -> None:
-        self._children.discard(child)
+        self._children.pop(child, None)
         error = child._exception()
         if error is not None and not isinstance(error, asyncio.CancelledError):
             if self._error is None:

@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from blitzio import process
 from blitzio import signal as blitzio_signal
+from blitzio.io import Deadlock, Deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from blitzio.io import Io
 
     Loop = asyncio.AbstractEventLoop
     Scenario = Callable[[Any], None]
@@ -406,6 +409,26 @@ def streams_of_signals(loop: Loop) -> None:
         blitzio_signal.blocking_wait(signal.SIGUSR2, timeout=0)
 
     loop.run_until_complete(main())
+
+
+@scenario
+def a_simulation(loop: Loop) -> None:
+    async def main(io: Io) -> None:
+        listener = io.net.listen("127.0.0.1:0")
+        stream = await io.net.connect(listener.local_address)
+        accepted, _ = await listener.accept()
+        await stream.write_all(b"line\n")
+        await io.select(line=accepted.read_line(), timer=io.sleep(60))
+        async with io.group() as group:
+            group.async_(io.sleep, 60)
+        await io.async_(asyncio.Event().wait).cancel()
+        io.async_(asyncio.Event().wait)
+        for each in (stream, accepted, listener):
+            each.close()
+        await asyncio.Event().wait()
+
+    with Deterministic(seed=1) as world, contextlib.suppress(Deadlock):
+        world.run(main)
 
 
 @scenario

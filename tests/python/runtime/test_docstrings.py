@@ -10,6 +10,10 @@ import pytest
 MODULES = (
     "blitzio._compute",
     "blitzio._duration",
+    "blitzio._io.evented",
+    "blitzio._io.handle",
+    "blitzio._io.threaded",
+    "blitzio._io.world",
     "blitzio._process.child",
     "blitzio._process.command",
     "blitzio._process.status",

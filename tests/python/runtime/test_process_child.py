@@ -34,6 +34,15 @@ def is_gone(pid: int) -> bool:
     return False
 
 
+def has_pidfds() -> bool:
+    """Whether the thread that reaps has a child left."""
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            if "pidfd" in os.readlink(f"/proc/self/fd/{fd}"):
+                return True
+    return False
+
+
 def test_it_is_talked_to(run: Run) -> None:
     async def main() -> None:
         async with cat() as child:
@@ -175,7 +184,8 @@ def test_a_dropped_child_runs_on_unless_it_was_to_be_killed(run: Run) -> None:
         os.write(writer, b"end\n")
         os.close(writer)
         os.close(reader)
-        while not is_gone(pid):  # It was not waited for, and is reaped all the same.
+        # It was not waited for, and is reaped all the same.
+        while not is_gone(pid) or has_pidfds():
             await asyncio.sleep(0.001)
 
         child = process.spawn("sleep", "600", stdout="pipe", kill_on_drop=True)
@@ -185,6 +195,8 @@ def test_a_dropped_child_runs_on_unless_it_was_to_be_killed(run: Run) -> None:
         gc.collect()
         assert await stdout.read() == b""  # It is dead: nobody can write any more.
         stdout.close()
+        while has_pidfds():
+            await asyncio.sleep(0.001)
 
     run(main())
 

@@ -1,0 +1,244 @@
+"""`SimNetwork`: the network of one simulated host, with the names of `io.net`.
+
+Threads: the simulation's.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from blitzio._io.sim_stream import Bell, Flow, SimStream, os_error
+from blitzio._native import Address
+from blitzio.time import sleep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
+
+    from blitzio._io.world import Host
+
+_FIRST_PORT = 49_152
+#: Seconds between two attempts to connect, and after which it is given up, as Linux does.
+_RETRY = 1.0
+_GIVE_UP = 120.0
+
+
+def to_address(where: Address | str) -> Address:
+    return where if isinstance(where, Address) else Address.parse(where)
+
+
+class SimListener:
+    """Accepts connections; made by `io.net.listen`."""
+
+    def __init__(self, host: Host, address: Address) -> None:
+        self._host = host
+        self._address = address
+        self._waiting: list[SimStream] = []
+        self._bell = Bell()
+        self._is_closed = False
+
+    async def accept(self) -> tuple[SimStream, Address]:
+        """Waits for a connection. Gives (stream, peer)."""
+        while (accepted := self.try_accept()) is None:
+            await self._bell.wait()
+        return accepted
+
+    def try_accept(self) -> tuple[SimStream, Address] | None:
+        """accept(), now; None if there is none."""
+        if self._is_closed:
+            raise os_error(errno.EBADF)
+        if not self._waiting:
+            return None
+        stream = self._waiting.pop(0)
+        return stream, stream.peer_address
+
+    def __aiter__(self) -> SimListener:
+        return self
+
+    async def __anext__(self) -> SimStream:
+        return (await self.accept())[0]
+
+    def close(self) -> None:
+        """Ends listening; connections that were not accepted are reset."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._host.listeners.pop(self._address.port, None)
+        for stream in self._waiting:
+            stream._outgoing.fail(errno.ECONNRESET)
+            stream._incoming.fail(errno.ECONNRESET)
+        self._waiting.clear()
+        self._bell.ring()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def local_address(self) -> Address:
+        return self._address
+
+    async def __aenter__(self) -> SimListener:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def add(self, stream: SimStream) -> None:
+        self._waiting.append(stream)
+        self._bell.ring()
+
+
+class SimUdpSocket:
+    """Datagrams; made by `io.net.bind_udp`."""
+
+    def __init__(self, host: Host, address: Address) -> None:
+        self._host = host
+        self._address = address
+        self._arrived: list[tuple[bytes, Address]] = []
+        self._bell = Bell()
+        self._is_closed = False
+
+    async def recv_from(self) -> tuple[bytes, Address]:
+        """Waits for a datagram."""
+        while (received := self.try_recv_from()) is None:
+            await self._bell.wait()
+        return received
+
+    def try_recv_from(self) -> tuple[bytes, Address] | None:
+        """recv_from(), now; None if there is none."""
+        if self._is_closed:
+            raise os_error(errno.EBADF)
+        return self._arrived.pop(0) if self._arrived else None
+
+    async def send_to(self, data: Buffer, address: Address | str, /) -> int:
+        """Sends a datagram, which may be lost."""
+        if self._is_closed:
+            raise os_error(errno.EBADF)
+        payload = bytes(data)
+        self._host.world.send_datagram(self._host, self._address, payload, to_address(address))
+        return len(payload)
+
+    def close(self) -> None:
+        """Closes it; what waits ends with OSError (EBADF)."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._host.sockets.pop(self._address.port, None)
+            self._bell.ring()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def local_address(self) -> Address:
+        return self._address
+
+    async def __aenter__(self) -> SimUdpSocket:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def add(self, data: bytes, source: Address) -> None:
+        self._arrived.append((data, source))
+        self._bell.ring()
+
+
+class SimNetwork:
+    """`io.net` of a simulated host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def connect(self, where: Address | str, port: int | None = None, /) -> SimStream:
+        """Connects to an address, or to the first of a host's that answers.
+
+        Raises:
+            ConnectionRefusedError: nobody listens there.
+            TimeoutError: nothing passes, or there is no such host (OSError ETIMEDOUT).
+            socket.gaierror: no such name.
+        """
+        if port is None:
+            return await self._connect(to_address(where))
+        failure: OSError | None = None
+        for address in await self.resolve(str(where), port):
+            try:
+                return await self._connect(address)
+            except OSError as error:
+                failure = failure or error
+        raise failure or os_error(errno.EHOSTUNREACH)
+
+    def listen(
+        self, address: Address | str, /, *, backlog: int = 1024, **options: object
+    ) -> SimListener:
+        """Listens at an address of this host; port 0 takes a free one.
+
+        Raises:
+            OSError: EADDRINUSE, EADDRNOTAVAIL.
+        """
+        where = self._own(address, self._host.listeners)
+        listener = SimListener(self._host, where)
+        self._host.listeners[where.port] = listener
+        return listener
+
+    def bind_udp(self, address: Address | str, /, **options: object) -> SimUdpSocket:
+        """A socket for datagrams. Raises as listen()."""
+        where = self._own(address, self._host.sockets)
+        udp = SimUdpSocket(self._host, where)
+        self._host.sockets[where.port] = udp
+        return udp
+
+    async def resolve(self, host: str, port: int) -> list[Address]:
+        """The addresses that the world has for a name, or of a number.
+
+        Raises:
+            socket.gaierror: it has none.
+        """
+        await sleep(0)
+        try:
+            return [Address(host, port)]
+        except ValueError:
+            pass
+        names = self._host.world.names
+        if host not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [address.with_port(port) for address in names[host]]
+
+    def _own(self, address: Address | str, taken: Mapping[int, object]) -> Address:
+        where = to_address(address)
+        if not where.is_unspecified and where.host != self._host.address.host:
+            raise os_error(errno.EADDRNOTAVAIL)
+        port = where.port
+        if port == 0:
+            port = next(p for p in range(_FIRST_PORT, 65536) if p not in taken)
+        elif port in taken:
+            raise os_error(errno.EADDRINUSE)
+        return self._host.address.with_port(port)
+
+    async def _connect(self, address: Address) -> SimStream:
+        world, source = self._host.world, self._host
+        began = world.now()
+        await world.transit()
+        while (target := world.find_host(address)) is None or world.is_cut(source, target):
+            if (world.now() - began).as_secs_f64() >= _GIVE_UP:
+                raise os_error(errno.ETIMEDOUT)
+            await sleep(_RETRY)
+        listener = target.listeners.get(address.port)
+        if listener is None:
+            await world.transit()
+            raise os_error(errno.ECONNREFUSED)
+        there, back = Flow(world, source, target), Flow(world, target, source)
+        world.connections.append((there, back))
+        local = source.address.with_port(source.take_port())
+        listener.add(SimStream(there, back, address, local))
+        ours = SimStream(back, there, local, address)
+        try:
+            await world.transit()
+        except BaseException:
+            ours.close()
+            raise
+        return ours

@@ -1,0 +1,315 @@
+"""`SimStream`: one end of a simulated connection, with the functions of `blitzio.net.TcpStream`.
+
+A direction of a connection, `Flow`:
+
+    write ──▶ in flight ──(latency, order kept)──▶ arrived ──▶ read
+                 │  a partition begins: held ──(it ends, latency)──▶ arrived
+                 └─ at most so many bytes are in flight and arrived; then who writes waits
+
+Threads: the simulation's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
+    from blitzio._io.world import Host, World
+    from blitzio._native import Address
+
+_WINDOW_BYTES = 65_536
+
+
+class Bell:
+    """Wakes all who wait for a change; they look for themselves."""
+
+    def __init__(self) -> None:
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def ring(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def os_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+class Flow:
+    """What goes from one end of a connection to the other."""
+
+    def __init__(self, world: World, source: Host, target: Host) -> None:
+        self.world = world
+        self.source = source
+        self.target = target
+        self.arrived = bytearray()
+        self.has_ended = False  # as the reader sees it
+        self.is_finished = False  # by the writer
+        self.error = 0
+        self.reader_is_gone = False
+        self.bell = Bell()
+        self._on_the_way = 0
+        self._last_arrival = 0
+        self._held: list[bytes | None] = []
+
+    @property
+    def room(self) -> int:
+        return max(_WINDOW_BYTES - self._on_the_way - len(self.arrived), 0)
+
+    def send(self, data: bytes | None) -> None:
+        """`data` goes on its way; None: the end."""
+        self._on_the_way += len(data or b"")
+        if self.world.is_cut(self.source, self.target):
+            self._held.append(data)
+            return
+        # Later than what went before: timers of the same moment have no order.
+        self._last_arrival = max(self._last_arrival + 1, self.world.arrival_ns())
+        self.world.at(self._last_arrival, lambda: self._arrive(data))
+
+    def release(self) -> None:
+        """A partition has ended."""
+        held, self._held = self._held, []
+        for data in held:
+            self._on_the_way -= len(data or b"")
+            self.send(data)
+
+    def _arrive(self, data: bytes | None) -> None:
+        if self.error:
+            return
+        if self._held or self.world.is_cut(self.source, self.target):
+            self._held.append(data)
+            return
+        self._on_the_way -= len(data or b"")
+        self.world.note("deliver", len(data or b""))
+        if data is None:
+            self.has_ended = True
+        elif self.reader_is_gone:
+            # As a machine does when nobody has the socket any more.
+            self.fail(errno.ECONNRESET)
+        else:
+            self.arrived += data
+        self.bell.ring()
+
+    def take(self, count: int) -> bytes:
+        data = bytes(self.arrived[:count])
+        del self.arrived[:count]
+        if data:
+            self.bell.ring()  # There is room again.
+        return data
+
+    def fail(self, code: int) -> None:
+        self.error = code
+        self.arrived.clear()
+        self.bell.ring()
+
+
+class SimStream:
+    """One end of a connection; made by `io.net.connect` and `accept`."""
+
+    def __init__(self, incoming: Flow, outgoing: Flow, local: Address, peer: Address) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._local = local
+        self._peer = peer
+        self._writing = asyncio.Lock()
+        #: What was read ahead, by a read that needs more.
+        self._ahead = bytearray()
+        self._is_closed = False
+
+    # ---- reading -----------------------------------------------------------------------------
+
+    async def read(self, n: int = 65536) -> bytes:
+        """Reads what is there, at most n bytes, or waits for some; none at the end."""
+        if n == 0:
+            return b""
+        while True:
+            data = self.try_read(n)
+            if data is not None:
+                return data
+            await self._incoming.bell.wait()
+
+    def try_read(self, n: int = 65536) -> bytes | None:
+        """read(), now; None if nothing is there."""
+        flow = self._incoming
+        self._check_open()
+        if not self._ahead and flow.arrived:
+            self._ahead += flow.take(flow.world.some_of(len(flow.arrived)))
+        if self._ahead:
+            return self._take(min(n, len(self._ahead)))
+        if flow.error:
+            raise os_error(flow.error)
+        return b"" if flow.has_ended else None
+
+    async def read_exact(self, n: int, /) -> bytes:
+        """Reads exactly n bytes. Cancellation: loses no byte."""
+        if not await self._gather(lambda: len(self._ahead) >= n):
+            raise asyncio.IncompleteReadError(self._take(len(self._ahead)), n)
+        return self._take(n)
+
+    async def read_until(self, separator: Buffer, limit: int = 65536) -> bytes:
+        """Reads up to and with the separator. Cancellation: loses no byte."""
+        wanted = bytes(separator)
+        if not wanted:
+            raise ValueError("the separator must have at least one byte")
+        ahead = self._ahead
+        has_more = await self._gather(lambda: wanted in ahead or len(ahead) > limit)
+        at = ahead.find(wanted)
+        if at >= 0 and at + len(wanted) <= limit:
+            return self._take(at + len(wanted))
+        if not has_more and at < 0:
+            raise asyncio.IncompleteReadError(self._take(len(ahead)), None)
+        raise asyncio.LimitOverrunError(f"no separator in the first {limit} bytes", len(ahead))
+
+    async def read_line(self, limit: int = 65536) -> bytes:
+        """Reads a line, with its end; at the end of the stream what is left."""
+        try:
+            return await self.read_until(b"\n", limit)
+        except asyncio.IncompleteReadError as end:
+            return end.partial
+
+    async def read_to_end(self, limit: int | None = None) -> bytes:
+        """Reads all that is to come, at most `limit` bytes."""
+        parts = bytearray()
+        while data := await self.read():
+            parts += data
+            if limit is not None and len(parts) > limit:
+                raise asyncio.LimitOverrunError(f"more than {limit} bytes came", len(parts))
+        return bytes(parts)
+
+    def __aiter__(self) -> SimStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if line := await self.read_line():
+            return line
+        raise StopAsyncIteration
+
+    async def _gather(self, is_enough: Callable[[], bool]) -> bool:
+        """Reads ahead until it is enough. Returns False if the stream ended before."""
+        flow = self._incoming
+        while True:
+            self._check_open()
+            self._ahead += flow.take(len(flow.arrived))
+            if is_enough():
+                return True
+            if flow.error:
+                raise os_error(flow.error)
+            if flow.has_ended:
+                return False
+            await flow.bell.wait()
+
+    def _take(self, count: int) -> bytes:
+        data = bytes(self._ahead[:count])
+        del self._ahead[:count]
+        return data
+
+    # ---- writing -----------------------------------------------------------------------------
+
+    async def write(self, data: Buffer, /) -> int:
+        """Writes some of data, waiting for room. Gives how much."""
+        async with self._writing:
+            return await self._write_some(bytes(data))
+
+    async def write_all(self, data: Buffer, /) -> None:
+        """Writes all of data. Several writers take turns."""
+        left = bytes(data)
+        async with self._writing:
+            while left:
+                left = left[await self._write_some(left) :]
+
+    def try_write(self, data: Buffer, /) -> int:
+        """write(), now; 0 if there is no room, or others wait."""
+        if self._writing.locked():
+            return 0
+        return self._write_now(bytes(data))
+
+    async def _write_some(self, data: bytes) -> int:
+        while not (count := self._write_now(data)) and data:
+            await self._outgoing.bell.wait()
+        return count
+
+    def _write_now(self, data: bytes) -> int:
+        flow = self._outgoing
+        self._check_open()
+        if flow.error:
+            raise os_error(flow.error)
+        if flow.is_finished:
+            raise os_error(errno.EPIPE)
+        count = min(len(data), flow.room)
+        if count > 0:
+            count = flow.world.some_of(count)
+            flow.send(data[:count])
+        return count
+
+    def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
+        """Ends one way, or both, while the stream stays open."""
+        if how not in ("read", "write", "both"):
+            raise ValueError(f"how must be 'read', 'write' or 'both', got {how!r}")
+        self._check_open()
+        if how != "write":
+            self._incoming.has_ended = True
+            self._incoming.bell.ring()
+        if how != "read":
+            self._finish()
+
+    def close(self) -> None:
+        """Closes it now; what waits on it ends with OSError (EBADF)."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._incoming.reader_is_gone = True
+        self._finish()
+        self._incoming.bell.ring()
+        self._outgoing.bell.ring()
+
+    def _finish(self) -> None:
+        if not self._outgoing.is_finished:
+            self._outgoing.is_finished = True
+            self._outgoing.send(None)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise os_error(errno.EBADF)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+        return self._is_closed
+
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+        return self._local
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end."""
+        return self._peer
+
+    async def __aenter__(self) -> SimStream:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._is_closed else ""
+        return f"<SimStream{state} local={self._local} peer={self._peer}>"

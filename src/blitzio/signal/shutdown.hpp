@@ -153,7 +153,7 @@ class [[nodiscard]] Shutdown::WaitPending {
 
   WaitPending(std::shared_ptr<signal::detail::WorkCount> count, Duration timeout) noexcept
       : count_(std::move(count)) {
-    if (!timeout.is_forever()) sleep_.emplace(Instant::now() + timeout);
+    if (!timeout.is_forever()) sleep_.emplace(time::now() + timeout);
   }
   /// Before the first poll only.
   WaitPending(WaitPending&& other) noexcept

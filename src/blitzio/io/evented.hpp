@@ -5,7 +5,8 @@
 //     evented->io().run(serve, evented->io());
 //
 // async_() is Runtime::spawn(), concurrent() is Runtime::concurrent(): with a single worker there
-// is none. Destroying it, or the runtime it was made for, cancels what still runs.
+// is none. Destroying it with its own runtime cancels what still runs; on a borrowed one all must
+// have ended.
 //
 // Threads: any.
 #pragma once

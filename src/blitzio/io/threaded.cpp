@@ -107,6 +107,10 @@ Threaded::Threaded(const Config& config)
       pool_(pool_config(config)) {}
 
 Threaded::~Threaded() {
+  if (BLITZIO_UNLIKELY(fork_guard_.in_child())) {
+    abandon_tasks();
+    return;
+  }
   BLITZIO_CHECK(!pool_.is_own_thread());  // else it would wait for itself
   {
     const MutexLock lock(mutex_);

@@ -17,10 +17,14 @@
 //
 // Destroying it asks every task to end and waits until all have.
 //
+// Forking: a forked child has none of its threads and must not use it. Destroying it there frees
+// nothing of what the parent's threads may have been changing.
+//
 // Threads: any; destroyed by none of its own.
 #pragma once
 
 #include <blitzio/base/duration.hpp>
+#include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/executor/blocking_pool.hpp>
@@ -86,6 +90,12 @@ class Threaded final {
   [[nodiscard]] bool take_place(std::size_t limit) noexcept BLITZIO_EXCLUDES(mutex_);
   void give_place_back() noexcept BLITZIO_EXCLUDES(mutex_);
 
+  // In a forked child, where the lock may be held for ever.
+  void abandon_tasks() noexcept BLITZIO_THREAD_ATTRIBUTE(no_thread_safety_analysis) {
+    tasks_.abandon();
+  }
+
+  const ForkGuard fork_guard_;
   const std::size_t async_limit_;
   const std::size_t concurrent_limit_;
   std::unique_ptr<Runtime> waiter_;

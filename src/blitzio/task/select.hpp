@@ -121,7 +121,8 @@ class [[nodiscard]] Select {
   explicit Select(detail::Order order, F... futures) : contest_(order, std::move(futures)...) {}
   Poll<Output> poll(Context& context) {
     return contest_.template poll<Output>(context, [](auto index, auto&& value) {
-      return Output(std::in_place_index<decltype(index)::value>, std::move(value));
+      return Output(std::in_place_index<decltype(index)::value>,
+                    std::forward<decltype(value)>(value));
     });
   }
 
@@ -142,7 +143,7 @@ class [[nodiscard]] Race {
       : contest_(detail::Order::random, std::move(first), std::move(futures)...) {}
   Poll<Output> poll(Context& context) {
     auto winner = contest_.template poll<detail::ValueOf<Output>>(
-        context, [](auto, auto&& value) { return std::move(value); });
+        context, [](auto, auto&& value) { return std::forward<decltype(value)>(value); });
     if (winner.is_pending()) return pending;
     if constexpr (std::is_void_v<Output>) {
       return ready;

@@ -7,6 +7,8 @@
 #include <blitzio/task/join_all.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -117,6 +119,25 @@ TEST(Threaded, ATaskThatRunsInPlaceDoesNotSwallowItsStartersWakes) {
         },
         threaded.io());
   }
+}
+
+TEST(Threaded, AForkedChildCanDestroyIt) {
+  auto threaded = std::make_unique<Threaded>();
+  threaded->io().run(
+      [&](Io io) -> Async<void> {
+        auto waits = io.concurrent([](Io inner) -> Async<void> { co_await inner.sleep(1_h); }, io);
+        EXPECT_TRUE(waits.has_value());
+        const pid_t child = ::fork();
+        if (child == 0) {
+          threaded.reset();
+          ::_exit(0);
+        }
+        int status = -1;
+        EXPECT_EQ(::waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+        EXPECT_TRUE((co_await waits->cancel()).is_cancelled());
+      },
+      threaded->io());
 }
 
 TEST(Threaded, ManyThreadsStartAndCancelTasks) {

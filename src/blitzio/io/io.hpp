@@ -106,6 +106,7 @@ class Io {
   auto async_(F&& function, Args&&... arguments) const {
     auto handle = start(io::Start::async, io::detail::future_of(std::forward<F>(function),
                                                                 std::forward<Args>(arguments)...));
+    BLITZIO_CHECK(handle.has_value());  // async tasks are never refused
     return IoFuture(std::move(*handle));
   }
   /// The same for work that must get ahead while its starter goes on: a consumer for a producer, a
@@ -249,6 +250,7 @@ class IoGroup {
   auto async_(F&& function, Args&&... arguments) {
     auto handle = start(io::Start::async, io::detail::future_of(std::forward<F>(function),
                                                                 std::forward<Args>(arguments)...));
+    BLITZIO_CHECK(handle.has_value());  // async tasks are never refused
     return std::move(*handle);
   }
   /// Starts a child as Io::concurrent().

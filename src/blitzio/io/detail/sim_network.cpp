@@ -124,7 +124,12 @@ class SimListener final : public TcpListener::Backend {
  private:
   Poll<Result<Accepted>> poll_accept(Context& context) {
     if (waiting_.empty()) {
-      acceptors_.push_back(context.waker().clone());
+      const auto is_known = [&](const Waker& known) {
+        return known.will_wake_same(context.waker());
+      };
+      if (std::ranges::none_of(acceptors_, is_known)) {
+        acceptors_.push_back(context.waker().clone());
+      }
       return pending;
     }
     auto connection = std::move(waiting_.front());

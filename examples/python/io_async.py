@@ -8,6 +8,11 @@ async def do_work(io: Io, number: int) -> int:
     return number * 10
 
 
+async def do_work_for_ever(io: Io) -> int:
+    while True:
+        await io.sleep(3600)
+
+
 async def main(io: Io) -> str:
     start = io.now()
     # These may run at the same time.
@@ -20,7 +25,7 @@ async def main(io: Io) -> str:
 
     # What must run while its starter goes on may not be to be had.
     try:
-        endless = io.concurrent(io.sleep, 3600)
+        endless = io.concurrent(do_work_for_ever, io)
         outcome = "cancelled" if await endless.cancel() is None else "finished"
     except ConcurrencyUnavailable:
         outcome = "not to be had"

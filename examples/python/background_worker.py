@@ -6,17 +6,18 @@ It sends itself the signal; press Ctrl-C to be faster.
 
 import os
 import signal
+from collections import deque
 
 import blitzio
 
 written: list[str] = []
-buffer: list[str] = []
+buffer: deque[str] = deque()  # safe between threads
 
 
 def flush() -> None:
     """Blocks, so it runs in a thread that may."""
-    lines, buffer[:] = buffer[:], []
-    written.extend(lines)
+    while buffer:
+        written.append(buffer.popleft())
 
 
 async def flush_now_and_then(shutdown: blitzio.Shutdown) -> None:

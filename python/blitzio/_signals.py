@@ -117,7 +117,8 @@ class SignalStream:
 
 #: Those that listen.
 _open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
-_lock = threading.Lock()
+# Reentrant: a handler of Python may run, and make a stream, where its thread has it.
+_lock = threading.RLock()
 
 
 def take_back(number: int) -> None:

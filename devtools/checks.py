@@ -77,8 +77,8 @@ def types() -> str:
 
 def stubs() -> str:
     """stubtest: the stub says what the extension has, and the package what it exports."""
-    if not (ROOT / "python/blitzio/_native.pyi").is_file():
-        raise NothingToRun("no _native.pyi")
+    if not (ROOT / "python/blitzio/_native/__init__.pyi").is_file():
+        raise NothingToRun("no stub of _native")
     environment = native.extension(running())
     allowed = ["--allowlist", str(_STUBTEST_ALLOWED)] if _STUBTEST_ALLOWED.is_file() else []
     settings = ["--mypy-config-file", "pyproject.toml", *allowed]

@@ -36,6 +36,7 @@ _PYTHON_BENCHMARKS = {
     "loops": (str(ROOT / "benchmarks/loops.py"),),
     "http": ("-m", "demo", "all"),
     "scale": (str(ROOT / "benchmarks/scale.py"),),
+    "files": (str(ROOT / "benchmarks/files.py"),),
 }
 #: From how many on continuous integration leaves nothing out.
 _PROCESSORS_FOR_ALL = 4
@@ -290,8 +291,17 @@ def _bench(options: argparse.Namespace) -> int:
             continue
         environment = native.extension(interpreters.running())
         words = [*program, *(options.rest if options.what == name else ())]
-        run([environment.python, *words], env=python_tests.PYTHON_PATH, what=f"bench {name}")
+        path = _path_with_aiofiles() if name == "files" else python_tests.PYTHON_PATH
+        run([environment.python, *words], env=path, what=f"bench {name}")
     return 0
+
+
+def _path_with_aiofiles() -> dict[str, str]:
+    """PYTHONPATH with the ecosystem's libraries behind our own folders."""
+    libraries = Environment(interpreters.running(), ecosystem=True)
+    libraries.create()
+    folders = map(str, libraries.path.glob("lib/*/site-packages"))
+    return {"PYTHONPATH": os.pathsep.join([python_tests.PYTHON_PATH["PYTHONPATH"], *folders])}
 
 
 def _chosen(wanted: list[str]) -> list[Interpreter]:

@@ -1,6 +1,7 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
 #include <python/bindings/channel.hpp>
+#include <python/bindings/fs.hpp>
 #include <python/bindings/info.hpp>
 #include <python/bindings/net.hpp>
 #include <python/bindings/process.hpp>
@@ -107,6 +108,7 @@ int module_exec(PyObject* module) {
                          net_register,
                          process_register,
                          signal_register,
+                         fs_register,
                          select_register,
                          info_register}) {
     if (add(module, state) != 0) return -1;

@@ -6,6 +6,7 @@
 //
 // Dropped while queued, the function does not run. Dropped while it runs, it runs to its end, and
 // its result is destroyed there: so what it opened is closed. A function must own what it uses.
+// Detached, it runs in any case.
 //
 // Threads: any, one at a time; it may migrate between polls.
 #pragma once
@@ -51,6 +52,9 @@ class [[nodiscard]] BlockingCall {
     if (result.is_cancelled()) return Output(fail(Error::runtime(RuntimeErrc::shut_down)));
     return std::move(result).get();
   }
+
+  /// Leaves the function, once a poll has sent it to a thread, to run with nobody waiting.
+  void detach() noexcept { handle_.reset(); }
 
  private:
   F function_;

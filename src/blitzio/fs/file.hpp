@@ -102,6 +102,10 @@ class [[nodiscard]] File {
   /// Whether it has no positions: a pipe, a terminal, a socket.
   [[nodiscard]] bool is_stream() const noexcept { return file_->is_stream(); }
 
+  /// Whether it is a regular file of a file system known to be local: what needs no disk may be
+  /// asked of it on the spot.
+  [[nodiscard]] bool is_local() const noexcept { return file_->is_local(); }
+
   // ---- reading and writing -----------------------------------------------------------------
 
   /// Reads at most `buffer.size()` bytes from the position on; 0 bytes: the end.
@@ -117,7 +121,8 @@ class [[nodiscard]] File {
   Async<Result<op::Bytes>> read_to_end();
   Async<Result<void>> write_all(op::Bytes bytes);
 
-  /// `offset` counts from the start of the file. Empty if it would have to wait.
+  /// `offset` counts from the start of the file; streams have none. Empty if it would have to
+  /// wait.
   [[nodiscard]] std::optional<Result<std::size_t>> try_read_at(std::span<std::byte> buffer,
                                                                std::uint64_t offset) noexcept {
     return file_->try_read(buffer, offset);
@@ -145,6 +150,8 @@ class [[nodiscard]] File {
   auto metadata();
   /// Cuts, or lengthens with zeros. Returns  future of Result<void>.
   auto set_len(std::uint64_t bytes);
+  /// Makes `mode` the file's permissions.
+  auto set_permissions(mode_t mode);
   /// Waits until content and metadata are on the disk, or, sync_data(), what is needed to read it.
   auto sync_all();
   auto sync_data();
@@ -191,6 +198,12 @@ inline auto File::metadata() {
 inline auto File::set_len(std::uint64_t bytes) {
   return call_blocking([file = file_, bytes] {
     return detail::retry_void([&] { return ::ftruncate(file->fd(), static_cast<off_t>(bytes)); });
+  });
+}
+
+inline auto File::set_permissions(mode_t mode) {
+  return call_blocking([file = file_, mode] {
+    return detail::retry_void([&] { return ::fchmod(file->fd(), mode); });
   });
 }
 

@@ -145,6 +145,11 @@ Result<std::uint64_t> blocking_copy(const std::string& from, const std::string& 
   return copied;
 }
 
+Result<void> blocking_set_permissions(const std::string& path, mode_t mode) noexcept {
+  if (auto checked = detail::check_path(path); !checked) return checked;
+  return detail::retry_void([&] { return ::chmod(path.c_str(), mode); });
+}
+
 Result<std::string> blocking_read_link(const std::string& path) {
   if (auto checked = detail::check_path(path); !checked) return fail(checked.error());
   std::string target(256, '\0');

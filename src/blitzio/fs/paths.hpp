@@ -71,6 +71,7 @@ namespace detail {
 [[nodiscard]] Result<void> blocking_remove(const std::string& path) noexcept;
 [[nodiscard]] Result<void> blocking_rename(const std::string& from, const std::string& to) noexcept;
 [[nodiscard]] Result<std::uint64_t> blocking_copy(const std::string& from, const std::string& to);
+[[nodiscard]] Result<void> blocking_set_permissions(const std::string& path, mode_t mode) noexcept;
 [[nodiscard]] Result<std::string> blocking_read_link(const std::string& path);
 [[nodiscard]] Result<void> blocking_symlink(const std::string& target,
                                             const std::string& path) noexcept;
@@ -160,6 +161,11 @@ inline auto rename(std::string from, std::string to) {
 inline auto copy(std::string from, std::string to) {
   return call_blocking(
       [from = std::move(from), to = std::move(to)] { return blocking_copy(from, to); });
+}
+/// Makes `mode` the permissions; follows symbolic links.
+inline auto set_permissions(std::string path, mode_t mode) {
+  return call_blocking(
+      [path = std::move(path), mode] { return blocking_set_permissions(path, mode); });
 }
 /// Where a symbolic link leads.   Returns  future of Result<std::string>.
 inline auto read_link(std::string path) {

@@ -39,7 +39,7 @@ PyTypeObject* detail::box_register(PyObject* module, const BoxType& described, s
   };
   auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
   if (type == nullptr) return nullptr;
-  if (PyModule_AddType(module, type) != 0) {
+  if (PyModule_AddType(described.home != nullptr ? described.home : module, type) != 0) {
     Py_DECREF(reinterpret_cast<PyObject*>(type));
     return nullptr;
   }

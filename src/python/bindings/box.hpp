@@ -55,6 +55,9 @@ struct Box {
     return 0;
   }
   static void dealloc(PyObject* self) {
+    if (Py_TYPE(self)->tp_finalize != nullptr && PyObject_CallFinalizerFromDealloc(self) < 0) {
+      return;
+    }
     PyObject_GC_UnTrack(self);
     Box& box = of(self);
     if (box.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
@@ -75,6 +78,7 @@ struct BoxType {
   PyMethodDef* methods = nullptr;
   PyGetSetDef* attributes = nullptr;
   PyType_Slot* more = nullptr;  ///< further slots, ended by {0, nullptr}
+  PyObject* home = nullptr;     ///< the module it is added to, if not the one that defines it
 };
 
 namespace detail {

@@ -141,5 +141,13 @@ inline const std::array kDescriptorMethods{
   all.push_back({nullptr, nullptr, 0, nullptr});
   return all;
 }
+/// The same of attributes.
+[[nodiscard]] inline std::vector<PyGetSetDef> attributes_of(
+    std::initializer_list<std::span<const PyGetSetDef>> parts) {
+  std::vector<PyGetSetDef> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  all.push_back({nullptr, nullptr, nullptr, nullptr, nullptr});
+  return all;
+}
 
 }  // namespace blitzio::python

@@ -13,52 +13,17 @@
 #include <blitzio/sync/mutex.hpp>
 #include <python/bindings/box.hpp>
 #include <python/bindings/held_buffer.hpp>
+#include <python/bindings/read_ahead.hpp>
 #include <python/bridge/io_context.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace blitzio::python {
-
-/// Bytes that were read and that nobody has taken yet.
-class ReadAhead {
- public:
-  [[nodiscard]] std::span<const std::byte> view() const noexcept {
-    return std::span(bytes_).subspan(begin_, end_ - begin_);
-  }
-  [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
-  void consume(std::size_t count) noexcept {
-    begin_ += count;
-    if (begin_ == end_) begin_ = end_ = 0;
-    // A long read leaves no long buffer behind.
-    if (end_ == 0 && bytes_.size() > kKeptBytes) bytes_ = {};
-  }
-  /// Room for at least `count` bytes behind the others. Throws std::bad_alloc.
-  [[nodiscard]] std::span<std::byte> room(std::size_t count) {
-    if (bytes_.size() - end_ < count) {
-      if (begin_ > 0) {
-        std::memmove(bytes_.data(), bytes_.data() + begin_, size());
-        end_ -= begin_;
-        begin_ = 0;
-      }
-      if (bytes_.size() - end_ < count) bytes_.resize(end_ + count);
-    }
-    return std::span(bytes_).subspan(end_);
-  }
-  void add(std::size_t count) noexcept { end_ += count; }
-
- private:
-  static constexpr std::size_t kKeptBytes = 64 * 1024;
-  std::vector<std::byte> bytes_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-};
 
 /// Which system calls a stream takes, and what they tell.
 enum class StreamKind : std::uint8_t {

@@ -29,16 +29,20 @@ bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs, 
   return arguments.bind_all(method, kParameters, 0) && parse_timeout(arguments[0], deadline);
 }
 
+bool may_block(ModuleState& state, const char* name) noexcept {
+  const int in_loop = has_running_loop(state);
+  if (in_loop > 0) {
+    PyErr_Format(PyExc_RuntimeError,
+                 "%s() would block the event loop that runs in this thread; await the form "
+                 "without blocking_",
+                 name);
+  }
+  return in_loop == 0;
+}
+
 PyObject* detail::wait_blocking(ModuleState& state, const char* name, const AwaitableKind& kind,
                                 void* future, Instant deadline) noexcept {
-  const int in_loop = has_running_loop(state);
-  if (in_loop < 0) return nullptr;
-  if (in_loop > 0) {
-    return PyErr_Format(PyExc_RuntimeError,
-                        "%s() would block the event loop that runs in this thread; await the form "
-                        "without blocking_",
-                        name);
-  }
+  if (!may_block(state, name)) return nullptr;
   ThreadParker& parker = ThreadParker::current();
   const Waker waker = parker.waker();
   Context context(waker);

@@ -22,6 +22,10 @@ namespace blitzio::python {
 [[nodiscard]] bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs,
                                  PyObject* kwnames, Instant* deadline) noexcept;
 
+/// Whether the call `name` may block this thread. False with RuntimeError set where an event loop
+/// is running.
+[[nodiscard]] bool may_block(ModuleState& state, const char* name) noexcept;
+
 namespace detail {
 
 [[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name,

@@ -18,7 +18,7 @@ namespace blitzio::python {
 /// Lives as long as the call; borrows everything.
 class Arguments {
  public:
-  static constexpr std::size_t kParametersMax = 4;
+  static constexpr std::size_t kParametersMax = 8;
 
   /// As a METH_FASTCALL | METH_KEYWORDS function gets them.
   Arguments(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) noexcept

@@ -130,7 +130,12 @@ struct Names {
   X(pipe_reader_type)        \
   X(pipe_writer_type)        \
   X(child_process_type)      \
-  X(signal_set_type)
+  X(signal_set_type)         \
+  X(metadata_type)           \
+  X(file_type)               \
+  X(text_file_type)          \
+  X(opening_type)            \
+  X(watcher_type)
 
 // Other objects that it keeps.
 #define BLITZIO_OBJECTS(X)                                                         \
@@ -149,9 +154,11 @@ struct Names {
   X(logger)                 /* logging.getLogger("asyncio") */                     \
   X(socket_numbers)         /* (AF_INET, AF_INET6, SOCK_STREAM, …_DGRAM, …_RAW) */ \
   /* When first needed. */                                                         \
-  X(ssl_error)        /* ssl.SSLError */                                           \
-  X(ssl_closed_error) /* ssl.SSLZeroReturnError */                                 \
-  X(ssl_again_errors) /* (ssl.SSLWantReadError, ssl.SSLSyscallError) */            \
+  X(ssl_error)             /* ssl.SSLError */                                      \
+  X(ssl_closed_error)      /* ssl.SSLZeroReturnError */                            \
+  X(ssl_again_errors)      /* (ssl.SSLWantReadError, ssl.SSLSyscallError) */       \
+  X(unsupported_operation) /* io.UnsupportedOperation */                           \
+  X(newline_decoder)       /* io.IncrementalNewlineDecoder */                      \
   /* Our own. */                                                                   \
   X(foreign_loops)   /* id → ForeignLoop, weakly: bridge/foreign_loop.hpp */       \
   X(foreign_drivers) /* id → ForeignDriver, weakly: bridge/io_context.hpp */       \
@@ -159,6 +166,7 @@ struct Names {
   X(full_error)                                                                    \
   X(empty_error)                                                                   \
   X(lagged_error)                                                                  \
+  X(fs_module)  /* blitzio._native.fs */                                           \
   X(ready_none) /* awaiting it gives None: bridge/ready.hpp */
 
 struct JobRegistry;

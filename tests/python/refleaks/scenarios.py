@@ -468,3 +468,42 @@ def forked_children(loop: Loop) -> None:
         if child == 0:
             os._exit(0)
         os.waitpid(child, 0)
+
+
+@scenario
+def files_of_our_own(loop: Loop) -> None:
+    from blitzio import fs
+
+    async def main() -> None:
+        async with fs.temp_dir() as folder:
+            path = folder + "/file"
+            async with fs.watch(folder, recursive=True) as events:
+                await fs.write_file(path, b"line\n" * 1_000)
+                async for _ in events:
+                    break
+            await fs.append_text(path, "x" * 100_000, encoding="utf-16")
+            await fs.read_file(path)
+            with contextlib.suppress(OSError):
+                await fs.read_text(folder)
+            async with fs.open(path, "r+b") as file:
+                await file.read(10)
+                await file.readline()
+                await file.write(b"x" * 100_000)
+                await file.read_at(10, 5)
+                await file.metadata()
+            async with fs.open(path, encoding="latin-1") as text:
+                await text.readline()
+                await text.tell()
+                await text.seek(0)
+                await text.readlines()
+            with contextlib.suppress(ValueError):
+                await text.read()
+            reading = asyncio.ensure_future(awaiting(fs.read_dir(folder)))
+            await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    async def awaiting(awaitable: Any) -> Any:
+        return await awaitable
+
+    loop.run_until_complete(main())

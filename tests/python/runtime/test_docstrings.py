@@ -10,6 +10,9 @@ import pytest
 MODULES = (
     "blitzio._compute",
     "blitzio._duration",
+    "blitzio._fs.directory",
+    "blitzio._fs.temporary",
+    "blitzio._fs.watching",
     "blitzio._io.evented",
     "blitzio._io.handle",
     "blitzio._io.threaded",
@@ -27,6 +30,7 @@ MODULES = (
     "blitzio._task.joining",
     "blitzio._task.selecting",
     "blitzio.channel",
+    "blitzio.fs",
     "blitzio.process",
     "blitzio.runtime",
     "blitzio.signal",

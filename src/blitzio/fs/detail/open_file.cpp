@@ -3,13 +3,32 @@
 #include <blitzio/fs/detail/inline_policy.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <utility>
 
 namespace blitzio::fs::detail {
+
+namespace {
+
+// Whether a stream has room, or bytes or its end, now.
+bool is_ready(int fd, short events) noexcept {
+  pollfd look{fd, events, 0};
+  return ::poll(&look, 1, 0) > 0;
+}
+
+// A descriptor in non-blocking mode says by itself that it would have to wait.
+Now<std::size_t> now_unless_again(Result<std::size_t> count) noexcept {
+  if (!count && count.error().is_os(EAGAIN)) return std::nullopt;
+  return count;
+}
+
+}  // namespace
 
 OpenFile::OpenFile(OwnedFd fd, const struct stat& status, int flags, bool is_local) noexcept
     : fd_(std::move(fd)),
@@ -33,6 +52,10 @@ Now<std::size_t> OpenFile::try_read(std::span<std::byte> buffer, std::uint64_t o
     // Relaxed: as above.
     can_ask_.store(false, std::memory_order_relaxed);
   }
+  if (is_stream_) {
+    if (!is_ready(fd(), POLLIN)) return std::nullopt;
+    return now_unless_again(blocking_read(buffer, offset));
+  }
   if (!is_local_ || !may_risk()) return std::nullopt;
   const Risk risk;
   return blocking_read(buffer, offset);
@@ -40,6 +63,12 @@ Now<std::size_t> OpenFile::try_read(std::span<std::byte> buffer, std::uint64_t o
 
 Now<std::size_t> OpenFile::try_write(std::span<const std::byte> data,
                                      std::uint64_t offset) noexcept {
+  if (is_stream_) {
+    // What is ready has room for this much at least (pipe(7)), whatever its mode.
+    if (!is_ready(fd(), POLLOUT)) return std::nullopt;
+    const std::size_t count = std::min<std::size_t>(data.size(), PIPE_BUF);
+    return now_unless_again(blocking_write(data.first(count), offset));
+  }
   if (!is_local_ || data.size() > kInlineWriteBytesMax || !may_risk()) return std::nullopt;
   const Risk risk;
   return blocking_write(data, offset);

@@ -1,0 +1,263 @@
+#include <blitzio/fs/watch.hpp>
+
+#include <blitzio/fs/detail/calls.hpp>
+#include <blitzio/fs/directory.hpp>
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace blitzio::fs {
+
+namespace {
+
+constexpr std::uint32_t kMask = IN_CREATE | IN_MODIFY | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM |
+                                IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF;
+// Some events with long names, or hundreds with short ones.
+constexpr std::size_t kReadBytes = 16 * 1024;
+
+bool is_below(std::string_view path, std::string_view folder) noexcept {
+  return path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/';
+}
+
+std::string join(const std::string& folder, std::string_view name) {
+  if (name.empty()) return folder;
+  std::string path = folder;
+  if (!path.ends_with('/')) path += '/';
+  return path += name;
+}
+
+ssize_t read_some(int fd, std::span<std::byte> to) noexcept {
+  for (;;) {
+    const ssize_t count = ::read(fd, to.data(), to.size());
+    if (count >= 0) return count;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+}  // namespace
+
+struct Watcher::Raw {
+  int watch;
+  std::uint32_t mask;
+  std::uint32_t cookie;
+  std::string_view name;
+  [[nodiscard]] bool has(std::uint32_t bits) const noexcept { return (mask & bits) != 0; }
+};
+
+// ---- setting up --------------------------------------------------------------------------------
+
+Result<Watcher> Watcher::blocking_watch(const std::vector<std::string>& paths,
+                                        WatchOptions options) {
+  const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd < 0) return fail(Error::os(errno));
+  auto adopted = AsyncFd::adopt(OwnedFd::adopt(fd));
+  if (!adopted) return fail(adopted.error());
+  Watcher watcher(std::move(*adopted), options);
+  for (const std::string& path : paths) {
+    if (auto checked = detail::check_path(path); !checked) return fail(checked.error());
+    const auto added = watcher.add(path, true);
+    if (!added) return fail(added.error());
+    if (!options.recursive || !*added) continue;
+    if (auto below = watcher.add_below(path, false); !below) return fail(below.error());
+  }
+  return watcher;
+}
+
+// Returns whether it is a directory.
+Result<bool> Watcher::add(const std::string& path, bool is_root) {
+  const std::uint32_t mask = is_root ? kMask : kMask | IN_ONLYDIR | IN_DONT_FOLLOW;
+  const auto watch =
+      detail::retry([&] { return ::inotify_add_watch(fd_.get(), path.c_str(), mask); });
+  if (!watch) return fail(watch.error());
+  bool is_directory = true;
+  if (is_root) {
+    const auto found = detail::blocking_stat(path, true);
+    is_directory = found && found->is_directory();
+  }
+  // Two roots may be one file, or one below the other: the first name stays.
+  watched_.try_emplace(*watch, Watched{path, is_root, is_directory});
+  return is_directory;
+}
+
+Result<void> Watcher::add_below(const std::string& path, bool is_new) {
+  auto entries = blocking_read_dir(path);
+  // It may be gone, or closed to us, by now.
+  if (!entries) return {};
+  for (const DirEntry& entry : *entries) {
+    const std::string below = join(path, entry.name);
+    bool is_directory = entry.type == FileType::directory;
+    if (entry.type == FileType::unknown) {
+      const auto found = detail::blocking_stat(below, false);
+      is_directory = found && found->is_directory();
+    }
+    if (is_new) events_.push_back({EventKind::created, is_directory, below, {}});
+    if (!is_directory) continue;
+    if (const auto added = add(below, false); !added) {
+      if (added.error().is_os(ENOSPC) || added.error().is_os(ENOMEM)) return fail(added.error());
+      continue;
+    }
+    if (auto deeper = add_below(below, is_new); !deeper) return deeper;
+  }
+  return {};
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+std::optional<Watcher::Item> Watcher::take() {
+  if (!events_.empty()) {
+    Item item = std::optional(std::move(events_.front()));
+    events_.pop_front();
+    return item;
+  }
+  if (error_) return fail(*std::exchange(error_, std::nullopt));
+  if (watched_.empty() && !moved_from_) return Item(std::optional<WatchEvent>());
+  return std::nullopt;
+}
+
+Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
+  for (;;) {
+    if (auto item = watcher_->take()) return std::move(*item);
+    alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
+    auto answer =
+        wait_.poll(context, [&](int fd) noexcept { return IoAttempt{read_some(fd, bytes)}; });
+    if (answer.is_pending()) {
+      if (!watcher_->moved_from_) return pending;
+      // No more: what was moved has left.
+      watcher_->end_rename();
+      continue;
+    }
+    if (!answer.value()) return Item(fail(answer.value().error()));
+    watcher_->read_events(std::span(bytes).first(*answer.value()));
+  }
+}
+
+std::optional<Watcher::Item> Watcher::try_next() {
+  for (;;) {
+    if (auto item = take()) return item;
+    if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
+    alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
+    const ssize_t count = read_some(fd_.get(), bytes);
+    if (count == -EAGAIN) {
+      if (!moved_from_) return std::nullopt;
+      end_rename();
+      continue;
+    }
+    if (count < 0) return fail(Error::os(static_cast<int>(-count)));
+    read_events(std::span(bytes).first(static_cast<std::size_t>(count)));
+  }
+}
+
+void Watcher::read_events(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    inotify_event head;
+    std::memcpy(&head, bytes.data(), sizeof head);
+    // The name is padded with NULs.
+    const char* name = reinterpret_cast<const char*>(bytes.data()) + sizeof head;
+    on_event({head.wd, head.mask, head.cookie, {name, ::strnlen(name, head.len)}});
+    bytes = bytes.subspan(sizeof head + head.len);
+  }
+}
+
+void Watcher::on_event(const Raw& raw) {
+  if (raw.has(IN_Q_OVERFLOW)) {
+    end_rename();
+    events_.push_back({EventKind::overflow, false, {}, {}});
+    return;
+  }
+  const auto found = watched_.find(raw.watch);
+  if (found == watched_.end()) return;
+  if (raw.has(IN_IGNORED)) {
+    watched_.erase(found);
+    return;
+  }
+  if (raw.has(IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) return on_root(raw, found->second);
+
+  const bool is_self = raw.name.empty();
+  WatchEvent event{EventKind::modified,
+                   is_self ? found->second.is_directory : raw.has(IN_ISDIR),
+                   join(found->second.path, raw.name),
+                   {}};
+  if (raw.has(IN_MOVED_TO) && moved_from_ && moved_from_->cookie == raw.cookie) {
+    event.kind = EventKind::renamed;
+    event.from = std::move(std::exchange(moved_from_, std::nullopt)->event.path);
+    if (event.is_directory && options_.recursive) rename_below(event.from, event.path);
+    events_.push_back(std::move(event));
+    return;
+  }
+  end_rename();
+  if (raw.has(IN_CREATE | IN_MOVED_TO)) {
+    event.kind = EventKind::created;
+    return appeared(std::move(event));
+  }
+  if (raw.has(IN_MOVED_FROM)) {
+    event.kind = EventKind::removed;
+    moved_from_ = MovedFrom{raw.cookie, std::move(event)};
+    return;
+  }
+  if (raw.has(IN_DELETE)) event.kind = EventKind::removed;
+  if (raw.has(IN_ATTRIB)) {
+    // A directory below tells of itself what its parent tells of it.
+    if (is_self && !found->second.is_root) return;
+    event.kind = EventKind::metadata;
+  }
+  events_.push_back(std::move(event));
+}
+
+void Watcher::on_root(const Raw& raw, const Watched& watched) {
+  // Of others the directory above tells.
+  if (!watched.is_root) return;
+  end_rename();
+  events_.push_back({EventKind::root_removed, watched.is_directory, watched.path, {}});
+  if (!raw.has(IN_MOVE_SELF)) return;
+  // It lives on under a name that is not known: no longer ours.
+  const std::string path = watched.path;
+  ::inotify_rm_watch(fd_.get(), raw.watch);
+  watched_.erase(raw.watch);
+  forget_below(path);
+}
+
+void Watcher::appeared(WatchEvent event) {
+  const bool is_watched = event.is_directory && options_.recursive;
+  const std::string path = event.path;
+  events_.push_back(std::move(event));
+  if (!is_watched) return;
+  const auto added = add(path, false);
+  const auto below = added ? add_below(path, true) : Result<void>(fail(added.error()));
+  if (!below && (below.error().is_os(ENOSPC) || below.error().is_os(ENOMEM))) {
+    error_ = below.error();
+  }
+}
+
+// The other half does not follow: it was moved to where nobody watches.
+void Watcher::end_rename() {
+  if (!moved_from_) return;
+  WatchEvent event = std::move(std::exchange(moved_from_, std::nullopt)->event);
+  if (event.is_directory && options_.recursive) forget_below(event.path);
+  events_.push_back(std::move(event));
+}
+
+void Watcher::rename_below(const std::string& from, const std::string& to) {
+  for (auto& [watch, watched] : watched_) {
+    if (watched.is_root) continue;
+    if (watched.path == from) {
+      watched.path = to;
+    } else if (is_below(watched.path, from)) {
+      watched.path = to + watched.path.substr(from.size());
+    }
+  }
+}
+
+void Watcher::forget_below(const std::string& path) {
+  std::erase_if(watched_, [&](const auto& each) {
+    const auto& [watch, watched] = each;
+    if (watched.is_root || (watched.path != path && !is_below(watched.path, path))) return false;
+    ::inotify_rm_watch(fd_.get(), watch);
+    return true;
+  });
+}
+
+}  // namespace blitzio::fs

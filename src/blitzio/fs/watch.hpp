@@ -1,0 +1,136 @@
+// `Watcher`: what happens to files and directories, as a stream of events (inotify).
+//
+//     Async<Result<void>> follow(std::string folder) {
+//       auto watcher = co_await fs::watch({folder}, {.recursive = true});
+//       if (!watcher) co_return fail(watcher.error());
+//       for (;;) {
+//         auto event = co_await watcher->next();
+//         if (!event) co_return fail(event.error());
+//         if (!*event) co_return {};                       // all that was watched is gone
+//         use((*event)->kind, (*event)->path);
+//       }
+//     }
+//
+// A rename within what is watched is one event with both names: the kernel tells it in two halves,
+// one behind the other. A half whose other does not follow at once is `removed` or `created`.
+// Recursively, directories that appear are watched too, and what is in one by then is reported as
+// created. Symbolic links are not followed, except by a root. Events that the kernel had no room
+// for are an event themselves, `overflow`: then look at everything again.
+//
+// A watched file that is replaced by renaming another one over it, as editors do, is gone: watch
+// its directory.
+//
+// Threads: one task at a time; any executor with a driver.
+#pragma once
+
+#include <blitzio/base/result.hpp>
+#include <blitzio/executor/async_fd.hpp>
+#include <blitzio/executor/blocking_call.hpp>
+#include <blitzio/task/future.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace blitzio::fs {
+
+enum class EventKind : std::uint8_t {
+  created,
+  modified,
+  removed,
+  renamed,
+  metadata,      ///< permissions, owner, times, links
+  root_removed,  ///< what was to be watched was removed or moved away, or its file system was
+  overflow,      ///< events were lost
+};
+
+struct WatchEvent {
+  EventKind kind;
+  bool is_directory = false;
+  std::string path;  ///< below the root as it was given; empty for overflow
+  std::string from;  ///< renamed: what it was before
+};
+
+struct WatchOptions {
+  bool recursive = false;  ///< directories below too
+};
+
+class [[nodiscard]] Watcher {
+ public:
+  using Item = Result<std::optional<WatchEvent>>;
+
+  /// Watches files and directories, those below included if so asked.
+  /// Errors   ENOENT, EACCES, …, ENOSPC: the user's limit of watches; EMFILE.
+  [[nodiscard]] static Result<Watcher> blocking_watch(const std::vector<std::string>& paths,
+                                                      WatchOptions options = {});
+
+  class [[nodiscard]] Next {
+   public:
+    using Output = Item;
+    Poll<Item> poll(Context& context);
+
+   private:
+    friend class Watcher;
+    explicit Next(Watcher& watcher) noexcept
+        : watcher_(&watcher), wait_(watcher.fd_, IoDirection::read) {}
+    Watcher* watcher_;
+    IoWait wait_;
+  };
+  /// Waits for the next event; none: nothing is watched any more.
+  /// Errors   ENOSPC once, if a new directory cannot be watched.
+  /// Cancel   takes no event.
+  [[nodiscard]] Next next() noexcept { return Next(*this); }
+  /// The next event if it is there. Empty if not.
+  [[nodiscard]] std::optional<Item> try_next();
+  /// Ends it: what waits, and later calls, end with `closed`.
+  void close() noexcept { fd_.close(); }
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+ private:
+  struct Watched {
+    std::string path;
+    bool is_root;
+    bool is_directory;
+  };
+  /// The first half of a rename.
+  struct MovedFrom {
+    std::uint32_t cookie;
+    WatchEvent event;
+  };
+  struct Raw;
+
+  Watcher(AsyncFd fd, WatchOptions options) noexcept : fd_(std::move(fd)), options_(options) {}
+  [[nodiscard]] Result<bool> add(const std::string& path, bool is_root);
+  /// Watches the directories below; what is there is reported if `is_new`.
+  [[nodiscard]] Result<void> add_below(const std::string& path, bool is_new);
+  void read_events(std::span<const std::byte> bytes);
+  void on_event(const Raw& raw);
+  void on_root(const Raw& raw, const Watched& watched);
+  void appeared(WatchEvent event);
+  void end_rename();
+  void rename_below(const std::string& from, const std::string& to);
+  void forget_below(const std::string& path);
+  [[nodiscard]] std::optional<Item> take();
+
+  AsyncFd fd_;
+  WatchOptions options_;
+  std::map<int, Watched> watched_;
+  std::deque<WatchEvent> events_;
+  std::optional<MovedFrom> moved_from_;
+  std::optional<Error> error_;
+};
+
+/// Returns  future of Result<Watcher>, made in a thread.
+inline auto watch(std::vector<std::string> paths, WatchOptions options = {}) {
+  return call_blocking(
+      [paths = std::move(paths), options] { return Watcher::blocking_watch(paths, options); });
+}
+
+}  // namespace blitzio::fs

@@ -1,0 +1,170 @@
+// Watcher: each kind of event, renames in two halves, directories that come and go, waiting.
+#include "core/fs/support.hpp"
+
+#include <blitzio/executor/local_executor.hpp>
+#include <blitzio/fs/watch.hpp>
+#include <blitzio/task/async.hpp>
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+namespace blitzio::fs {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+class WatchTest : public InFolder {
+ protected:
+  Watcher watch(const std::string& path, bool recursive = false) {
+    return std::move(Watcher::blocking_watch({path}, {.recursive = recursive})).value();
+  }
+  // All that has happened, as "created file", relative to the folder.
+  std::vector<std::string> seen(Watcher& watcher) {
+    static constexpr std::array kNames{"created",  "modified",     "removed", "renamed",
+                                       "metadata", "root_removed", "overflow"};
+    std::vector<std::string> all;
+    while (auto item = watcher.try_next()) {
+      EXPECT_TRUE(item->has_value()) << item->error().message();
+      if (!*item || !**item) {
+        all.emplace_back("end");
+        break;
+      }
+      const WatchEvent& event = ***item;
+      std::string line = kNames[static_cast<std::size_t>(event.kind)];
+      if (event.is_directory) line.append("/");
+      if (!event.from.empty()) line.append(" ").append(short_name(event.from)).append(" to");
+      if (!event.path.empty()) line.append(" ").append(short_name(event.path));
+      all.push_back(line);
+    }
+    return all;
+  }
+  void put(const std::string& name, std::string_view content) {
+    ASSERT_TRUE(blocking_write_file(path(name), bytes(content)).has_value());
+  }
+
+ private:
+  std::string short_name(const std::string& whole) {
+    const std::string root = path("");
+    return whole.size() < root.size() ? "." : whole.substr(root.size());
+  }
+};
+
+TEST_F(WatchTest, TellsWhatHappensInADirectory) {
+  put("there", "1");
+  auto watcher = watch(path("."));
+  auto plain = watch(path("there"));
+  put("new", "");
+  put("there", "2");
+  ASSERT_EQ(::chmod(path("new").c_str(), 0600), 0);
+  ASSERT_TRUE(blocking_rename(path("new"), path("other")).has_value());
+  ASSERT_TRUE(blocking_mkdir(path("folder")).has_value());
+  ASSERT_TRUE(blocking_remove(path("other")).has_value());
+  ASSERT_TRUE(blocking_remove_dir(path("folder")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("created ./new", "modified ./there", "metadata ./new",
+                                         "renamed ./new to ./other", "created/ ./folder",
+                                         "removed ./other", "removed/ ./folder"));
+  EXPECT_THAT(seen(plain), Contains("modified there"));
+}
+
+TEST_F(WatchTest, HalfARenameIsAComingOrALeaving) {
+  ASSERT_TRUE(blocking_mkdir(path("in")).has_value());
+  ASSERT_TRUE(blocking_mkdir(path("out")).has_value());
+  put("out/a", "");
+  auto watcher = watch(path("in"));
+  ASSERT_TRUE(blocking_rename(path("out/a"), path("in/a")).has_value());
+  ASSERT_TRUE(blocking_rename(path("in/a"), path("in/b")).has_value());
+  ASSERT_TRUE(blocking_rename(path("in/b"), path("out/b")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("created in/a", "renamed in/a to in/b", "removed in/b"));
+}
+
+TEST_F(WatchTest, FollowsATreeAsItGrowsAndMoves) {
+  ASSERT_TRUE(blocking_mkdir_all(path("root/a")).has_value());
+  auto watcher = watch(path("root"), true);
+  put("root/a/file", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/a/file"));
+  // What is in a new directory before it is watched is not missed.
+  ASSERT_TRUE(blocking_mkdir_all(path("root/b/c")).has_value());
+  put("root/b/c/early", "");
+  EXPECT_THAT(seen(watcher),
+              ElementsAre("created/ root/b", "created/ root/b/c", "created root/b/c/early"));
+  ASSERT_TRUE(blocking_rename(path("root/b"), path("root/d")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("renamed/ root/b to root/d"));
+  put("root/d/c/late", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/d/c/late"));
+  // What has left is left alone.
+  ASSERT_TRUE(blocking_rename(path("root/d"), path("gone")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("removed/ root/d"));
+  put("gone/c/more", "");
+  EXPECT_THAT(seen(watcher), ElementsAre());
+  ASSERT_TRUE(blocking_remove_dir_all(path("root/a")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("removed root/a/file", "removed/ root/a"));
+}
+
+TEST_F(WatchTest, EndsWhenWhatItWatchesIsGone) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  auto watcher = watch(path("root"));
+  ASSERT_TRUE(blocking_remove_dir(path("root")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("root_removed/ root", "end"));
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  auto moved = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("root"), path("elsewhere")).has_value());
+  EXPECT_THAT(seen(moved), ElementsAre("root_removed/ root", "end"));
+}
+
+TEST_F(WatchTest, SaysThatEventsWereLost) {
+  auto watcher = watch(path("."));
+  // More than the kernel keeps (fs.inotify.max_queued_events); alternating, for it joins equal
+  // ones.
+  std::size_t most = 16'384;
+  if (auto limit = blocking_read_file("/proc/sys/fs/inotify/max_queued_events")) {
+    most = std::stoul(text(*limit));
+  }
+  if (most > 100'000) GTEST_SKIP() << "the kernel keeps " << most << " events";
+  put("a", "");
+  put("b", "");
+  for (std::size_t i = 0; i <= most / 2 + 2; ++i) {
+    ASSERT_EQ(::chmod(path("a").c_str(), 0600), 0);
+    ASSERT_EQ(::chmod(path("b").c_str(), 0600), 0);
+  }
+  EXPECT_THAT(seen(watcher), Contains("overflow"));
+  put("c", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created ./c"));
+}
+
+TEST_F(WatchTest, WaitsAndADroppedWaitTakesNothing) {
+  auto executor = LocalExecutor::create().value();
+  auto watcher = watch(path("."));
+  auto work = [&]() -> Async<std::string> {
+    {
+      const Waker nobody;
+      Context context(nobody);
+      auto dropped = watcher.next();
+      EXPECT_TRUE(dropped.poll(context).is_pending());
+    }
+    put("file", "");
+    auto event = co_await watcher.next();
+    co_return (*event)->path;
+  };
+  EXPECT_EQ(executor->block_on(work()), path("./file"));
+}
+
+TEST_F(WatchTest, ClosingEndsIt) {
+  auto watcher = watch(path("."));
+  watcher.close();
+  const auto item = watcher.try_next();
+  ASSERT_TRUE(item.has_value());
+  EXPECT_EQ(item->error(), Error::runtime(RuntimeErrc::closed));
+}
+
+TEST_F(WatchTest, WhatIsNotThereCannotBeWatched) {
+  EXPECT_EQ(Watcher::blocking_watch({path("missing")}).error(), Error::os(ENOENT));
+  EXPECT_EQ(Watcher::blocking_watch({std::string("a\0b", 3)}).error(),
+            Error::runtime(RuntimeErrc::invalid_argument));
+}
+
+}  // namespace
+}  // namespace blitzio::fs

@@ -1,0 +1,126 @@
+"""blitzio.fs.watch: events of files and directories, on any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blitzio import fs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.python.runtime.conftest import Run
+
+
+async def _take(events: fs.Watcher, count: int) -> list[fs.WatchEvent]:
+    taken = []
+    async for event in events:
+        taken.append(event)
+        if len(taken) == count:
+            break
+    return taken
+
+
+def test_events_are_waited_for(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with fs.watch(tmp_path) as events:
+            waiting = asyncio.ensure_future(_take(events, 3))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            (tmp_path / "a").touch()
+            (tmp_path / "a").rename(tmp_path / "b")
+            (tmp_path / "b").unlink()
+            events_seen = [event for event in await waiting if event.kind != "metadata"]
+            while event := events.try_next():
+                if event.kind != "metadata":
+                    events_seen.append(event)
+        assert [event.kind for event in events_seen] == ["created", "renamed", "removed"]
+        assert events_seen[1].from_path == str(tmp_path / "a")
+        assert events_seen[1].path == str(tmp_path / "b")
+        assert not events_seen[0].is_directory
+
+    run(main())
+
+
+def test_a_cancelled_wait_takes_no_event(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with fs.watch(tmp_path, recursive=True) as events:
+            waiting = asyncio.ensure_future(_take(events, 1))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            (tmp_path / "folder").mkdir()
+            [event] = await _take(events, 1)
+            assert event == ("created", str(tmp_path / "folder"), None, True)
+
+    run(main())
+
+
+def test_it_ends_when_it_is_closed_and_when_what_it_watches_is_gone(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        async with fs.watch(folder) as events:
+            folder.rmdir()
+            assert [event.kind for event in await _take(events, 9)] == ["root_removed"]
+        events = fs.watch(tmp_path)
+        waiting = asyncio.ensure_future(_take(events, 1))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        async with events:
+            pass
+        assert events.is_closed
+        assert await waiting == []
+        with pytest.raises(ValueError, match="closed"):
+            await _take(_closed(tmp_path), 1)
+
+    run(main())
+
+
+def _closed(path: Path) -> fs.Watcher:
+    events = fs.watch(path)
+    events.close()
+    return events
+
+
+def test_what_cannot_be_watched_says_so(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to watch"):
+        fs.watch()
+
+    async def main() -> None:
+        with pytest.raises(FileNotFoundError) as caught:
+            async with fs.watch(tmp_path / "missing"):
+                pass
+        assert caught.value.filename == str(tmp_path / "missing")
+
+    run(main())
+
+
+def test_nothing_stays_open(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            async with fs.watch(tmp_path) as events:
+                (tmp_path / "x").touch()
+                await _take(events, 1)
+
+    def open_files() -> set[str]:
+        links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+        return {target for link in links if "inotify" in (target := _target(link))}
+
+    run(main())
+    assert open_files() == set()
+
+
+def _target(link: str) -> Any:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""

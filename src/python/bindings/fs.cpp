@@ -24,10 +24,11 @@ bool add_functions(PyObject* module, ModuleState& state,
   return true;
 }
 
-/// As if it had been imported, so that it can be.
+/// As if it had been imported, so that it can be. A copy of the extension leaves the first one's.
 bool publish(PyObject* module, PyObject* fs) noexcept {
+  const PyRef name = PyRef::steal(PyUnicode_FromString(kName));
   PyObject* modules = PyImport_GetModuleDict();
-  return modules != nullptr && PyDict_SetItemString(modules, kName, fs) == 0 &&
+  return name && modules != nullptr && PyDict_SetDefault(modules, name.get(), fs) != nullptr &&
          PyModule_AddObjectRef(module, "fs", fs) == 0;
 }
 

@@ -1,5 +1,4 @@
-// What operations on a file are made of; fs_file_read.cpp and fs_file_write.cpp have the
-// operations.
+// What operations on a file are made of; fs_operations.cpp has them.
 #include <blitzio/fs/detail/inline_policy.hpp>
 #include <python/bindings/fs_file.hpp>
 #include <python/support/error.hpp>
@@ -80,13 +79,16 @@ PyFile::Step PyFile::fill(std::size_t wanted) {
   if (at_end_) return Step::end;
   wanted = std::max({wanted, buffer_bytes, std::size_t{1}});
   const std::size_t count_max = std::min(wanted, fs::detail::kInlineReadBytesMax);
-  if (const auto count = try_read(ahead.room(count_max).first(count_max))) {
-    if (!*count) {
-      raise_error(count->error(), "read");
-      return Step::failed;
+  // Of much, copying alone would stall the loop.
+  if (file.is_stream() || wanted == count_max) {
+    if (const auto count = try_read(ahead.room(count_max).first(count_max))) {
+      if (!*count) {
+        raise_error(count->error(), "read");
+        return Step::failed;
+      }
+      ahead.add(**count);
+      return **count == 0 ? Step::end : Step::done;
     }
-    ahead.add(**count);
-    return **count == 0 ? Step::end : Step::done;
   }
   if (file.is_stream()) return wait_for(IoDirection::read);
   const std::size_t size = std::clamp(wanted, kThreadReadBytes, kReadBytesMax);

@@ -24,6 +24,13 @@ struct Target {
   }
 };
 
+/// A handle of its own, for somebody may close the file meanwhile. None with an error set.
+std::optional<fs::File> handle_of(PyFile& file, bool (PyFile::*check)() const noexcept) noexcept {
+  const ObjectLock lock(file.self);
+  if (!(file.*check)() || !file.check_seekable()) return std::nullopt;
+  return file.file;
+}
+
 PyObject* to_count(const Result<std::size_t>& count) noexcept {
   return count ? PyLong_FromSize_t(*count) : raise_error(count.error(), "write_at");
 }
@@ -137,25 +144,23 @@ PyObject* try_write_at(PyFile& file, std::span<const std::byte> data,
 }
 
 PyObject* blocking_read_at(PyFile& file, std::size_t count, std::uint64_t offset) noexcept {
-  if (!file.check_reads() || !file.check_seekable()) return nullptr;
+  auto own = handle_of(file, &PyFile::check_reads);
   Target target(count);
-  if (!target.bytes) return nullptr;
-  // Somebody may close it meanwhile.
-  fs::File own = file.file;
+  if (!own || !target.bytes) return nullptr;
   const auto read = [&] {
     const Detached detached;
-    return own.blocking_read_at(target.span, offset);
+    return own->blocking_read_at(target.span, offset);
   };
   return target.take(read());
 }
 
 PyObject* blocking_write_at(PyFile& file, std::span<const std::byte> data,
                             std::uint64_t offset) noexcept {
-  if (!file.check_writes() || !file.check_seekable()) return nullptr;
-  fs::File own = file.file;
+  auto own = handle_of(file, &PyFile::check_writes);
+  if (!own) return nullptr;
   const auto write = [&] {
     const Detached detached;
-    return own.blocking_write_at(data, offset);
+    return own->blocking_write_at(data, offset);
   };
   const auto moved = write();
   const ObjectLock lock(file.self);

@@ -152,11 +152,13 @@ PyObject* file_set_len(PyObject* self, PyObject* object) {
 template <FileOf kFileOf>
 PyObject* file_fileno(PyObject* self, PyObject* /*unused*/) {
   const PyFile& file = kFileOf(self);
+  const ObjectLock lock(file.self);
   return file.check_open() ? PyLong_FromLong(file.file.fd()) : nullptr;
 }
 template <FileOf kFileOf>
 PyObject* file_isatty(PyObject* self, PyObject* /*unused*/) {
   const PyFile& file = kFileOf(self);
+  const ObjectLock lock(file.self);
   return file.check_open() ? PyBool_FromLong(::isatty(file.file.fd())) : nullptr;
 }
 template <FileOf kFileOf>
@@ -172,6 +174,7 @@ PyObject* file_writable(PyObject* self, PyObject* /*unused*/) {
 template <FileOf kFileOf>
 PyObject* file_seekable(PyObject* self, PyObject* /*unused*/) {
   const PyFile& file = kFileOf(self);
+  const ObjectLock lock(file.self);
   return file.check_open() ? PyBool_FromLong(file.file.is_stream() ? 0 : 1) : nullptr;
 }
 

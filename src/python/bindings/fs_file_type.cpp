@@ -90,11 +90,11 @@ PyObject* file_seek(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     case SEEK_CUR:
       return await_turn(self, file, "seek", FileSeek{offset, whence == SEEK_CUR});
     case SEEK_END:
-      if (!file.check_seekable()) return nullptr;
       return await_then(
           self, file, "seek", [](PyFile& own) { return own.file.metadata(); },
-          [offset](PyFile& own, const Result<fs::Metadata>& found) {
-            return found ? move_to(own, found->size(), offset) : raise_error(found.error(), "seek");
+          [offset](PyFile& own, const Result<fs::Metadata>& found) -> PyObject* {
+            if (!found) return raise_error(found.error(), "seek");
+            return own.check_seekable() ? move_to(own, found->size(), offset) : nullptr;
           });
     default:
       return PyErr_Format(PyExc_ValueError, "whence value %ld unsupported", whence);

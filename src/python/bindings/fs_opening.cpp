@@ -17,10 +17,8 @@ struct Opening {
     Py_VISIT(opened.get());
     return 0;
   }
-  void clear() noexcept {
-    awaitable.reset();
-    opened.reset();
-  }
+  // The awaitable, which is always there, clears itself.
+  void clear() noexcept { opened.reset(); }
 };
 
 Opening& opening_of(PyObject* self) noexcept {

@@ -99,11 +99,11 @@ PyObject* text_seek(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     return PyErr_Format(PyExc_ValueError, "invalid whence (%ld, should be 0, 1 or 2)", whence);
   }
   if (is_moving > 0) return unsupported(self, "can't do nonzero end-relative seeks");
-  if (!text.file().check_seekable()) return nullptr;
   return await_then(
       self, text.file(), "seek", [](PyFile& file) { return file.file.metadata(); },
       [&text](PyFile& file, const Result<fs::Metadata>& found) -> PyObject* {
         if (!found) return raise_error(found.error(), "seek");
+        if (!file.check_seekable()) return nullptr;
         PyObject* moved = move_to(file, found->size(), 0);
         if (moved == nullptr || text.restart(found->size(), 0)) return moved;
         Py_DECREF(moved);

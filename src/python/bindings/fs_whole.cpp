@@ -4,10 +4,10 @@
 // argument; what cannot is copied, for a thread may go on after its future was dropped.
 #include <blitzio/executor/blocking_call.hpp>
 #include <blitzio/fs/paths.hpp>
-#include <python/bindings/held_buffer.hpp>
 #include <python/bindings/fs.hpp>
 #include <python/bindings/fs_call.hpp>
 #include <python/bindings/fs_encoding.hpp>
+#include <python/bindings/held_buffer.hpp>
 
 namespace blitzio::python {
 

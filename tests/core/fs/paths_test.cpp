@@ -37,6 +37,12 @@ TEST_F(PathsTest, LargeFilesGoThroughAThread) {
   EXPECT_NE(text(block_on(read_file("/proc/self/status")).value()).find("Pid:"), std::string::npos);
 }
 
+TEST_F(PathsTest, FilesWithoutASizeAreReadInOnePiece) {
+  const auto limit = blocking_read_file("/proc/sys/fs/inotify/max_queued_events");
+  if (!limit) GTEST_SKIP() << "no such file here";
+  EXPECT_GT(limit->size(), 1U);
+}
+
 TEST_F(PathsTest, ErrorsKeepTheirErrno) {
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(block_on(read_file(path("none"))).error().is_os(ENOENT));

@@ -161,8 +161,9 @@ Result<void> blocking_write_full(int fd, std::span<const std::byte> data,
 
 Result<op::Bytes> blocking_read_to_end(int fd, std::int64_t offset, std::size_t size) {
   constexpr std::size_t kStep = 64 * 1024;
-  // A byte more than there should be: the end is then seen without another growth.
-  op::Bytes bytes(size + 1);
+  // A byte more than there should be: the end is then seen without another growth. Files of /proc
+  // have no size, and some of them no second piece.
+  op::Bytes bytes(size == 0 ? kStep : size + 1);
   std::size_t done = 0;
   for (;;) {
     if (done == bytes.size()) bytes.resize(done + std::max(kStep, done / 2));

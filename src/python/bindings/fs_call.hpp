@@ -14,8 +14,8 @@
 #pragma once
 
 #include <blitzio/executor/blocking_call.hpp>
-#include <blitzio/fs/detail/attempt.hpp>
 #include <blitzio/fs/directory.hpp>
+#include <blitzio/fs/paths.hpp>
 #include <blitzio/fs/temporary.hpp>
 #include <python/bindings/descriptor.hpp>
 #include <python/bindings/fs_metadata.hpp>

@@ -1,5 +1,5 @@
 // What operations on a file are made of; fs_operations.cpp has them.
-#include <blitzio/fs/detail/inline_policy.hpp>
+#include <blitzio/fs/paths.hpp>
 #include <python/bindings/fs_file.hpp>
 #include <python/support/error.hpp>
 

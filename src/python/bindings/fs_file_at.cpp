@@ -1,4 +1,4 @@
-#include <blitzio/fs/detail/inline_policy.hpp>
+#include <blitzio/fs/paths.hpp>
 #include <python/bindings/fs_file_at.hpp>
 #include <python/support/error.hpp>
 #include <python/support/thread_state.hpp>

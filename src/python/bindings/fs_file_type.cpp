@@ -216,8 +216,7 @@ void file_finalize(PyObject* self) {
   if (file.is_closed) return;
   PyRef exception = take_exception();
   if (PyErr_ResourceWarning(self, 1, "unclosed file %R", self) != 0) {
-    if (PyErr_ExceptionMatches(PyExc_Warning) != 0) PyErr_WriteUnraisable(self);
-    PyErr_Clear();
+    PyErr_WriteUnraisable(self);
   }
   const auto flush = [&] {
     const Detached detached;

@@ -1,4 +1,4 @@
-#include <blitzio/fs/detail/inline_policy.hpp>
+#include <blitzio/fs/paths.hpp>
 #include <python/bindings/fs_operations.hpp>
 #include <python/support/error.hpp>
 

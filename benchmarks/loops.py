@@ -150,6 +150,26 @@ def report(
     return leads
 
 
+def markdown(samples: dict[str, dict[str, list[float]]], works: dict[str, Workload]) -> str:
+    """The table of README.md: microseconds, and the leads over uvloop and over the best peer."""
+    head = ["work", *PEERS, *(f"{arm.removeprefix('blitzio-')} | lead | over best" for arm in OURS)]
+    columns = 1 + len(PEERS) + 3 * len(OURS)
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (columns - 1)]
+    for name, row in samples.items():
+        cells = [works[name].title]
+        cells += [f"{statistics.median(row[a]) / 1000:.2f}" if a in row else "-" for a in PEERS]
+        for arm in OURS:
+            if arm not in row:
+                cells += ["-"] * 3
+                continue
+            over = {peer: value for peer in PEERS if (value := lead(row, peer, arm)) is not None}
+            cells.append(f"{statistics.median(row[arm]) / 1000:.2f}")
+            cells.append(f"{over['uvloop']:.2f}" if "uvloop" in over else "-")
+            cells.append(f"{min(over.values()):.2f}" if over else "-")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def colour(value: float | None) -> str:
     if value is None:
         return "-"
@@ -189,6 +209,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="times as many operations")
     parser.add_argument("--loops", help="comma-separated arms (default: all that are installed)")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
     parser.add_argument("--plot", type=Path, help="draw the leads over uvloop (.svg or .png)")
     args = parser.parse_args()
     unknown = sorted(set(args.work) - set(works))
@@ -206,6 +227,8 @@ def main() -> int:
         args.json.write_text(
             json.dumps({"versions": versions, "samples_ns": samples, "leads": leads}, indent=1)
         )
+    if args.markdown:
+        args.markdown.write_text(markdown(samples, works), encoding="utf-8")
     if args.plot:
         plot(leads, works, args.plot)
     return 0

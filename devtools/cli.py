@@ -19,6 +19,7 @@ from devtools import (
     native,
     python_tests,
     system,
+    wheel,
 )
 from devtools.environments import Environment
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, run, say
@@ -37,6 +38,8 @@ _PYTHON_BENCHMARKS = {
     "http": ("-m", "demo", "all"),
     "scale": (str(ROOT / "benchmarks/scale.py"),),
     "files": (str(ROOT / "benchmarks/files.py"),),
+    "tls": (str(ROOT / "benchmarks/handshakes.py"),),
+    "cost": (str(ROOT / "benchmarks/cost.py"),),
 }
 #: From how many on continuous integration leaves nothing out.
 _PROCESSORS_FOR_ALL = 4
@@ -185,6 +188,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         f"conformance uvloop {main_interpreter.version}",
         partial(conformance.suite, "uvloop", main_interpreter),
     )
+    add("cost", python_tests.cost)
     add("ecosystem", python_tests.ecosystem)
     add("model", model.test)
     add("types", checks.types)
@@ -278,6 +282,13 @@ def _soak(options: argparse.Namespace) -> int:
     return 0
 
 
+def _wheel(options: argparse.Namespace) -> int:
+    system.ensure_packages()
+    for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        say(str(wheel.build(interpreter)))
+    return 0
+
+
 def _bench(options: argparse.Namespace) -> int:
     system.ensure_packages()
     if options.what in ("all", "micro"):
@@ -286,12 +297,20 @@ def _bench(options: argparse.Namespace) -> int:
         comparison.core(options.rest if options.what == "core" else ())
     if options.what in ("all", "net"):
         comparison.net(options.rest if options.what == "net" else ())
+    # Whichever side of the benchmark's own options it stands on.
+    is_release = options.release or "--release" in options.rest
+    rest = [word for word in options.rest if word != "--release"]
     for name, program in _PYTHON_BENCHMARKS.items():
         if options.what not in ("all", name):
             continue
-        environment = native.extension(interpreters.running())
-        words = [*program, *(options.rest if options.what == name else ())]
+        words = [*program, *(rest if options.what == name else ())]
         path = _path_with_aiofiles() if name == "files" else python_tests.PYTHON_PATH
+        if is_release:
+            environment, package = wheel.unpacked(interpreters.running())
+            others = path["PYTHONPATH"].split(os.pathsep)[1:]
+            path = {"PYTHONPATH": os.pathsep.join([str(package), *others])}
+        else:
+            environment = native.extension(interpreters.running())
         run([environment.python, *words], env=path, what=f"bench {name}")
     return 0
 
@@ -365,7 +384,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
     parts = ("all", "micro", "core", "net", *_PYTHON_BENCHMARKS)
     sub.add_argument("what", nargs="?", choices=parts, default="all")
+    sub.add_argument("--release", action="store_true", help="loops: of the release wheel")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
+
+    sub = add("wheel", _wheel, "the release wheel, trained by the benchmarks, into build/wheels")
+    add_python(sub, "for this version (repeatable; or: all)")
 
     sub = add("lint", _lint, "formatting, style, spelling, types, stubs, clang-tidy")
     sub.add_argument("--fast", action="store_true", help="only what takes seconds")

@@ -66,7 +66,7 @@ def build(preset: str, *targets: str) -> Path:
     compiler = clang if clang and preset in _CLANG_PRESETS else system.gcc()
     folder = BUILD / preset
     defines = {"CMAKE_CXX_COMPILER": compiler, "CMAKE_C_COMPILER": _c_compiler(compiler)}
-    with _only_one_builds(folder):
+    with only_one_builds(folder):
         _configure(folder, ["--preset", preset], defines)
         _ninja(folder, *targets)
     return folder
@@ -131,7 +131,7 @@ def _extension(interpreter: Interpreter, name: str, defines: dict[str, str]) -> 
     if pybind11 is None:
         raise Failed(f"no pybind11 in {environment.path}")
     folder = BUILD / name
-    with _only_one_builds(folder):
+    with only_one_builds(folder):
         _configure(
             folder,
             ["-G", "Ninja"],
@@ -190,7 +190,7 @@ def package(preset: str = "gcc") -> str:
     return f"{count} public headers"
 
 
-def _only_one_builds(folder: Path) -> contextlib.AbstractContextManager[None]:
+def only_one_builds(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Several stages may want the same build at the same time: one makes it for all."""
     return locked(folder.with_name(folder.name + ".lock"))
 

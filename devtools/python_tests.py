@@ -89,6 +89,17 @@ def counts(report: Path) -> str:
     return f"{sum(s[0] for s in sums)} tests, {sum(s[1] for s in sums)} skipped"
 
 
+def cost() -> str:
+    """What operations of the loop cost in system calls, against what they cost before."""
+    environment = native.extension(running())
+    run(
+        [environment.python, ROOT / "benchmarks/cost.py", "--check"],
+        env=PYTHON_PATH,
+        what="benchmarks/cost.py",
+    )
+    return "system calls per operation as before"
+
+
 def installed() -> str:
     """`pip install .` into a throw-away environment, and the result used from elsewhere."""
     if not (ROOT / "python/blitzio/__init__.py").is_file():

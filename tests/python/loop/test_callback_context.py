@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import random
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -258,6 +259,29 @@ def test_a_loop_that_is_reachable_only_from_its_callbacks_context_is_collected(
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         gc.collect()
     assert loop() is None
+
+
+def test_pending_callbacks_take_one_object_each(
+    loop: asyncio.AbstractEventLoop, native: None
+) -> None:
+    """Neither a context nor a tuple beside the handle."""
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        pytest.skip("each handle has a context of its own without the GIL")
+    count = 2000
+
+    def later() -> None:
+        loop.call_later(1000, max, 1, 2)
+
+    def soon() -> None:
+        loop.call_soon(bool, 1)
+
+    for schedule in (later, soon):
+        schedule()  # Makes what the others share, and the queue.
+        before = sys.getallocatedblocks()
+        for _ in range(count):
+            schedule()
+        assert sys.getallocatedblocks() - before <= count + count // 10
+    run_pending(loop)
 
 
 @pytest.mark.parametrize("seed", range(20))

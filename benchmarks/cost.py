@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""What an operation of the loop costs in system calls, counted exactly.
+
+Time is no measure on a machine that others use; the number of system calls is the same everywhere.
+Each workload runs once in a process of its own, whose main thread this one traces (ptrace): every
+system call between two marks counts. With `--check` the status is 1 if one needs more than it did
+when its limit was set, which is what continuous integration asks.
+
+    python benchmarks/cost.py --check
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from demo.arms import usable_loops
+from demo.loops import loop_factory
+from rich.console import Console
+from rich.table import Table
+from workloads import Bench, load_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: System calls per operation. What a limit leaves beyond what was counted is for growing memory and
+#: for data that comes a moment late: it never makes up for a call per operation.
+SLACK = 0.3
+LIMITS: dict[str, dict[str, float]] = {
+    "blitzio-epoll": {
+        "echo_1k": 6,
+        "header_body": 6,
+        "unix_echo": 6,
+        "tls_1k": 6,
+        "streams_readline": 8,
+        "sock_echo": 12,
+        "udp_echo": 8,
+        "connect_close": 26,
+        "getaddrinfo": 0,
+        "call_soon": 0,
+        "call_soon_threadsafe": 0,
+        "timer_cancel": 0,
+        "sleep_0": 0,
+    },
+    "blitzio-io_uring": {
+        "echo_1k": 4,
+        "header_body": 4,
+        "unix_echo": 4,
+        "tls_1k": 4,
+        "streams_readline": 4,
+        "sock_echo": 8,
+        "udp_echo": 8,
+        "connect_close": 19,
+        "getaddrinfo": 0,
+        "call_soon": 0,
+        "call_soon_threadsafe": 0,
+        "timer_cancel": 0,
+        "sleep_0": 0,
+    },
+}
+OPERATIONS = {"connect_close": 100, "executor": 300, "echo_100k": 100, "bulk": 100, "tls_bulk": 50}
+OPERATIONS_DEFAULT = 500
+
+#: The first argument of the call that marks beginning and end: no descriptor has this number.
+MARK = 0x7B1E55
+
+PTRACE_TRACEME = 0
+PTRACE_SYSCALL = 24
+PTRACE_SETOPTIONS = 0x4200
+PTRACE_GET_SYSCALL_INFO = 0x420E
+PTRACE_O_TRACESYSGOOD = 1
+PTRACE_O_EXITKILL = 0x100000
+STOPPED_IN_SYSCALL = signal.SIGTRAP | 0x80
+
+
+class SyscallInfo(ctypes.Structure):
+    """struct ptrace_syscall_info, as far as it concerns the entry of a call."""
+
+    _fields_ = (
+        ("operation", ctypes.c_uint8),
+        ("_padding", ctypes.c_uint8 * 3),
+        ("_architecture", ctypes.c_uint32),
+        ("_instruction", ctypes.c_uint64),
+        ("_stack", ctypes.c_uint64),
+        ("number", ctypes.c_uint64),
+        ("arguments", ctypes.c_uint64 * 6),
+    )
+
+    ENTRY = 1
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:
+    if libc.ptrace(request, pid, address, data) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"ptrace({request}): {os.strerror(code)}")
+
+
+# ---- the process that is counted -----------------------------------------------------------------
+
+
+class MarkedBench(Bench):
+    """Marks what is timed for whoever traces."""
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        self._mark()
+        yield
+        self._mark()
+
+    def _mark(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(MARK)
+
+
+def run_workload(name: str, arm: str, operations: int) -> None:
+    loop = loop_factory(arm)()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(load_all()[name].run(MarkedBench(operations)))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+# ---- the process that counts ---------------------------------------------------------------------
+
+
+def count_system_calls(name: str, arm: str, operations: int) -> int:
+    """Runs the workload; returns how many system calls its main thread made in the timed part."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--only", name, arm, str(operations)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=lambda: ptrace(PTRACE_TRACEME, 0),
+    )
+    try:
+        return _trace(process.pid)
+    finally:
+        process.returncode = 0  # Reaped by _trace(), or killed with the tracer.
+
+
+def _trace(pid: int) -> int:
+    os.waitpid(pid, 0)  # It stops at exec.
+    ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+    info = SyscallInfo()
+    count = marks = deliver = 0
+    while True:
+        ptrace(PTRACE_SYSCALL, pid, 0, deliver)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSTOPPED(status):
+            break
+        deliver = 0
+        if os.WSTOPSIG(status) != STOPPED_IN_SYSCALL:
+            deliver = os.WSTOPSIG(status)
+            continue
+        ptrace(PTRACE_GET_SYSCALL_INFO, pid, ctypes.sizeof(info), ctypes.addressof(info))
+        if info.operation != SyscallInfo.ENTRY:
+            continue
+        if info.arguments[0] == MARK:
+            marks += 1
+        elif marks == 1:
+            count += 1
+    if os.waitstatus_to_exitcode(status) != 0 or marks != 2:
+        raise RuntimeError(f"the workload failed: status {status:#x}, {marks} marks")
+    return count
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "work", nargs="*", help="workloads of benchmarks/loops.py (default: all with a limit)"
+    )
+    parser.add_argument("--loops", help="comma-separated (default: blitzio's)")
+    parser.add_argument("--check", action="store_true", help="fail if a limit is passed")
+    parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.only:
+        name, arm, operations = args.only
+        run_workload(name, arm, int(operations))
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    arms = (
+        args.loops.split(",") if args.loops else [a for a in usable_loops(console) if a in LIMITS]
+    )
+    names = args.work or list(dict.fromkeys(name for limits in LIMITS.values() for name in limits))
+    if unknown := sorted(set(names) - set(load_all())):
+        parser.error(f"no such work: {', '.join(unknown)}")
+    table = Table(title="system calls per operation")
+    table.add_column("work", no_wrap=True)
+    for arm in arms:
+        table.add_column(arm, justify="right")
+    passed = []
+    for name in names:
+        cells = []
+        for arm in arms:
+            operations = OPERATIONS.get(name, OPERATIONS_DEFAULT)
+            each = count_system_calls(name, arm, operations) / operations
+            limit = LIMITS.get(arm, {}).get(name)
+            cells.append(f"{each:.2f}" + (f" of {limit:g}" if limit is not None else ""))
+            if limit is not None and each > limit + SLACK:
+                passed.append(f"{name} on {arm}: {each:.2f}, was {limit:g}")
+        table.add_row(name, *cells)
+    console.print(table)
+    for line in passed:
+        console.print(f"[red]more system calls than before: {line}")
+    return 1 if args.check and passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

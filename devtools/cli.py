@@ -172,7 +172,8 @@ def _test_everything(options: argparse.Namespace) -> int:
     for number, interpreter in enumerate(chosen):
         suite = partial(python_tests.suite, interpreter, scale=number == 0)
         add(f"python {interpreter.version}", suite, interpreter)
-    add("python faults", lambda: faults.stage(main_interpreter))
+    add("python faults", lambda: faults.suite(main_interpreter))
+    add("core faults", lambda: faults.contract(main_interpreter))
     # Continuous integration has 40 minutes. With two processors it does without what finds least:
     # the sanitizers' builds are Clang's as well.
     if not IN_CI or len(os.sched_getaffinity(0)) >= _PROCESSORS_FOR_ALL:
@@ -245,6 +246,8 @@ def _faults(options: argparse.Namespace) -> int:
     system.ensure_packages()
     seed = faults.random_seed() if options.seed is None else options.seed
     for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        if not options.keyword:
+            say(faults.contract(interpreter, seed, rate=options.rate))
         say(faults.suite(interpreter, seed, rate=options.rate, keyword=options.keyword))
     return 0
 
@@ -398,7 +401,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = add(preset, _sanitize, f"the C++ tests under {preset}")
         sub.set_defaults(preset=preset)
         add_keyword(sub)
-    sub = add("faults", _faults, "the Python tests under injected faults")
+    sub = add("faults", _faults, "the Python tests and the drivers' contract under injected faults")
     sub.add_argument("--seed", type=int, help="default: a random one, which is printed")
     sub.add_argument("--rate", type=float, default=faults.RATE, help="default: %(default)s")
     add_keyword(sub)

@@ -1,4 +1,4 @@
-"""The Python tests under injected faults: see docs/design/fault-injection.md.
+"""Python tests and the drivers' contract under injected faults: docs/design/fault-injection.md.
 
 Each run is named by its seed, which is printed before the tests start and with every failure;
 `./dev.py faults --seed N` meets the same faults again, as far as the kernel lets it.
@@ -16,21 +16,11 @@ from devtools.python_tests import counts, selection
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from devtools.interpreters import Interpreter
 
 #: What `./dev.py test` runs with, so that the same tree gives the same verdict.
 FIXED_SEED = 1
 RATE = 0.05
-#: What `./dev.py test` runs: what stands directly on the driver.
-_DIRECT = ("transport", "pipes", "datagram", "streams", "unix", "fault_injection", "connect")
-SELECTION = tuple(
-    str(path.relative_to(ROOT))
-    for name in _DIRECT
-    for path in sorted((ROOT / "tests/python/loop").glob(f"test_{name}*.py"))
-)
-WHOLE = ("tests/python",)
 _LEFT_OUT = (
     "--ignore=tests/python/typing",  # Runs no loop.
     "--ignore=tests/python/scale",  # Tests how much is held, and counts on nothing being late.
@@ -42,29 +32,28 @@ def random_seed() -> int:
     return random.SystemRandom().randrange(2**32)
 
 
-def stage(interpreter: Interpreter) -> str:
-    """What `./dev.py test` runs: always the same faults. Others come by `./dev.py faults`."""
-    return suite(interpreter, FIXED_SEED, paths=SELECTION)
+def contract(interpreter: Interpreter, seed: int = FIXED_SEED, *, rate: float = RATE) -> str:
+    """What every driver promises, in C++, kept under faults."""
+    faults = _faults(seed, rate)
+    return f"{faults}: {native.contract_with_faults(interpreter, faults)}"
 
 
 def suite(
     interpreter: Interpreter,
-    seed: int,
+    seed: int = FIXED_SEED,
     *,
     rate: float = RATE,
-    paths: Sequence[str] = WHOLE,
     keyword: str | None = None,
 ) -> str:
-    """Builds the extension with fault injection and runs the tests in `paths` under faults."""
+    """Builds the extension with fault injection and runs the Python tests under faults."""
     environment, package = native.extension_with_faults(interpreter)
-    faults = f"seed={seed},rate={rate}"
-    say(f"BLITZIO_FAULTS={faults}")
+    faults = _faults(seed, rate)
     report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}.xml"
     words = [f"--junitxml={report}", *selection(keyword)]
     run(
         [
             environment.python,
-            *("-m", "pytest", *paths, *_LEFT_OUT, *words),
+            *("-m", "pytest", "tests/python", *_LEFT_OUT, *words),
             # Before the settings' own, which name the build without faults.
             *("-o", f"pythonpath={package} ."),
         ],
@@ -75,3 +64,9 @@ def suite(
         what=f"pytest on CPython {interpreter.version} with {faults}",
     )
     return f"{faults}: {counts(report)}"
+
+
+def _faults(seed: int, rate: float) -> str:
+    faults = f"seed={seed},rate={rate}"
+    say(f"BLITZIO_FAULTS={faults}")
+    return faults

@@ -117,8 +117,24 @@ def extension_with_faults(interpreter: Interpreter) -> tuple[Environment, Path]:
     for source in sorted((ROOT / "python/blitzio").iterdir()):
         if source.suffix != ".so" and source.name != "__pycache__":
             (package / source.name).symlink_to(source)
-    defines = {"BLITZIO_PYTHON_OUTPUT": str(package), "BLITZIO_FAULTS": "ON"}
+    # The tests are not built with it, but from the same objects: see contract_with_faults().
+    defines = {"BLITZIO_FAULTS": "ON", "BLITZIO_BUILD_TESTS": "ON"}
+    defines["BLITZIO_PYTHON_OUTPUT"] = str(package)
     return _extension(interpreter, name, defines), folder
+
+
+def contract_with_faults(interpreter: Interpreter, faults: str) -> str:
+    """Runs the suite that every driver passes under `faults`, built beside the extension of
+    extension_with_faults(). Returns how many programs that were."""
+    extension_with_faults(interpreter)
+    folder = BUILD / f"{interpreter.tag}-faults"
+    sources = sorted((ROOT / "tests/core/driver").glob("contract_*_test.cpp"))
+    programs = [f"core_driver_{source.stem}" for source in sources]
+    with _only_one_builds(folder):
+        _ninja(folder, *programs)
+    for program in programs:
+        run([folder / program, "--gtest_brief=1"], env={"BLITZIO_FAULTS": faults}, what=program)
+    return f"{len(programs)} programs"
 
 
 def _extension(interpreter: Interpreter, name: str, defines: dict[str, str]) -> Environment:

@@ -1,10 +1,10 @@
 """The tests under injected faults, and tests that inject their own.
 
 With the environment variable `BLITZIO_FAULTS` (src/blitzio/base/faults.hpp) and a build that has
-them, each test runs under faults whose seed is made of that seed and the test's name, so that a
-failure is met again by running that test alone. A test marked `no_faults(reason)` runs without:
-it counts system calls or turns, which faults rightly add to. With names behind the reason it runs
-without these faults only.
+them, each test, with the processes that it starts, runs under faults whose seed is made of that
+seed and the test's name, so that a failure is met again by running that test alone. A test marked
+`no_faults(reason)` runs without: it counts system calls or turns, which faults rightly add to. With
+names behind the reason it runs without these faults only.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ def injected_faults(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     from blitzio import _native
 
+    given = os.environ[VARIABLE]
     text = faults_of(request.node.nodeid)
     for marker in request.node.iter_markers("no_faults"):
         _, *names = marker.args
         text = ",".join([text, *(f"{name}=0" for name in names)]) if names and text else ""
     _native._configure_faults(text)
+    os.environ[VARIABLE] = text  # Its child processes meet the same ones.
     if text:
-        request.node.add_report_section("setup", "faults", f"{VARIABLE}={os.environ[VARIABLE]}")
+        request.node.add_report_section("setup", "faults", f"{VARIABLE}={given}")
     yield
+    os.environ[VARIABLE] = given
     _native._configure_faults("")
 
 

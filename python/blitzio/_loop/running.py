@@ -54,6 +54,8 @@ class RunningMixin(SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin):
         try:
             self._run()
         finally:
+            # Here as well: when memory is short, the call of the cleanup may fail.
+            asyncio._set_running_loop(None)
             self._run_forever_cleanup()
 
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:

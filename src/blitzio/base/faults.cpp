@@ -2,6 +2,7 @@
 #include <blitzio/base/faults.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -160,6 +161,11 @@ std::array<std::uint64_t, kFaults> counts() noexcept {
 }
 
 #endif
+
+bool is_ready(int fd, short events) noexcept {
+  pollfd item{fd, events, 0};
+  return ::poll(&item, 1, 0) == 1 && (item.revents & POLLNVAL) == 0;
+}
 
 bool may_be_short(int fd) noexcept {
   struct stat status{};

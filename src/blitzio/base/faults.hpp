@@ -86,6 +86,17 @@ inline constexpr bool kBuiltIn = BLITZIO_FAULTS != 0;
   return bytes;
 }
 
+/// Whether poll(2) reports any of `events`, an error or an end for `fd` now.
+[[nodiscard]] bool is_ready(int fd, short events) noexcept;
+
+/// Whether to say EAGAIN to a call on `fd` whose caller then asks poll(2) for `events`. Only if
+/// those are there, as if they had come a moment later: a call that must fail in another way, as
+/// accept(2) of what is no listener, does not become ready, and the kernel would not have said
+/// EAGAIN.
+[[nodiscard]] inline bool refuses(int fd, short events) noexcept {
+  return kBuiltIn && is_ready(fd, events) && hit(Fault::would_block);
+}
+
 /// Whether a call on `fd` may move less than was asked for: stream sockets, pipes in stream mode,
 /// regular files. Not datagrams, and not the descriptors whose reads have one fixed size.
 [[nodiscard]] bool may_be_short(int fd) noexcept;

@@ -16,6 +16,7 @@
 
 #include <blitzio/base/faults.hpp>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -31,13 +32,14 @@ enum class Wait : unsigned char { level, edge };
 namespace detail {
 
 /// Sets errno and returns true if the call fails here without having been made.
-[[nodiscard]] inline bool fails(Wait wait) noexcept {
+/// `events`: what a caller who is told EAGAIN asks poll(2) for.
+[[nodiscard]] inline bool fails(int fd, Wait wait, short events) noexcept {
   if constexpr (faults::kBuiltIn) {
     if (faults::hit(faults::Fault::interrupted)) {
       errno = EINTR;
       return true;
     }
-    if (wait == Wait::level && faults::hit(faults::Fault::would_block)) {
+    if (wait == Wait::level && faults::refuses(fd, events)) {
       errno = EAGAIN;
       return true;
     }
@@ -57,33 +59,33 @@ namespace detail {
 
 /// recv(2).
 inline ssize_t recv(int fd, void* data, std::size_t bytes, int flags, Wait wait) noexcept {
-  if (detail::fails(wait)) return -1;
+  if (detail::fails(fd, wait, POLLIN)) return -1;
   return ::recv(fd, data, wait == Wait::level ? detail::some_of(fd, bytes) : bytes, flags);
 }
 
 /// recvfrom(2).
 inline ssize_t recvfrom(int fd, void* data, std::size_t bytes, int flags, sockaddr* address,
                         socklen_t* length, Wait wait) noexcept {
-  if (detail::fails(wait)) return -1;
+  if (detail::fails(fd, wait, POLLIN)) return -1;
   return ::recvfrom(fd, data, wait == Wait::level ? detail::some_of(fd, bytes) : bytes, flags,
                     address, length);
 }
 
 /// recvmsg(2); never cut short, because a caller's control data belongs to all of it.
 inline ssize_t recvmsg(int fd, msghdr* message, int flags, Wait wait) noexcept {
-  if (detail::fails(wait)) return -1;
+  if (detail::fails(fd, wait, POLLIN)) return -1;
   return ::recvmsg(fd, message, flags);
 }
 
 /// send(2).
 inline ssize_t send(int fd, const void* data, std::size_t bytes, int flags) noexcept {
-  if (detail::fails(Wait::level)) return -1;
+  if (detail::fails(fd, Wait::level, POLLOUT)) return -1;
   return ::send(fd, data, detail::some_of(fd, bytes), flags);
 }
 
 /// sendmsg(2). What is cut off is whole vectors and the end of the last one.
 inline ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
-  if (detail::fails(Wait::level)) return -1;
+  if (detail::fails(fd, Wait::level, POLLOUT)) return -1;
   if constexpr (faults::kBuiltIn) {
     if (message->msg_iovlen > 0 && message->msg_controllen == 0) {
       const auto last = static_cast<std::size_t>(faults::below(message->msg_iovlen));
@@ -106,18 +108,18 @@ inline ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
 /// sendto(2).
 inline ssize_t sendto(int fd, const void* data, std::size_t bytes, int flags,
                       const sockaddr* address, socklen_t length) noexcept {
-  if (detail::fails(Wait::level)) return -1;
+  if (detail::fails(fd, Wait::level, POLLOUT)) return -1;
   return ::sendto(fd, data, detail::some_of(fd, bytes), flags, address, length);
 }
 
 /// read(2) of one who waits by edges.
 inline ssize_t read(int fd, void* data, std::size_t bytes) noexcept {
-  return detail::fails(Wait::edge) ? -1 : ::read(fd, data, bytes);
+  return detail::fails(fd, Wait::edge, POLLIN) ? -1 : ::read(fd, data, bytes);
 }
 
 /// writev(2).
 inline ssize_t writev(int fd, const iovec* vectors, int count) noexcept {
-  if (detail::fails(Wait::level)) return -1;
+  if (detail::fails(fd, Wait::level, POLLOUT)) return -1;
   if constexpr (faults::kBuiltIn) {
     if (count > 0) {
       const auto last = static_cast<std::size_t>(faults::below(static_cast<std::size_t>(count)));
@@ -133,7 +135,7 @@ inline ssize_t writev(int fd, const iovec* vectors, int count) noexcept {
 
 /// accept4(2).
 inline int accept4(int fd, sockaddr* address, socklen_t* length, int flags, Wait wait) noexcept {
-  if (detail::fails(wait)) return -1;
+  if (detail::fails(fd, wait, POLLIN)) return -1;
   return ::accept4(fd, address, length, flags);
 }
 

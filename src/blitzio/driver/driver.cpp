@@ -1,5 +1,7 @@
 #include <blitzio/driver/driver.hpp>
 
+#include <cerrno>
+
 namespace blitzio::driver {
 
 Driver::~Driver() {
@@ -15,9 +17,16 @@ std::size_t Driver::deliver_held([[maybe_unused]] bool all) noexcept {
   } else {
     held_.advance();
   }
-  while (const auto held = held_.next_due()) {
+  const bool began_in_child = in_child();
+  // A completion function may fork: the turn ends there.
+  while (in_child() == began_in_child) {
+    const auto held = held_.next_due();
+    if (!held) break;
+    // In a child what came is the parent's.
+    if (began_in_child && held->more) continue;
     ++count;
-    complete(*held->operation, held->completion());
+    complete(*held->operation,
+             began_in_child ? Completion{-ECANCELED, false, {}} : held->completion());
   }
 #endif
   return count;

@@ -12,15 +12,15 @@ namespace {
 using detail::uninterrupted;
 using detail::unless_blocked;
 
-std::int64_t receive(int fd, std::span<std::byte> buffer, int flags, Address* from,
-                     sys::Wait wait) noexcept {
+/// By edge: who waits does, and who does not takes "nothing" for the state of the socket.
+std::int64_t receive(int fd, std::span<std::byte> buffer, int flags, Address* from) noexcept {
   if (fd < 0) return -EBADF;  // Closed.
   sockaddr_storage sender{};
   socklen_t length = sizeof sender;
   auto* generic = from == nullptr ? nullptr : reinterpret_cast<sockaddr*>(&sender);
   const std::int64_t result = uninterrupted([&] {
     return sys::recvfrom(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT, generic,
-                         from == nullptr ? nullptr : &length, wait);
+                         from == nullptr ? nullptr : &length, sys::Wait::edge);
   });
   if (result >= 0 && from != nullptr) {
     *from = Address::from_sockaddr(generic, length).value_or(Address());
@@ -43,14 +43,14 @@ std::int64_t send(int fd, std::span<const std::byte> data, const Address& to) no
 
 Poll<Result<std::size_t>> DatagramRecv::poll(Context& context) noexcept {
   return wait_.poll(context, [this](int fd) noexcept -> IoAttempt {
-    return {receive(fd, buffer_, flags_, nullptr, sys::Wait::edge)};
+    return {receive(fd, buffer_, flags_, nullptr)};
   });
 }
 
 Poll<Result<Received>> DatagramRecvFrom::poll(Context& context) noexcept {
   Received received{};
   auto answer = wait_.poll(context, [&](int fd) noexcept -> IoAttempt {
-    return {receive(fd, buffer_, flags_, &received.from, sys::Wait::edge)};
+    return {receive(fd, buffer_, flags_, &received.from)};
   });
   if (answer.is_pending()) return pending;
   if (!answer.value()) return Output(fail(answer.value().error()));
@@ -76,7 +76,7 @@ Result<void> DatagramSocket::connect(const Address& peer) noexcept {
 Result<std::optional<Received>> DatagramSocket::try_recv_from(
     std::span<std::byte> buffer) noexcept {
   Received received{};
-  const auto count = unless_blocked(receive(fd(), buffer, 0, &received.from, sys::Wait::level));
+  const auto count = unless_blocked(receive(fd(), buffer, 0, &received.from));
   if (!count) return fail(count.error());
   if (!*count) return std::nullopt;
   received.count = **count;
@@ -84,7 +84,7 @@ Result<std::optional<Received>> DatagramSocket::try_recv_from(
 }
 
 Result<std::optional<std::size_t>> DatagramSocket::try_recv(std::span<std::byte> buffer) noexcept {
-  return unless_blocked(receive(fd(), buffer, 0, nullptr, sys::Wait::level));
+  return unless_blocked(receive(fd(), buffer, 0, nullptr));
 }
 
 Result<std::optional<std::size_t>> DatagramSocket::try_send_to(std::span<const std::byte> data,

@@ -54,8 +54,10 @@ Result<void> detail::shut_down(int fd, Shutdown how) noexcept {
 
 Result<std::optional<std::size_t>> detail::receive_now(int fd, std::span<std::byte> buffer,
                                                        int flags) noexcept {
+  // By edge: the caller takes "nothing" for the state of the connection, and need not wait for
+  // more.
   return unless_blocked(uninterrupted([&] {
-    return sys::recv(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT, sys::Wait::level);
+    return sys::recv(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT, sys::Wait::edge);
   }));
 }
 

@@ -135,9 +135,12 @@ namespace {
 void on_timer(time::TimerEntry& entry) noexcept {
   TimerHandleObject& timer = static_cast<HandleTimer&>(entry).owner();
   LoopObject& loop = *timer.handle.loop;
-  if (is_cancelled(timer.handle) || !loop.due.push(&timer.handle)) {
+  if (is_cancelled(timer.handle)) {
     Py_DECREF(as_object(timer.handle));
+    return;
   }
+  const bool has_room = loop.due.push(&timer.handle);
+  BLITZIO_CHECK(has_room);  // Reserved when it was armed.
 }
 
 // ---- lifetime

@@ -386,13 +386,15 @@ BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept {
 namespace {
 
 PyObject* run_in_python_executor(PyObject* self, std::span<PyObject* const> args) noexcept {
-  // args[-1] is not ours to borrow (METH_FASTCALL does not say so): copy the call.
-  std::vector<PyObject*> call;
-  call.reserve(args.size() + 1);
-  call.push_back(self);
-  call.insert(call.end(), args.begin(), args.end());
-  return PyObject_VectorcallMethod(as_loop(self).state->names._run_in_python_executor, call.data(),
-                                   call.size(), nullptr);
+  try {
+    // args[-1] is not ours to borrow (METH_FASTCALL does not say so): copy the call.
+    std::vector<PyObject*> call{self};
+    call.insert(call.end(), args.begin(), args.end());
+    return PyObject_VectorcallMethod(as_loop(self).state->names._run_in_python_executor,
+                                     call.data(), call.size(), nullptr);
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
 }
 
 PyObject* submit(LoopObject& loop, PyObject* func, std::span<PyObject* const> args) noexcept {

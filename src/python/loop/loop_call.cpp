@@ -122,10 +122,18 @@ PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject
 }
 
 /// Hands a reference to the wheel. From the runner, or from anybody while nobody runs the loop.
-void arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
+/// Returns false with MemoryError set: when it fires there is nobody to raise to, so that the room
+/// it will need is had now.
+bool arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
   const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(timer.when).as_nanos());
   const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
-  loop.executor->wheel().insert(timer.timer, deadline);
+  time::TimerWheel& wheel = loop.executor->wheel();
+  if (BLITZIO_UNLIKELY(!loop.due.reserve(loop.due.size() + wheel.size() + 1))) {
+    PyErr_NoMemory();
+    return false;
+  }
+  wheel.insert(timer.timer, deadline);
+  return true;
 }
 
 PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept {
@@ -152,7 +160,11 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
     return reinterpret_cast<PyObject*>(timer);
   }
 #endif
-  arm(loop, *timer);
+  if (BLITZIO_UNLIKELY(!arm(loop, *timer))) {
+    Py_DECREF(reinterpret_cast<PyObject*>(timer));
+    Py_DECREF(reinterpret_cast<PyObject*>(timer));
+    return nullptr;
+  }
   return reinterpret_cast<PyObject*>(timer);
 }
 
@@ -179,10 +191,10 @@ void loop_take_inbox(LoopObject& loop) noexcept {
   PyMutex_Unlock(&loop.inbox_lock);
   while (handle != nullptr) {
     HandleObject* next = std::exchange(handle->inbox_next, nullptr);
-    if (TimerHandleObject* timer = handle_as_timer(*handle)) {
-      // One that was cancelled on its way finds out when it is due.
-      arm(loop, *timer);
-    } else if (!loop.ready.push(handle)) {
+    TimerHandleObject* timer = handle_as_timer(*handle);
+    // One that was cancelled on its way finds out when it is due.
+    const bool is_taken = timer != nullptr ? arm(loop, *timer) : loop.ready.push(handle);
+    if (BLITZIO_UNLIKELY(!is_taken)) {
       PyErr_NoMemory();
       loop_set_fatal(loop, PyRef::steal(PyErr_GetRaisedException()));
       Py_DECREF(handle);
@@ -309,13 +321,47 @@ PyObject* make_task(LoopObject& loop, PyObject* coro, PyObject* const* values,
 PyObject* make_task_with_factory(LoopObject& loop, PyObject* coro, PyObject* const* values,
                                  PyObject* kwnames) noexcept {
   const Py_ssize_t given = kwnames == nullptr ? 0 : PyTuple_GET_SIZE(kwnames);
-  std::vector<PyObject*> call;
-  call.reserve(static_cast<std::size_t>(given) + 3);
   const PyRef factory = PyRef::borrow(loop.task_factory);
-  call.assign({reinterpret_cast<PyObject*>(&loop), factory.get(), coro});
-  call.insert(call.end(), values, values + given);
-  return PyObject_VectorcallMethod(loop.state->names._create_task_with_factory, call.data(), 3,
-                                   kwnames);
+  try {
+    std::vector<PyObject*> call{reinterpret_cast<PyObject*>(&loop), factory.get(), coro};
+    call.insert(call.end(), values, values + given);
+    return PyObject_VectorcallMethod(loop.state->names._create_task_with_factory, call.data(), 3,
+                                     kwnames);
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+}
+
+/// kwnames and their values without `coro`, which is taken out.
+struct Keywords {
+  PyObject* coro = nullptr;
+  PyRef names;
+  std::vector<PyObject*> values;
+};
+
+/// Returns false with MemoryError set.
+bool take_coro_out(PyObject* const* values, PyObject* kwnames, Keywords& taken) noexcept {
+  try {
+    std::vector<PyObject*> names;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
+      PyObject* name = PyTuple_GET_ITEM(kwnames, i);
+      if (PyUnicode_CompareWithASCIIString(name, "coro") == 0) {
+        taken.coro = values[i];
+      } else {
+        names.push_back(name);
+        taken.values.push_back(values[i]);
+      }
+    }
+    taken.names = PyRef::steal(PyTuple_New(static_cast<Py_ssize_t>(names.size())));
+    if (!taken.names) return false;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      PyTuple_SET_ITEM(taken.names.get(), static_cast<Py_ssize_t>(i), Py_NewRef(names[i]));
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return false;
+  }
 }
 
 }  // namespace
@@ -329,26 +375,12 @@ PyObject* method_create_task(PyObject* self, PyObject* const* args, Py_ssize_t n
   }
   PyObject* coro = nargs == 1 ? args[0] : nullptr;
   PyObject* const* values = args + nargs;
-  PyRef rest;  // kwnames without `coro`, if that came by name
-  std::vector<PyObject*> rest_values;
+  Keywords rest;
   if (coro == nullptr && kwnames != nullptr) {
-    std::vector<PyObject*> rest_names;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); ++i) {
-      PyObject* name = PyTuple_GET_ITEM(kwnames, i);
-      if (PyUnicode_CompareWithASCIIString(name, "coro") == 0) {
-        coro = values[i];
-      } else {
-        rest_names.push_back(name);
-        rest_values.push_back(values[i]);
-      }
-    }
-    rest = PyRef::steal(PyTuple_New(static_cast<Py_ssize_t>(rest_names.size())));
-    if (!rest) return nullptr;
-    for (std::size_t i = 0; i < rest_names.size(); ++i) {
-      PyTuple_SET_ITEM(rest.get(), static_cast<Py_ssize_t>(i), Py_NewRef(rest_names[i]));
-    }
-    values = rest_values.data();
-    kwnames = rest.get();
+    if (!take_coro_out(values, kwnames, rest)) return nullptr;
+    coro = rest.coro;
+    values = rest.values.data();
+    kwnames = rest.names.get();
   }
   if (coro == nullptr) return missing_argument("create_task", "'coro'");
   if (loop.closed && loop_check_closed(loop) != 0) return nullptr;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <blitzio/base/check.hpp>
+#include <blitzio/base/platform.hpp>
 
 #include <cstddef>
 #include <memory>
+#include <new>
 
 namespace blitzio::python {
 
@@ -16,6 +18,14 @@ class ReadyQueue {
   [[nodiscard]] std::size_t size() const noexcept { return tail_ - head_; }
   [[nodiscard]] bool is_empty() const noexcept { return tail_ == head_; }
 
+  /// Makes room for `count` in all, so that pushing as many cannot fail. Returns false if memory
+  /// for that could not be had.
+  [[nodiscard]] bool reserve(std::size_t count) noexcept {
+    while (BLITZIO_UNLIKELY(capacity_ < count)) {
+      if (!grow()) return false;
+    }
+    return true;
+  }
   /// Takes over a reference. Returns false if memory for a larger ring could not be had.
   [[nodiscard]] bool push(HandleObject* handle) noexcept {
     if (size() == capacity_ && !grow()) return false;

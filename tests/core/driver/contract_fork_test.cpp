@@ -26,6 +26,7 @@ template <class Body>
 }
 
 TEST_P(DriverContract, AForkedChildThatEndsItsCopyOfTheDriverLeavesTheParentsAlone) {
+  change_faults("late=0", "counts turns");
   const Pair attached = tcp_pair();
   const Pair plain = unix_pair();
   const Pair polled = unix_pair();

@@ -50,6 +50,7 @@ TEST_P(DriverContract, WhatACompletionStartsIsLeftForTheNextDispatch) {
 }
 
 TEST_P(DriverContract, DispatchCountsTheFunctionsItRan) {
+  change_faults("late=0", "counts turns");
   std::vector<std::unique_ptr<Recorder>> ops;
   for (int i = 0; i < 10; ++i) {
     ops.push_back(std::make_unique<Recorder>(driver()));
@@ -77,6 +78,7 @@ TEST_P(DriverContract, MetricsCountSubmissionsAndCompletions) {
 // -------------------------------------------------------------------------------
 
 TEST_P(DriverContract, ReadTakesBytesAtTheOffsetAndReportsTheEndAsZero) {
+  change_faults("short=0", "takes one piece for the whole");
   TempDir dir;
   const OwnedFd file = dir.file_with("0123456789");
   std::byte buffer[4];
@@ -93,6 +95,7 @@ TEST_P(DriverContract, ReadTakesBytesAtTheOffsetAndReportsTheEndAsZero) {
 }
 
 TEST_P(DriverContract, ReadAndWriteWithoutOffsetMoveTheFilePosition) {
+  change_faults("short=0", "takes one piece for the whole");
   TempDir dir;
   const OwnedFd file = dir.file_with("");
   Recorder op(driver());
@@ -120,6 +123,7 @@ TEST_P(DriverContract, WriteAtAnOffsetLeavesAHole) {
 }
 
 TEST_P(DriverContract, VectorsAreGatheredAndScatteredInOrder) {
+  change_faults("short=0", "takes one piece for the whole");
   TempDir dir;
   const OwnedFd file = dir.file_with("");
   const iovec out[] = {vector_of(bytes("ab")), vector_of(bytes("")), vector_of(bytes("cdefg"))};
@@ -138,6 +142,7 @@ TEST_P(DriverContract, VectorsAreGatheredAndScatteredInOrder) {
 }
 
 TEST_P(DriverContract, VectorsWithoutOffsetMoveTheFilePosition) {
+  change_faults("short=0", "takes one piece for the whole");
   TempDir dir;
   const OwnedFd file = dir.file_with("");
   Recorder op(driver());
@@ -258,6 +263,7 @@ TEST_P(DriverContract, FsyncSucceedsOnAFileAndNotOnAPipe) {
 // ---------------------------------------------------------------------------------------
 
 TEST_P(DriverContract, PipeReadWaitsForBytes) {
+  change_faults("short=0", "takes one piece for the whole");
   for (const bool attached : {false, true}) {
     SCOPED_TRACE(attached);
     const Pair ends = pipe_pair();
@@ -284,6 +290,7 @@ TEST_P(DriverContract, PipeReadWaitsForBytes) {
 }
 
 TEST_P(DriverContract, PipeReadGivesWhatIsLeftAndThenTheEnd) {
+  change_faults("short=0", "takes one piece for the whole");
   for (const bool attached : {false, true}) {
     SCOPED_TRACE(attached);
     Pair ends = pipe_pair();
@@ -368,6 +375,7 @@ TEST_P(DriverContract, PipeWriteWithoutReaderIsBroken) {
 }
 
 TEST_P(DriverContract, ReadAndWriteServeSocketsToo) {
+  change_faults("short=0", "takes one piece for the whole");
   const Pair ends = tcp_pair();
   std::byte buffer[8];
   Recorder reader(driver());

@@ -74,6 +74,7 @@ TEST_P(DriverContract, BindAndUnbindMayBeRepeated) {
 }
 
 TEST_P(DriverContract, WhatIsSubmittedOrCancelledWhileUnboundTakesEffectAfterBind) {
+  change_faults("short=0", "takes one piece for the whole");
   const Pair ends = unix_pair();
   std::byte buffer[8];
   std::byte other[8];
@@ -105,6 +106,7 @@ TEST_P(DriverContract, WhatIsSubmittedOrCancelledWhileUnboundTakesEffectAfterBin
 }
 
 TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
+  change_faults("short=0", "takes one piece for the whole");
   const Pair stream = tcp_pair();
   const Pair bulk = tcp_pair();
   const Pair pipe = pipe_pair();
@@ -195,6 +197,7 @@ TEST_P(DriverContract, NoByteIsLostHoweverOftenTheDriverMoves) {
 }
 
 TEST_P(DriverContract, ResultsCollectedBeforeUnbindAreKept) {
+  change_faults("short=0", "takes one piece for the whole");
   const Pair ends = unix_pair();
   std::byte buffer[8];
   Recorder recv(driver());
@@ -425,6 +428,7 @@ TEST_P(DriverContract, ACompletionMayCloseItsDescriptorAndReuseTheNumber) {
 // -------------------------------------------------------------------------------------
 
 TEST_P(DriverContract, AWaitThatIsNearlyForEverSleeps) {
+  change_faults("busy=0,wake=0", "counts waits");
   // A signal ends the wait; again and again, should it come before the wait has begun.
   struct sigaction ignore{}, before{};
   ignore.sa_handler = [](int) {};

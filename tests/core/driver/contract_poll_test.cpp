@@ -130,6 +130,7 @@ TEST_P(DriverContract, ARegularFileIsAlwaysReady) {
 }
 
 TEST_P(DriverContract, RegularFilesCannotBeAttachedAndWorkUnattached) {
+  change_faults("short=0", "takes one piece for the whole");
   TempDir dir;
   const OwnedFd file = dir.file_with("content");
   const auto attached = driver().attach(file.get());
@@ -181,6 +182,7 @@ TEST_P(DriverContract, DirectionsOfOneDescriptorDoNotDisturbEachOther) {
 }
 
 TEST_P(DriverContract, CancellingOneOfTwoLeavesTheOtherWaiting) {
+  change_faults("short=0", "takes one piece for the whole");
   for (const bool attached : {false, true}) {
     SCOPED_TRACE(attached);
     const Pair ends = unix_pair();
@@ -210,6 +212,7 @@ TEST_P(DriverContract, CancellingOneOfTwoLeavesTheOtherWaiting) {
 // ------------------------------------------------------------------------------
 
 TEST_P(DriverContract, PollMultishotReportsEachEdge) {
+  change_faults("late=0", "counts turns");
   for (const bool attached : {false, true}) {
     SCOPED_TRACE(attached);
     const Pair ends = unix_pair();

@@ -10,6 +10,7 @@
 // Threads: each helper runs on the thread that calls it.
 #pragma once
 
+#include <blitzio/base/faults.hpp>
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/driver.hpp>
 
@@ -348,6 +349,20 @@ class Attachment {
   return std::move(*made);
 }
 
+/// What a test runs under: the environment's BLITZIO_FAULTS in a build that has them, with a seed
+/// of its own, so that one that fails meets the same faults when it is run alone.
+[[nodiscard]] inline std::string faults_of_this_test() {
+  const char* variable = std::getenv("BLITZIO_FAULTS");
+  if (!faults::kBuiltIn || variable == nullptr || *variable == '\0') return {};
+  const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
+  const std::size_t name = std::hash<std::string_view>()(test.name());
+  // Of two seeds the later one holds.
+  const std::string text(variable);
+  const std::size_t seed = text.find("seed=");
+  const auto number = seed == std::string::npos ? 0 : std::strtoull(&text[seed + 5], nullptr, 10);
+  return std::string(text).append(",seed=").append(std::to_string(name ^ number));
+}
+
 /// A test with a driver of the backend in its name, bound to the thread that runs the test.
 class DriverContract : public testing::TestWithParam<Backend> {
  protected:
@@ -361,11 +376,22 @@ class DriverContract : public testing::TestWithParam<Backend> {
   void SetUp() override {
     driver_ = make_driver(GetParam());
     ASSERT_TRUE(driver_->bind());
+    ASSERT_TRUE(faults::configure(faults_));
   }
   void TearDown() override {
     if (driver_ != nullptr) {
       EXPECT_FALSE(driver_->has_in_flight());
     }
+    ASSERT_TRUE(faults::configure(""));
+  }
+  /// Changes what this test runs under, for a reason that it states: "short=0,late=0" where it
+  /// takes a piece for the whole or counts turns, "busy=0.5" where that is what it is about. Every
+  /// other fault must leave the promise as it is. In a build without faults, nothing.
+  void change_faults(std::string_view changes, std::string_view /*reason*/) {
+    if (!faults::kBuiltIn) return;
+    if (!faults_.empty()) faults_.append(1, ',');
+    faults_.append(changes);
+    ASSERT_TRUE(faults::configure(faults_));
   }
   /// Exchanges the driver for one with this configuration.
   void configure(const Config& config) {
@@ -382,6 +408,9 @@ class DriverContract : public testing::TestWithParam<Backend> {
   }
 
   std::unique_ptr<Driver> driver_;
+
+ private:
+  std::string faults_ = faults_of_this_test();
 };
 
 [[nodiscard]] inline std::vector<Backend> usable_backends() {

@@ -70,8 +70,10 @@ def make_app() -> tuple[FastAPI, dict[str, Any]]:
     @app.get("/stream/{count}")
     async def stream(count: int) -> StreamingResponse:
         async def blocks() -> AsyncIterator[bytes]:
-            for _ in range(count):
+            for number in range(count):
                 yield BLOCK
+                if number % 100 == 99:
+                    await asyncio.sleep(0)  # A reader that has left is noticed between turns.
 
         return StreamingResponse(blocks())
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.python.loop.support import socket_pair
 from tests.python.loop.transport_support import TIMEOUT
 
 if TYPE_CHECKING:
@@ -35,3 +36,10 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket
     yield ours, peer
     ours.close()
     peer.close()
+
+
+@pytest.fixture
+def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets, both non-blocking."""
+    with socket_pair() as sockets:
+        yield sockets

@@ -89,6 +89,7 @@ def test_an_error_in_error_received_is_reported(loop: Any, reports: list[dict[st
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 def test_an_error_in_error_received_reaches_the_sender(
     loop: Any, reports: list[dict[str, Any]]
 ) -> None:
@@ -182,6 +183,7 @@ def test_ending_in_datagram_received(loop: Any, end: str) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_ending_in_error_received(loop: Any, end: str) -> None:
     class Ends(Datagrams):
@@ -240,6 +242,7 @@ def test_everything_in_connection_lost(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_connection_lost_closes_the_descriptor_however_it_came(loop: Any) -> None:
     class Aborts(Datagrams):
         def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -373,6 +376,7 @@ def test_an_endpoint_that_reads_keeps_itself_alive(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_a_paused_endpoint_that_nobody_has_is_collected(loop: Any, native: None) -> None:
     async def main() -> None:
         running = asyncio.get_running_loop()
@@ -476,6 +480,7 @@ def test_the_descriptor_is_the_transports(loop: Any, native: None) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 def test_a_descriptor_closed_behind_our_back(loop: Any, native: None) -> None:
     async def main() -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

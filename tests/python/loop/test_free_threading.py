@@ -69,6 +69,7 @@ def test_scheduling(new_loop: LoopFactory) -> None:
     in_threads(new_loop, main)
 
 
+@pytest.mark.no_faults("the loop ends before its server's connections do", "late")
 def test_servers_and_clients(new_loop: LoopFactory) -> None:
     async def main(number: int) -> None:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -93,6 +93,7 @@ def test_a_write_while_the_loop_does_not_run_goes_out_at_once(
         loop.run_until_complete(soon(protocol.lost))
 
 
+@pytest.mark.no_faults("the first write takes what fits", "again")
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_flow_control_and_closing_after_the_last_byte(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
@@ -208,6 +209,7 @@ def test_a_reader_that_goes_while_much_is_buffered_breaks_the_pipe(
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what is sent leaves at once", "again")
 def test_a_write_to_nobody_breaks_the_pipe_and_later_ones_warn(
     loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

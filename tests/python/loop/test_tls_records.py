@@ -67,6 +67,7 @@ def test_records_that_arrive_byte_by_byte(
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_many_records_in_one_read_are_one_delivery(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:
@@ -380,6 +381,7 @@ def test_garbage_after_good_records_ends_the_connection(
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("an alert is sent once, before the connection goes", "again", "short")
 def test_a_forged_record_ends_the_connection(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_child_is_told_that_the_loop_is_the_parents(loop: asyncio.AbstractEven
     assert loop.run_until_complete(asyncio.sleep(0, "parent")) == "parent"
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_a_child_of_a_callback_is_told_so_too_and_runs_a_loop_of_its_own(
     loop: asyncio.AbstractEventLoop, new_loop: LoopFactory
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_child_of_a_callback_is_told_so_too_and_runs_a_loop_of_its_own(
     assert loop.run_until_complete(greet()) == "child"
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_what_a_child_drops_stays_with_the_parent(loop: asyncio.AbstractEventLoop) -> None:
     """Transports, servers, readers, sock_* waits and timers, all of them dropped in the child."""
     readable: list[bytes] = []

@@ -44,6 +44,7 @@ def ask(address: Any, message: bytes) -> bytes:
         return client.recv(1000)
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_every_worker_serves_the_address() -> None:
     with Server(Echo, "127.0.0.1", 0, workers=2) as server:
         assert ask(server.address, b"hello") == b"hello"

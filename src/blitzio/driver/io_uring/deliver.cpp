@@ -34,7 +34,7 @@ std::size_t IoUringDriver::dispatch() noexcept {
   dispatching_ = true;
   recycled_ = 0;
   const bool began_in_child = in_child();
-  std::size_t count = deliver_held();
+  std::size_t count = 0;
   // What is ready now; completion functions may add to the queues, for the next dispatch().
   IntrusiveList<Operation, QueueTag> ready;
   ready.splice_back(ready_);
@@ -49,6 +49,7 @@ std::size_t IoUringDriver::dispatch() noexcept {
     if (operation == nullptr) break;
     count += deliver_last(*operation, operation->backend_result);
   }
+  if (BLITZIO_LIKELY(in_child() == began_in_child)) count += deliver_held();
   if (BLITZIO_UNLIKELY(in_child() != began_in_child)) {
     // The turn ends here; what is left is for shutdown().
     ready.splice_back(ready_);

@@ -36,6 +36,8 @@ constexpr std::uint64_t kMemoryPerEntry = 16 * 1024 * 1024;
 // How long reclaiming waits before it asks again: a request that was just changing hands inside the
 // kernel is missed by a cancel request, and one that the kernel would not take yet was never asked.
 constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
+// How often a kernel that takes no requests is asked again before they are left for the next turn.
+constexpr int kHandOverAttempts = 1'000;
 // The kernel adds a timeout to its clock: one near the end of the numbers would lie in the past. A
 // wait may end early, so a longer one ends after this.
 constexpr Duration kWaitMax = Duration::from_secs(std::int64_t{365} * 24 * 3600);
@@ -250,7 +252,8 @@ void IoUringDriver::shutdown() noexcept {
 void IoUringDriver::start(Operation& operation) noexcept {
   operation.backend_word = 0;
   if constexpr (faults::kBuiltIn) {
-    if (may_say_would_block(operation) && faults::hit(faults::Fault::would_block)) {
+    if (may_say_would_block(operation) &&
+        faults::refuses(operation.fd(), static_cast<short>(readiness_events(operation.kind())))) {
       operation.backend_word |= kReadinessFirst;
     }
   }
@@ -434,10 +437,16 @@ bool IoUringDriver::has_completions() const noexcept {
 void IoUringDriver::hand_over() noexcept {
   // Unbound, or in a forked child: nothing lies in the kernel.
   if (!can_reach_kernel()) return;
-  if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
-  if (ring_.unsubmitted() != 0) enter(0, nullptr);
-  // The kernel's thread takes it in a moment.
-  while (ring_.is_polled() && ring_.unsubmitted() != 0) sched_yield();
+  // A kernel that is short of memory, or interrupted, takes nothing this time; what it left would
+  // reach it when the caller has closed the descriptor, and the number is perhaps another's.
+  for (int attempt = 0; attempt < kHandOverAttempts; ++attempt) {
+    if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
+    if (ring_.unsubmitted() != 0) enter(0, nullptr);
+    // The kernel's thread takes it in a moment.
+    while (ring_.is_polled() && ring_.unsubmitted() != 0) sched_yield();
+    if (ring_.unsubmitted() == 0 && backlog_.is_empty() && uncancelled_.is_empty()) return;
+    sched_yield();
+  }
 }
 
 void IoUringDriver::collect() noexcept {

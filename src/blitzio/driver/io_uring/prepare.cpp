@@ -111,6 +111,8 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
   BLITZIO_CHECK(false, operation.kind());
 }
 
+}  // namespace
+
 unsigned readiness_events(OpKind kind) noexcept {
   switch (kind) {
     case OpKind::read:
@@ -139,8 +141,6 @@ unsigned readiness_events(OpKind kind) noexcept {
   BLITZIO_CHECK(false, kind);
   return 0;
 }
-
-}  // namespace
 
 void prepare(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
              __kernel_timespec& deadline) noexcept {

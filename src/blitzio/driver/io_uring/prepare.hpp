@@ -52,6 +52,8 @@ inline constexpr std::uint16_t kBufferGroup = 0;
 /// Fills `sqe` with `operation`. `deadline` must live until the entry is submitted.
 void prepare(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
              __kernel_timespec& deadline) noexcept;
+/// What poll(2) is to be asked for by one who waits until an operation of this kind may go on.
+[[nodiscard]] unsigned readiness_events(OpKind kind) noexcept;
 /// Fills `sqe` with a poll for what the operation waits for, tagged `readiness`.
 void prepare_readiness(io_uring_sqe& sqe, const Operation& operation) noexcept;
 /// Fills `sqe` with a request to cancel the request that has `user_data`.

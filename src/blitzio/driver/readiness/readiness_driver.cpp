@@ -118,9 +118,11 @@ void ReadinessDriver::expire_timeouts() noexcept {
 std::size_t ReadinessDriver::dispatch() noexcept {
   check_owner();
   const bool began_in_child = in_child();
-  const std::size_t completed = deliver_held() + run_ready();
-  if (BLITZIO_UNLIKELY(in_child() != began_in_child)) return completed;
-  return completed + deliver_messages();
+  std::size_t completed = run_ready();
+  // Behind the others: what held ones start is left for the next dispatch, too.
+  if (BLITZIO_LIKELY(in_child() == began_in_child)) completed += deliver_held();
+  if (BLITZIO_LIKELY(in_child() == began_in_child)) completed += deliver_messages();
+  return completed;
 }
 
 std::size_t ReadinessDriver::run_ready() noexcept {
@@ -207,8 +209,10 @@ void ReadinessDriver::start_one_shot(Operation& operation) noexcept {
   }
   // Arming an unattached descriptor reports what is ready already, so there EAGAIN costs a turn; an
   // attached one reports changes alone, and the kernel does not say EAGAIN without one to come.
-  const bool is_refused = (entry == nullptr || !entry->attached) && may_be_refused(operation) &&
-                          faults::hit(faults::Fault::would_block);
+  const bool is_refused =
+      (entry == nullptr || !entry->attached) && may_be_refused(operation) &&
+      faults::refuses(operation.fd(),
+                      direction_of(operation.kind()) == Direction::write ? POLLOUT : POLLIN);
   const std::int32_t result = is_refused ? kWouldBlock : perform(operation);
   if (entry != nullptr) note_outcome(*entry, operation, result);
   if (result == kWouldBlock) {

@@ -23,8 +23,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,13 @@ class Place:
     folder: Path
     data: bytes
     offsets: tuple[int, ...]
+    target: str = ""  # an empty folder
 
     def small(self, index: int) -> str:
         return f"{self.folder}/small{index}"
+
+    def new(self, index: int) -> str:
+        return f"{self.target}/new{index}"
 
     @property
     def large(self) -> str:
@@ -66,7 +70,7 @@ async def blitzio_arm(place: Place, work: str) -> tuple[Step, Callable[[], Await
     if work == "read small":
         return lambda index: fs.read_file(place.small(index)), nothing
     if work == "write small":
-        return lambda index: fs.write_file(place.small(index), place.data), nothing
+        return lambda index: fs.write_file(place.new(index), place.data), nothing
     file = await fs.open(place.large, "rb")
     return lambda index: file.read_at(SMALL_BYTES, place.offsets[index]), file.close
 
@@ -79,7 +83,7 @@ async def blitzio_open_arm(place: Place, work: str) -> tuple[Step, Callable[[], 
             return await file.read()
 
     async def write(index: int) -> None:
-        async with fs.open(place.small(index), "wb") as file:
+        async with fs.open(place.new(index), "wb") as file:
             await file.write(place.data)
 
     if work == "read small":
@@ -106,7 +110,7 @@ async def anyio_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitab
     if work == "read small":
         return lambda index: anyio.Path(place.small(index)).read_bytes(), nothing
     if work == "write small":
-        return lambda index: anyio.Path(place.small(index)).write_bytes(place.data), nothing
+        return lambda index: anyio.Path(place.new(index)).write_bytes(place.data), nothing
     file = await anyio.open_file(place.large, "rb", buffering=0)
     return _seek_and_read(file, place), file.aclose
 
@@ -119,7 +123,7 @@ async def _like_aiofiles(
             return await file.read()
 
     async def write(index: int) -> None:
-        async with opener(place.small(index), "wb") as file:
+        async with opener(place.new(index), "wb") as file:
             await file.write(place.data)
 
     if work == "read small":
@@ -168,7 +172,7 @@ def _plain(place: Place, work: str) -> tuple[Callable[[int], object], Callable[[
             return file.read()
 
     def write(index: int) -> None:
-        with open(place.small(index), "wb") as file:
+        with open(place.new(index), "wb") as file:
             file.write(place.data)
 
     if work == "read small":
@@ -194,7 +198,7 @@ ARMS = {
 WORKS = ("read small", "write small", "read large")
 TITLES = {
     "read small": "read files of 4 KiB, whole",
-    "write small": "write files of 4 KiB, anew",
+    "write small": "create files of 4 KiB",
     "read large": "4 KiB at random of 64 MiB",
 }
 
@@ -222,20 +226,21 @@ def find_arms(console: Console) -> dict[str, Any]:
 
 async def run_one(arm: Any, place: Place, work: str, ops: int, depth: int) -> float:
     """Seconds for `ops` operations by `depth` tasks."""
-    step, close = await arm(place, work)
-    indices = iter(range(ops))
+    with tempfile.TemporaryDirectory(dir=place.folder) as target:
+        step, close = await arm(replace(place, target=target), work)
+        indices = iter(range(ops))
 
-    async def worker(mine: Iterator[int]) -> None:
-        for index in mine:
-            await step(index)
+        async def worker() -> None:
+            for index in indices:
+                await step(index)
 
-    begin = time.perf_counter()
-    if depth == 1:
-        await worker(indices)
-    else:
-        await asyncio.gather(*(worker(indices) for _ in range(depth)))
-    seconds = time.perf_counter() - begin
-    await close()
+        begin = time.perf_counter()
+        if depth == 1:
+            await worker()
+        else:
+            await asyncio.gather(*(worker() for _ in range(depth)))
+        seconds = time.perf_counter() - begin
+        await close()
     return seconds
 
 

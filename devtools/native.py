@@ -130,7 +130,7 @@ def contract_with_faults(interpreter: Interpreter, faults: str) -> str:
     folder = BUILD / f"{interpreter.tag}-faults"
     sources = sorted((ROOT / "tests/core/driver").glob("contract_*_test.cpp"))
     programs = [f"core_driver_{source.stem}" for source in sources]
-    with _only_one_builds(folder):
+    with only_one_builds(folder):
         _ninja(folder, *programs)
     for program in programs:
         run([folder / program, "--gtest_brief=1"], env={"BLITZIO_FAULTS": faults}, what=program)

@@ -46,8 +46,14 @@ def test_a_leak_is_told_from_noise() -> None:
     ledger = Ledger(samples=samples(noise, [20] * 200))
     assert failing(ledger) == []
     ledger.samples = samples([rss + 100 * i for i, rss in enumerate(noise)], [20] * 200)
-    assert 5000 < slope_per_minute(ledger.samples) < 7000
+    assert 5000 < slope_per_minute(ledger.samples)[0] < 7000
     assert failing(ledger) == ["memory"]
+    # Twenty minutes with 300 KiB a minute under a breath of 25 MiB.
+    breath = [80_000 + (second * 7919) % 25_000 for second in range(1200)]
+    ledger.samples = samples([rss + 5 * i for i, rss in enumerate(breath)], [20] * 1200)
+    assert failing(ledger) == ["memory"]
+    ledger.samples = samples(breath, [20] * 1200)
+    assert failing(ledger) == []
     ledger.samples = samples(noise, [20 + second for second in range(200)])
     assert failing(ledger) == ["fds"]
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import itertools
 import os
 import socket
 import ssl
 import struct
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -503,35 +501,3 @@ def test_the_loop_may_close_under_a_connection(
     with pytest.warns(ResourceWarning, match="unclosed transport"):
         del transport, protocol
         gc.collect()
-
-
-def test_handshakes_leave_nothing_behind(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
-    """At a small scale what `./dev.py bench tls --count 100000` shows of the whole process."""
-    times = 60
-
-    async def handshakes(port: int) -> None:
-        for _ in range(times):
-            _, writer = await asyncio.open_connection(
-                "localhost", port, ssl=client_context(), family=socket.AF_INET
-            )
-            writer.close()
-            await writer.wait_closed()
-
-    async def main() -> int:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
-            await writer.wait_closed()
-
-        server = await asyncio.start_server(serve, HOST, 0, ssl=server_context(tmp_path))
-        counts = []
-        for _ in range(3):
-            await soon(handshakes(server.sockets[0].getsockname()[1]))
-            await turns(10)
-            gc.collect()
-            counts.append(sys.getallocatedblocks())
-        server.close()
-        await server.wait_closed()
-        return min(after - before for before, after in itertools.pairwise(counts))
-
-    assert loop.run_until_complete(main()) < times

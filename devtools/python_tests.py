@@ -34,8 +34,7 @@ def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool =
         words.append("--ignore=tests/python/scale")
     if interpreter.is_free_threaded:
         # Others' servers and clients, with time limits of their own, on the slowest interpreter.
-        # TODO(test): ends of the interpreter, two of which fail there on a busy machine.
-        left_out = ("frameworks", "test_examples.py", "process/test_shutdown.py")
+        left_out = ("frameworks", "test_examples.py")
         words += [f"--ignore=tests/python/{name}" for name in left_out]
     run(
         [environment.python, "-m", "pytest", "tests/python", *words],

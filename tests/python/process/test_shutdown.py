@@ -17,7 +17,10 @@ import asyncio, atexit, blitzio, faulthandler, gc, os, socket, sys, threading, t
 faulthandler.enable()
 # What asyncio itself warns of at the end (unclosed loops, transports) is not what is tested.
 warnings.simplefilter("ignore", ResourceWarning)
-new_loop = lambda: blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+def new_loop():
+    made = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+    made.slow_callback_duration = 1000  # Development mode would tell of a busy machine.
+    return made
 loop = new_loop()
 loop.set_debug(False)
 """

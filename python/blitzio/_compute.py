@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._native import ThreadPool
-from blitzio._runtime.handle import JoinHandle, make_work
+from blitzio._native import JoinHandle, ThreadPool
 from blitzio._runtime.parallel import ParallelMap
 
 if TYPE_CHECKING:
@@ -38,11 +37,7 @@ def compute(function: Callable[..., _T], /, *args: Any) -> JoinHandle[_T]:
     >>> compute(sum, range(10)).blocking_join()
     45
     """
-    if not callable(function):
-        raise TypeError(f"a function was expected, got {function!r}")
-    handle = JoinHandle[_T](make_work(function, args))
-    _threads().submit(handle._run_in_thread)
-    return handle
+    return _threads().spawn(function, *args)
 
 
 def parallel_map(

@@ -22,17 +22,13 @@ import threading
 import warnings
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from blitzio._config import Config
-from blitzio._native import ThreadPool
-from blitzio._runtime import on_loop
-from blitzio._runtime.current import CURRENT
-from blitzio._runtime.handle import JoinHandle, make_work
-from blitzio._runtime.scheduler import Scheduler
+from blitzio._native import JoinHandle, RuntimeBase, ThreadPool, spawn, spawn_blocking
+from blitzio._runtime.scheduler import Scheduler, current_runtime, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
 __all__ = (
@@ -44,10 +40,8 @@ __all__ = (
     "spawn_blocking",
 )
 
-_T = TypeVar("_T")
 
-
-class Runtime:
+class Runtime(RuntimeBase):
     """Worker threads, and threads for what blocks.
 
     Args:
@@ -70,71 +64,18 @@ class Runtime:
         self._config = replace(config, **options).resolve()
         self._shutdown_lock = threading.Lock()
         self._is_shut_down = False
-        self._scheduler = Scheduler(self._config, self)
         self._blocking = ThreadPool(
             self._config.blocking_threads_max,
             self._config.blocking_keep_alive,
             "blitzio-blocking",
         )
+        self._scheduler = Scheduler(self._config, self._blocking)
+        self._attach(self._scheduler.native)
+        remember(self._scheduler, self)
         self._scheduler.start(self._config.stack_bytes)
         _alive.add(self)
 
     # ---- work ----------------------------------------------------------------------------
-
-    @overload
-    def spawn(
-        self, work: Coroutine[Any, Any, _T], /, *, name: str | None = None
-    ) -> JoinHandle[_T]: ...
-    @overload
-    def spawn(
-        self,
-        work: Callable[..., Coroutine[Any, Any, _T]],
-        /,
-        *args: Any,
-        name: str | None = None,
-    ) -> JoinHandle[_T]: ...
-    @overload
-    def spawn(
-        self, work: Callable[..., _T], /, *args: Any, name: str | None = None
-    ) -> JoinHandle[_T]: ...
-    def spawn(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
-        """Starts a coroutine, or calls a function, on a worker.
-
-        Args:
-            work: a coroutine; or a function, whose result is the work's, or which gives a coroutine
-                that then is the work.
-            args: the function's arguments.
-            name: the task's.
-
-        Raises:
-            TypeError: `work` is neither.
-            RuntimeError: the runtime has shut down; a coroutine is closed.
-
-        The work sees the caller's context variables as they are now.
-        """
-        handle = JoinHandle[Any](make_work(work, args), name)
-        self._scheduler.schedule(handle)
-        return handle
-
-    def spawn_future(self, awaitable: Awaitable[_T]) -> JoinHandle[_T]:
-        """As spawn(), for any awaitable."""
-        return self.spawn(awaitable)  # type: ignore[call-overload,no-any-return]
-
-    def spawn_blocking(
-        self, function: Callable[..., _T], /, *args: Any, name: str | None = None
-    ) -> JoinHandle[_T]:
-        """Calls `function(*args)` in a thread where it may block.
-
-        Raises:
-            RuntimeError: the runtime has shut down, or no thread can be started.
-
-        Cancellation: before the call begins; afterwards it runs to its end.
-        """
-        if not callable(function):
-            raise TypeError(f"a function was expected, got {function!r}")
-        handle = JoinHandle[_T](make_work(function, args), name)
-        self._blocking.submit(handle._run_in_thread)
-        return handle
 
     def block_on(self, work: Any, /, *args: Any) -> Any:
         """Runs `work` (as spawn()) on a worker and waits for it, blocking the calling thread.
@@ -169,14 +110,13 @@ class Runtime:
         Raises:
             RuntimeError: called from a worker, which cannot wait for itself.
         """
-        worker = CURRENT.worker
-        if worker is not None and worker.scheduler is self._scheduler:
+        if self._scheduler.is_own_thread():
             raise RuntimeError("a Runtime cannot be shut down from one of its own workers")
         with self._shutdown_lock:
             if self._is_shut_down:
                 return
             self._is_shut_down = True
-            if self._scheduler.is_parents:
+            if self._scheduler.native.is_parents:
                 return
             _shut_down_parts(self._scheduler, self._blocking)
 
@@ -193,11 +133,10 @@ class Runtime:
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         # Unfinished by __init__, or done with.
-        if getattr(self, "_is_shut_down", True) or self._scheduler.is_parents:
+        if getattr(self, "_is_shut_down", True) or self._scheduler.native.is_parents:
             return
         _warn(f"unclosed runtime {self!r}", ResourceWarning, source=self)
-        worker = CURRENT.worker
-        if worker is None or worker.scheduler is not self._scheduler:
+        if not self._scheduler.is_own_thread():
             self.shutdown()
         else:
             # Its last user was its own worker, which cannot wait for itself.
@@ -224,13 +163,13 @@ class Runtime:
 
         Returns:
             "workers": one dict each with "polls" (work started), "steals", "parks" (times it had
-            nothing to do), "yields" (turns that ended with work left), "queued", "tasks" (running)
-            and "loop" (the loop's own); "injected": work that waits for any worker; "blocking":
-            threads, idle and queued of spawn_blocking().
+            nothing to do), "yields" (turns that ended with work left), "queued", "tasks" (of its
+            loop) and "loop" (the loop's own); "injected": work that waits for any worker;
+            "blocking": threads, idle and queued of spawn_blocking().
         """
         return {
             "workers": [worker.metrics() for worker in self._scheduler.workers],
-            "injected": len(self._scheduler.injected),
+            "injected": self._scheduler.native.injected,
             "blocking": self._blocking.metrics(),
         }
 
@@ -242,10 +181,11 @@ class Runtime:
 def _shut_down_parts(scheduler: Scheduler, blocking: ThreadPool) -> None:
     scheduler.stop()
     for dropped in blocking.shutdown(wait=False, cancel_pending=True):
-        dropped.__self__.cancel()  # type: ignore[attr-defined]
+        if isinstance(dropped, JoinHandle):
+            dropped.cancel()
     for worker in scheduler.workers:
         worker.thread.join()
-    scheduler.drop_queued()
+    scheduler.native.drop_queued()
     blocking.shutdown(wait=True)
 
 
@@ -260,7 +200,6 @@ def _shut_down_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    CURRENT.worker = None
     for runtime in list(_alive):
         runtime._shutdown_lock = threading.Lock()  # Somebody may have held it.
         runtime._scheduler.disown()
@@ -272,56 +211,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def get_runtime() -> Runtime | None:
     """The runtime that the calling coroutine or function runs on, or None."""
-    worker = CURRENT.worker
-    return None if worker is None else worker.scheduler.runtime()
-
-
-@overload
-def spawn(work: Coroutine[Any, Any, _T], /, *, name: str | None = None) -> JoinHandle[_T]: ...
-@overload
-def spawn(
-    work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, name: str | None = None
-) -> JoinHandle[_T]: ...
-@overload
-def spawn(work: Callable[..., _T], /, *args: Any, name: str | None = None) -> JoinHandle[_T]: ...
-def spawn(work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
-    """Runtime.spawn() of the current runtime; on another running loop, a task of that loop.
-
-    >>> import blitzio
-    >>> async def main():
-    ...     return await blitzio.spawn(pow, 2, 10)
-    >>> blitzio.run(main())
-    1024
-
-    Raises:
-        RuntimeError: neither is there.
-        TypeError: `work` is no coroutine and no function.
-    """
-    worker = CURRENT.worker
-    if worker is not None:
-        handle = JoinHandle[Any](make_work(work, args), name)
-        worker.scheduler.schedule(handle)
-        return handle
-    return on_loop.spawn(make_work(work, args), name)
-
-
-def spawn_blocking(
-    function: Callable[..., _T], /, *args: Any, name: str | None = None
-) -> JoinHandle[_T]:
-    """Runtime.spawn_blocking() of the current runtime; elsewhere, on threads of the process.
-
-    >>> import blitzio
-    >>> blitzio.spawn_blocking(len, "four").blocking_join()
-    4
-    """
-    runtime = get_runtime()
-    if runtime is not None:
-        return runtime.spawn_blocking(function, *args, name=name)
-    if not callable(function):
-        raise TypeError(f"a function was expected, got {function!r}")
-    handle = JoinHandle[_T](make_work(function, args), name)
-    on_loop.blocking_pool().submit(handle._run_in_thread)
-    return handle
+    return current_runtime()
 
 
 def run_with(config: Config, work: Any, /, *args: Any) -> Any:

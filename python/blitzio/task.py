@@ -10,19 +10,14 @@ Everything here works on any asyncio loop.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
 
 from blitzio._compute import compute, parallel_map
-from blitzio._runtime.handle import JoinHandle
+from blitzio._native import JoinHandle, spawn, spawn_blocking, spawn_future
 from blitzio._task.cancel_token import CancelToken
 from blitzio._task.group import ConcurrencyUnavailable, Group
 from blitzio._task.joining import join_all, try_join_all
 from blitzio._task.selecting import race, select
-from blitzio.runtime import spawn, spawn_blocking
 from blitzio.time import sleep
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
 
 __all__ = (
     "CancelToken",
@@ -41,13 +36,6 @@ __all__ = (
     "try_join_all",
     "yield_now",
 )
-
-_T = TypeVar("_T")
-
-
-def spawn_future(awaitable: Awaitable[_T]) -> JoinHandle[_T]:
-    """spawn() of any awaitable."""
-    return spawn(awaitable)  # type: ignore[call-overload,no-any-return]
 
 
 async def yield_now() -> None:

@@ -8,7 +8,6 @@
 #include <python/bindings/select.hpp>
 #include <python/bindings/signal.hpp>
 #include <python/bindings/sync.hpp>
-#include <python/bindings/thread_pool.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/foreign_loop.hpp>
 #include <python/bridge/ready.hpp>
@@ -22,9 +21,14 @@
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/loop/tls_protocol.hpp>
+#include <python/runtime/join_handle.hpp>
+#include <python/runtime/scheduler.hpp>
+#include <python/runtime/spawn.hpp>
+#include <python/runtime/thread_pool.hpp>
 #include <python/support/state.hpp>
 
 #include <new>
+#include <span>
 #include <utility>
 
 namespace blitzio::python {
@@ -51,15 +55,42 @@ bool intern_names(Names& names) noexcept {
   return true;
 }
 
+/// A tuple of `items` and, unless it is null, `last`; null with an error set.
+PyObject* pack(std::span<PyObject* const> items, PyObject* last) noexcept {
+  const std::size_t count = items.size() + (last == nullptr ? 0 : 1);
+  PyObject* tuple = PyTuple_New(static_cast<Py_ssize_t>(count));
+  if (tuple == nullptr) return nullptr;
+  for (std::size_t i = 0; i < count; ++i) {
+    PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i),
+                     Py_NewRef(i < items.size() ? items[i] : last));
+  }
+  return tuple;
+}
+
 bool fetch_objects(ModuleState& state) noexcept {
   const PyRef logging = PyRef::steal(PyImport_ImportModule("logging"));
   if (!logging) return false;
   state.logger = PyObject_CallMethod(logging.get(), "getLogger", "s", "asyncio");
   state.task_kwnames = PyTuple_Pack(2, state.names.loop, state.names.name);
   state.context_kwnames = PyTuple_Pack(1, state.names.context);
+#if PY_VERSION_HEX >= 0x030C0000
+  PyObject* const spawn[] = {state.names.loop, state.names.context, state.names.eager_start};
+#elif PY_VERSION_HEX >= 0x030B0000
+  PyObject* const spawn[] = {state.names.loop, state.names.context};
+#else
+  PyObject* const spawn[] = {state.names.loop};
+#endif
+  state.spawn_kwnames = pack(spawn, nullptr);
+  state.spawn_named_kwnames = pack(spawn, state.names.name);
   return state.logger != nullptr && state.task_kwnames != nullptr &&
          state.context_kwnames != nullptr &&
+         state.spawn_kwnames != nullptr && state.spawn_named_kwnames != nullptr &&
          fetch("asyncio", "_get_running_loop", &state.get_running_loop) &&
+#if PY_VERSION_HEX < 0x030C0000
+         fetch("asyncio.tasks", "_leave_task", &state.leave_task) &&
+         fetch("asyncio.tasks", "_enter_task", &state.enter_task) &&
+         fetch("asyncio", "current_task", &state.current_task) &&
+#endif
          fetch("asyncio", "Future", &state.asyncio_future) &&
          fetch("asyncio", "Task", &state.asyncio_task) &&
          fetch("asyncio", "Transport", &state.asyncio_transport) &&
@@ -99,10 +130,13 @@ int module_exec(PyObject* module) {
                          sock_register,
                          names_register,
                          job_register,
-                         thread_pool_register,
                          foreign_loop_register,
                          awaitable_register,
                          ready_register,
+                         join_handle_register,
+                         thread_pool_register,
+                         scheduler_register,
+                         spawn_register,
                          sync_register,
                          channel_register,
                          net_register,
@@ -150,6 +184,8 @@ void module_free(void* module) {
   module_clear(object);
   Py_CLEAR(state->task_kwnames);
   Py_CLEAR(state->context_kwnames);
+  Py_CLEAR(state->spawn_kwnames);
+  Py_CLEAR(state->spawn_named_kwnames);
 #define BLITZIO_DROP(n) Py_CLEAR(state->names.n);
   BLITZIO_NAMES(BLITZIO_DROP)
 #undef BLITZIO_DROP

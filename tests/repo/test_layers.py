@@ -32,6 +32,7 @@ EXTENSION = {
     "support": (),
     "loop": ("support",),
     "bridge": ("support", "loop"),
+    "runtime": ("support", "loop", "bridge"),
     "bindings": ("support", "loop", "bridge"),
 }
 #: Headers of the driver's folder that only the driver may include.

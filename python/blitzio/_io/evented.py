@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from blitzio._config import Config
     from blitzio._duration import Instant
-    from blitzio._runtime.handle import JoinHandle
+    from blitzio._native import JoinHandle
 
 
 class Native:
@@ -111,10 +111,10 @@ class Evented(Native):
             raise ConcurrencyUnavailable(
                 "nothing runs at the same time as this task; use several workers"
             )
-        scheduler.schedule(handle)
+        scheduler.native.schedule(handle)
 
     def _block_on(self, handle: JoinHandle[Any]) -> Any:
-        self._runtime._scheduler.schedule(handle)
+        self._runtime._scheduler.native.schedule(handle)
         try:
             return handle.blocking_join()
         except KeyboardInterrupt:

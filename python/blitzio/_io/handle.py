@@ -20,7 +20,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from blitzio import sync, time
-from blitzio._runtime.handle import JoinHandle, make_work
+from blitzio._native import JoinHandle, _make_handle
 from blitzio._task.group import Group
 from blitzio._task.selecting import select
 
@@ -383,8 +383,9 @@ class Io:
 
 
 def _make(function: Any, args: tuple[Any, ...], name: str | None) -> JoinHandle[Any]:
-    work = make_work(function, args)
-    handle = JoinHandle[Any](work, name)
+    handle = _make_handle(function, args, name)
+    context = handle._context
+    assert context is not None, "nobody else has the handle"
     # Weakly: the task has the context, and the handle the task.
-    work[2].run(_RUNNING.set, weakref.ref(handle))
+    context.run(_RUNNING.set, weakref.ref(handle))
     return handle

@@ -24,10 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blitzio._duration import Duration
 from blitzio._io.evented import Native
 from blitzio._io.handle import Io
-from blitzio._native import ThreadPool
+from blitzio._native import ThreadPool, _start_soon
 from blitzio._run import new_event_loop, run
-from blitzio._runtime import on_loop
-from blitzio._runtime.handle import itself
 from blitzio._task.group import ConcurrencyUnavailable
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
     from blitzio._config import Config
     from blitzio._duration import Seconds
-    from blitzio._runtime.handle import JoinHandle
+    from blitzio._native import JoinHandle
 
 _T = TypeVar("_T")
 _THREADS_MAX = 32_768
@@ -141,8 +139,10 @@ class Threaded(Native):
 
     def _block_on(self, handle: JoinHandle[Any]) -> Any:
         # On this thread, as blitzio.run() does it, Ctrl-C included.
-        function, arguments, _ = handle._work.pop()
-        made = function(*arguments)
+        work = handle._claim()
+        assert work is not None, "nobody else has the handle"
+        target, arguments, _, is_function = work
+        made = target(*arguments) if is_function else target
         if not inspect.isawaitable(made):
             return made
         return run(_with_guests(made), loop_factory=self._new_loop)
@@ -171,7 +171,7 @@ class Threaded(Native):
         if running is None:
             self._run_to_end(handle)
         elif _call(handle):
-            on_loop.start_soon(running, handle)
+            _start_soon(handle)
             if _here.guests is not None:
                 _here.guests.append(handle)
 
@@ -182,17 +182,17 @@ class Threaded(Native):
 def _call(handle: JoinHandle[Any]) -> bool:
     """Makes the call that the handle stands for. Returns whether a coroutine is left, which then is
     what it stands for."""
-    try:
-        function, arguments, context = handle._work.pop()
-    except IndexError:
+    work = handle._claim()
+    if work is None:
         return False  # Cancelled before.
+    target, arguments, context, is_function = work
     try:
-        made = context.run(function, *arguments)
+        made = context.run(target, *arguments) if is_function else target
     except BaseException as error:
-        handle._finish(error=error)
+        handle._fail(error)
         return False
     if inspect.isawaitable(made):
-        handle._work.append((itself, (made,), context))
+        handle._put_back(made, context)
         return True
     handle._finish(made)
     return False
@@ -214,20 +214,13 @@ async def _with_guests(work: Awaitable[_T]) -> _T:
         return await work
     finally:
         while guests:
-            await _ended(guests.pop())
+            await guests.pop()._ended()
         _here.guests = None
 
 
 async def _run_on_loop(handle: JoinHandle[Any]) -> None:
-    on_loop.start_soon(asyncio.get_running_loop(), handle)
-    await _ended(handle)
-
-
-async def _ended(handle: JoinHandle[Any]) -> None:
-    """Waits for the end, whatever it is."""
-    ended = asyncio.Event()
-    handle._on_finish(asyncio.get_running_loop(), ended.set)
-    await ended.wait()
+    _start_soon(handle)
+    await handle._ended()
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

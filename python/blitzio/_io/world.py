@@ -21,8 +21,8 @@ from blitzio._io.sim_fs import SimFileSystem
 from blitzio._io.sim_loop import Deadlock, SimLoop
 from blitzio._io.sim_net import SimListener, SimNetwork, SimUdpSocket
 from blitzio._io.sim_system import SimProcesses, SimSignals, SimSignalStream
-from blitzio._native import Address
-from blitzio._runtime import on_loop
+from blitzio._native import Address, _start_soon
+from blitzio._runtime.waiting import wait_for, when_ended
 from blitzio._task.group import ConcurrencyUnavailable
 from blitzio.time import sleep
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from blitzio._duration import Seconds
     from blitzio._io.sim_stream import Flow
-    from blitzio._runtime.handle import JoinHandle
+    from blitzio._native import JoinHandle
 
 
 @dataclass(frozen=True)
@@ -233,15 +233,18 @@ class Deterministic:
         if must_overlap and limit is not None and self._running >= limit:
             raise ConcurrencyUnavailable(f"{limit} tasks run, which is the limit")
         self._running += 1
-        handle._on_finish(self._loop, self._has_ended)
-        on_loop.start_soon(self._loop, handle)
+        when_ended(handle, self._has_ended)
+        _start_soon(handle)
 
     def _has_ended(self) -> None:
         self._running -= 1
 
     def block_on(self, handle: JoinHandle[Any]) -> Any:
-        function, arguments, _ = handle._work.pop()
-        main = self._loop.create_task(_call(function, arguments), name="main")
+        work = handle._claim()
+        assert work is not None, "nobody else has the handle"
+        target, arguments, _, is_function = work
+        called = _call(target, arguments) if is_function else wait_for(target)
+        main = self._loop.create_task(called, name="main")
         with _clock_of(self._loop):
             try:
                 return self._loop.run_until_complete(main)

@@ -1,7 +1,9 @@
-"""What `blitzio.runtime` and `blitzio.task` are made of.
+"""What `blitzio.runtime` and `blitzio.task` are made of, beside the native half
+(src/python/runtime: JoinHandle, queues, stealing, spawn).
 
-handle    JoinHandle: a piece of work from spawn to its result
-worker    one thread with a loop, its queue of work that has not started, stealing
-scheduler the queue from outside, who is idle, whom to wake
-current   which runtime the calling thread belongs to
+worker    one thread with a loop
+scheduler the workers of a runtime, and their life
+blocking  the process's threads for spawn_blocking() outside runtimes
+parallel  one parallel_map() on its way
+waiting   wait_for(): any awaitable as a coroutine
 """

@@ -16,7 +16,7 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from blitzio._runtime.handle import JoinHandle
+from blitzio._native import JoinHandle, _make_external_handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class ParallelMap(Generic[_T, _R]):
         self._error: BaseException | None = None
         self._is_cancelled = False
         self._threads = min(threads, self._left)
-        self.handle: JoinHandle[list[_R]] = _MapHandle(self)
+        self.handle: JoinHandle[list[_R]] = _make_external_handle(self.cancel, self.run)
 
     def start(self, submit: Callable[[Callable[[], object]], object]) -> None:
         """Has as many threads as are of use come.
@@ -113,28 +113,8 @@ class ParallelMap(Generic[_T, _R]):
 
     def _finish(self) -> None:
         if self._error is not None:
-            self.handle._finish(error=self._error)
+            self.handle._fail(self._error)
         elif self._left:
-            self.handle._finish(error=asyncio.CancelledError())
+            self.handle._fail(asyncio.CancelledError())
         else:
             self.handle._finish(self._results)
-
-
-class _MapHandle(JoinHandle[list[_R]]):
-    __slots__ = ("_map",)
-
-    def __init__(self, work: ParallelMap[Any, _R]) -> None:
-        super().__init__((_never, (), contextvars.Context()))
-        # Claimed from the beginning: its threads run it.
-        self._work.clear()
-        self._map = work
-        self._cancel_running = work.cancel
-
-    def _block(self, timeout: Any) -> None:
-        if timeout is None:
-            self._map.run()
-        super()._block(timeout)
-
-
-def _never() -> None:
-    raise AssertionError("a parallel map is not a call")

@@ -11,8 +11,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from blitzio._native import _is_native_awaitable
-from blitzio._runtime.handle import JoinHandle
+from blitzio._native import JoinHandle, _is_native_awaitable
+from blitzio._runtime.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,6 @@ def is_reference(awaitable: Any) -> bool:
         return True
     # What the primitives return looks like a future, and is whose call it is.
     return asyncio.isfuture(awaitable) and not _is_native_awaitable(awaitable)
-
-
-async def wait_for(awaitable: Any) -> Any:
-    return await awaitable
 
 
 def start(awaitable: Any) -> asyncio.Future[Any]:

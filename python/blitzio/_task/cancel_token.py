@@ -13,11 +13,11 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._runtime.handle import Waker, wait_event
+from blitzio._native import _make_external_handle
 from blitzio._task.branches import drop, end, start
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from blitzio._duration import Seconds
 
@@ -38,12 +38,13 @@ class CancelToken:
         parent: a token whose cancellation is this one's as well.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_children", "_lock", "_parent")
+    __slots__ = ("__weakref__", "_cancelled", "_children", "_lock", "_parent", "_request")
 
     def __init__(self, parent: CancelToken | None = None) -> None:
         self._lock = threading.Lock()
         self._cancelled = False
-        self._callbacks: list[Callable[[], object]] = []
+        # Ends when the request comes: what waits, waits for that.
+        self._request = _make_external_handle(None, None)
         # In the order of their making, which a simulation counts on.
         self._children: weakref.WeakKeyDictionary[CancelToken, None] = weakref.WeakKeyDictionary()
         # Keeps the way from the root to whoever waits.
@@ -51,7 +52,9 @@ class CancelToken:
         if parent is not None:
             with parent._lock:
                 parent._children[self] = None
-                self._cancelled = parent._cancelled
+                is_cancelled = parent._cancelled
+            if is_cancelled:
+                self.cancel()
 
     def cancel(self) -> None:
         """Asks for the end. Again: nothing."""
@@ -59,12 +62,10 @@ class CancelToken:
             if self._cancelled:
                 return
             self._cancelled = True
-            callbacks, self._callbacks = self._callbacks, []
             children = list(self._children)
         for child in children:
             child.cancel()
-        for callback in callbacks:
-            callback()
+        self._request._finish(None)
 
     @property
     def cancel_requested(self) -> bool:
@@ -85,17 +86,9 @@ class CancelToken:
         """A token that this one cancels, and that can be cancelled alone."""
         return CancelToken(self)
 
-    async def cancelled(self) -> None:
+    def cancelled(self) -> Awaitable[None]:
         """Waits for the request; returns at once if it is there."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        waker = Waker(loop, waiter)
-        if not self._add(waker):
-            return
-        try:
-            await waiter
-        finally:
-            self._remove(waker)
+        return self._request._ended()
 
     def blocking_wait(self, timeout: Seconds | None = None) -> bool:
         """Waits for the request, blocking the calling thread.
@@ -106,21 +99,16 @@ class CancelToken:
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still.
         """
-        from blitzio._duration import Duration
-
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(
                 "blocking_wait() would block the event loop of this thread; "
                 "use `await token.cancelled()`"
             )
-        seconds = None if timeout is None else Duration.of(timeout).as_secs_f64()
-        event = threading.Event()
-        if not self._add(event.set):
-            return True
         try:
-            return wait_event(event, seconds)
-        finally:
-            self._remove(event.set)
+            self._request._block(timeout)
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self, awaitable: Awaitable[_T]) -> _T:
         """Awaits `awaitable`; cancels it when the end is asked for.
@@ -145,15 +133,3 @@ class CancelToken:
 
     def __repr__(self) -> str:
         return f"<CancelToken {'cancelled' if self._cancelled else 'open'}>"
-
-    def _add(self, callback: Callable[[], object]) -> bool:
-        with self._lock:
-            if self._cancelled:
-                return False
-            self._callbacks.append(callback)
-            return True
-
-    def _remove(self, callback: Callable[[], object]) -> None:
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)

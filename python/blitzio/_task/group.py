@@ -19,13 +19,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from blitzio._runtime.current import CURRENT
-from blitzio.runtime import spawn
+from blitzio._native import spawn
+from blitzio._runtime.scheduler import current_runtime
+from blitzio._runtime.waiting import when_ended
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from blitzio._runtime.handle import JoinHandle
+    from blitzio._native import JoinHandle
 
 
 class ConcurrencyUnavailable(RuntimeError):
@@ -92,18 +93,17 @@ class Group:
             if asyncio.iscoroutine(work):
                 work.close()
             raise RuntimeError(f"Group is {self._state}; it takes no more tasks")
-        loop = asyncio.get_running_loop()
         child = self._launch(work, args, name, must_overlap=must_overlap)
         self._children[child] = None
-        child._on_finish(loop, lambda: self._child_ended(child))
+        when_ended(child, lambda: self._child_ended(child))
         return child
 
     def _launch(
         self, work: Any, args: tuple[Any, ...], name: str | None, *, must_overlap: bool
     ) -> JoinHandle[Any]:
         """Starts a child; on what, those derived from this say."""
-        worker = CURRENT.worker
-        if must_overlap and (worker is None or len(worker.scheduler.workers) == 1):
+        runtime = current_runtime()
+        if must_overlap and (runtime is None or runtime.config.workers == 1):
             if asyncio.iscoroutine(work):
                 work.close()
             raise ConcurrencyUnavailable(

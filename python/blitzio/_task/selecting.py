@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from blitzio._native import _is_native_awaitable, _select_first
-from blitzio._runtime.handle import JoinHandle
+from blitzio._native import JoinHandle, _is_native_awaitable, _select_first
 from blitzio._task.branches import end, is_reference, start, unpack
 
 if TYPE_CHECKING:
@@ -89,6 +88,9 @@ async def _first(branches: list[Any]) -> tuple[Any, int]:
     owned: list[asyncio.Future[Any]] = []
     entries: list[Any] = []
     for branch in branches:
+        if isinstance(branch, JoinHandle):
+            # Waiting for it can be dropped at any time; a task for that is not needed.
+            branch = branch.join()
         if _is_native_awaitable(branch):
             entries.append(branch)
             continue

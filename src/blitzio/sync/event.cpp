@@ -33,15 +33,26 @@ void Event::Wait::abandon() noexcept {
 }
 
 void Event::set() noexcept {
+  set_and_take_first().wake();
+}
+
+Waker Event::set_and_take_first() noexcept {
+  detail::WakeBatch first;
   detail::WaiterList woken;
+  bool has_first = false;
   {
     const MutexLock lock(mutex_);
     // Release: publishes what the caller did, pairs with the acquire in is_set().
     is_set_.store(true, std::memory_order_release);
+    if (detail::Waiter* waiter = waiters_.pop_front()) {
+      waiter->settle(detail::Outcome::all, first);
+      has_first = true;
+    }
     // Apart from those who wait again while the first are woken.
     woken.splice_back(waiters_);
   }
-  detail::settle_all(woken, mutex_);
+  if (BLITZIO_UNLIKELY(!woken.is_empty())) detail::settle_all(woken, mutex_);
+  return has_first ? first.take_only() : Waker();
 }
 
 }  // namespace blitzio::sync

@@ -55,6 +55,10 @@ class Event {
 
   /// Sets the flag and wakes everybody who waits.
   void set() noexcept;
+  /// As set(), but leaves it to the caller to wake the one that came first: who has a lock to give
+  /// up before, which that one will want.
+  /// Returns  an empty waker if nobody waits.
+  [[nodiscard]] Waker set_and_take_first() noexcept;
   void clear() noexcept {
     const MutexLock lock(mutex_);
     // Relaxed: a waiter looks again under the lock.

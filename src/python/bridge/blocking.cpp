@@ -8,10 +8,28 @@
 
 namespace blitzio::python {
 
+namespace {
+
+/// A number of seconds; also of a Duration or a timedelta. -1 with an error set.
+double seconds_of(PyObject* timeout) noexcept {
+  if (PyFloat_Check(timeout) || PyLong_Check(timeout)) return PyFloat_AsDouble(timeout);
+  const PyRef module = PyRef::steal(PyImport_ImportModule("blitzio._duration"));
+  const PyRef type =
+      module ? PyRef::steal(PyObject_GetAttrString(module.get(), "Duration")) : PyRef();
+  const PyRef duration =
+      type ? PyRef::steal(PyObject_CallMethod(type.get(), "of", "O", timeout)) : PyRef();
+  const PyRef seconds =
+      duration ? PyRef::steal(PyObject_CallMethod(duration.get(), "as_secs_f64", nullptr))
+               : PyRef();
+  return seconds ? PyFloat_AsDouble(seconds.get()) : -1;
+}
+
+}  // namespace
+
 bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept {
   *deadline = Instant::max();
   if (timeout == nullptr || timeout == Py_None) return true;
-  const double seconds = PyFloat_AsDouble(timeout);
+  const double seconds = seconds_of(timeout);
   if (seconds == -1 && PyErr_Occurred() != nullptr) return false;
   if (std::isnan(seconds) || seconds < 0) {
     PyErr_Format(PyExc_ValueError, "timeout must be None or seconds from 0 on, got %R", timeout);

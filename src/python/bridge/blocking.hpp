@@ -14,7 +14,8 @@
 
 namespace blitzio::python {
 
-/// Reads a `timeout` argument: None, or null, is no timeout; else seconds from now, at least 0.
+/// Reads a `timeout` argument: None, or null, is no timeout; else seconds from now, at least 0, as
+/// a number, a Duration or a timedelta.
 /// Returns  false with TypeError or ValueError set.
 [[nodiscard]] bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept;
 

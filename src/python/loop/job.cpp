@@ -108,7 +108,6 @@ class Job : public BlockingJob, public driver::Message {
   }
 
   void run() noexcept;
-  void let_loop_wait() const noexcept;
   void call() noexcept;
   void deliver() noexcept;
   void keep_exception() noexcept;
@@ -145,24 +144,11 @@ void Job::call() noexcept {
   if (!result_) keep_exception();
 }
 
-/// The thread that submitted the job holds the interpreter lock and, as a rule, is on its way to
-/// give it up and wait. Meeting it on the lock costs both a futex call and a switch: let it go by,
-/// for no longer than that would cost.
-void Job::let_loop_wait() const noexcept {
-  if constexpr (kFreeThreaded) return;
-  constexpr int kYieldsMax = 16;
-  for (int i = 0; i < kYieldsMax; ++i) {
-    // Relaxed: a hint; the lock itself decides.
-    if (loop_.is_waiting.load(std::memory_order_relaxed)) return;
-    ::sched_yield();
-  }
-}
-
 void Job::run() noexcept {
   PyThreadState* state = pool_thread_state;
   // Without a thread state nothing of Python's can be touched; deliver() reports it.
   if (BLITZIO_LIKELY(state != nullptr)) {
-    let_loop_wait();
+    let_loop_wait(*loop_.gate);
     static_cast<void>(pool_.attach_thread());
     call();
     // Here rather than on the loop's thread, which has other things to do.
@@ -288,6 +274,12 @@ PyMethodDef module_functions[] = {
 };
 
 }  // namespace
+
+void let_loop_wait(const NativeGate& gate) noexcept {
+  if constexpr (kFreeThreaded) return;
+  constexpr int kYieldsMax = 16;
+  for (int i = 0; i < kYieldsMax && !gate.is_waiting(); ++i) ::sched_yield();
+}
 
 JobPool::JobPool(LoopGate* gate, PyInterpreterState* interpreter, Options options) noexcept
     : gate_(gate),

@@ -71,6 +71,12 @@ class JobPool : public ListNode<JobRegistryTag> {
   BlockingPool threads_;
 };
 
+/// For a pool thread that has got a job from the thread which runs the loop behind `gate`. That one
+/// holds the interpreter lock and, as a rule, is on its way to give it up and wait. Meeting it on
+/// the lock costs both a futex call and a switch: lets it go by, for no longer than that would
+/// cost. Detached.
+void let_loop_wait(const NativeGate& gate) noexcept;
+
 [[nodiscard]] int job_register(PyObject* module, ModuleState& state) noexcept;
 /// Frees the registry. When the module's state goes.
 void job_registry_free(ModuleState& state) noexcept;

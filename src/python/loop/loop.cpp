@@ -56,7 +56,6 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   loop.slow_callback_duration = 0.1;
   loop.closed = true;  // until __init__
   new (&loop.thread) Atomic<unsigned long>(0);
-  new (&loop.is_waiting) Atomic<bool>(false);
   new (&loop.ready) ReadyQueue();
   new (&loop.arrived) ReadyQueue();
   new (&loop.due) ReadyQueue();
@@ -469,8 +468,8 @@ void loop_disown(LoopObject& loop) noexcept {
 #if BLITZIO_FREE_THREADED
   loop.inbox_lock = {};  // A thread that is not here may have held it.
 #endif
+  loop.gate->set_waiting(false);
   // Relaxed, here and below: the child has a single thread.
-  loop.is_waiting.store(false, std::memory_order_relaxed);
   const unsigned long runner = loop.thread.exchange(kParentsThread, std::memory_order_relaxed);
   if (runner == current_thread()) {
     // A callback forked. If it returns, that is as far as the child runs.

@@ -100,7 +100,6 @@ struct LoopObject {
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.
-  Atomic<bool> is_waiting;       ///< the runner gave up the lock: a hint. Written by it alone.
   bool initialised;
   bool stopping;
   bool closed;

@@ -112,6 +112,13 @@ class NativeGate final : public LoopGate {
     // Relaxed: see is_here().
     runner_.store(is_running ? PyThreadState_Get() : nullptr, std::memory_order_relaxed);
   }
+  /// Whether the runner gave up the interpreter lock to wait: a hint. Any thread.
+  [[nodiscard]] bool is_waiting() const noexcept {
+    return is_waiting_.load(std::memory_order_relaxed);  // Relaxed: the lock itself decides.
+  }
+  void set_waiting(bool is_waiting) noexcept {
+    is_waiting_.store(is_waiting, std::memory_order_relaxed);  // Relaxed: see is_waiting().
+  }
   using LoopGate::close;
 
  private:
@@ -120,6 +127,7 @@ class NativeGate final : public LoopGate {
   driver::Driver& driver_;  // there while the gate is open
   // Written by the thread that runs the loop.
   Atomic<PyThreadState*> runner_{nullptr};
+  Atomic<bool> is_waiting_{false};
 };
 
 }  // namespace blitzio::python

@@ -32,12 +32,11 @@ struct LockRelease {
     auto* release = static_cast<LockRelease*>(self);
     if (release->loop.before_wait != nullptr) call_before_wait(release->loop);
     release->thread_state = PyEval_SaveThread();
-    // Relaxed, here and below: a hint to pool threads, see job.cpp.
-    release->loop.is_waiting.store(true, std::memory_order_relaxed);
+    release->loop.gate->set_waiting(true);
   }
   static void after_wait(void* self) noexcept {
     auto* release = static_cast<LockRelease*>(self);
-    release->loop.is_waiting.store(false, std::memory_order_relaxed);
+    release->loop.gate->set_waiting(false);
     PyEval_RestoreThread(release->thread_state);
     release->waited = true;
   }

@@ -37,6 +37,11 @@ class ReadyQueue {
     BLITZIO_DCHECK(!is_empty());
     return slots_[head_++ & (capacity_ - 1)];
   }
+  /// Gives the newest reference to the caller. Must not be empty.
+  [[nodiscard]] HandleObject* pop_newest() noexcept {
+    BLITZIO_DCHECK(!is_empty());
+    return slots_[--tail_ & (capacity_ - 1)];
+  }
   /// Borrowed, counted from the oldest; for the collector's traversal.
   [[nodiscard]] HandleObject* at(std::size_t index) const noexcept {
     return slots_[(head_ + index) & (capacity_ - 1)];

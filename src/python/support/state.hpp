@@ -53,6 +53,7 @@ namespace blitzio::python {
   X(detach)                    \
   X(do_handshake)              \
   X(done)                      \
+  X(eager_start)               \
   X(eof_received)              \
   X(error_received)            \
   X(exception)                 \
@@ -112,6 +113,9 @@ struct Names {
   X(tls_transport_type)      \
   X(tls_window_type)         \
   X(thread_pool_type)        \
+  X(join_handle_type)        \
+  X(scheduler_type)          \
+  X(worker_type)             \
   X(foreign_loop_type)       \
   X(awaitable_type)          \
   X(ready_type)              \
@@ -166,8 +170,12 @@ struct Names {
   X(full_error)                                                                    \
   X(empty_error)                                                                   \
   X(lagged_error)                                                                  \
-  X(fs_module)  /* blitzio._native.fs */                                           \
-  X(ready_none) /* awaiting it gives None: bridge/ready.hpp */
+  X(fs_module)    /* blitzio._native.fs */                                         \
+  X(ready_none)   /* awaiting it gives None: bridge/ready.hpp */                   \
+  X(current_task) /* asyncio.current_task and, before 3.12: */                     \
+  X(leave_task)                                                                    \
+  X(enter_task)                                                                    \
+  X(start_here) /* starts a JoinHandle on the running loop: runtime/spawn.cpp */
 
 struct JobRegistry;
 
@@ -185,6 +193,9 @@ struct ModuleState {
 
   PyObject* task_kwnames = nullptr;     // ("loop", "name")
   PyObject* context_kwnames = nullptr;  // ("context",)
+  // Of asyncio.Task for what is spawned: ("loop", "context", "eager_start"), as far as it has them.
+  PyObject* spawn_kwnames = nullptr;
+  PyObject* spawn_named_kwnames = nullptr;  // that, and "name"
   Names names;
 
   // callback_context.cpp

@@ -40,6 +40,24 @@ TEST(Event, AWaiterThatWasLetGoGoesOnThoughTheFlagIsCleared) {
   EXPECT_TRUE(wakes.poll(wait).is_ready());
 }
 
+TEST(Event, TheFirstWaiterCanBeLeftToTheSetter) {
+  Event event;
+  WakeCounter first, others;
+  EXPECT_TRUE(event.set_and_take_first().is_empty());
+  event.clear();
+  std::deque<Event::Wait> waiting;
+  for (int i = 0; i < 10; ++i) {
+    waiting.push_back(event.wait());
+    EXPECT_TRUE((i == 0 ? first : others).poll(waiting.back()).is_pending());
+  }
+  Waker left = event.set_and_take_first();
+  EXPECT_EQ(others.count(), 9);
+  EXPECT_EQ(first.count(), 0);
+  for (auto& wait : waiting) EXPECT_TRUE(others.poll(wait).is_ready());
+  left.wake();
+  EXPECT_EQ(first.count(), 1);
+}
+
 TEST(Event, ADroppedWaiterIsNotWoken) {
   Event event;
   WakeCounter wakes;

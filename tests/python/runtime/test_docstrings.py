@@ -20,7 +20,6 @@ MODULES = (
     "blitzio._process.child",
     "blitzio._process.command",
     "blitzio._process.status",
-    "blitzio._runtime.handle",
     "blitzio._serve",
     "blitzio._shutdown",
     "blitzio._sync.condition",

@@ -1,5 +1,8 @@
-#include <python/bindings/thread_pool.hpp>
 #include <python/loop/job.hpp>
+#include <python/runtime/join_handle.hpp>
+#include <python/runtime/scheduler.hpp>
+#include <python/runtime/spawn.hpp>
+#include <python/runtime/thread_pool.hpp>
 #include <python/support/slots.hpp>
 
 #include <memory>
@@ -20,11 +23,22 @@ ThreadPoolObject& as_pool(PyObject* self) noexcept {
   return *reinterpret_cast<ThreadPoolObject*>(self);
 }
 
-/// One callable on its way through a pool.
+/// One callable, or one JoinHandle of a function, on its way through a pool.
 class Call final : public BlockingJob {
  public:
-  Call(JobPool& pool, PyObject* callable) noexcept
-      : BlockingJob(run, drop), pool_(pool), callable_(PyRef::borrow(callable)) {}
+  Call(const ModuleState& state, JobPool& pool, PyObject* callable, NativeGate* submitter) noexcept
+      : BlockingJob(run, drop),
+        state_(state),
+        pool_(pool),
+        callable_(PyRef::borrow(callable)),
+        submitter_(submitter) {
+    if (submitter_ != nullptr) submitter_->add_ref();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() {
+    if (submitter_ != nullptr) submitter_->release_ref();
+  }
 
   /// Takes one that shutdown() dropped on this thread; null if there is none.
   [[nodiscard]] static std::unique_ptr<Call> take_dropped() noexcept {
@@ -37,12 +51,18 @@ class Call final : public BlockingJob {
  private:
   static void run(BlockingJob& base) noexcept {
     auto& self = static_cast<Call&>(base);
+    if (self.submitter_ != nullptr) let_loop_wait(*self.submitter_);
     if (!self.pool_.attach_thread()) {
       // Nothing of Python's can be touched, not even to drop the callable: no memory.
       return;
     }
     PyRef callable = std::move(self.callable_);
+    const ModuleState& state = self.state_;
     delete &self;
+    if (join_handle_check(state, callable.get())) {
+      join_handle_run_in_thread(std::move(callable));
+      return;
+    }
     const PyRef done = PyRef::steal(PyObject_CallNoArgs(callable.get()));
     if (!done) PyErr_WriteUnraisable(callable.get());
     callable.reset();
@@ -53,34 +73,63 @@ class Call final : public BlockingJob {
 
   static thread_local BlockingJob* dropped_;
 
+  const ModuleState& state_;  // the callable's module keeps it, or the pool's threads do not run
   JobPool& pool_;
   PyRef callable_;
+  NativeGate* submitter_;  // counted, of our loop that runs in the submitting thread; or null
 };
 
 thread_local BlockingJob* Call::dropped_ = nullptr;
 
-PyObject* pool_submit(PyObject* self, PyObject* callable) noexcept {
-  ThreadPoolObject& object = as_pool(self);
-  if (PyCallable_Check(callable) == 0) {
-    return PyErr_Format(PyExc_TypeError, "a callable was expected, not %R", callable);
-  }
+/// The gate of our loop that runs in this thread, or null.
+NativeGate* running_gate(const ModuleState& state) noexcept {
+  if (const WorkerObject* worker = current_worker(state)) return worker->loop->gate;
+  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  if (!loop) PyErr_Clear();  // Then there is none to be polite to.
+  return loop && loop_check(state, loop.get()) ? reinterpret_cast<LoopObject*>(loop.get())->gate
+                                               : nullptr;
+}
+
+/// Returns false with an error set.
+bool submit(ThreadPoolObject& object, PyObject* callable) noexcept {
   if (object.pool == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "cannot run in a pool that has shut down");
-    return nullptr;
+    return false;
   }
-  auto* call = new (std::nothrow) Call(*object.pool, callable);
-  if (call == nullptr) return PyErr_NoMemory();
+  auto* call =
+      new (std::nothrow) Call(*object.state, *object.pool, callable, running_gate(*object.state));
+  if (call == nullptr) {
+    PyErr_NoMemory();
+    return false;
+  }
   const Result<void> submitted = object.pool->threads().submit(*call);
-  if (submitted) Py_RETURN_NONE;
+  if (submitted) return true;
   delete call;
   if (submitted.error().is(RuntimeErrc::shut_down)) {
     PyErr_SetString(PyExc_RuntimeError,
                     object.pool->in_child()
                         ? "the threads of this pool belong to the parent process"
                         : "cannot run in a pool that has shut down");
-    return nullptr;
+  } else {
+    PyErr_SetString(PyExc_RuntimeError, "can't start new thread");
   }
-  return PyErr_Format(PyExc_RuntimeError, "can't start new thread");
+  return false;
+}
+
+PyObject* pool_submit(PyObject* self, PyObject* callable) noexcept {
+  ThreadPoolObject& object = as_pool(self);
+  if (PyCallable_Check(callable) == 0) {
+    return PyErr_Format(PyExc_TypeError, "a callable was expected, not %R", callable);
+  }
+  if (!submit(object, callable)) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* pool_spawn(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                     PyObject* kwnames) noexcept {
+  PyObject* name = nullptr;
+  if (!parse_spawn("spawn", nargs, args, kwnames, &name)) return nullptr;
+  return thread_pool_spawn(self, args, nargs, name);
 }
 
 PyObject* pool_shutdown(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
@@ -174,10 +223,13 @@ PyMethodDef pool_methods[] = {
     {"submit", pool_submit, METH_O,
      PyDoc_STR("submit($self, callable, /)\n--\n\n"
                "Have callable() run in a thread. What it raises is written as unraisable.")},
+    {"spawn", fast(pool_spawn), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("spawn($self, function, /, *args, name=None)\n--\n\n"
+               "Have function(*args) run in a thread. Returns a JoinHandle.")},
     {"shutdown", fast(pool_shutdown), METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("shutdown($self, wait=True, cancel_pending=False)\n--\n\n"
                "Take no more; with `wait`, return when all threads have ended. Returns the "
-               "callables that will not run, because of `cancel_pending`.")},
+               "callables and the JoinHandles that will not run, because of `cancel_pending`.")},
     {"metrics", pool_metrics, METH_NOARGS,
      PyDoc_STR("metrics($self)\n--\n\nHow many threads there are, how many of them idle, and how "
                "many callables wait.")},
@@ -185,6 +237,21 @@ PyMethodDef pool_methods[] = {
 };
 
 }  // namespace
+
+PyObject* thread_pool_spawn(PyObject* pool, PyObject* const* args, Py_ssize_t nargs,
+                            PyObject* name) noexcept {
+  if (PyCallable_Check(args[0]) == 0) {
+    return PyErr_Format(PyExc_TypeError, "a function was expected, got %R", args[0]);
+  }
+  ThreadPoolObject& object = as_pool(pool);
+  Work work = make_work(args[0], args + 1, nargs - 1);
+  if (!work) return nullptr;
+  PyRef handle = join_handle_new(*object.state, std::move(work), name);
+  if (!handle) return nullptr;
+  if (submit(object, handle.get())) return handle.release();
+  static_cast<void>(join_handle_cancel(as_join_handle(handle.get())));
+  return nullptr;
+}
 
 int thread_pool_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {

@@ -1,0 +1,95 @@
+#include <python/bridge/foreign_loop.hpp>
+#include <python/runtime/scheduler_internal.hpp>
+#include <python/runtime/start_awaited.hpp>
+#include <python/support/error.hpp>
+
+namespace blitzio::python {
+
+namespace {
+
+constexpr int kInRow = 64;
+constexpr int kNested = 4;
+
+struct Starts {
+  int left = kInRow;
+  int nested = 0;
+};
+thread_local Starts starts;
+
+/// The running loop, if it may run the work; else empty.
+RunningLoop find_home(const JoinHandleObject& handle) noexcept {
+  RunningLoop found;
+  if (const WorkerObject* worker = current_worker(*handle.state)) {
+    if (handle.home == worker || handle.home == worker->scheduler) {
+      found.loop = PyRef::borrow(reinterpret_cast<PyObject*>(worker->loop));
+      found.gate = worker->loop->gate;
+    }
+    return found;
+  }
+  found = find_running_loop(*handle.state);
+  if (!found.loop) PyErr_Clear();  // Who waits finds out by itself.
+  if (found.loop.get() != handle.home) found.loop.reset();
+  return found;
+}
+
+#if PY_VERSION_HEX < 0x030C0000
+/// What eager tasks do by themselves, from 3.12 on: the running task steps aside for another.
+class TaskAside {
+ public:
+  TaskAside(const ModuleState& state, PyObject* loop) noexcept : state_(state), loop_(loop) {
+    task_ = PyRef::steal(PyObject_CallOneArg(state.current_task, loop));
+    if (!task_ || task_.get() == Py_None || !call(state.leave_task)) {
+      PyErr_Clear();  // Not in a task that could step aside.
+      task_.reset();
+    }
+  }
+  TaskAside(const TaskAside&) = delete;
+  TaskAside& operator=(const TaskAside&) = delete;
+  ~TaskAside() {
+    if (task_ && !call(state_.enter_task)) PyErr_WriteUnraisable(task_.get());
+  }
+  explicit operator bool() const noexcept { return static_cast<bool>(task_); }
+
+ private:
+  bool call(PyObject* function) noexcept {
+    PyObject* const args[] = {loop_, task_.get()};
+    return static_cast<bool>(PyRef::steal(PyObject_Vectorcall(function, args, 2, nullptr)));
+  }
+
+  const ModuleState& state_;
+  PyObject* loop_;
+  PyRef task_;
+};
+#else
+struct TaskAside {
+  TaskAside(const ModuleState& /*state*/, PyObject* /*loop*/) noexcept {}
+  explicit operator bool() const noexcept { return true; }
+};
+#endif
+
+}  // namespace
+
+void start_awaited(JoinHandleObject& handle) noexcept {
+  if (handle.home == nullptr || handle.finished.is_set()) return;
+  if (starts.left == 0 || starts.nested == kNested) return;
+  const RunningLoop running = find_home(handle);
+  if (!running.loop) return;
+  if (loop_check(*handle.state, running.loop.get())) {
+    // Debug mode measures what each callback takes.
+    if (reinterpret_cast<LoopObject*>(running.loop.get())->debug) return;
+  } else if constexpr (PY_VERSION_HEX < 0x030C0000) {
+    return;  // A task would be made, and not begin.
+  }
+  const TaskAside aside(*handle.state, running.loop.get());
+  if (!aside) return;
+  --starts.left;
+  ++starts.nested;
+  join_handle_start(handle, running.loop.get(), *running.gate);
+  --starts.nested;
+}
+
+void allow_starting_awaited() noexcept {
+  starts.left = kInRow;
+}
+
+}  // namespace blitzio::python

@@ -40,6 +40,8 @@ _PYTHON_BENCHMARKS = {
     "files": (str(ROOT / "benchmarks/files.py"),),
     "tls": (str(ROOT / "benchmarks/handshakes.py"),),
     "cost": (str(ROOT / "benchmarks/cost.py"),),
+    "primitives": (str(ROOT / "benchmarks/primitives.py"),),
+    "parallel": (str(ROOT / "benchmarks/parallel.py"),),
 }
 #: From how many on continuous integration leaves nothing out.
 _PROCESSORS_FOR_ALL = 4

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import JoinHandle, ThreadPool
 from blitzio._runtime.parallel import ParallelMap
+from blitzio._runtime.scheduler import current_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +38,8 @@ def compute(function: Callable[..., _T], /, *args: Any) -> JoinHandle[_T]:
     >>> compute(sum, range(10)).blocking_join()
     45
     """
-    return _threads().spawn(function, *args)
+    threads, _ = _threads()
+    return threads.spawn(function, *args)
 
 
 def parallel_map(
@@ -68,8 +70,9 @@ def parallel_map(
         raise TypeError(f"a function was expected, got {function!r}")
     if chunk < 0:
         raise ValueError(f"chunk must not be negative, not {chunk}")
-    work = ParallelMap(list(items), function, chunk, thread_count())
-    work.start(_threads().submit)
+    threads, count = _threads()
+    work = ParallelMap(list(items), function, chunk, count)
+    work.start(threads.submit)
     return work.handle
 
 
@@ -78,12 +81,16 @@ def thread_count() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _threads() -> ThreadPool:
+def _threads() -> tuple[ThreadPool, int]:
+    """The current runtime's, if it has its own, else the process's; and how many there may be."""
+    runtime = current_runtime()
+    if runtime is not None and runtime._compute is not None:
+        return runtime._compute, runtime.config.compute_threads
     process = os.getpid()
     pool = _pools.get(process)
     if pool is None:
         pool = _pools.setdefault(process, ThreadPool(thread_count(), 10.0, "blitzio-compute"))
-    return pool
+    return pool, thread_count()
 
 
 # By process: a forked child has no threads of its parent's.

@@ -6,6 +6,7 @@ the kernel's answer. The limits are those of the driver (io_uring wants powers o
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -17,18 +18,20 @@ BACKEND_VARIABLE = "BLITZIO_BACKEND"
 
 _RING_ENTRIES_MAX = 32_768
 _BUFFER_BYTES_MIN = 256
-_BUFFER_BYTES_MAX = 1 << 20
+_BUFFER_BYTES_MAX = 1 << 24
 _BUFFER_COUNT_MAX = 32_768
 _WORKERS_MAX = 64
 #: Without the GIL threads run Python at the same time.
 _RUNS_PARALLEL = not getattr(sys, "_is_gil_enabled", lambda: True)()
 _STACK_BYTES_MIN = 32_768
 _BLOCKING_THREADS_MAX = 32_768
+_COMPUTE_THREADS_MAX = 1_024
+_TIMER_TICK_MIN, _TIMER_TICK_MAX = 1e-6, 1.0
 
 
 @dataclass(frozen=True)
 class Config:
-    """Options of a loop and of a Runtime; a loop looks at the first five only.
+    """Options of a loop and of a Runtime; a loop looks at those up to `timers_max` only.
 
     Args:
         backend: "io_uring", "epoll", "poll", or "auto": what the environment's `BLITZIO_BACKEND`
@@ -36,10 +39,25 @@ class Config:
         ring_entries: submission entries of io_uring; 0 for the default, else a power of two up to
             32,768.
         buffer_bytes: size of each receive buffer the kernel may fill; a power of two from 256 to
-            1 MiB.
+            16 MiB.
         buffer_count: receive buffers to begin with; a power of two.
         buffer_count_max: receive buffers the loop may grow to; a power of two, not below
             `buffer_count`.
+        sqpoll: a thread of the kernel takes io_uring's submissions, so that handing them over costs
+            no system call; it keeps a processor busy while there are any. Excludes `defer_taskrun`.
+        iopoll: completions of files are polled for. No backend has it: a ring that polls cannot
+            wait for sockets, timers and wake-ups.
+        single_issuer: io_uring is told that one thread submits, which saves it a lock. This and the
+            next three: True insists, False refuses, None takes what the kernel has.
+        defer_taskrun: io_uring leaves the rest of its work to the thread that waits. Needs
+            `single_issuer`.
+        registered_buffers: idle connections hold no receive buffer: the ring has them.
+        registered_files: descriptors are registered with the ring, which saves looking them up each
+            time, and costs two system calls for each; None does not.
+        timer_tick: the width of a slot of the timer wheel in seconds, from 1e-6 to 1. Timers fire
+            at their deadlines whatever it is.
+        timers_max: timers that a loop may have at a time; 0: any number. Beyond, `call_later` and
+            `call_at` raise RuntimeError.
         workers: threads of a Runtime that run coroutines, up to 64. 0: one for each processor that
             the process may use if Python runs without the GIL, else one: with the GIL more of them
             are slower, for one runs at a time.
@@ -51,6 +69,10 @@ class Config:
         stack_bytes: the stack of a worker's thread; 0: the system's default, else at least 32,768.
         blocking_threads_max: threads for `spawn_blocking`, 1 to 32,768.
         blocking_keep_alive: seconds that such a thread stays without work.
+        compute_threads: threads for `compute` and `parallel_map` on a Runtime, up to 1,024; 0:
+            those of the process, one for each processor that it may use.
+        task_pooling: whether workers keep the memory of native coroutines that have ended for those
+            to come.
 
     Raises:
         TypeError: a value has the wrong type.
@@ -62,12 +84,22 @@ class Config:
     buffer_bytes: int = 16_384
     buffer_count: int = 64
     buffer_count_max: int = 4_096
+    sqpoll: bool = False
+    iopoll: bool = False
+    single_issuer: bool | None = None
+    defer_taskrun: bool | None = None
+    registered_buffers: bool | None = None
+    registered_files: bool | None = None
+    timer_tick: float = 0.001
+    timers_max: int = 0
     workers: int = 0
     strategy: str = "auto"
     affinity: str = "auto"
     stack_bytes: int = 0
     blocking_threads_max: int = 512
     blocking_keep_alive: float = 10.0
+    compute_threads: int = 0
+    task_pooling: bool = True
 
     def __post_init__(self) -> None:
         self._check_choice("backend", BACKENDS)
@@ -80,6 +112,9 @@ class Config:
                 f"buffer_count_max ({self.buffer_count_max}) must not be below "
                 f"buffer_count ({self.buffer_count})"
             )
+        self._check_io_uring()
+        self._check_seconds("timer_tick", _TIMER_TICK_MIN, _TIMER_TICK_MAX)
+        self._check_range("timers_max", 0, sys.maxsize)
         self._check_choice("strategy", STRATEGIES)
         self._check_choice("affinity", AFFINITIES)
         self._check_range("workers", 0, _WORKERS_MAX)
@@ -87,13 +122,30 @@ class Config:
             raise ValueError(f"workers must be 0 or 1 with single_threaded, not {self.workers}")
         self._check_range("stack_bytes", _STACK_BYTES_MIN, sys.maxsize, zero_is_default=True)
         self._check_range("blocking_threads_max", 1, _BLOCKING_THREADS_MAX)
-        keep_alive = self.blocking_keep_alive
-        if not isinstance(keep_alive, (int, float)) or isinstance(keep_alive, bool):
-            raise TypeError(
-                f"blocking_keep_alive must be seconds as a number, not {type(keep_alive).__name__}"
+        self._check_seconds("blocking_keep_alive", 0, math.inf)
+        self._check_range("compute_threads", 0, _COMPUTE_THREADS_MAX)
+        self._check_bool("task_pooling")
+
+    def _check_io_uring(self) -> None:
+        """What only io_uring has, and what of it excludes what, whatever the machine."""
+        self._check_bool("sqpoll")
+        self._check_bool("iopoll")
+        uses = ("single_issuer", "defer_taskrun", "registered_buffers", "registered_files")
+        for name in uses:
+            self._check_bool(name, or_none=True)
+        if self.iopoll:
+            raise ValueError(
+                "iopoll is had by no backend: a ring that polls for completions cannot wait for "
+                "sockets, timers and wake-ups"
             )
-        if not keep_alive >= 0:
-            raise ValueError(f"blocking_keep_alive must not be negative, not {keep_alive}")
+        if self.sqpoll and self.defer_taskrun:
+            raise ValueError("sqpoll and defer_taskrun exclude each other")
+        if self.defer_taskrun and self.single_issuer is False:
+            raise ValueError("defer_taskrun needs single_issuer, which is False")
+        if self.backend in ("epoll", "poll"):
+            for name in ("sqpoll", *uses):
+                if getattr(self, name):
+                    raise ValueError(f"only io_uring has {name}, and the backend is {self.backend}")
 
     def resolve_backend(self) -> str:
         """The backend to ask the driver for: `backend`, or the environment's choice for "auto".
@@ -140,6 +192,21 @@ class Config:
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name} must be an int, not {type(value).__name__}")
         return value
+
+    def _check_bool(self, name: str, *, or_none: bool = False) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, bool) and not (or_none and value is None):
+            wanted = "a bool or None" if or_none else "a bool"
+            raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+    def _check_seconds(self, name: str, least: float, most: float) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{name} must be seconds as a number, not {type(value).__name__}")
+        if not value >= least and most == math.inf:
+            raise ValueError(f"{name} must not be negative, not {value}")
+        if not least <= value <= most:
+            raise ValueError(f"{name} must be from {least} to {most} seconds, not {value}")
 
     def _check_range(
         self, name: str, least: int, most: int, *, zero_is_default: bool = False

@@ -69,6 +69,11 @@ class Runtime(RuntimeBase):
             self._config.blocking_keep_alive,
             "blitzio-blocking",
         )
+        self._compute: ThreadPool | None = None
+        if self._config.compute_threads:
+            self._compute = ThreadPool(
+                self._config.compute_threads, self._config.blocking_keep_alive, "blitzio-compute"
+            )
         self._scheduler = Scheduler(self._config, self._blocking)
         self._attach(self._scheduler.native)
         remember(self._scheduler, self)
@@ -118,7 +123,10 @@ class Runtime(RuntimeBase):
             self._is_shut_down = True
             if self._scheduler.native.is_parents:
                 return
-            _shut_down_parts(self._scheduler, self._blocking)
+            _shut_down_parts(self._scheduler, self._pools())
+
+    def _pools(self) -> list[ThreadPool]:
+        return [self._blocking] if self._compute is None else [self._blocking, self._compute]
 
     def __enter__(self) -> Runtime:
         return self
@@ -140,9 +148,7 @@ class Runtime(RuntimeBase):
             self.shutdown()
         else:
             # Its last user was its own worker, which cannot wait for itself.
-            threading.Thread(
-                target=_shut_down_parts, args=(self._scheduler, self._blocking)
-            ).start()
+            threading.Thread(target=_shut_down_parts, args=(self._scheduler, self._pools())).start()
 
     @staticmethod
     def current() -> Runtime | None:
@@ -178,15 +184,18 @@ class Runtime(RuntimeBase):
         return f"<Runtime {self._config.strategy} workers={self._config.workers} {state}>"
 
 
-def _shut_down_parts(scheduler: Scheduler, blocking: ThreadPool) -> None:
+def _shut_down_parts(scheduler: Scheduler, pools: list[ThreadPool]) -> None:
     scheduler.stop()
-    for dropped in blocking.shutdown(wait=False, cancel_pending=True):
-        if isinstance(dropped, JoinHandle):
-            dropped.cancel()
+    for pool in pools:
+        for dropped in pool.shutdown(wait=False, cancel_pending=True):
+            # A handle, or the method by which a thread takes part in a parallel map.
+            work: Any = getattr(dropped, "__self__", dropped)
+            work.cancel()
     for worker in scheduler.workers:
         worker.thread.join()
     scheduler.native.drop_queued()
-    blocking.shutdown(wait=True)
+    for pool in pools:
+        pool.shutdown(wait=True)
 
 
 #: Those that have not shut down, to be ended before the interpreter is and disowned by children.

@@ -83,8 +83,8 @@ bool fetch_objects(ModuleState& state) noexcept {
   state.spawn_kwnames = pack(spawn, nullptr);
   state.spawn_named_kwnames = pack(spawn, state.names.name);
   return state.logger != nullptr && state.task_kwnames != nullptr &&
-         state.context_kwnames != nullptr &&
-         state.spawn_kwnames != nullptr && state.spawn_named_kwnames != nullptr &&
+         state.context_kwnames != nullptr && state.spawn_kwnames != nullptr &&
+         state.spawn_named_kwnames != nullptr &&
          fetch("asyncio", "_get_running_loop", &state.get_running_loop) &&
 #if PY_VERSION_HEX < 0x030C0000
          fetch("asyncio.tasks", "_leave_task", &state.leave_task) &&

@@ -73,8 +73,8 @@ class Loop(
         config: options; None for the defaults.
 
     Raises:
-        ValueError: `BLITZIO_BACKEND` names no backend.
-        RuntimeError: the chosen backend does not work on this machine.
+        ValueError: `BLITZIO_BACKEND` names no backend, or options exclude each other.
+        RuntimeError: the chosen backend does not work on this machine, or lacks what was asked for.
         OSError: the kernel refused what the loop needs, such as file descriptors.
     """
 
@@ -89,6 +89,14 @@ class Loop(
             buffer_bytes=config.buffer_bytes,
             buffer_count=config.buffer_count,
             buffer_count_max=config.buffer_count_max,
+            sqpoll=config.sqpoll,
+            iopoll=config.iopoll,
+            single_issuer=config.single_issuer,
+            defer_taskrun=config.defer_taskrun,
+            registered_buffers=config.registered_buffers,
+            registered_files=config.registered_files,
+            timer_tick=config.timer_tick,
+            timers_max=config.timers_max,
         )
         self.set_debug(_debug_by_default())
         forking.remember(self)

@@ -87,6 +87,14 @@ class LoopBase:
         buffer_bytes: int = 16384,
         buffer_count: int = 64,
         buffer_count_max: int = 4096,
+        sqpoll: bool = False,
+        iopoll: bool = False,
+        single_issuer: bool | None = None,
+        defer_taskrun: bool | None = None,
+        registered_buffers: bool | None = None,
+        registered_files: bool | None = None,
+        timer_tick: float = 0.001,
+        timers_max: int = 0,
     ) -> None: ...
 
     slow_callback_duration: float
@@ -654,6 +662,13 @@ class Guard:
     def release(self) -> None:
         """Give back what it holds. RuntimeError if it holds nothing."""
 
+    def downgrade(self) -> None:
+        """Turn the write lock that it holds into a read lock; nobody writes in between.
+
+        Raises:
+            RuntimeError: it holds no write lock.
+        """
+
     def held(self) -> bool:
         """Whether it holds something; a snapshot."""
 
@@ -711,6 +726,13 @@ class Semaphore:
 
     def release(self, count: int = 1) -> None:
         """Give permits back, or add new ones; ValueError above 2,147,483,647 free ones."""
+
+    def close(self) -> None:
+        """Have whoever waits, now and later, fail with RuntimeError. Permits can be given back."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
 
     def permit(self, count: int = 1) -> Guard:
         """A guard for `count` permits: `async with semaphore.permit(3):`."""
@@ -1756,6 +1778,7 @@ def _spawn_child(
 
 def _in_main_interpreter() -> bool:
     """Whether signal handlers of Python are the caller's."""
+
 @final
 class JoinHandle(Generic[_T_co]):
     """The spawner's end of a piece of work: waits for its result, or cancels it.
@@ -1904,8 +1927,12 @@ class Worker:
     """A thread's queue of work, which becomes tasks of its loop."""
 
     def __new__(cls, scheduler: Scheduler, loop: LoopBase) -> Self: ...
-    def enter(self) -> None:
-        """The calling thread, which runs the loop, is this worker."""
+    def enter(self, pools_tasks: bool, /) -> None:
+        """The calling thread, which runs the loop, is this worker.
+
+        Args:
+            pools_tasks: whether it keeps the memory of native coroutines that have ended.
+        """
 
     def leave(self) -> None:
         """The calling thread is nobody's worker."""

@@ -26,6 +26,7 @@ class Worker:
         self.processor = processor
         self.loop = Loop(config)
         self.native = _native.Worker(scheduler, self.loop)
+        self._pools_tasks = config.task_pooling
         self.thread = threading.Thread(
             target=self._main, name=f"blitzio-worker-{index}", daemon=True
         )
@@ -47,7 +48,7 @@ class Worker:
             _pin(self.processor)
         loop = self.loop
         asyncio.set_event_loop(loop)
-        self.native.enter()
+        self.native.enter(self._pools_tasks)
         try:
             while not self.scheduler.is_stopping:
                 try:

@@ -10,17 +10,19 @@ namespace blitzio {
 
 thread_local constinit LocalExecutor* LocalExecutor::current_ = nullptr;
 
-Result<std::unique_ptr<LocalExecutor>> LocalExecutor::create(
-    const driver::Config& config) noexcept {
+Result<std::unique_ptr<LocalExecutor>> LocalExecutor::create(const driver::Config& config,
+                                                             Duration timer_tick,
+                                                             std::size_t timers_max) noexcept {
   auto driver = driver::create(config);
   if (!driver) return fail(driver.error());
-  auto* executor = new (std::nothrow) LocalExecutor(std::move(*driver));
+  auto* executor = new (std::nothrow) LocalExecutor(std::move(*driver), timer_tick, timers_max);
   if (executor == nullptr) return fail(Error::os(ENOMEM));
   return std::unique_ptr<LocalExecutor>(executor);
 }
 
-LocalExecutor::LocalExecutor(std::unique_ptr<driver::Driver> driver) noexcept
-    : driver_(std::move(driver)) {}
+LocalExecutor::LocalExecutor(std::unique_ptr<driver::Driver> driver, Duration timer_tick,
+                             std::size_t timers_max) noexcept
+    : driver_(std::move(driver)), timers_(timer_tick, timers_max) {}
 
 LocalExecutor::~LocalExecutor() {
   shutdown();

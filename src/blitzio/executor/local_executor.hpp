@@ -65,11 +65,15 @@ class LocalExecutor final : private Scheduler {
   static constexpr unsigned kLifoPollsMax = 3;
   static constexpr unsigned kLookEvery = 8;
 
+  /// `timer_tick` and `timers_max` as in blitzio::Config.
   /// Errors   as driver::create().
   [[nodiscard]] static Result<std::unique_ptr<LocalExecutor>> create(
-      const driver::Config& config = {}) noexcept;
+      const driver::Config& config = {}, Duration timer_tick = time::TimerWheel::kTick,
+      std::size_t timers_max = 0) noexcept;
   /// Takes a driver, unbound, that was made elsewhere.
-  explicit LocalExecutor(std::unique_ptr<driver::Driver> driver) noexcept;
+  explicit LocalExecutor(std::unique_ptr<driver::Driver> driver,
+                         Duration timer_tick = time::TimerWheel::kTick,
+                         std::size_t timers_max = 0) noexcept;
   LocalExecutor(const LocalExecutor&) = delete;
   LocalExecutor& operator=(const LocalExecutor&) = delete;
   /// Shuts down if shutdown() was not called. Must not be bound to another thread.
@@ -80,6 +84,8 @@ class LocalExecutor final : private Scheduler {
 
   [[nodiscard]] driver::Driver& driver() noexcept { return *driver_; }
   [[nodiscard]] time::TimerWheel& wheel() noexcept { return timers_.wheel(); }
+  /// Whether another timer may be armed.
+  [[nodiscard]] bool has_timer_room() const noexcept { return timers_.has_room(); }
   /// The time of this turn: read at most once per turn, on first use.
   [[nodiscard]] Instant now() noexcept {
     if (!now_is_fresh_) refresh_now();

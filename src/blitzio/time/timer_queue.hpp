@@ -29,6 +29,9 @@ class TimerQueue {
 
   /// For one thread.
   TimerQueue() noexcept = default;
+  /// For one thread. `tick` as TimerWheel's; `timers_max`: see has_room(); 0: any number.
+  explicit TimerQueue(Duration tick, std::size_t timers_max) noexcept
+      : wheel_(Instant::now(), tick), timers_max_(timers_max == 0 ? SIZE_MAX : timers_max) {}
   /// For one thread, on a clock that its owner sets: `clock`, which outlives the queue.
   explicit TimerQueue(const Instant& clock) noexcept : wheel_(clock), clock_(&clock) {}
   /// For many: `on_earlier` makes the owner's wait end, so that it asks next_deadline() again.

@@ -78,8 +78,10 @@ class PyGuard {
 
   /// The edge `from` → `to`. Returns false if the guard is in another state.
   [[nodiscard]] bool step(State from, State to) noexcept {
-    // Relaxed: the lock itself orders its holders.
-    return state_.compare_exchange_strong(from, to, std::memory_order_relaxed);
+    // Acquire-release: publishes `kind_`, which downgrade() changes; pairs with itself. Relaxed on
+    // failure: nothing is read.
+    return state_.compare_exchange_strong(from, to, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed);
   }
   [[nodiscard]] bool is_held() const noexcept {
     // Relaxed: a snapshot.
@@ -106,6 +108,18 @@ class PyGuard {
         return semaphore().release(count_);
     }
   }
+  /// Turns a write lock into a read lock. Returns false if it holds none.
+  [[nodiscard]] bool downgrade() noexcept {
+    // Nobody gives back meanwhile what is being changed.
+    if (!step(State::held, State::acquiring)) return false;
+    const bool is_write = kind_ == GuardKind::write;
+    if (is_write) {
+      rw_lock().downgrade(rw_lock().adopt_write()).forget();
+      kind_ = GuardKind::read;
+    }
+    static_cast<void>(step(State::acquiring, State::held));
+    return is_write;
+  }
   [[nodiscard]] GuardKind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] sync::RwLock& rw_lock() noexcept { return RwLockBox::of(lock_.get()).value; }
@@ -115,7 +129,7 @@ class PyGuard {
 
  private:
   PyRef lock_;
-  const GuardKind kind_;
+  GuardKind kind_;  // changed by the holder, between two steps
   const std::uint32_t count_;
   // By whoever acquires and releases.
   Atomic<State> state_{State::free};
@@ -136,11 +150,12 @@ const char* name(GuardKind kind) noexcept {
   return "";
 }
 
-/// Acquires for a guard in state acquiring, which it leaves as held or, dropped, as free.
+/// Acquires for a guard in state acquiring, which it leaves as held or, dropped or refused, as
+/// free.
 template <class F>
 class AcquireGuard {
  public:
-  using Output = void;
+  using Output = Result<void>;
   AcquireGuard(PyGuard& guard, F future) noexcept : guard_(&guard), future_(std::move(future)) {}
   AcquireGuard(AcquireGuard&& other) noexcept
       : guard_(std::exchange(other.guard_, nullptr)), future_(std::move(other.future_)) {}
@@ -150,26 +165,39 @@ class AcquireGuard {
   ~AcquireGuard() {
     if (guard_ != nullptr) static_cast<void>(guard_->step(GuardState::acquiring, GuardState::free));
   }
-  Poll<void> poll(Context& context) noexcept {
+  Poll<Output> poll(Context& context) noexcept {
     auto answer = future_.poll(context);
     if (answer.is_pending()) return pending;
-    forget(std::move(answer).take());
+    const Output kept = keep(std::move(answer).take());
     static_cast<void>(
-        std::exchange(guard_, nullptr)->step(GuardState::acquiring, GuardState::held));
-    return ready;
+        std::exchange(guard_, nullptr)
+            ->step(GuardState::acquiring, kept ? GuardState::held : GuardState::free));
+    return kept;
   }
 
  private:
   template <class G>
-  static void forget(G guard) noexcept {
+  static Output keep(G guard) noexcept {
     guard.forget();
+    return {};
   }
-  // Python code cannot close a semaphore, and its guards' counts are in range.
-  static void forget(Result<sync::Permit> permit) noexcept { permit->forget(); }
+  static Output keep(Result<sync::Permit> permit) noexcept {
+    if (!permit) return fail(permit.error());
+    permit->forget();
+    return {};
+  }
 
   PyGuard* guard_;
   F future_;
 };
+
+/// What acquiring gives: the guard itself.
+auto give_guard(PyObject* self) noexcept {
+  return [self](Result<void> acquired) noexcept -> PyObject* {
+    if (!acquired) return raise_error(acquired.error(), name(GuardBox::of(self).value.kind()));
+    return Py_NewRef(self);
+  };
+}
 
 /// free → acquiring, then `use(future)`, which returns a new reference or null.
 template <class Use>
@@ -194,7 +222,7 @@ PyObject* guard_acquire(PyObject* self) noexcept {
   return acquire(self, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
     return awaitable_new(*box.state, name(box.value.kind()), self, std::move(future),
-                         [self]() noexcept { return Py_NewRef(self); });
+                         give_guard(self));
   });
 }
 
@@ -202,7 +230,7 @@ PyObject* guard_acquire_blocking(PyObject* self, Instant deadline) noexcept {
   return acquire(self, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
     return wait_blocking(*box.state, name(box.value.kind()), std::move(future), deadline,
-                         [self]() noexcept { return Py_NewRef(self); });
+                         give_guard(self));
   });
 }
 
@@ -213,6 +241,14 @@ PyObject* guard_release(PyObject* self, PyObject* /*unused*/) {
     return nullptr;
   }
   guard.give_back();
+  Py_RETURN_NONE;
+}
+
+PyObject* guard_downgrade(PyObject* self, PyObject* /*unused*/) {
+  if (!GuardBox::of(self).value.downgrade()) {
+    PyErr_SetString(PyExc_RuntimeError, "downgrade() of a guard that holds no write lock");
+    return nullptr;
+  }
   Py_RETURN_NONE;
 }
 
@@ -244,6 +280,8 @@ PyObject* guard_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nar
 PyMethodDef guard_methods[] = {
     {"release", guard_release, METH_NOARGS,
      PyDoc_STR("release($self)\n--\n\nGive back what it holds.")},
+    {"downgrade", guard_downgrade, METH_NOARGS,
+     PyDoc_STR("downgrade($self)\n--\n\nTurn the write lock that it holds into a read lock.")},
     {"held", guard_held, METH_NOARGS, PyDoc_STR("held($self)\n--\n\nWhether it holds it.")},
     {"__aenter__", guard_aenter, METH_NOARGS, nullptr},
     {"__aexit__", fast(guard_aexit), METH_FASTCALL, nullptr},
@@ -395,6 +433,15 @@ PyObject* semaphore_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /
   Py_RETURN_NONE;
 }
 
+PyObject* semaphore_close(PyObject* self, PyObject* /*unused*/) {
+  SemaphoreBox::of(self).value.close();
+  Py_RETURN_NONE;
+}
+
+PyObject* semaphore_is_closed(PyObject* self, void* /*unused*/) {
+  return PyBool_FromLong(SemaphoreBox::of(self).value.is_closed() ? 1 : 0);
+}
+
 PyObject* semaphore_available(PyObject* self, void* /*unused*/) {
   return PyLong_FromUnsignedLong(SemaphoreBox::of(self).value.available_permits());
 }
@@ -408,6 +455,8 @@ PyMethodDef semaphore_methods[] = {
      PyDoc_STR("blocking_acquire($self, count=1, timeout=None)\n--\n\nacquire() for threads.")},
     {"release", fast(semaphore_release), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("release($self, count=1)\n--\n\nGive permits back, or add new ones.")},
+    {"close", semaphore_close, METH_NOARGS,
+     PyDoc_STR("close($self)\n--\n\nHave whoever waits, now and later, fail with RuntimeError.")},
     {"permit", fast(semaphore_permit), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("permit($self, count=1)\n--\n\nA guard for `count` permits, to be entered.")},
     {"__aenter__", semaphore_aenter, METH_NOARGS, nullptr},
@@ -419,6 +468,7 @@ PyMethodDef semaphore_methods[] = {
 
 PyGetSetDef semaphore_attributes[] = {
     {"available_permits", semaphore_available, nullptr, PyDoc_STR("How many are free."), nullptr},
+    {"is_closed", semaphore_is_closed, nullptr, PyDoc_STR("Whether close() was called."), nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -1,6 +1,7 @@
 #include <blitzio/base/inbox.hpp>
 #include <blitzio/base/owned_fd.hpp>
 #include <python/bridge/foreign_loop.hpp>
+#include <python/bridge/per_loop.hpp>
 #include <python/loop/loop.hpp>
 #include <python/support/error.hpp>
 #include <python/support/slots.hpp>
@@ -149,19 +150,6 @@ PyRef make_foreign_loop(ModuleState& state, PyObject* loop) noexcept {
   return self;
 }
 
-/// The ForeignLoop of `loop`, made if need be; null with an error set.
-PyRef foreign_loop_of(ModuleState& state, PyObject* loop) noexcept {
-  // By identity, and weak: what keeps it is the loop, so a found one belongs to a living loop.
-  const PyRef key = PyRef::steal(PyLong_FromVoidPtr(loop));
-  if (!key) return {};
-  PyRef found =
-      PyRef::steal(PyObject_CallMethodOneArg(state.foreign_loops, state.names.get, key.get()));
-  if (!found || found.get() != Py_None) return found;
-  found = make_foreign_loop(state, loop);
-  if (!found || PyObject_SetItem(state.foreign_loops, key.get(), found.get()) != 0) return {};
-  return found;
-}
-
 PyMemberDef foreign_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ForeignLoopObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
@@ -182,7 +170,7 @@ RunningLoop find_running_loop(ModuleState& state) noexcept {
     if (loop_check_closed(native) != 0) return found;
     found.gate = native.gate;
   } else {
-    const PyRef foreign = foreign_loop_of(state, loop.get());
+    const PyRef foreign = per_loop(state, state.foreign_loops, loop.get(), make_foreign_loop);
     if (!foreign) return found;
     found.gate = as_foreign(foreign.get()).gate;
   }
@@ -217,9 +205,7 @@ int foreign_loop_register(PyObject* module, ModuleState& state) noexcept {
   PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
   if (type == nullptr) return -1;
   state.foreign_loop_type = reinterpret_cast<PyTypeObject*>(type);
-  const PyRef weakref = PyRef::steal(PyImport_ImportModule("weakref"));
-  if (!weakref) return -1;
-  state.foreign_loops = PyObject_CallMethod(weakref.get(), "WeakValueDictionary", nullptr);
+  state.foreign_loops = new_weak_values();
   return state.foreign_loops == nullptr ? -1 : 0;
 }
 

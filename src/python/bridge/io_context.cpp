@@ -1,5 +1,6 @@
 #include <blitzio/driver/driver.hpp>
 #include <python/bridge/io_context.hpp>
+#include <python/bridge/per_loop.hpp>
 #include <python/support/error.hpp>
 #include <python/support/slots.hpp>
 
@@ -78,19 +79,6 @@ PyRef make_foreign_driver(ModuleState& state, PyObject* loop) noexcept {
   return self;
 }
 
-/// The ForeignDriver of `loop`, made if need be; null with an error set.
-PyRef foreign_driver_of(ModuleState& state, PyObject* loop) noexcept {
-  // By identity, and weak: what keeps it is the loop, so a found one belongs to a living loop.
-  const PyRef key = PyRef::steal(PyLong_FromVoidPtr(loop));
-  if (!key) return {};
-  PyRef found =
-      PyRef::steal(PyObject_CallMethodOneArg(state.foreign_drivers, state.names.get, key.get()));
-  if (!found || found.get() != Py_None) return found;
-  found = make_foreign_driver(state, loop);
-  if (!found || PyObject_SetItem(state.foreign_drivers, key.get(), found.get()) != 0) return {};
-  return found;
-}
-
 PyMemberDef foreign_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ForeignDriverObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
@@ -105,7 +93,7 @@ void IoContext::enter_foreign(ModuleState& state) noexcept {
     PyErr_SetString(PyExc_RuntimeError, "no running event loop");
     return;
   }
-  const PyRef foreign = foreign_driver_of(state, loop.get());
+  const PyRef foreign = per_loop(state, state.foreign_drivers, loop.get(), make_foreign_driver);
   if (!foreign) return;
   // The loop keeps it: nothing that is polled can close a running loop.
   entered_ = &driver_of(foreign.get());
@@ -138,9 +126,7 @@ int io_context_register(PyObject* module, ModuleState& state) noexcept {
   PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
   if (type == nullptr) return -1;
   state.foreign_driver_type = reinterpret_cast<PyTypeObject*>(type);
-  const PyRef weakref = PyRef::steal(PyImport_ImportModule("weakref"));
-  if (!weakref) return -1;
-  state.foreign_drivers = PyObject_CallMethod(weakref.get(), "WeakValueDictionary", nullptr);
+  state.foreign_drivers = new_weak_values();
   return state.foreign_drivers == nullptr ? -1 : 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include <structmember.h>
 
+#include <array>
 #include <cstddef>
 #include <limits>
 #include <new>
@@ -82,33 +83,86 @@ PyObject* raise_unavailable(driver::Backend backend) noexcept {
   return raise_error(Error::runtime(RuntimeErrc::backend_unavailable), "new_event_loop");
 }
 
-int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
-  static const char* const keywords[] = {"backend",      "ring_entries",     "buffer_bytes",
-                                         "buffer_count", "buffer_count_max", nullptr};
-  LoopObject& loop = as_loop(self);
-  if (loop.initialised) {
-    PyErr_SetString(PyExc_RuntimeError, "the loop is initialised already");
-    return -1;
+/// None, False or True. Returns false with TypeError set.
+bool parse_use(const char* name, PyObject* value, driver::Use* use) noexcept {
+  if (value == nullptr || value == Py_None) return true;
+  if (!PyBool_Check(value)) {
+    PyErr_Format(PyExc_TypeError, "%s must be a bool or None, not %.100s", name,
+                 Py_TYPE(value)->tp_name);
+    return false;
   }
+  *use = value == Py_True ? driver::Use::always : driver::Use::never;
+  return true;
+}
+
+struct LoopConfig {
+  driver::Config driver;
+  double timer_tick = time::TimerWheel::kTick.as_secs_f64();
+  Py_ssize_t timers_max = 0;
+};
+
+/// Reads __init__'s arguments. Returns false with an error set.
+bool parse_config(PyObject* args, PyObject* kwargs, LoopConfig& config) noexcept {
+  static const char* const keywords[] = {
+      "backend",          "ring_entries", "buffer_bytes",  "buffer_count",  "buffer_count_max",
+      "sqpoll",           "iopoll",       "single_issuer", "defer_taskrun", "registered_buffers",
+      "registered_files", "timer_tick",   "timers_max",    nullptr};
+  driver::Config& driver = config.driver;
   const char* backend_name = "auto";
-  driver::Config config;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sIIII:LoopBase", const_cast<char**>(keywords),
-                                   &backend_name, &config.ring_entries, &config.buffer_bytes,
-                                   &config.buffer_count, &config.buffer_count_max)) {
-    return -1;
+  int sqpoll = 0;
+  int iopoll = 0;
+  std::array<PyObject*, 4> uses{};
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sIIIIppOOOOdn:LoopBase",
+                                   const_cast<char**>(keywords), &backend_name,
+                                   &driver.ring_entries, &driver.buffer_bytes, &driver.buffer_count,
+                                   &driver.buffer_count_max, &sqpoll, &iopoll, &uses[0], &uses[1],
+                                   &uses[2], &uses[3], &config.timer_tick, &config.timers_max)) {
+    return false;
   }
   const Result<driver::Backend> backend = driver::parse_backend(backend_name);
   if (!backend) {
     PyErr_Format(PyExc_ValueError,
                  "backend must be one of 'auto', 'io_uring', 'epoll', 'poll', got '%s'",
                  backend_name);
+    return false;
+  }
+  driver.backend = *backend;
+  driver.sqpoll = sqpoll != 0;
+  driver.iopoll = iopoll != 0;
+  if (!parse_use("single_issuer", uses[0], &driver.single_issuer) ||
+      !parse_use("defer_taskrun", uses[1], &driver.defer_taskrun) ||
+      !parse_use("registered_buffers", uses[2], &driver.registered_buffers) ||
+      !parse_use("registered_files", uses[3], &driver.registered_files)) {
+    return false;
+  }
+  if (!(config.timer_tick >= 1e-6 && config.timer_tick <= 1) || config.timers_max < 0) {
+    PyErr_SetString(PyExc_ValueError,
+                    "timer_tick must be from 1e-06 to 1 seconds, and timers_max not negative");
+    return false;
+  }
+  const auto problem = driver::problem_in(driver);
+  if (!problem) return true;
+  // What this machine lacks is no mistake in the value.
+  PyErr_SetString(
+      problem->code == RuntimeErrc::invalid_argument ? PyExc_ValueError : PyExc_RuntimeError,
+      problem->text.c_str());
+  return false;
+}
+
+int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
+  LoopObject& loop = as_loop(self);
+  if (loop.initialised) {
+    PyErr_SetString(PyExc_RuntimeError, "the loop is initialised already");
     return -1;
   }
-  config.backend = *backend;
-  Result<std::unique_ptr<LocalExecutor>> executor = LocalExecutor::create(config);
+  LoopConfig config;
+  if (!parse_config(args, kwargs, config)) return -1;
+  Result<std::unique_ptr<LocalExecutor>> executor =
+      LocalExecutor::create(config.driver, Duration::from_secs_f64(config.timer_tick),
+                            static_cast<std::size_t>(config.timers_max));
   if (!executor) {
     if (executor.error().is(RuntimeErrc::backend_unavailable)) {
-      raise_unavailable(config.backend);
+      raise_unavailable(config.driver.backend);
     } else {
       raise_error(executor.error(), "new_event_loop");
     }
@@ -521,7 +575,9 @@ int loop_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc,
        const_cast<char*>("LoopBase(*, backend='auto', ring_entries=0, buffer_bytes=16384, "
-                         "buffer_count=64, buffer_count_max=4096)\n--\n\n"
+                         "buffer_count=64, buffer_count_max=4096, sqpoll=False, iopoll=False, "
+                         "single_issuer=None, defer_taskrun=None, registered_buffers=None, "
+                         "registered_files=None, timer_tick=0.001, timers_max=0)\n--\n\n"
                          "The native half of blitzio.Loop.")},
       {Py_tp_new, slot(loop_new)},
       {Py_tp_init, slot(loop_init)},

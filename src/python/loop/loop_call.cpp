@@ -140,6 +140,10 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
   PyObject* callback = arguments[1];
   // asyncio checks in call_at(), which call_later() goes through, and so words it.
   if (!check_call(loop, "call_at", callback)) return nullptr;
+  if (BLITZIO_UNLIKELY(loop.executor != nullptr && !loop.executor->has_timer_room())) {
+    return PyErr_Format(PyExc_RuntimeError,
+                        "the loop has as many timers as its Config.timers_max allows");
+  }
   const std::span<PyObject* const> rest = arguments.from(2);
   TimerHandleObject* timer = timer_handle_new(
       loop, when, callback, rest.data(), static_cast<Py_ssize_t>(rest.size()), arguments.extra());

@@ -1,4 +1,5 @@
 // What Python sees of schedulers and workers: their making, their end, their counters.
+#include <blitzio/base/frame_pool.hpp>
 #include <python/runtime/scheduler_internal.hpp>
 #include <python/support/slots.hpp>
 
@@ -218,7 +219,8 @@ void worker_dealloc(PyObject* self) {
   Py_DECREF(module);
 }
 
-PyObject* method_enter(PyObject* self, PyObject* /*unused*/) {
+PyObject* method_enter(PyObject* self, PyObject* pools_tasks) {
+  if (pools_tasks == Py_False) FramePool::disable_on_this_thread();
   if (!worker_enter(as_worker(self))) return nullptr;
   Py_RETURN_NONE;
 }
@@ -244,8 +246,9 @@ PyObject* get_scheduler(PyObject* self, void* /*unused*/) {
 }
 
 PyMethodDef worker_methods[] = {
-    {"enter", method_enter, METH_NOARGS,
-     PyDoc_STR("enter($self)\n--\n\nThe calling thread, which runs the loop, is this worker.")},
+    {"enter", method_enter, METH_O,
+     PyDoc_STR("enter($self, pools_tasks, /)\n--\n\n"
+               "The calling thread, which runs the loop, is this worker.")},
     {"leave", method_leave, METH_NOARGS,
      PyDoc_STR("leave($self)\n--\n\nThe calling thread is nobody's worker.")},
     {"metrics", method_metrics, METH_NOARGS,

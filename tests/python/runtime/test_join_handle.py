@@ -1,4 +1,4 @@
-"""JoinHandle's edges: work that begins when it is awaited, odd awaitables, its end without an end."""
+"""JoinHandle's edges: work that begins when it is awaited, odd awaitables, closed loops."""
 
 from __future__ import annotations
 

@@ -121,6 +121,54 @@ def test_a_waiter_for_many_permits_is_not_overtaken(run: Run) -> None:
     assert run(main()) == [2, 1]
 
 
+def test_who_waits_for_a_closed_semaphore_fails(run: Run) -> None:
+    async def main() -> None:
+        semaphore = Semaphore(1)
+        assert semaphore.try_acquire()
+        waiting = [asyncio.ensure_future(semaphore.acquire()) for _ in range(2)]
+
+        async def enter() -> None:
+            async with semaphore.permit():
+                pass
+
+        waiting.append(asyncio.ensure_future(enter()))
+        await asyncio.sleep(0)
+        closed = [semaphore.is_closed]
+        semaphore.close()
+        semaphore.close()
+        closed.append(semaphore.is_closed)
+        assert closed == [False, True]
+        for each in waiting:
+            with pytest.raises(RuntimeError, match="closed"):
+                await each
+        semaphore.release()
+        with pytest.raises(RuntimeError, match="closed"):
+            await semaphore.acquire(2)
+
+    run(main())
+
+
+def test_a_write_lock_becomes_a_read_lock_without_a_gap(run: Run) -> None:
+    async def main() -> None:
+        lock = RwLock()
+        guard = lock.try_write()
+        assert guard is not None
+        reader = asyncio.ensure_future(lock.read().__aenter__())
+        await asyncio.sleep(0)
+        guard.downgrade()
+        held = await reader
+        assert lock.try_write() is None
+        with pytest.raises(RuntimeError, match="holds no write lock"):
+            guard.downgrade()
+        guard.release()
+        with pytest.raises(RuntimeError, match="holds no write lock"):
+            guard.downgrade()
+        held.release()
+        assert lock.try_write() is not None
+
+    run(main())
+
+
 @pytest.mark.parametrize("count", [0, -1, 1 << 31])
 def test_bad_counts_are_value_errors(count: int) -> None:
     semaphore = Semaphore(1)

@@ -1,0 +1,577 @@
+#!/usr/bin/env python3
+"""Compares locks, queues, threads and spawning: blitzio's against asyncio's, anyio's and others'.
+
+    ./dev.py bench primitives [--rounds N] [--only TEXT] [--loop NAME] [--json FILE]
+
+Every question is asked on asyncio's loop, on uvloop and on ours, all arms alternating in this one
+process. A figure is the median over the rounds, in nanoseconds for one operation; the lead is the
+best peer's time divided by blitzio's on the same loop, taken per round and then the median: above 1
+blitzio is ahead. Peers that are not installed (janus, aiologic, culsans) are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import importlib
+import importlib.util
+import json
+import queue
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from rich.console import Console
+from rich.table import Table
+
+import blitzio
+from blitzio import channel, sync
+
+#: Does so many operations; returns seconds.
+Arm = Callable[[int], Awaitable[float]]
+#: Of a queue: what puts, what gets.
+Ends = tuple[Callable[[Any], object], Callable[[], Any]]
+OURS = "blitzio"
+TASKS = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    name: str
+    ops: int
+    arms: dict[str, Arm]
+
+
+# ---- locks
+# ---------------------------------------------------------------------------------------
+
+
+def hold(make: Callable[[], Any], tasks: int = 1) -> Arm:
+    """`async with lock`, by several tasks in turn if there are several."""
+
+    async def run(ops: int) -> float:
+        lock = make()
+
+        async def work() -> None:
+            for _ in range(ops // tasks):
+                async with lock:
+                    if tasks > 1:
+                        await asyncio.sleep(0)
+
+        return await timed(work() for _ in range(tasks))
+
+    return run
+
+
+def signal(make: Callable[[], Any]) -> Arm:
+    """One task sets an event, another one waits for it."""
+
+    async def run(ops: int) -> float:
+        there, back = [make()], [make()]
+
+        async def answer() -> None:
+            for _ in range(ops):
+                await there[0].wait()
+                there[0] = make()
+                back[0].set()
+
+        async def ask() -> None:
+            for _ in range(ops):
+                there[0].set()
+                await back[0].wait()
+                back[0] = make()
+
+        return await timed((ask(), answer()))
+
+    return run
+
+
+def condition(make: Callable[[], Any], notify: str) -> Arm:
+    async def run(ops: int) -> float:
+        changed = make()
+        turn = 0
+
+        async def work(own: int) -> None:
+            nonlocal turn
+            for _ in range(ops // 2):
+                async with changed:
+                    while turn != own:
+                        await changed.wait()
+                    turn = 1 - own
+                    getattr(changed, notify)()
+
+        return await timed((work(0), work(1)))
+
+    return run
+
+
+def barrier(make: Callable[[int], Any]) -> Arm:
+    async def run(ops: int) -> float:
+        meeting = make(TASKS)
+
+        async def work() -> None:
+            for _ in range(ops // TASKS):
+                await meeting.wait()
+
+        return await timed(work() for _ in range(TASKS))
+
+    return run
+
+
+# ---- queues
+# --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Queue:
+    put: Callable[[Any], Awaitable[object]]
+    get: Callable[[], Awaitable[object]]
+
+
+def asyncio_queue(size: int) -> Queue:
+    made: asyncio.Queue[Any] = asyncio.Queue(size)
+    return Queue(made.put, made.get)
+
+
+def anyio_stream(size: int) -> Queue:
+    send, receive = anyio.create_memory_object_stream[Any](size)
+    return Queue(send.send, receive.receive)
+
+
+def blitzio_channel(size: int) -> Queue:
+    made: channel.Channel[Any] = channel.Channel(size)
+    return Queue(made.send, made.recv)
+
+
+def stream(make: Callable[[int], Queue], size: int, pairs: int = 1) -> Arm:
+    """Producers and consumers on one queue."""
+
+    async def run(ops: int) -> float:
+        made = make(size)
+
+        async def produce() -> None:
+            put = made.put
+            for number in range(ops // pairs):
+                await put(number)
+
+        async def consume() -> None:
+            get = made.get
+            for _ in range(ops // pairs):
+                await get()
+
+        return await timed([work() for _ in range(pairs) for work in (produce, consume)])
+
+    return run
+
+
+# ---- spawning
+# ------------------------------------------------------------------------------------
+
+
+async def nothing() -> None:
+    pass
+
+
+def function() -> None:
+    pass
+
+
+async def create_task(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops):
+        await asyncio.create_task(nothing())
+    return time.perf_counter() - start
+
+
+async def spawn(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops):
+        await blitzio.spawn(nothing())
+    return time.perf_counter() - start
+
+
+if sys.version_info >= (3, 11):
+
+    async def task_group(ops: int) -> float:
+        start = time.perf_counter()
+        for _ in range(ops // 100):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(100):
+                    group.create_task(nothing())
+        return time.perf_counter() - start
+
+
+async def anyio_group(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops // 100):
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(nothing)
+    return time.perf_counter() - start
+
+
+async def gather(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops // 100):
+        await asyncio.gather(*[nothing() for _ in range(100)])
+    return time.perf_counter() - start
+
+
+async def spawn_many(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops // 100):
+        for handle in [blitzio.spawn(nothing()) for _ in range(100)]:
+            await handle
+    return time.perf_counter() - start
+
+
+async def run_in_executor(ops: int) -> float:
+    loop = asyncio.get_running_loop()
+    start = time.perf_counter()
+    for _ in range(ops):
+        await loop.run_in_executor(None, function)
+    return time.perf_counter() - start
+
+
+async def anyio_thread(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops):
+        await anyio.to_thread.run_sync(function)
+    return time.perf_counter() - start
+
+
+async def spawn_blocking(ops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(ops):
+        await blitzio.spawn_blocking(function)
+    return time.perf_counter() - start
+
+
+# ---- across threads
+# ------------------------------------------------------------------------------
+
+
+def in_thread(work: Callable[[], object]) -> float:
+    """Seconds that a thread takes for it, in which no loop runs."""
+    taken: list[float] = []
+
+    def run() -> None:
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return taken[0]
+
+
+def between_threads(make: Callable[[], Ends]) -> Arm:
+    """One thread puts, another one gets."""
+
+    async def run(ops: int) -> float:
+        put, get = make()
+
+        def produce() -> None:
+            for number in range(ops):
+                put(number)
+
+        def consume() -> None:
+            producer = threading.Thread(target=produce)
+            producer.start()
+            for _ in range(ops):
+                get()
+            producer.join()
+
+        return in_thread(consume)
+
+    return run
+
+
+def from_thread(make: Callable[[], Ends]) -> Arm:
+    """A thread puts, a task gets."""
+
+    async def run(ops: int) -> float:
+        put, get = make()
+
+        def produce() -> None:
+            for number in range(ops):
+                put(number)
+
+        thread = threading.Thread(target=produce)
+        start = time.perf_counter()
+        thread.start()
+        for _ in range(ops):
+            await get()
+        thread.join()
+        return time.perf_counter() - start
+
+    return run
+
+
+def thread_lock(acquire: Callable[[], object], release: Callable[[], object]) -> Arm:
+    async def run(ops: int) -> float:
+        def work() -> None:
+            for _ in range(ops):
+                acquire()
+                release()
+
+        return in_thread(work)
+
+    return run
+
+
+def thread_queue() -> Ends:
+    made: queue.Queue[Any] = queue.Queue(1_000)
+    return made.put, made.get
+
+
+def simple_queue() -> Ends:
+    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    return made.put, made.get
+
+
+def thread_channel() -> Ends:
+    made: channel.Channel[Any] = channel.Channel(1_000)
+    return made.blocking_send, made.blocking_recv
+
+
+def task_channel() -> Ends:
+    made: channel.Channel[Any] = channel.Channel(1_000)
+    return made.blocking_send, made.recv
+
+
+def installed_queue(
+    package: str,
+) -> Callable[[], Ends]:
+    def make() -> Ends:
+        module = importlib.import_module(package)
+        made = module.SimpleQueue() if package == "aiologic" else module.Queue(1_000)
+        if package == "aiologic":
+            return made.green_put, made.async_get
+        return made.sync_q.put, made.async_q.get
+
+    return make
+
+
+# ---- the questions
+# -------------------------------------------------------------------------------
+
+
+async def timed(works: Any) -> float:
+    """Seconds until all have ended, begun together."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    start = time.perf_counter()
+    for task in tasks:
+        await task
+    return time.perf_counter() - start
+
+
+def has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def questions() -> list[Question]:
+    mutex, lock = sync.Mutex(), threading.Lock()
+    found = [
+        Question(
+            "lock",
+            20_000,
+            {OURS: hold(sync.Mutex), "asyncio": hold(asyncio.Lock), "anyio": hold(anyio.Lock)},
+        ),
+        Question(
+            f"lock, {TASKS} tasks",
+            4_000,
+            {
+                OURS: hold(sync.Mutex, TASKS),
+                "asyncio": hold(asyncio.Lock, TASKS),
+                "anyio": hold(anyio.Lock, TASKS),
+            },
+        ),
+        Question(
+            "semaphore",
+            20_000,
+            {
+                OURS: hold(lambda: sync.Semaphore(2)),
+                "asyncio": hold(lambda: asyncio.Semaphore(2)),
+                "anyio": hold(lambda: anyio.Semaphore(2)),
+            },
+        ),
+        Question(
+            f"semaphore of 2, {TASKS} tasks",
+            4_000,
+            {
+                OURS: hold(lambda: sync.Semaphore(2), TASKS),
+                "asyncio": hold(lambda: asyncio.Semaphore(2), TASKS),
+                "anyio": hold(lambda: anyio.Semaphore(2), TASKS),
+            },
+        ),
+        Question(
+            "event, there and back",
+            4_000,
+            {
+                OURS: signal(sync.Event),
+                "asyncio": signal(asyncio.Event),
+                "anyio": signal(anyio.Event),
+            },
+        ),
+        Question(
+            "condition, in turn",
+            4_000,
+            {
+                OURS: condition(sync.Condition, "signal"),
+                "asyncio": condition(asyncio.Condition, "notify"),
+                "anyio": condition(anyio.Condition, "notify"),
+            },
+        ),
+    ]
+    if sys.version_info >= (3, 11):
+        found.append(
+            Question(
+                f"barrier of {TASKS}",
+                4_000,
+                {OURS: barrier(sync.Barrier), "asyncio": barrier(asyncio.Barrier)},
+            )
+        )
+    for title, size, pairs in (("queue of 1", 1, 1), ("queue of 100", 100, 1), ("4 to 4", 100, 4)):
+        found.append(
+            Question(
+                title,
+                8_000,
+                {
+                    OURS: stream(blitzio_channel, size, pairs),
+                    "asyncio": stream(asyncio_queue, size, pairs),
+                    "anyio": stream(anyio_stream, size, pairs),
+                },
+            )
+        )
+    many: dict[str, Arm] = {OURS: spawn_many, "gather": gather, "anyio": anyio_group}
+    if sys.version_info >= (3, 11):
+        many["TaskGroup"] = task_group
+    from_threads = {"janus", "aiologic", "culsans"}
+    found += [
+        Question("spawn and await", 5_000, {OURS: spawn, "create_task": create_task}),
+        Question("spawn 100, await all", 5_000, many),
+        Question(
+            "spawn_blocking",
+            500,
+            {OURS: spawn_blocking, "run_in_executor": run_in_executor, "anyio": anyio_thread},
+        ),
+        Question(
+            "lock in a thread",
+            20_000,
+            {
+                OURS: thread_lock(mutex.blocking_lock, mutex.unlock),
+                "threading": thread_lock(lock.acquire, lock.release),
+            },
+        ),
+        Question(
+            "thread to thread",
+            5_000,
+            {
+                OURS: between_threads(thread_channel),
+                "queue.Queue": between_threads(thread_queue),
+                "SimpleQueue": between_threads(simple_queue),
+            },
+        ),
+        Question(
+            "thread to task",
+            2_000,
+            {
+                OURS: from_thread(task_channel),
+                **{name: from_thread(installed_queue(name)) for name in from_threads if has(name)},
+            },
+        ),
+    ]
+    return found
+
+
+# ---- asking
+# --------------------------------------------------------------------------------------
+
+
+def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+        "asyncio": asyncio.SelectorEventLoop
+    }
+    if has("uvloop"):
+        found["uvloop"] = importlib.import_module("uvloop").new_event_loop
+    found["blitzio"] = blitzio.new_event_loop
+    return found
+
+
+def ask(arm: Arm, ops: int, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> float:
+    """Nanoseconds for one operation, on a fresh loop."""
+    loop = make_loop()
+
+    async def run() -> float:
+        return await arm(ops)
+
+    coroutine: Coroutine[Any, Any, float] = run()
+    gc.collect()
+    try:
+        return loop.run_until_complete(coroutine) / ops * 1e9
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def compare(chosen: list[Question], on: list[str], rounds: int) -> list[dict[str, Any]]:
+    rows = []
+    for question in chosen:
+        for name in on:
+            make_loop = loops()[name]
+            times: dict[str, list[float]] = {arm: [] for arm in question.arms}
+            for turn in range(-1, rounds):
+                order = list(question.arms)
+                turned = order[turn % len(order) :] + order[: turn % len(order)]
+                for arm in turned:
+                    taken = ask(question.arms[arm], question.ops, make_loop)
+                    if turn >= 0:  # The first round warms up.
+                        times[arm].append(taken)
+            peers = [arm for arm in times if arm != OURS]
+            lead = None
+            if peers:
+                lead = statistics.median(
+                    min(times[peer][i] for peer in peers) / times[OURS][i] for i in range(rounds)
+                )
+            medians = {arm: statistics.median(values) for arm, values in times.items()}
+            rows.append({"question": question.name, "loop": name, "ns": medians, "lead": lead})
+    return rows
+
+
+def show(rows: list[dict[str, Any]], console: Console) -> None:
+    table = Table(title="nanoseconds for one operation")
+    for column in ("question", "on", OURS, "peers", "lead"):
+        table.add_column(column)
+    for row in rows:
+        peers = "  ".join(f"{arm} {ns:,.0f}" for arm, ns in row["ns"].items() if arm != OURS)
+        lead = "" if row["lead"] is None else f"{row['lead']:.2f}"
+        table.add_row(row["question"], row["loop"], f"{row['ns'][OURS]:,.0f}", peers, lead)
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="questions whose name has this text")
+    parser.add_argument("--loop", action="append", choices=list(loops()))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    chosen = [question for question in questions() if options.only in question.name]
+    rows = compare(chosen, options.loop or list(loops()), options.rounds)
+    show(rows, Console(width=150))
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1852,6 +1852,10 @@ class JoinHandle(Generic[_T_co]):
         """Of finished work: what it raised, asyncio.CancelledError included."""
 
     @property
+    def _cancel_requested(self) -> bool:
+        """Whether cancel() was called before the end."""
+
+    @property
     def _context(self) -> contextvars.Context | None:
         """Of queued work, else None."""
 

@@ -4,11 +4,23 @@
 #include <python/support/arguments.hpp>
 #include <python/support/thread_state.hpp>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 
 namespace blitzio::python {
 
 namespace {
+
+/// How long to sleep before signals are looked for. Handlers run in the main thread, but the kernel
+/// may give the signal to any, or in the moment between the last look and the sleep; neither would
+/// end it.
+Instant until_next_look(Instant deadline) noexcept {
+  constexpr Duration kInterval = Duration::from_millis(200);
+  if (::gettid() != ::getpid()) return deadline;
+  return std::min(deadline, Instant::now() + kInterval);
+}
 
 /// A number of seconds; also of a Duration or a timedelta. -1 with an error set.
 double seconds_of(PyObject* timeout) noexcept {
@@ -74,7 +86,7 @@ PyObject* detail::wait_blocking(ModuleState& state, const char* name, const Awai
     }
     {
       const Detached detached;
-      parker.park_until(deadline);
+      parker.park_until(until_next_look(deadline));
     }
     if (PyErr_CheckSignals() != 0) return nullptr;
   }

@@ -251,6 +251,11 @@ PyObject* method_put_back(PyObject* self, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+PyObject* get_cancel_requested(PyObject* self, void* /*unused*/) {
+  const ObjectLock lock(self);
+  return PyBool_FromLong(as_join_handle(self).cancel_requested ? 1 : 0);
+}
+
 PyObject* get_context(PyObject* self, void* /*unused*/) {
   const ObjectLock lock(self);
   PyObject* context = as_join_handle(self).work.context.get();
@@ -359,6 +364,8 @@ PyMethodDef handle_methods[] = {
 
 PyGetSetDef handle_getset[] = {
     {"name", get_name, nullptr, PyDoc_STR("As given to spawn(), or None."), nullptr},
+    {"_cancel_requested", get_cancel_requested, nullptr,
+     PyDoc_STR("Whether cancel() was called before the end."), nullptr},
     {"_context", get_context, nullptr, PyDoc_STR("Of queued work, else None."), nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

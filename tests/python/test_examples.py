@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.python.fault_injection import VARIABLE
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
 # What may have no wheel for an interpreter; nothing else may be missing.
@@ -31,7 +33,6 @@ def test_there_are_examples() -> None:
     assert EXAMPLES
 
 
-@pytest.mark.no_faults("asyncio's streams of 3.11 report what the end of a loop cancels", "late")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(example: Path, backend: str) -> None:
     if backend == "asyncio":
@@ -53,5 +54,10 @@ def test_example(example: Path, backend: str) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
+    if os.environ.get(VARIABLE) and "asyncio.exceptions.CancelledError" in run.stderr:
+        # Delayed, a server's connection outlives the program: asyncio's streams, up to 3.11, report
+        # the handler that the end of the loop cancels.
+        assert "StreamReaderProtocol.connection_made" in run.stderr
+    else:
+        assert run.stderr == ""
     assert run.stdout

@@ -11,11 +11,13 @@ import random
 from typing import TYPE_CHECKING
 
 from devtools import native
-from devtools.process import ROOT, run, say
+from devtools.process import ROOT, Failed, run, say
 from devtools.python_tests import counts, selection
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from devtools.interpreters import Interpreter
 
 #: What `./dev.py test` runs with, so that the same tree gives the same verdict.
@@ -48,22 +50,35 @@ def suite(
     """Builds the extension with fault injection and runs the Python tests under faults."""
     environment, package = native.extension_with_faults(interpreter)
     faults = _faults(seed, rate)
-    report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}.xml"
-    words = [f"--junitxml={report}", *selection(keyword)]
-    run(
-        [
-            environment.python,
-            *("-m", "pytest", "tests/python", *_LEFT_OUT, *words),
-            # Before the settings' own, which name the build without faults.
-            *("-o", f"pythonpath={package} ."),
-        ],
-        env={
-            "PYTHONPATH": os.pathsep.join(map(str, (package, ROOT / "benchmarks"))),
-            "BLITZIO_FAULTS": faults,
-        },
-        what=f"pytest on CPython {interpreter.version} with {faults}",
-    )
-    return f"{faults}: {counts(report)}"
+
+    def tests(words: Sequence[str], suffix: str = "") -> str:
+        report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}{suffix}.xml"
+        run(
+            [
+                environment.python,
+                *("-m", "pytest", "tests/python", *_LEFT_OUT, f"--junitxml={report}", *words),
+                # Before the settings' own, which name the build without faults.
+                *("-o", f"pythonpath={package} ."),
+                # Of its own: other suites run at the same time.
+                *("-o", f"cache_dir={LOGS / 'pytest-faults-cache'}"),
+            ],
+            env={
+                "PYTHONPATH": os.pathsep.join(map(str, (package, ROOT / "benchmarks"))),
+                "BLITZIO_FAULTS": faults,
+            },
+            what=f"pytest on CPython {interpreter.version} with {faults}",
+        )
+        return f"{faults}: {counts(report)}"
+
+    try:
+        return tests(selection(keyword))
+    except Failed:
+        # A seed fixes the faults of a thread, not how far others are meanwhile: on a busy machine a
+        # peer that is late meets more of them than its time limit allows for. The second verdict
+        # counts; one that is wrong stays so.
+        say("what failed, once more, with nothing beside it:")
+        again = tests(["--last-failed", "--last-failed-no-failures=none"], "-again")
+        return f"{again} passed alone only"
 
 
 def _faults(seed: int, rate: float) -> str:

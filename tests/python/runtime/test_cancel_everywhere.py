@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import types
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
@@ -340,9 +341,10 @@ async def join() -> Scenario:
 
 
 async def read() -> Scenario:
-    listener = net.TcpListener.bind("127.0.0.1:0")
-    ours = await net.TcpStream.connect(listener.local_address)
-    theirs, _ = await listener.accept()
+    # A socket of Python's own for the other side: what it sends leaves at once and whole.
+    listener = socket.create_server(("127.0.0.1", 0))
+    ours = await net.TcpStream.connect(f"127.0.0.1:{listener.getsockname()[1]}")
+    theirs, _ = listener.accept()
 
     async def check(result: object) -> None:
         assert (await ours.read_exact(4) if result is CANCELLED else result) == b"data"
@@ -351,7 +353,7 @@ async def read() -> Scenario:
         return await ours.read_exact(4)
 
     return Scenario(
-        work, lambda: theirs.try_write(b"data"), check, [listener.close, ours.close, theirs.close]
+        work, lambda: theirs.sendall(b"data"), check, [listener.close, ours.close, theirs.close]
     )
 
 

@@ -10,11 +10,17 @@
 
 namespace blitzio::test {
 
-/// Counts its wake-ups. Outlives its wakers.
+/// Counts its wake-ups. Its wakers share the count, so that one may be called after the future that
+/// kept it, and this object, are gone: another thread may have taken it out of a queue before.
 class WakeCounter {
  public:
-  [[nodiscard]] Waker waker() noexcept { return {this, &kVTable}; }
-  [[nodiscard]] int count() const noexcept { return count_.load(); }
+  WakeCounter() = default;
+  WakeCounter(const WakeCounter&) = delete;
+  WakeCounter& operator=(const WakeCounter&) = delete;
+  ~WakeCounter() { release(count_); }
+
+  [[nodiscard]] Waker waker() noexcept { return {share(count_), &kVTable}; }
+  [[nodiscard]] int count() const noexcept { return count_->wakes.load(); }
 
   template <Future F>
   auto poll(F& future) {
@@ -24,14 +30,26 @@ class WakeCounter {
   }
 
  private:
-  static void add(void* data) noexcept { static_cast<WakeCounter*>(data)->count_.fetch_add(1); }
-  static constexpr WakerVTable kVTable{
-      [](void* data) noexcept { return data; },
-      add,
-      add,
-      [](void*) noexcept {},
+  struct Count {
+    std::atomic<int> wakes{0};
+    std::atomic<int> refs{1};
   };
-  std::atomic<int> count_{0};
+  static void* share(void* data) noexcept {
+    static_cast<Count*>(data)->refs.fetch_add(1);
+    return data;
+  }
+  static void release(void* data) noexcept {
+    auto* count = static_cast<Count*>(data);
+    if (count->refs.fetch_sub(1) == 1) delete count;
+  }
+  static void add(void* data) noexcept { static_cast<Count*>(data)->wakes.fetch_add(1); }
+  static void add_and_release(void* data) noexcept {
+    add(data);
+    release(data);
+  }
+  static constexpr WakerVTable kVTable{share, add_and_release, add, release};
+
+  Count* count_ = new Count;
 };
 
 /// Runs `body(index)` on `count` threads and waits for them.

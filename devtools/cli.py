@@ -145,7 +145,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         return f"{count} programs"
 
     def refleaks() -> str:
-        if not IN_CI and not interpreters.has_debug():
+        if not interpreters.has_debug():
             raise NothingToRun("no debug build of CPython here; `./dev.py refleaks` makes it")
         return python_tests.refleaks()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from blitzio._io.sim_stream import Bell, Flow, SimStream, os_error
@@ -16,7 +17,7 @@ from blitzio.time import sleep
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
     from blitzio._io.world import Host
 
@@ -30,15 +31,40 @@ def to_address(where: Address | str) -> Address:
     return where if isinstance(where, Address) else Address.parse(where)
 
 
-class SimListener:
-    """Accepts connections; made by `io.net.listen`."""
+class _Bound(ABC):
+    """What holds an address of a host until it is closed."""
 
     def __init__(self, host: Host, address: Address) -> None:
         self._host = host
         self._address = address
-        self._waiting: list[SimStream] = []
         self._bell = Bell()
         self._is_closed = False
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the address up. Idempotent."""
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def local_address(self) -> Address:
+        return self._address
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class SimListener(_Bound):
+    """Accepts connections; made by `io.net.listen`."""
+
+    def __init__(self, host: Host, address: Address) -> None:
+        super().__init__(host, address)
+        self._waiting: list[SimStream] = []
 
     async def accept(self) -> tuple[SimStream, Address]:
         """Waits for a connection. Gives (stream, peer)."""
@@ -73,34 +99,17 @@ class SimListener:
         self._waiting.clear()
         self._bell.ring()
 
-    @property
-    def is_closed(self) -> bool:
-        return self._is_closed
-
-    @property
-    def local_address(self) -> Address:
-        return self._address
-
-    async def __aenter__(self) -> SimListener:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
-
     def add(self, stream: SimStream) -> None:
         self._waiting.append(stream)
         self._bell.ring()
 
 
-class SimUdpSocket:
+class SimUdpSocket(_Bound):
     """Datagrams; made by `io.net.bind_udp`."""
 
     def __init__(self, host: Host, address: Address) -> None:
-        self._host = host
-        self._address = address
+        super().__init__(host, address)
         self._arrived: list[tuple[bytes, Address]] = []
-        self._bell = Bell()
-        self._is_closed = False
 
     async def recv_from(self) -> tuple[bytes, Address]:
         """Waits for a datagram."""
@@ -128,20 +137,6 @@ class SimUdpSocket:
             self._is_closed = True
             self._host.sockets.pop(self._address.port, None)
             self._bell.ring()
-
-    @property
-    def is_closed(self) -> bool:
-        return self._is_closed
-
-    @property
-    def local_address(self) -> Address:
-        return self._address
-
-    async def __aenter__(self) -> SimUdpSocket:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
 
     def add(self, data: bytes, source: Address) -> None:
         self._arrived.append((data, source))

@@ -113,3 +113,18 @@ def wait_for_no_children() -> None:
     while has_children():
         assert time.monotonic() < deadline, "a child was left behind"
         time.sleep(0.001)
+
+
+def reaped_returncode(transport: Any) -> int:
+    """What whoever reaps the child leaves in its Popen. Blocks the loop, on purpose.
+
+    A thread that reaps can lose the GIL between taking the status from the kernel, which is when
+    the child is gone, and leaving it there.
+    """
+    deadline = time.monotonic() + PATIENCE
+    popen = transport.get_extra_info("subprocess")
+    while popen.returncode is None:
+        assert time.monotonic() < deadline, transport
+        time.sleep(0.001)
+    returncode: int = popen.returncode
+    return returncode

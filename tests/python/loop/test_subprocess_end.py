@@ -18,6 +18,7 @@ import pytest
 
 from tests.python.loop.process_support import (
     PIPE,
+    reaped_returncode,
     start,
     state_of,
     wait_for_no_children,
@@ -71,7 +72,7 @@ def test_children_outlive_their_loop_and_are_reaped(new_loop: LoopFactory, how: 
         transport.send_signal(signal.SIGTERM)
     wait_for_no_children()
     for transport, protocol in started:
-        assert transport.get_extra_info("subprocess").returncode == -signal.SIGTERM
+        assert reaped_returncode(transport) == -signal.SIGTERM
         assert protocol.events == ["made"]
         transport.close()
         transport.send_signal(signal.SIGTERM)  # Nobody is there to get it.
@@ -84,7 +85,7 @@ def test_a_transport_that_is_closed_after_its_loop_kills(new_loop: LoopFactory, 
     loop.close()
     transport.close()
     wait_for_no_children()
-    assert transport.get_extra_info("subprocess").returncode == -signal.SIGKILL
+    assert reaped_returncode(transport) == -signal.SIGKILL
 
 
 def test_a_transport_closed_just_before_its_loop_leaves_no_zombie(

@@ -10,14 +10,10 @@ import os
 import random
 from typing import TYPE_CHECKING
 
-from devtools import native
-from devtools.process import ROOT, Failed, run, say
-from devtools.python_tests import counts, selection
-from devtools.stages import LOGS
+from devtools import native, python_tests
+from devtools.process import ROOT, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from devtools.interpreters import Interpreter
 
 #: What `./dev.py test` runs with, so that the same tree gives the same verdict.
@@ -50,35 +46,19 @@ def suite(
     """Builds the extension with fault injection and runs the Python tests under faults."""
     environment, package = native.extension_with_faults(interpreter)
     faults = _faults(seed, rate)
-
-    def tests(words: Sequence[str], suffix: str = "") -> str:
-        report = LOGS / f"pytest-{interpreter.tag}-faults-{seed}{suffix}.xml"
-        run(
-            [
-                environment.python,
-                *("-m", "pytest", "tests/python", *_LEFT_OUT, f"--junitxml={report}", *words),
-                # Before the settings' own, which name the build without faults.
-                *("-o", f"pythonpath={package} ."),
-                # Of its own: other suites run at the same time.
-                *("-o", f"cache_dir={LOGS / 'pytest-faults-cache'}"),
-            ],
-            env={
-                "PYTHONPATH": os.pathsep.join(map(str, (package, ROOT / "benchmarks"))),
-                "BLITZIO_FAULTS": faults,
-            },
-            what=f"pytest on CPython {interpreter.version} with {faults}",
-        )
-        return f"{faults}: {counts(report)}"
-
-    try:
-        return tests(selection(keyword))
-    except Failed:
-        # A seed fixes the faults of a thread, not how far others are meanwhile: on a busy machine a
-        # peer that is late meets more of them than its time limit allows for. The second verdict
-        # counts; one that is wrong stays so.
-        say("what failed, once more, with nothing beside it:")
-        again = tests(["--last-failed", "--last-failed-no-failures=none"], "-again")
-        return f"{again} passed alone only"
+    # A seed fixes the faults of a thread, not how far others are meanwhile: on a busy machine a
+    # peer that is late meets more of them than its time limit allows for.
+    result = python_tests.pytest(
+        environment,
+        # The path comes before the settings' own, which name the build without faults.
+        ["tests/python", *_LEFT_OUT, "-o", f"pythonpath={package} ."],
+        name=f"pytest-{interpreter.tag}-faults-{seed}",
+        keyword=keyword,
+        python_path=os.pathsep.join(map(str, (package, ROOT / "benchmarks"))),
+        env={"BLITZIO_FAULTS": faults},
+        what=f"pytest on CPython {interpreter.version} with {faults}",
+    )
+    return f"{faults}: {result}"
 
 
 def _faults(seed: int, rate: float) -> str:

@@ -11,12 +11,14 @@ from xml.etree import ElementTree
 from devtools import native
 from devtools.environments import Environment
 from devtools.interpreters import DEBUG, Interpreter, build_debug, running
-from devtools.process import ROOT, Failed, NothingToRun, run
+from devtools.process import ROOT, Failed, NothingToRun, run, say
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+#: With more failures than this the first verdict stands.
+_SECOND_VERDICTS = 3
 #: Where `import blitzio` and the benchmarks' modules are found.
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
 
@@ -28,20 +30,20 @@ def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool =
     if not list((ROOT / "tests/python").glob("**/test_*.py")):
         raise NothingToRun("no tests in tests/python")
     _prove_import(environment)
-    report = LOGS / f"pytest-{interpreter.tag}.xml"
-    words = [f"--junitxml={report}", *selection(keyword)]
+    words = ["tests/python"]
     if not scale:
         words.append("--ignore=tests/python/scale")
     if interpreter.is_free_threaded:
         # Others' servers and clients, with time limits of their own, on the slowest interpreter.
         left_out = ("frameworks", "test_examples.py")
         words += [f"--ignore=tests/python/{name}" for name in left_out]
-    run(
-        [environment.python, "-m", "pytest", "tests/python", *words],
-        env=PYTHON_PATH,
+    return pytest(
+        environment,
+        words,
+        name=f"pytest-{interpreter.tag}",
+        keyword=keyword,
         what=f"pytest on CPython {interpreter.version}",
     )
-    return counts(report)
 
 
 def ecosystem(keyword: str | None = None) -> str:
@@ -51,14 +53,14 @@ def ecosystem(keyword: str | None = None) -> str:
     environment = Environment(interpreter, ecosystem=True)
     environment.create()
     _prove_import(environment)
-    report = LOGS / "pytest-ecosystem.xml"
-    words = [f"--junitxml={report}", *(["-k", keyword] if keyword else [])]
-    run(
-        [environment.python, "-m", "pytest", "tests/ecosystem", *words],
-        env=PYTHON_PATH,
+    return pytest(
+        environment,
+        ["tests/ecosystem"],
+        name="pytest-ecosystem",
+        keyword=keyword,
+        at_once=1,
         what="pytest tests/ecosystem",
     )
-    return counts(report)
 
 
 def refleaks(words: Sequence[str] = ()) -> str:
@@ -74,18 +76,76 @@ def refleaks(words: Sequence[str] = ()) -> str:
     return f"CPython {interpreter.version}"
 
 
-def selection(keyword: str | None) -> list[str]:
-    """pytest's words for the tests whose name matches, in this process; or for all of them, shared
-    out among processes. A file's tests stay together: they share fixtures, and are alike in what
-    they ask of the machine."""
-    return ["-k", keyword] if keyword else ["-n", native.jobs(), "--dist", "loadfile"]
+def pytest(
+    environment: Environment,
+    words: Sequence[str],
+    *,
+    name: str,
+    what: str,
+    keyword: str | None = None,
+    at_once: int | None = None,
+    python_path: str = PYTHON_PATH["PYTHONPATH"],
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Runs pytest with `words`; returns how many tests there were, in words.
+
+    A few tests that fail are run once more, alone, as CPython's own runner does, and the second
+    verdict counts: other programs' time limits pass when the machine is busy. The remark names
+    them: they are to be looked into. A test that crashes, or many that fail, are no accident.
+
+    `keyword` selects by name, in one process; otherwise `at_once` processes share the tests, as
+    many as there are cores if None. A file's tests stay together: they share fixtures, and are
+    alike in what they ask of the machine. `name` is that of the report.
+    """
+    report = LOGS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+
+    def run_pytest(*more: str | Path) -> str:
+        run(
+            [
+                *(environment.python, "-m", "pytest", *words, f"--junitxml={report}", *more),
+                # Of its own: other suites run at the same time.
+                *("-o", f"cache_dir={LOGS / name}-cache"),
+            ],
+            env={"PYTHONPATH": python_path, **(env or {})},
+            what=what,
+        )
+        return _counts(report)
+
+    try:
+        if keyword:
+            return run_pytest("-k", keyword)
+        shared = ["-n", native.jobs(), "--dist", "loadfile"] if at_once is None else []
+        return run_pytest(*shared)
+    except Failed:
+        failed = _failed(report)
+        if failed is None or not 0 < len(failed) <= _SECOND_VERDICTS:
+            raise
+        remark = f"{_counts(report)}, passed alone only: {', '.join(failed)}"
+        say("what failed, once more, with nothing beside it:")
+        report = LOGS / f"{name}-again.xml"
+        run_pytest("--last-failed", "--last-failed-no-failures=none")
+        return remark
 
 
-def counts(report: Path) -> str:
+def _counts(report: Path) -> str:
     """Returns how many tests a JUnit report names, and how many of them were skipped."""
     suites = ElementTree.parse(report).getroot().iter("testsuite")
     sums = [(int(s.get("tests", "0")), int(s.get("skipped", "0"))) for s in suites]
     return f"{sum(s[0] for s in sums)} tests, {sum(s[1] for s in sums)} skipped"
+
+
+def _failed(report: Path) -> list[str] | None:
+    """Returns the names of the tests that failed; None if one took its process along."""
+    if not report.exists():
+        return None
+    names = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        for verdict in (*case.iter("failure"), *case.iter("error")):
+            if "crashed" in verdict.get("message", ""):
+                return None
+            names[case.get("name", "")] = None
+    return list(names)
 
 
 def cost() -> str:

@@ -139,7 +139,7 @@ def _failed(report: Path) -> list[str] | None:
     """Returns the names of the tests that failed; None if one took its process along."""
     if not report.exists():
         return None
-    names = {}
+    names: dict[str, None] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         for verdict in (*case.iter("failure"), *case.iter("error")):
             if "crashed" in verdict.get("message", ""):

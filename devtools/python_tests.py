@@ -58,7 +58,7 @@ def ecosystem(keyword: str | None = None) -> str:
         ["tests/ecosystem"],
         name="pytest-ecosystem",
         keyword=keyword,
-        at_once=1,
+        shared=False,
         what="pytest tests/ecosystem",
     )
 
@@ -83,7 +83,7 @@ def pytest(
     name: str,
     what: str,
     keyword: str | None = None,
-    at_once: int | None = None,
+    shared: bool = True,
     python_path: str = PYTHON_PATH["PYTHONPATH"],
     env: Mapping[str, str] | None = None,
 ) -> str:
@@ -93,9 +93,9 @@ def pytest(
     verdict counts: other programs' time limits pass when the machine is busy. The remark names
     them: they are to be looked into. A test that crashes, or many that fail, are no accident.
 
-    `keyword` selects by name, in one process; otherwise `at_once` processes share the tests, as
-    many as there are cores if None. A file's tests stay together: they share fixtures, and are
-    alike in what they ask of the machine. `name` is that of the report.
+    `keyword` selects by name, in one process; otherwise as many as there are cores share the tests
+    if `shared`. A file's tests stay together: they share fixtures, and are alike in what they ask
+    of the machine. `name` is that of the report.
     """
     report = LOGS / f"{name}.xml"
     report.unlink(missing_ok=True)
@@ -115,8 +115,9 @@ def pytest(
     try:
         if keyword:
             return run_pytest("-k", keyword)
-        shared = ["-n", native.jobs(), "--dist", "loadfile"] if at_once is None else []
-        return run_pytest(*shared)
+        # Without the last word pytest-xdist waits for ever when a process dies in a file's midst.
+        share = ["-n", native.jobs(), "--dist", "loadfile", "--max-worker-restart=0"]
+        return run_pytest(*(share if shared else []))
     except Failed:
         failed = _failed(report)
         if failed is None or not 0 < len(failed) <= _SECOND_VERDICTS:

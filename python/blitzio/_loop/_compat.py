@@ -8,7 +8,7 @@ own functions use say which form they have.
 from __future__ import annotations
 
 import sys
-from asyncio import base_events
+from asyncio import base_events, format_helpers
 from typing import Any
 
 
@@ -45,3 +45,11 @@ CLEANS_UP_UNIX_SOCKETS = sys.version_info >= (3, 13)
 def os_error_text(exc: OSError, *, with_errno: bool) -> str:
     """`exc` as asyncio puts it into its own messages."""
     return (str(exc) if with_errno else str(exc.strerror)).lower()
+
+
+def callback_source(callback: Any, args: tuple[Any, ...], *, debug: bool) -> str:
+    """A call in asyncio's words. From 3.13 on only debug mode shows what the arguments are."""
+    source: Any = format_helpers._format_callback_source
+    if sys.version_info >= (3, 13):
+        return str(source(callback, args, debug=debug))
+    return str(source(callback, args))

@@ -33,6 +33,8 @@ import subprocess
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from blitzio._loop import _compat
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -258,9 +260,10 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             raise
         except BaseException as exc:
             assert loop is not None
+            source = _compat.callback_source(callback, args, debug=loop.get_debug())
             loop.call_exception_handler(
                 {
-                    "message": f"Exception in callback {callback!r}",
+                    "message": f"Exception in callback {source}",
                     "exception": exc,
                     "transport": self,
                     "protocol": protocol,
@@ -292,13 +295,13 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._finished = True
             if self._pending is None:
                 assert self._loop is not None
-                self._loop.call_soon(self._call_connection_lost)
+                self._loop.call_soon(self._call_connection_lost, None)
             else:
-                self._pending.append((self._call_connection_lost, ()))
+                self._pending.append((self._call_connection_lost, (None,)))
 
-    def _call_connection_lost(self) -> None:
+    def _call_connection_lost(self, exc: Exception | None) -> None:
         try:
-            self._protocol.connection_lost(None)
+            self._protocol.connection_lost(exc)
         finally:
             self._loop = None
             self._proc = None

@@ -20,6 +20,8 @@ namespace blitzio::python {
 namespace {
 
 constexpr const char* kFatalRead = "Fatal read error on datagram transport";
+/// asyncio's words: there the protocol is called by a callback of this name.
+constexpr const char* kExceptionInRead = "Exception in callback DatagramTransport._read_ready()";
 /// The largest datagram that is received whole, as asyncio's max_size.
 constexpr std::size_t kDatagramBytesMax = 256 * 1024;
 /// What one endpoint may deliver in a turn before others get theirs.
@@ -68,13 +70,13 @@ Received deliver(DatagramTransport& t, PyObject* data, PyObject* address) noexce
   const PyRef result = PyRef::steal(PyObject_VectorcallMethod(
       t.state->names.datagram_received, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
   // As in asyncio, what the method raises is reported, and the endpoint goes on.
-  if (BLITZIO_UNLIKELY(!result)) transport_report(t, "Exception in protocol.datagram_received()");
+  if (BLITZIO_UNLIKELY(!result)) transport_report(t, kExceptionInRead);
   return Received::one;
 }
 
 Received tell_error(DatagramTransport& t, PyObject* exception) noexcept {
   if (datagram_call_error_received(t, exception) != 0) {
-    transport_report(t, "Exception in protocol.error_received()");
+    transport_report(t, kExceptionInRead);
   }
   return Received::one;
 }

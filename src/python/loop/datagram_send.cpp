@@ -139,7 +139,9 @@ bool send_queue(DatagramTransport& t) noexcept {
       return true;
     }
     if (sent == Sent::failed) {
-      if (on_failure(t) != 0) transport_report(t, "Exception in protocol.error_received()");
+      if (on_failure(t) != 0) {
+        transport_report(t, "Exception in callback DatagramTransport._sendto_ready()");
+      }
       return false;
     }
   }

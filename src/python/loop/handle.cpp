@@ -42,6 +42,20 @@ PyRef args_tuple(const HandleObject& handle) noexcept {
   return tuple;
 }
 
+PyRef callback_source(const HandleObject& handle) noexcept {
+  const PyRef args = args_tuple(handle);
+  const PyRef call = args ? PyRef::steal(PyTuple_Pack(2, handle.callback, args.get())) : PyRef();
+  if (!call) return {};
+  PyRef keywords;
+#if PY_VERSION_HEX >= 0x030D0000
+  // From 3.13 on arguments may be secrets, and debug mode alone shows them.
+  keywords = PyRef::steal(Py_BuildValue("{sO}", "debug", handle.loop->debug ? Py_True : Py_False));
+  if (!keywords) return {};
+#endif
+  return PyRef::steal(
+      PyObject_Call(handle.loop->state->format_callback_source, call.get(), keywords.get()));
+}
+
 namespace {
 
 /// Fills everything but a timer's own fields. Returns -1 on error.
@@ -254,12 +268,7 @@ BLITZIO_COLD void keep_repr(HandleObject& handle) noexcept {
 void report_callback_exception(HandleObject& handle) noexcept {
   LoopObject& loop = *handle.loop;
   PyRef exception = take_exception();
-  const PyRef args = args_tuple(handle);
-  PyRef source;
-  if (args && handle.callback != nullptr) {
-    source = PyRef::steal(PyObject_CallFunctionObjArgs(loop.state->format_callback_source,
-                                                       handle.callback, args.get(), nullptr));
-  }
+  const PyRef source = handle.callback == nullptr ? PyRef() : callback_source(handle);
   PyErr_Clear();  // A callback whose repr fails is reported without it.
   const PyRef message =
       source ? PyRef::steal(PyUnicode_FromFormat("Exception in callback %U", source.get()))

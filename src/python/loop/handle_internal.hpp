@@ -22,6 +22,9 @@ inline bool is_cancelled(const HandleObject& handle) noexcept {
 }
 /// The arguments as asyncio keeps them: a tuple, or None once cancelled. New reference.
 [[nodiscard]] PyRef args_tuple(const HandleObject& handle) noexcept;
+/// The callback, its arguments and where it is defined, in asyncio's words; the handle has a
+/// callback. A new string, or null with an error set (a repr that fails).
+[[nodiscard]] PyRef callback_source(const HandleObject& handle) noexcept;
 
 /// As handle_new() and timer_handle_new(), of `type`: Handle, TimerHandle or a subclass.
 [[nodiscard]] HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,

@@ -103,14 +103,7 @@ PyRef repr_words(HandleObject& handle) noexcept {
       return {};
     }
   }
-  if (handle.callback != nullptr) {
-    const PyRef args = args_tuple(handle);
-    if (!args || !append(words.get(), PyRef::steal(PyObject_CallFunctionObjArgs(
-                                          state.format_callback_source, handle.callback, args.get(),
-                                          nullptr)))) {
-      return {};
-    }
-  }
+  if (handle.callback != nullptr && !append(words.get(), callback_source(handle))) return {};
   if (handle.source_traceback != nullptr) {
     const PyRef frame = PyRef::steal(PySequence_GetItem(handle.source_traceback, -1));
     if (!frame) {

@@ -59,7 +59,7 @@ def test_a_report_names_transport_and_protocol(
             [report] = reports
             assert report["transport"] is server
             assert report["protocol"] is protocol
-            assert report["message"] == "Exception in protocol.datagram_received()"
+            assert report["message"] == "Exception in callback DatagramTransport._read_ready()"
 
     loop.run_until_complete(main())
 

@@ -142,6 +142,53 @@ def test_python_level_handlers_wake_an_idle_loop(loop: asyncio.AbstractEventLoop
     assert calls == [signal.SIGUSR1]
 
 
+def test_a_python_level_handler_may_schedule_without_more_ado(
+    loop: asyncio.AbstractEventLoop, native: None
+) -> None:
+    """The loop looks at what the handler left before it sleeps again. (asyncio's goes on waiting
+    if it has no handlers of its own.)"""
+
+    def handler(number: int, frame: object) -> None:
+        loop.call_soon(loop.stop)
+
+    signal.signal(signal.SIGUSR1, handler)
+    far = loop.call_later(3600, print)
+    thread = kill_soon(loop, signal.SIGUSR1)
+    loop.run_forever()
+    thread.join(PATIENCE)
+    far.cancel()
+
+
+def test_what_a_python_level_handler_raises_ends_the_run_of_an_idle_loop(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    def handler(number: int, frame: object) -> None:
+        raise LookupError("in the handler")
+
+    signal.signal(signal.SIGUSR1, handler)
+    thread = kill_soon(loop, signal.SIGUSR1)
+    with pytest.raises(LookupError, match="in the handler"):
+        loop.run_forever()
+    thread.join(PATIENCE)
+    loop.run_until_complete(asyncio.sleep(0))
+
+
+def test_a_handler_of_sigchld_and_children_get_on(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        told: asyncio.Queue[None] = asyncio.Queue()
+        loop.add_signal_handler(signal.SIGCHLD, told.put_nowait, None)
+        for status in range(3):
+            child = await asyncio.create_subprocess_shell(f"exit {status}")
+            assert await soon(child.wait()) == status
+            await soon(told.get())
+        assert loop.remove_signal_handler(signal.SIGCHLD)
+        child = await asyncio.create_subprocess_shell("exit 3")
+        assert await soon(child.wait()) == 3
+        assert told.empty()
+
+    loop.run_until_complete(main())
+
+
 async def coroutine_function() -> None:
     pass
 

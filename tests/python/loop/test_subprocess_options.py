@@ -176,6 +176,30 @@ def test_another_user_and_other_groups(loop: asyncio.AbstractEventLoop) -> None:
     assert re.search(r"^Groups:\t65532 ?$", status, re.MULTILINE)
 
 
+BAD_OPTIONS: dict[str, dict[str, Any]] = {
+    "an unknown user": {"user": "no-such-user"},
+    "a negative user": {"user": -2},
+    "an unknown group": {"group": "no-such-group"},
+    "a negative group": {"group": -2},
+    "a word for groups": {"extra_groups": "root"},
+    "a negative one of the groups": {"extra_groups": [-2]},
+    "a word for a umask": {"umask": "077"},
+    "a word for a process group": {"process_group": "0"},
+    "an option that is none": {"colour": "red"},
+    "text": {"text": True},
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_bad_options_fail_as_in_asyncio(name: str, same_as_asyncio: Compare) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> Any:
+        loop.run_until_complete(
+            loop.subprocess_exec(asyncio.SubprocessProtocol, "true", **BAD_OPTIONS[name])
+        )
+
+    assert same_as_asyncio(scenario)[0] == "raised"
+
+
 def test_a_pipe_of_another_size(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> int:
         transport, protocol = await start("cat", stdin=PIPE, pipesize=8192)

@@ -165,6 +165,80 @@ def test_a_factory_is_given_what_asyncio_gives(name: str, same_as_asyncio: Compa
     same_as_asyncio(scenario)
 
 
+def with_two(loop: Any, coro: Any) -> asyncio.Task[Any]:
+    """What factories took until 3.11."""
+    return asyncio.Task(coro, loop=loop)
+
+
+def with_context(loop: Any, coro: Any, context: Any = None) -> asyncio.Task[Any]:
+    """What 3.11 asks for."""
+    given: dict[str, Any] = {"context": context} if sys.version_info >= (3, 11) else {}
+    return asyncio.Task(coro, loop=loop, **given)
+
+
+FACTORIES: dict[str, Any] = {
+    "two arguments": with_two,
+    "two and a context": with_context,
+    "asyncio's eager one": getattr(asyncio, "eager_task_factory", None),
+}
+
+
+@pytest.mark.parametrize("how", ["loop", "loop, name", "asyncio", "asyncio, name", "gather", "run"])
+@pytest.mark.parametrize("name", FACTORIES)
+def test_a_factory_is_handed_nothing_that_it_does_not_know(
+    name: str, how: str, same_as_asyncio: Compare
+) -> None:
+    """A name that was not given is passed to none; whether one that was is, is the version's."""
+    if FACTORIES[name] is None:
+        pytest.skip("eager tasks came in 3.12")
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.get_name() if "name" in how else "done"
+
+    async def start(loop: asyncio.AbstractEventLoop) -> Any:
+        if how == "gather":
+            return await asyncio.gather(work(), work())
+        create = asyncio.create_task if "asyncio" in how else loop.create_task
+        coroutine = work()
+        try:
+            return await create(coroutine, **({"name": "mine"} if "name" in how else {}))
+        finally:
+            coroutine.close()
+
+    def scenario(loop: asyncio.AbstractEventLoop) -> Any:
+        loop.set_task_factory(FACTORIES[name])
+        return loop.run_until_complete(work() if how == "run" else start(loop))
+
+    kind, *rest = same_as_asyncio(scenario)
+    if "name" not in how:
+        assert (kind, rest) in (("returned", ["done"]), ("returned", [["done", "done"]]))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came in 3.12")
+def test_eager_tasks_of_a_group(loop: asyncio.AbstractEventLoop) -> None:
+    order: list[str] = []
+
+    async def child(number: int) -> int:
+        order.append(f"child {number}")
+        if number:
+            await asyncio.sleep(0)
+        return number
+
+    async def main() -> list[int]:
+        async with asyncio.TaskGroup() as group:  # type: ignore[attr-defined,unused-ignore]
+            tasks = [group.create_task(child(number), name=f"n{number}") for number in range(3)]
+            order.append("main")
+        assert [task.get_name() for task in tasks] == ["n0", "n1", "n2"]
+        return [task.result() for task in tasks]
+
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    assert loop.run_until_complete(main()) == [0, 1, 2]
+    assert order == ["child 0", "child 1", "child 2", "main"]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came in 3.12")
 def test_eager_tasks(loop: asyncio.AbstractEventLoop) -> None:
     order: list[str] = []

@@ -1,9 +1,9 @@
 """`serve` and `Server`: one address, served by every worker of a runtime.
 
 Each worker has a listening socket of its own on the address (SO_REUSEPORT), and the kernel spreads
-new connections over them: a connection is accepted, read and written by one worker, and nothing is
-handed from thread to thread. An ASGI application is served by uvicorn, which runs on the workers'
-loops as on any other.
+new connections over them. Where that gives one worker more than another, `Balance` passes them on;
+from then on a connection is read and written by one worker. An ASGI application is served by
+uvicorn, which runs on the workers' loops as on any other.
 
     created ──▶ serving ──shutdown()──▶ closing: no new connections, open ones end ──▶ closed
 """
@@ -17,6 +17,7 @@ import inspect
 import socket
 from typing import TYPE_CHECKING, Any
 
+from blitzio._balance import Balance
 from blitzio._shutdown import Shutdown
 from blitzio._task.cancel_token import CancelToken
 from blitzio.runtime import Runtime
@@ -78,12 +79,13 @@ class Server:
         backlog: int = 2048,
         grace: Seconds = 5.0,
     ) -> None:
+        balance = Balance()
         if _is_asgi(app):
             if ssl is not None:
                 raise TypeError("ssl is for protocol factories; an ASGI application takes none")
-            serve_socket = _asgi(app, backlog, grace)
+            serve_socket = _asgi(app, backlog, grace, balance)
         else:
-            serve_socket = _protocols(app, ssl, backlog, grace)
+            serve_socket = _protocols(app, ssl, backlog, grace, balance)
         self._stop = CancelToken()
         self._running: list[concurrent.futures.Future[None]] = []
         self._runtime = Runtime(config, **({"workers": workers} if workers else {}))
@@ -219,13 +221,18 @@ async def _run(
 
 
 def _protocols(
-    factory: Any, ssl: ssl_module.SSLContext | None, backlog: int, grace: Seconds
+    factory: Any,
+    ssl: ssl_module.SSLContext | None,
+    backlog: int,
+    grace: Seconds,
+    balance: Balance,
 ) -> _ServeSocket:
     async def serve_socket(
         listening: socket.socket, stop: CancelToken, begun: asyncio.Future[None]
     ) -> None:
-        loop = asyncio.get_running_loop()
-        server: Any = await loop.create_server(factory, sock=listening, ssl=ssl, backlog=backlog)
+        loop: Any = asyncio.get_running_loop()
+        server = await loop.create_server(factory, sock=listening, ssl=ssl, backlog=backlog)
+        balance.join(loop, server)
         begun.set_result(None)
         try:
             await stop.cancelled()
@@ -242,7 +249,7 @@ def _protocols(
     return serve_socket
 
 
-def _asgi(app: Any, backlog: int, grace: Seconds) -> _ServeSocket:
+def _asgi(app: Any, backlog: int, grace: Seconds, balance: Balance) -> _ServeSocket:
     try:
         uvicorn: Any = importlib.import_module("uvicorn")
     except ImportError as error:
@@ -261,6 +268,9 @@ def _asgi(app: Any, backlog: int, grace: Seconds) -> _ServeSocket:
         async def startup(sockets: Any = None) -> None:
             await start_up(sockets)
             if server.started:
+                loop: Any = asyncio.get_running_loop()
+                for listener in server.servers:
+                    balance.join(loop, listener)
                 begun.set_result(None)
 
         server.startup = startup

@@ -161,6 +161,20 @@ class Server(asyncio.AbstractServer):
         self.close()
         await self.wait_closed()
 
+    # ---- for one address on several loops: see blitzio._balance ----
+
+    def _divert(self, function: Callable[[], Callable[[socket.socket], object] | None]) -> None:
+        """Has the listeners ask `function` who takes a connection; see `Listener.divert`."""
+        for listener in self._listeners:
+            listener.divert(function)
+
+    def _adopt(self, sock: socket.socket) -> None:
+        """Takes a connection that the server of another loop accepted. Closed: closes it."""
+        if self._listeners:
+            self._listeners[0].adopt(sock)
+        else:
+            sock.close()
+
     # ---- called by transports: without an argument by asyncio's own up to 3.12 ----
 
     def _attach(self, transport: Any = None) -> None:

@@ -553,6 +553,16 @@ class Listener:
     def pause(self) -> None:
         """Stop accepting until start()."""
 
+    def divert(
+        self, function: Callable[[], Callable[[socket.socket], object] | None] | None, /
+    ) -> None:
+        """Ask function() for each connection: what it returns is called with the socket; None keeps
+        the connection.
+        """
+
+    def adopt(self, sock: socket.socket, /) -> None:
+        """Take over a connection that another listener accepted."""
+
 @final
 class Awaitable(Coroutine[Any, Any, _T_co]):
     """A native future: what the functions of blitzio's modules return to be awaited.

@@ -45,6 +45,7 @@ class Listener {
   PyObject* factory = nullptr;
   PyObject* server = nullptr;
   PyObject* on_accept = nullptr;  // or null
+  PyObject* divert = nullptr;     // or null
   PyObject* context = nullptr;    // that of start(); each connection gets a copy
   PyObject* retry = nullptr;      // handle of the timer after EMFILE and its like, or null
   int fd = -1;
@@ -113,7 +114,7 @@ void make_transport(Listener& listener, int fd) noexcept {
 
 /// Makes what a connection needs, in a context of its own: what the protocol factory sets there is
 /// seen by this connection alone.
-void on_connection(Listener& listener, int fd) noexcept {
+void take_connection(Listener& listener, int fd) noexcept {
   if (listener.is_closed || listener.loop->closed) {
     ::close(fd);
     return;
@@ -136,6 +137,24 @@ void on_connection(Listener& listener, int fd) noexcept {
     }
   }
   if (PyContext_Exit(context.get()) != 0) PyErr_WriteUnraisable(context.get());
+}
+
+/// Asks `divert` who is to have the connection. Returns whether somebody else has it now.
+bool divert_connection(Listener& listener, int fd) noexcept {
+  const PyRef divert = PyRef::borrow(listener.divert);
+  const PyRef taker = PyRef::steal(PyObject_CallNoArgs(divert.get()));
+  if (!taker) loop_report_exception(*listener.loop, "Error on choosing who takes a connection");
+  if (!taker || taker.get() == Py_None) return false;
+  const PyRef sock = make_socket(listener, fd);
+  const PyRef taken = sock ? PyRef::steal(PyObject_CallOneArg(taker.get(), sock.get())) : PyRef();
+  if (!taken) loop_report_exception(*listener.loop, "Error on handing a connection over");
+  return true;
+}
+
+void on_connection(Listener& listener, int fd) noexcept {
+  const bool is_open = !listener.is_closed && !listener.loop->closed;
+  if (is_open && listener.divert != nullptr && divert_connection(listener, fd)) return;
+  take_connection(listener, fd);
 }
 
 // ---- the operation
@@ -318,6 +337,36 @@ PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   Py_RETURN_NONE;
 }
 
+PyObject* method_divert(PyObject* self, PyObject* function) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  if (function != Py_None && PyCallable_Check(function) == 0) {
+    return PyErr_Format(PyExc_TypeError, "a callable or None was expected, not %R", function);
+  }
+  PyObject* old =
+      std::exchange(listener->divert, function == Py_None ? nullptr : Py_NewRef(function));
+  Py_XDECREF(old);
+  Py_RETURN_NONE;
+}
+
+PyObject* method_adopt(PyObject* self, PyObject* sock) noexcept {
+  Listener* listener = check(self);
+  if (listener == nullptr) return nullptr;
+  if (!listener->is_closed && listener->context == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the listener has not been started");
+    return nullptr;
+  }
+  const PyRef number =
+      PyRef::steal(PyObject_CallMethodNoArgs(sock, listener->loop->state->names.detach));
+  const long fd = number ? PyLong_AsLong(number.get()) : -1;
+  if (fd < 0) {
+    if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_ValueError, "the socket is closed");
+    return nullptr;
+  }
+  take_connection(*listener, static_cast<int>(fd));
+  Py_RETURN_NONE;
+}
+
 PyObject* listener_repr(PyObject* self) noexcept {
   const Listener* listener = listener_of(self);
   if (listener == nullptr) return PyUnicode_FromString("<Listener>");
@@ -388,6 +437,7 @@ int listener_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   Py_VISIT(listener->factory);
   Py_VISIT(listener->server);
   Py_VISIT(listener->on_accept);
+  Py_VISIT(listener->divert);
   Py_VISIT(listener->context);
   Py_VISIT(listener->retry);
   return 0;
@@ -400,6 +450,7 @@ int listener_clear(PyObject* self) noexcept {
   Py_CLEAR(listener->factory);
   Py_CLEAR(listener->server);
   Py_CLEAR(listener->on_accept);
+  Py_CLEAR(listener->divert);
   Py_CLEAR(listener->context);
   Py_CLEAR(listener->retry);
   return 0;
@@ -430,6 +481,13 @@ PyMethodDef listener_methods[] = {
      PyDoc_STR("pause($self)\n--\n\nStop accepting until start().")},
     {"close", method_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nStop accepting, for good, and close the socket.")},
+    {"divert", method_divert, METH_O,
+     PyDoc_STR("divert($self, function, /)\n--\n\n"
+               "Ask function() for each connection: what it returns is called with the socket; "
+               "None keeps the connection.")},
+    {"adopt", method_adopt, METH_O,
+     PyDoc_STR("adopt($self, sock, /)\n--\n\n"
+               "Take over a connection that another listener accepted.")},
     {"_retry", method_retry, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import resource
@@ -317,6 +318,51 @@ def test_a_factory_that_fails_closes_the_connection(
     (report,) = reports
     assert report["message"] == "Error on transport creation for incoming connection"
     assert str(report["exception"]) == "in the factory"
+
+
+def test_a_connection_stays_if_choosing_who_takes_it_fails(
+    loop: asyncio.AbstractEventLoop, reports: list[dict[str, Any]]
+) -> None:
+    def choose() -> None:
+        raise RuntimeError("cannot choose")
+
+    async def main() -> None:
+        made: asyncio.Queue[Recorder] = asyncio.Queue()
+
+        def factory() -> Recorder:
+            made.put_nowait(recorder := Recorder())
+            return recorder
+
+        server: Any = await loop.create_server(factory, HOST, 0)
+        address = server.sockets[0].getsockname()
+        with pytest.raises(TypeError, match="a callable or None"):
+            server._divert(42)
+        server._divert(choose)
+        _, stays = await asyncio.open_connection(*address)
+        await soon(made.get())
+
+        passed: asyncio.Queue[socket.socket] = asyncio.Queue()
+        server._divert(lambda: passed.put_nowait)
+        reader, moves = await asyncio.open_connection(*address)
+        sock = await soon(passed.get())
+        assert server._active_count == 1
+        server._adopt(sock)
+        await soon(made.get())
+        assert server._active_count == 2
+        with pytest.raises(ValueError, match="closed"):
+            server._adopt(sock)
+
+        server.close()
+        server.abort_clients()
+        with contextlib.suppress(ConnectionResetError):
+            assert await soon(reader.read()) == b""
+        for writer in (stays, moves):
+            writer.close()
+        await soon(server._wait_for_clients())
+
+    loop.run_until_complete(main())
+    (report,) = reports
+    assert str(report["exception"]) == "cannot choose"
 
 
 def test_a_factory_that_interrupts_leaves_the_loop(

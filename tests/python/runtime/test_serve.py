@@ -10,12 +10,16 @@ import ssl
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import blitzio
 from blitzio import Server
+from tests.python.loop.support import HOST, client_context, server_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE = 30.0
 
@@ -54,6 +58,27 @@ def test_every_worker_serves_the_address() -> None:
         assert server.runtime.config.workers == 2
     with pytest.raises(OSError, match="refused"):
         ask(server.address, b"hello")
+
+
+@pytest.mark.no_faults("takes each message for one piece", "short")
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+def test_long_connections_are_spread_evenly(is_tls: bool, tmp_path: Path) -> None:
+    context = server_context(tmp_path) if is_tls else None
+    with Server(Echo, "127.0.0.1", 0, workers=2, ssl=context) as server:
+        clients = []
+        seen = []
+        for _ in range(16):
+            client = socket.create_connection(server.address[:2], PATIENCE)
+            if is_tls:
+                client = client_context().wrap_socket(client, server_hostname=HOST)
+            client.sendall(b"who")
+            seen.append(client.recv(100))
+            clients.append(client)
+        # Whom the kernel chooses is chance, and sixteen times evenly would be a rare one.
+        assert seen.count(b"blitzio-worker-0") == 8
+        assert seen.count(b"blitzio-worker-1") == 8
+        for client in clients:
+            client.close()
 
 
 def test_open_connections_end_with_the_server() -> None:

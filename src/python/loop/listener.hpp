@@ -2,8 +2,8 @@
 //
 // One multishot accept stays in flight; per connection there is no Python call but the protocol
 // factory, and not even a socket object until somebody asks the transport for it. With `on_accept`
-// (TLS) the socket object is made and handed over instead; with divert() the adopt() of another loop's
-// listener may get it.
+// (TLS) the socket object is made and handed over instead; with divert() the listener of another
+// loop may get it, by adopt().
 //
 //            start                 close
 //   idle ◀────────▶ accepting ─────────────▶ closed

@@ -206,12 +206,16 @@ def test_a_dropped_child_runs_on_unless_it_was_to_be_killed(run: Run) -> None:
 
 def test_a_cancelled_read_loses_no_byte(run: Run) -> None:
     async def main() -> None:
-        async with cat() as child:
+        # It writes to stdout first. That stdout becomes readable is nothing to wait for: the reader
+        # may have taken the bytes by then.
+        tee = process.spawn("tee", "/dev/stderr", stdin="pipe", stdout="pipe", stderr="pipe")
+        async with tee as child:
             assert child.stdin is not None
             assert child.stdout is not None
+            assert child.stderr is not None
             read = asyncio.ensure_future(child.stdout.read_exact(6))
             await child.stdin.write_all(b"abc")
-            await child.stdout.readable()
+            assert await child.stderr.read_exact(3) == b"abc"
             await asyncio.sleep(0)
             read.cancel()
             await asyncio.sleep(0)
@@ -220,10 +224,11 @@ def test_a_cancelled_read_loses_no_byte(run: Run) -> None:
             assert child.stdout.try_read() is None
             buffer = bytearray(3)
             await child.stdin.write_all(b"ghijk")
-            assert await child.stdout.read_into(buffer) == 3
-            assert buffer == b"ghi"
+            # What is there: the child may have got it in pieces.
+            count = await child.stdout.read_into(buffer)
+            assert 1 <= count <= 3
             child.stdin.shutdown("write")
-            assert await child.stdout.read_to_end() == b"jk"
+            assert buffer[:count] + await child.stdout.read_to_end() == b"ghijk"
             with pytest.raises(asyncio.IncompleteReadError):
                 await child.stdout.read_exact(1)
 

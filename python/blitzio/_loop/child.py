@@ -90,6 +90,9 @@ class Child:
                 name=f"blitzio-waitpid-{next(_thread_numbers)}",
                 daemon=True,
             ).start()
+        except BaseException:  # Want of memory, above all.
+            self._close_pidfd()
+            raise
 
     def is_running(self) -> bool:
         """Whether the process still runs, and is ours to signal. Reaps nothing."""
@@ -218,7 +221,7 @@ def reap_later(orphans: list[Orphan]) -> None:
         # Not threading.Thread: a loop may be closed by the garbage collector, at a moment when the
         # interpreter's bookkeeping of threads is locked by the very code that was interrupted.
         _thread.start_new_thread(_reap_orphans, (dict(orphans),))
-    except RuntimeError:
+    except (RuntimeError, MemoryError):
         # The interpreter is ending, which leaves them to init; or no thread can be had, and Popen
         # reaps them when it is next used.
         for pidfd, _ in orphans:
@@ -226,13 +229,18 @@ def reap_later(orphans: list[Orphan]) -> None:
 
 
 def _reap_orphans(orphans: dict[int, subprocess.Popen[Any]]) -> None:
-    poll = select.poll()
-    for pidfd in orphans:
-        poll.register(pidfd, select.POLLIN)
-    while orphans:
-        for pidfd, _ in poll.poll():
-            if _reap(orphans[pidfd], pidfd) is None:
-                continue
-            poll.unregister(pidfd)
-            del orphans[pidfd]
+    try:
+        poll = select.poll()
+        for pidfd in orphans:
+            poll.register(pidfd, select.POLLIN)
+        while orphans:
+            for pidfd, _ in poll.poll():
+                if _reap(orphans[pidfd], pidfd) is None:
+                    continue
+                poll.unregister(pidfd)
+                del orphans[pidfd]
+                os.close(pidfd)
+    finally:
+        # None are left, unless memory ran out.
+        for pidfd in orphans:
             os.close(pidfd)

@@ -31,7 +31,7 @@ import logging
 import signal
 import subprocess
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from blitzio._loop import _compat
 
@@ -78,6 +78,8 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._returncode: int | None = None
         self._exit_waiters: list[asyncio.Future[int]] = []
         self._child: Child | None = None
+        self._proc: subprocess.Popen[bytes] | None = None
+        self._pid = -1
 
         popen = subprocess.Popen(
             args,
@@ -89,22 +91,20 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             bufsize=bufsize,
             **kwargs,
         )
-        self._proc: subprocess.Popen[bytes] | None = popen
-        self._pid: int = popen.pid
-        self._extra["subprocess"] = popen
-        files = {0: popen.stdin, 1: popen.stdout, 2: popen.stderr}
         try:
+            self._proc = popen
+            self._pid = popen.pid
+            self._extra["subprocess"] = popen
             self._child = loop._watch_child(popen, self._process_exited)
-            for fd, file in files.items():
-                if file is not None:
-                    self._pipes[fd] = _connect(loop, self, fd, file)
+            for fd, file in _pipes_of(popen):
+                self._pipes[fd] = _connect(loop, self, fd, file)
         except BaseException:
             self._give_up()
             popen.kill()
             if self._child is None:
                 popen.wait()
-            for fd, file in files.items():
-                if file is not None and fd not in self._pipes:
+            for fd, file in _pipes_of(popen):
+                if fd not in self._pipes:
                     file.close()
             raise
         self._closed = False
@@ -306,6 +306,11 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._loop = None
             self._proc = None
             self._protocol = None
+
+
+def _pipes_of(popen: subprocess.Popen[bytes]) -> list[tuple[int, IO[bytes]]]:
+    files = enumerate((popen.stdin, popen.stdout, popen.stderr))
+    return [(fd, file) for fd, file in files if file is not None]
 
 
 def _connect(

@@ -159,8 +159,12 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
             on_exit(returncode)
 
         child = Child(self, popen, ended)
-        child.watch()
         children.add(child)
+        try:
+            child.watch()
+        except BaseException:
+            children.discard(child)
+            raise
         return child
 
     def _close_children(self) -> None:

@@ -58,12 +58,22 @@ PyRef callback_source(const HandleObject& handle) noexcept {
 
 namespace {
 
+/// callback_context_new(), which the loop keeps for the rest of its turn: what is scheduled and
+/// cancelled at once, again and again, makes one. New reference; null with an error set.
+PyObject* current_context(LoopObject& loop) noexcept {
+  PyObject* context = callback_context_new(*loop.state);
+  if (!kFreeThreaded && loop.in_run && context != loop.turn_context) {
+    Py_XSETREF(loop.turn_context, Py_XNewRef(context));
+  }
+  return context;
+}
+
 /// Fills everything but a timer's own fields. Returns -1 on error.
 int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* const* args,
          Py_ssize_t arg_count, PyObject* context) noexcept {
   handle.loop = reinterpret_cast<LoopObject*>(Py_NewRef(reinterpret_cast<PyObject*>(&loop)));
   handle.callback = Py_NewRef(callback);
-  handle.context = context == nullptr ? callback_context_new(*loop.state) : Py_NewRef(context);
+  handle.context = context == nullptr ? current_context(loop) : Py_NewRef(context);
   handle.scratch = nullptr;
   handle.source_traceback = nullptr;
   handle.repr_info = nullptr;

@@ -256,6 +256,8 @@ PyMemberDef handle_members[] = {
 };
 
 PyMethodDef timer_methods[] = {
+    // Again: CPython calls a method in line only if the object's very type defines it.
+    {"cancel", method_cancel, METH_NOARGS, PyDoc_STR("Drop the callback; it will not run.")},
     {"when", method_when, METH_NOARGS,
      PyDoc_STR("When it is due, in seconds on loop.time()'s clock.")},
     {nullptr, nullptr, 0, nullptr},

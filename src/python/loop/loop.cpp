@@ -199,6 +199,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.default_executor);
   Py_VISIT(loop.fatal);
   Py_VISIT(loop.keywords);
+  Py_VISIT(loop.turn_context);
   Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (const ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
@@ -235,6 +236,7 @@ int loop_clear(PyObject* self) {
   Py_CLEAR(loop.default_executor);
   Py_CLEAR(loop.fatal);
   Py_CLEAR(loop.keywords);
+  Py_CLEAR(loop.turn_context);
   Py_CLEAR(loop.before_wait);
   Py_CLEAR(loop.dict);
   return 0;

@@ -182,7 +182,8 @@ double parse_seconds(PyObject* value, const char* none_message) noexcept {
     PyErr_SetString(PyExc_TypeError, none_message);
     return -1;
   }
-  return PyFloat_AsDouble(value);
+  // PyFloat_AsDouble() makes a float of an int first.
+  return PyLong_CheckExact(value) ? PyLong_AsDouble(value) : PyFloat_AsDouble(value);
 }
 
 }  // namespace

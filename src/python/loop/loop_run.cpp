@@ -121,7 +121,9 @@ int run_once(LoopObject& loop) noexcept {
   // A signal may have ended the wait; its Python handler runs here, not at the next event.
   if (release.waited && PyErr_CheckSignals() != 0) return -1;
   executor.fire_timers();
-  if (run_turn(loop) != 0) return -1;
+  const int outcome = run_turn(loop);
+  Py_CLEAR(loop.turn_context);
+  if (outcome != 0) return -1;
   if (BLITZIO_UNLIKELY(loop.fatal != nullptr)) {
     restore_exception(PyRef::steal(std::exchange(loop.fatal, nullptr)));
     return -1;
@@ -162,6 +164,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   loop.gate->set_running(false);
   loop.in_run = false;
   Py_CLEAR(loop.keywords);
+  Py_CLEAR(loop.turn_context);
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 namespace blitzio::python {
@@ -37,11 +38,11 @@ class Arguments {
     return bind_names(method, parameters, parameters.size(), extra);
   }
   /// As bind(), and at once where `extra` alone came by name, as C code that calls passes it:
-  /// `interned` is that name.
+  /// `interned` is that name. asyncio's own C code passes one that is equal, and not interned.
   [[nodiscard]] bool bind(const char* method, std::span<const char* const> parameters,
                           const char* extra, PyObject* interned) noexcept {
     if (kwnames_ != nullptr && PyTuple_GET_SIZE(kwnames_) == 1 &&
-        PyTuple_GET_ITEM(kwnames_, 0) == interned &&
+        is_same_name(PyTuple_GET_ITEM(kwnames_, 0), interned) &&
         count_ >= static_cast<Py_ssize_t>(parameters.size())) {
       extra_ = args_[count_] == Py_None ? nullptr : args_[count_];
       return true;
@@ -69,6 +70,14 @@ class Arguments {
   [[nodiscard]] PyObject* extra() const noexcept { return extra_; }
 
  private:
+  /// `interned` is ASCII.
+  static bool is_same_name(PyObject* name, PyObject* interned) noexcept {
+    if (name == interned) return true;
+    const Py_ssize_t length = PyUnicode_GET_LENGTH(interned);
+    return PyUnicode_IS_COMPACT_ASCII(name) && PyUnicode_GET_LENGTH(name) == length &&
+           std::memcmp(PyUnicode_1BYTE_DATA(name), PyUnicode_1BYTE_DATA(interned),
+                       static_cast<std::size_t>(length)) == 0;
+  }
   bool check_count(const char* method, std::size_t most) const noexcept;
   bool bind_names(const char* method, std::span<const char* const> parameters, std::size_t required,
                   const char* extra) noexcept;

@@ -90,6 +90,13 @@ void ReadinessDriver::run_accept(Operation& operation) noexcept {
     }
     if (turn == kAcceptsPerTurn) to_runnable(operation);
     if (!report(operation, {result, true, {}})) return;
+    // One connection at a time is the common case, and an accept(2) that finds none has made a
+    // socket in vain: asking first costs a fifth.
+    if (turn == 1 && ready_now(operation.fd(), POLLIN) == kWouldBlock) {
+      if (FdEntry* entry = table_.find(operation.fd())) entry->read_ready = false;
+      wait_again(operation);
+      return;
+    }
   }
 }
 

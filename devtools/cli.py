@@ -35,6 +35,7 @@ _STAGES_AT_ONCE = 2
 #: What compares loops, and how it starts.
 _PYTHON_BENCHMARKS = {
     "loops": (str(ROOT / "benchmarks/loops.py"),),
+    "floors": ("-m", "floors"),
     "http": ("-m", "demo", "all"),
     "scale": (str(ROOT / "benchmarks/scale.py"),),
     "files": (str(ROOT / "benchmarks/files.py"),),

@@ -11,6 +11,7 @@
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/foreign_loop.hpp>
 #include <python/bridge/ready.hpp>
+#include <python/loop/connect_operation.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/job.hpp>
@@ -18,6 +19,7 @@
 #include <python/loop/loop.hpp>
 #include <python/loop/names.hpp>
 #include <python/loop/pipe_transport.hpp>
+#include <python/loop/server_base.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/loop/tls_protocol.hpp>
@@ -127,7 +129,9 @@ int module_exec(PyObject* module) {
                          pipe_transport_register,
                          tls_register,
                          listener_register,
+                         server_base_register,
                          sock_register,
+                         connect_operation_register,
                          names_register,
                          job_register,
                          foreign_loop_register,

@@ -1,6 +1,7 @@
 """Outgoing stream connections, and accepted sockets that somebody else accepted.
 
 create_connection: resolve ─▶ order by family ─▶ try one after the other, or staggered ─▶ transport
+                   └ a numeric host and nothing special: `ConnectOperation`, native ────▶ ┘
 """
 
 from __future__ import annotations
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+
+
+_Socket = socket.socket
+_socket_connect = socket.socket.connect
+
+
+def _is_socket_patched() -> bool:
+    """Whether somebody wants to see connections: tests that forbid them, proxies."""
+    return socket.socket is not _Socket or _Socket.connect is not _socket_connect
 
 
 class ConnectMixin(NamesMixin, TlsMixin):
@@ -64,6 +74,20 @@ class ConnectMixin(NamesMixin, TlsMixin):
 
         Cancellation: sockets that are being connected are closed.
         """
+        if (
+            not (ssl or proto or all_errors or self.get_debug())
+            and sock is None
+            and local_addr is None
+            and server_hostname is None
+            and ssl_handshake_timeout is None
+            and ssl_shutdown_timeout is None
+            and happy_eyeballs_delay is None
+            and not _is_socket_patched()
+        ):
+            # What clients do that connect often, to a numeric host: natively.
+            connecting = self._connect_numeric(protocol_factory, host, port, family)
+            if connecting is not None:
+                return await connecting
         _check_server_hostname(ssl, server_hostname, host)
         if server_hostname is None and ssl:
             server_hostname = host

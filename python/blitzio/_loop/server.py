@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blitzio._loop import _compat
-from blitzio._native import Listener
+from blitzio._native import Listener, ServerBase
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
-class Server(asyncio.AbstractServer):
+class Server(ServerBase, asyncio.AbstractServer):
     """Listening sockets and the connections they brought. Made by `create_server`."""
 
     # Transports of ours say which they are when they come and go, on every version.
@@ -55,10 +55,10 @@ class Server(asyncio.AbstractServer):
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         self._on_close = on_close  # Called once the sockets are closed.
         self._listeners: list[Listener] = []
-        # Weak: an abandoned transport must still be able to warn about itself. Their count is kept
-        # apart, since a transport that dies detaches itself when the set has already lost it.
+        # Those that are not counted natively, see ServerBase. Weak: an abandoned transport must
+        # still be able to warn about itself. Their count is kept apart, since a transport that dies
+        # detaches itself when the set has already lost it.
         self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._active_count = 0
         self._serving = False
         self._serving_forever_fut: asyncio.Future[None] | None = None
 
@@ -84,6 +84,7 @@ class Server(asyncio.AbstractServer):
         if sockets is None:
             return
         self._sockets = None
+        self._is_closed = True
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -100,13 +101,16 @@ class Server(asyncio.AbstractServer):
 
     def close_clients(self) -> None:
         """Closes every connection, after what is buffered has been sent."""
-        for transport in self._clients.copy():
+        for transport in self._all_clients():
             transport.close()
 
     def abort_clients(self) -> None:
         """Closes every connection at once."""
-        for transport in self._clients.copy():
+        for transport in self._all_clients():
             transport.abort()
+
+    def _all_clients(self) -> list[Any]:
+        return [*self._clients, *self._counted_clients(self._loop)]
 
     async def start_serving(self) -> None:
         """Begins to accept connections; does nothing if it already does."""
@@ -175,7 +179,8 @@ class Server(asyncio.AbstractServer):
         else:
             sock.close()
 
-    # ---- called by transports: without an argument by asyncio's own up to 3.12 ----
+    # ---- called by transports that are not counted natively: without an argument by asyncio's own
+    # up to 3.12 ----
 
     def _attach(self, transport: Any = None) -> None:
         assert self._sockets is not None

@@ -19,6 +19,7 @@ from typing_extensions import Buffer, Self, TypeVarTuple, Unpack, disjoint_base
 from blitzio._duration import Seconds as _Seconds
 
 _T = TypeVar("_T")
+_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 
@@ -249,6 +250,15 @@ class LoopBase:
         """Connect to an address that needs no resolving."""
     async def _sock_wait_writable(self, sock: socket.socket) -> None:
         """Wait until the socket takes more data."""
+    def _connect_numeric(
+        self,
+        protocol_factory: Callable[[], _ProtocolT],
+        host: object,
+        port: object,
+        family: int,
+        /,
+    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]] | None:
+        """A plain TCP connection and its transport; None if host and port need the resolver."""
     # ---- for the Python half ----
     def _run(self) -> None:
         """Run turns until stop(). The caller has set the running loop.
@@ -530,6 +540,15 @@ class TlsTransportBase(asyncio.Transport):
         """Encrypted bytes not read yet."""
 
     def _test__append_write_backlog(self, data: Buffer, /) -> None: ...
+
+@disjoint_base
+class ServerBase:
+    """The native half of a server: it counts connections."""
+
+    _active_count: int
+    _is_closed: bool
+    def _counted_clients(self, loop: LoopBase, /) -> list[StreamTransport]:
+        """The open connections that are counted natively."""
 
 @final
 class Listener:

@@ -1,3 +1,4 @@
+#include <python/loop/connect_operation.hpp>
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/job.hpp>
 #include <python/loop/loop.hpp>
@@ -427,6 +428,7 @@ PyMethodDef loop_methods[] = {
      PyDoc_STR("metrics($self)\n--\n\nCounters and queue lengths of this loop, by name.")},
     BLITZIO_FD_WATCH_METHODS,
     BLITZIO_SOCK_METHODS,
+    BLITZIO_CONNECT_METHODS,
     BLITZIO_JOB_METHODS,
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
     {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},

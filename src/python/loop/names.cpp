@@ -21,11 +21,6 @@ namespace {
 // Places in ModuleState::socket_numbers.
 enum : Py_ssize_t { kInet, kInet6, kStream, kDatagram, kRaw };
 
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t bytes = 0;
-};
-
 /// The characters of an ASCII str or of bytes; empty for anything else, which is never numeric.
 std::string_view text_of(PyObject* object) noexcept {
   if (PyUnicode_Check(object) != 0) {
@@ -68,7 +63,8 @@ std::optional<std::uint32_t> parse_zone(const in6_addr& address, std::string_vie
   return decimal<std::uint32_t>(zone);
 }
 
-std::optional<Address> parse_host(std::string_view host, long family, std::uint16_t port) noexcept {
+std::optional<NumericAddress> parse_host(std::string_view host, long family,
+                                         std::uint16_t port) noexcept {
   const std::size_t percent = host.find('%');
   const std::string_view literal = host.substr(0, percent);
   std::array<char, INET6_ADDRSTRLEN + 1> text{};
@@ -77,7 +73,7 @@ std::optional<Address> parse_host(std::string_view host, long family, std::uint1
   if (literal.find('\0') != std::string_view::npos) return std::nullopt;
   std::memcpy(text.data(), literal.data(), literal.size());
 
-  Address address;
+  NumericAddress address;
   auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage);
   if (family != AF_INET6 && percent == std::string_view::npos &&
       ::inet_pton(AF_INET, text.data(), &v4.sin_addr) == 1) {
@@ -138,7 +134,7 @@ bool read_hints(PyObject* const* args, Hints* hints) noexcept {
 }
 
 /// Appends (family, type, proto, '', address). Returns false with an error set.
-bool append_info(const ModuleState& state, PyObject* list, const Address& address,
+bool append_info(const ModuleState& state, PyObject* list, const NumericAddress& address,
                  const Transport& transport) noexcept {
   const PyRef where = address_object(address.storage, address.bytes);
   if (!where) return false;
@@ -191,6 +187,12 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+std::optional<NumericAddress> numeric_address_of(PyObject* host, PyObject* port,
+                                                 long family) noexcept {
+  const auto number = parse_port(port);
+  return number ? parse_host(text_of(host), family, *number) : std::nullopt;
+}
 
 int names_register(PyObject* module, ModuleState& state) noexcept {
   const PyRef socket = PyRef::steal(PyImport_ImportModule("socket"));

@@ -8,7 +8,20 @@
 
 #include <python/support/state.hpp>
 
+#include <sys/socket.h>
+
+#include <optional>
+
 namespace blitzio::python {
+
+struct NumericAddress {
+  sockaddr_storage storage{};
+  socklen_t bytes = 0;
+};
+/// The address of `host` and `port` in `family` (AF_UNSPEC: whichever it is); none if they need the
+/// resolver. Sets no error.
+[[nodiscard]] std::optional<NumericAddress> numeric_address_of(PyObject* host, PyObject* port,
+                                                               long family) noexcept;
 
 [[nodiscard]] int names_register(PyObject* module, ModuleState& state) noexcept;
 

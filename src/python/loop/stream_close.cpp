@@ -1,5 +1,6 @@
 // How a transport ends: close, abort, errors and connection_lost. Who closes the descriptor, and
 // when, is told in transport_base.hpp.
+#include <python/loop/server_base.hpp>
 #include <python/loop/stream_internal.hpp>
 
 #include <unistd.h>
@@ -42,7 +43,11 @@ void stream_operation_ended(StreamTransport& t) noexcept {
   if (!has_operations(t)) transport_operations_ended(t);
 }
 
-bool stream_tell_server(StreamTransport& t, PyObject* server, PyObject* method) noexcept {
+namespace {
+
+/// Calls `method` of the server that the connection belongs to: with the transport from Python 3.13
+/// on, or if the server is one of ours. Returns false with an error set.
+bool tell_server(StreamTransport& t, PyObject* server, PyObject* method) noexcept {
 #if PY_VERSION_HEX >= 0x030D0000
   constexpr bool is_told_which = true;
 #else
@@ -56,11 +61,27 @@ bool stream_tell_server(StreamTransport& t, PyObject* server, PyObject* method) 
   return static_cast<bool>(done);
 }
 
+}  // namespace
+
+int stream_attach_server(StreamTransport& t, PyObject* server) noexcept {
+  if (server == nullptr || server == Py_None) return 0;
+  ServerBaseObject* counting = counting_server(*t.state, server);
+  if (counting != nullptr) {
+    ++counting->active_count;
+  } else if (!tell_server(t, server, t.state->names._attach)) {
+    return -1;
+  }
+  t.server = Py_NewRef(server);
+  return 0;
+}
+
 void stream_detach_server(StreamTransport& t) noexcept {
   const PyRef server = PyRef::steal(std::exchange(t.server, nullptr));
-  if (server && !stream_tell_server(t, server.get(), t.state->names._detach)) {
-    loop_report_exception(*t.loop, "Fatal error on transport");
-  }
+  if (!server) return;
+  ServerBaseObject* counting = counting_server(*t.state, server.get());
+  const bool is_told = counting != nullptr ? server_lost_client(*t.state, *counting)
+                                           : tell_server(t, server.get(), t.state->names._detach);
+  if (!is_told) loop_report_exception(*t.loop, "Fatal error on transport");
 }
 
 // ---- closing

@@ -70,12 +70,11 @@ void stream_protocol_failed(StreamTransport& transport, const char* message) noe
 void stream_operation_ended(StreamTransport& transport) noexcept;
 /// Closes the socket, now or with the last completion. Leaves no error set.
 void stream_release_fd(StreamTransport& transport) noexcept;
+/// Tells the server (null, None: nobody) that it has this connection, and keeps it. Returns -1 with
+/// an error set.
+[[nodiscard]] int stream_attach_server(StreamTransport& transport, PyObject* server) noexcept;
 /// Tells and forgets the server.
 void stream_detach_server(StreamTransport& transport) noexcept;
-/// Calls `method` of the server that the connection belongs to: with the transport from Python 3.13
-/// on, or if the server is one of ours. Returns false with an error set.
-[[nodiscard]] bool stream_tell_server(StreamTransport& transport, PyObject* server,
-                                      PyObject* method) noexcept;
 
 PyObject* stream_method_close(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_method_abort(PyObject* self, PyObject* unused) noexcept;

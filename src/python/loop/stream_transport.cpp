@@ -108,13 +108,6 @@ int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
   return 0;
 }
 
-int attach_server(StreamTransport& t, PyObject* server) noexcept {
-  if (server == nullptr || server == Py_None) return 0;
-  if (!stream_tell_server(t, server, t.state->names._attach)) return -1;
-  t.server = Py_NewRef(server);
-  return 0;
-}
-
 /// Takes the descriptor of `parts`, or that of its socket.
 int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
   t.family = parts.family;
@@ -142,7 +135,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
   head_of(self).extra =
       parts.extra == nullptr || parts.extra == Py_None ? PyDict_New() : Py_NewRef(parts.extra);
   if (head_of(self).extra == nullptr || stream_store_addresses(t) != 0 ||
-      set_protocol(t, parts.protocol) != 0 || attach_server(t, parts.server) != 0) {
+      set_protocol(t, parts.protocol) != 0 || stream_attach_server(t, parts.server) != 0) {
     return -1;
   }
   try {

@@ -34,6 +34,7 @@ namespace blitzio::python {
   X(_start)                    \
   X(_start_reading)            \
   X(_wake_waiter)              \
+  X(_wakeup)                   \
   X(abort)                     \
   X(accept)                    \
   X(add_done_callback)         \
@@ -86,6 +87,7 @@ namespace blitzio::python {
   X(set_exception)             \
   X(set_result)                \
   X(setblocking)               \
+  X(sock_connect)              \
   X(socket)                    \
   X(sockname)                  \
   X(source_traceback)          \
@@ -108,7 +110,9 @@ struct Names {
   X(stream_transport_type)   \
   X(datagram_transport_type) \
   X(listener_type)           \
+  X(server_base_type)        \
   X(sock_operation_type)     \
+  X(connect_operation_type)  \
   X(tls_protocol_type)       \
   X(tls_transport_type)      \
   X(tls_window_type)         \

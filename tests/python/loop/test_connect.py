@@ -74,6 +74,39 @@ def test_a_subclass_connects_in_its_own_way(loop: asyncio.AbstractEventLoop) -> 
             own.close()
 
 
+def test_whoever_replaces_the_socket_class_sees_the_connection(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Guarded(socket.socket):
+        def connect(self, address: Any) -> None:
+            raise PermissionError(errno.EPERM, "no network in tests")
+
+    with socket.create_server((HOST, 0)) as listener:
+        address = listener.getsockname()
+        monkeypatch.setattr(socket, "socket", Guarded)
+        with pytest.raises(PermissionError, match="no network"):
+            connect(*address)(loop)
+        monkeypatch.undo()
+        assert connect(*address)(loop) == "connected"
+
+
+def test_connections_are_audited(loop: asyncio.AbstractEventLoop) -> None:
+    """As those of socket.connect(), though no socket object is made."""
+    seen: list[Any] | None = []
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and seen is not None:
+            seen.append(args[1])
+
+    sys.addaudithook(hook)
+    try:
+        with socket.create_server((HOST, 0)) as listener:
+            assert connect(*listener.getsockname())(loop) == "connected"
+            assert seen == [listener.getsockname()]
+    finally:
+        seen = None
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("delay", [None, 0.01])
 def test_names_and_happy_eyeballs(

@@ -1,0 +1,79 @@
+#include <python/loop/server_base.hpp>
+
+#include <python/loop/stream_internal.hpp>
+#include <python/support/slots.hpp>
+
+#include <structmember.h>
+
+#include <cstddef>
+
+namespace blitzio::python {
+
+bool server_lost_client(const ModuleState& state, ServerBaseObject& server) noexcept {
+  BLITZIO_CHECK(server.active_count > 0, server.active_count);
+  if (--server.active_count != 0 || !server.is_closed) return true;
+  const PyRef done = PyRef::steal(
+      PyObject_CallMethodNoArgs(reinterpret_cast<PyObject*>(&server), state.names._wakeup));
+  return static_cast<bool>(done);
+}
+
+namespace {
+
+/// The connections that are counted natively.
+PyObject* method_counted_clients(PyObject* self, PyTypeObject* defining, PyObject* const* args,
+                                 Py_ssize_t nargs, PyObject* /*kwnames*/) noexcept {
+  const ModuleState& state = state_of_type(defining);
+  if (nargs != 1 || !loop_check(state, args[0])) {
+    PyErr_SetString(PyExc_TypeError, "_counted_clients() takes a Loop");
+    return nullptr;
+  }
+  const LoopObject& loop = *reinterpret_cast<LoopObject*>(args[0]);
+  if (loop_check_owner(loop) != 0) return nullptr;
+  PyRef clients = PyRef::steal(PyList_New(0));
+  if (!clients || counting_server(state, self) == nullptr) return clients.release();
+  for (const auto& [fd, transport] : loop.transports) {
+    if (PyObject_TypeCheck(transport.object, state.stream_transport_type) == 0 ||
+        as_stream(transport.object).server != self) {
+      continue;
+    }
+    if (PyList_Append(clients.get(), transport.object) != 0) return nullptr;
+  }
+  return clients.release();
+}
+
+PyMethodDef server_methods[] = {
+    {"_counted_clients", fast(method_counted_clients), METH_METHOD | METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("_counted_clients($self, loop, /)\n--\n\n"
+               "The open connections that are counted natively.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef server_members[] = {
+    {"_active_count", T_PYSSIZET, offsetof(ServerBaseObject, active_count), 0, nullptr},
+    {"_is_closed", T_BOOL, offsetof(ServerBaseObject, is_closed), 0, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+int server_base_register(PyObject* module, ModuleState& state) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("The native half of a server: it counts connections.")},
+      {Py_tp_methods, server_methods},
+      {Py_tp_members, server_members},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      .name = "blitzio._native.ServerBase",
+      .basicsize = sizeof(ServerBaseObject),
+      .itemsize = 0,
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+      .slots = slots,
+  };
+  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  state.server_base_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddType(module, state.server_base_type);
+}
+
+}  // namespace blitzio::python

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 import sys
 from functools import partial
@@ -19,6 +21,7 @@ from tests.python.frameworks.support import digest, payload
 from tests.python.loop.support import HOST, PATIENCE, client_context
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from tests.ecosystem.conftest import Comparison
@@ -88,6 +91,181 @@ def test_streams(
     assert seen[0] == digest(LARGE.upper())
     if kind != "tls":
         assert seen[1:] == ["ClosedResourceError"] * 2
+
+
+async def outcome_of(operation: Callable[[], Awaitable[Any]]) -> Any:
+    """What it returns, or the classes of what it raises and of its causes."""
+    try:
+        return await operation()
+    except Exception as exc:
+        names = []
+        cause: BaseException | None = exc
+        while cause is not None:
+            names.append(type(cause).__name__)
+            cause = cause.__cause__
+        return names
+
+
+async def closed_under(
+    waiting: Callable[[], Awaitable[Any]], close: Callable[[], Awaitable[Any]]
+) -> Any:
+    """What an operation that waits comes to when its stream is closed."""
+    seen: list[Any] = []
+
+    async def wait() -> None:
+        seen.append(await outcome_of(waiting))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        await close()
+    return seen[0]
+
+
+async def send_for_ever(stream: Any) -> None:
+    while True:
+        await stream.send(bytes(100_000))
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_streams_over_closed_descriptors(
+    same_on_asyncio: Comparison, kind: str, tmp_path: Path
+) -> None:
+    async def scenario() -> dict[str, Any]:
+        path = tmp_path / "socket"
+        seen: dict[str, Any] = {}
+
+        async def pair() -> tuple[Any, Any]:
+            path.unlink(missing_ok=True)
+            listener: Any = (
+                await anyio.create_unix_listener(path)
+                if kind == "unix"
+                else await anyio.create_tcp_listener(local_host=HOST, local_port=0)
+            )
+            if kind == "tcp":
+                [listener] = listener.listeners
+            async with listener:
+                client: Any = (
+                    await anyio.connect_unix(path)
+                    if kind == "unix"
+                    else await anyio.connect_tcp(
+                        HOST, listener.extra(anyio.abc.SocketAttribute.local_port)
+                    )
+                )
+                server = await listener.accept()
+            seen["accept, closed"] = await outcome_of(listener.accept)
+            return client, server
+
+        with anyio.fail_after(PATIENCE):
+            client, server = await pair()
+            seen["receive under close"] = await closed_under(client.receive, client.aclose)
+            seen["receive, closed"] = await outcome_of(client.receive)
+            seen["send, closed"] = await outcome_of(partial(client.send, b"late"))
+            seen["end, closed"] = await outcome_of(client.send_eof)
+            seen["receive, peer closed"] = await outcome_of(server.receive)
+            seen["send, peer closed"] = await outcome_of(partial(send_for_ever, server))
+            await server.aclose()
+
+            client, server = await pair()
+            await client.send_eof()
+            seen["send after the end"] = await outcome_of(partial(client.send, b"late"))
+            seen["receive, peer ended"] = await outcome_of(server.receive)
+            seen["receive under peer's close"] = await closed_under(client.receive, server.aclose)
+            await client.aclose()
+
+            if kind == "unix":  # AnyIO's TCP streams forget a sender that waits.
+                client, server = await pair()
+                blocked = partial(send_for_ever, client)
+                seen["send under close"] = await closed_under(blocked, client.aclose)
+                await server.aclose()
+                client, server = await pair()
+                blocked = partial(send_for_ever, server)
+                seen["send under peer's close"] = await closed_under(blocked, client.aclose)
+                await server.aclose()
+        return seen
+
+    seen = same_on_asyncio(scenario)
+    for name, outcome in seen.items():
+        if "close" in name and "peer" not in name and name != "end, closed":
+            assert outcome[0] == "ClosedResourceError", name
+    assert seen["send, peer closed"][0] == "BrokenResourceError"
+
+
+@pytest.mark.parametrize("kind", ["udp", "unix datagrams"])
+def test_datagrams_over_closed_descriptors(
+    same_on_asyncio: Comparison, kind: str, tmp_path: Path
+) -> None:
+    async def scenario() -> dict[str, Any]:
+        path = tmp_path / "socket"
+        path.unlink(missing_ok=True)
+        seen: dict[str, Any] = {}
+        for connected in (False, True):
+            with anyio.fail_after(PATIENCE):
+                endpoint: Any
+                item: Any
+                if kind == "udp":
+                    peer: Any = await anyio.create_udp_socket(local_host=HOST)
+                    address = (HOST, peer.extra(anyio.abc.SocketAttribute.local_port))
+                    endpoint = (
+                        await anyio.create_connected_udp_socket(*address)
+                        if connected
+                        else await anyio.create_udp_socket(local_host=HOST)
+                    )
+                    item = b"late" if connected else (b"late", address)
+                else:
+                    path.unlink(missing_ok=True)
+                    peer = await anyio.create_unix_datagram_socket(local_path=path)
+                    endpoint = (
+                        await anyio.create_connected_unix_datagram_socket(path)
+                        if connected
+                        else await anyio.create_unix_datagram_socket()
+                    )
+                    item = b"late" if connected else (b"late", str(path))
+                prefix = "connected, " if connected else ""
+                seen[prefix + "receive under close"] = await closed_under(
+                    endpoint.receive, endpoint.aclose
+                )
+                seen[prefix + "receive, closed"] = await outcome_of(endpoint.receive)
+                seen[prefix + "send, closed"] = await outcome_of(partial(endpoint.send, item))
+                await peer.aclose()
+        return seen
+
+    seen = same_on_asyncio(scenario)
+    assert {classes[0] for classes in seen.values()} == {"ClosedResourceError"}
+
+
+def test_waiting_for_sockets_that_are_closed(same_on_asyncio: Comparison) -> None:
+    """wait_readable() and its like, which anyio tells of a close by notify_closing()."""
+
+    async def scenario() -> list[Any]:
+        seen: list[Any] = []
+        with anyio.fail_after(PATIENCE):
+            for wait in (anyio.wait_readable, anyio.wait_writable):
+                ours, peer = socket.socketpair()
+                with ours, peer:
+                    ours.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while wait is anyio.wait_writable:
+                            ours.send(bytes(100_000))
+
+                    async def close(ours: socket.socket = ours) -> None:
+                        anyio.notify_closing(ours)
+                        ours.close()
+
+                    seen.append(await closed_under(partial(wait, ours), close))
+                    seen.append(await outcome_of(partial(wait, ours)))
+                    peer.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while peer.recv(1 << 20):
+                            pass
+                    # Nothing of the loop's keeps the file: the peer sees its end.
+                    seen.append(await outcome_of(partial(anyio.wait_readable, peer)))
+                    seen.append(peer.recv(1))
+        return seen
+
+    seen = same_on_asyncio(scenario)
+    assert seen[0] == ["ClosedResourceError"]
+    assert seen[3] == b""
 
 
 def test_datagrams(same_on_asyncio: Comparison) -> None:

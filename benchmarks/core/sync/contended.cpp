@@ -20,6 +20,7 @@ namespace {
 
 using Queue = channel::Channel<std::uint64_t>;
 using Handles = std::vector<JoinHandle<void>>;
+constexpr std::size_t kTasksMax = 8;
 
 Async<> join_all(Handles& handles) {
   for (auto& handle : handles) (co_await handle).get();
@@ -48,6 +49,8 @@ Async<> pass_through(Runtime& runtime, std::size_t total, std::size_t capacity) 
   std::atomic<std::size_t> received{0};
   Handles producers;
   Handles consumers;
+  producers.reserve(kSides);
+  consumers.reserve(kSides);
   for (std::size_t i = 0; i < kSides; ++i) {
     producers.push_back(runtime.spawn(produce(queue, total / kSides)));
   }
@@ -107,6 +110,7 @@ auto with_shared(const std::shared_ptr<std::unique_ptr<Runtime>>& runtime, std::
     shared->counter.store(0);
     const std::int64_t time = time_of([&] {
       Handles handles;
+      handles.reserve(kTasksMax);
       (*runtime)->block_on([&]() -> Async<> {
         spawn_all(**runtime, *shared, handles);
         return join_all(handles);

@@ -5,11 +5,17 @@
 //                         64 ─▶ cell
 //                          …
 //                       1024
+//                        │ ▲
+//      full, or to spare ▼ │ empty
+//   the process's shelves, one per size: batch ─▶ batch, each a whole list of some thread
 //
-// A frame that is freed on another thread than it was made on goes to that thread's lists. Each
-// list keeps at most kKeptBytes, so one thread that only frees does not hoard what another only
-// allocates; what is beyond it, larger or after the end of the thread goes to the allocator. A
-// thread's lists end with it.
+// A frame that is freed on another thread than it was made on goes to that thread's lists. A list
+// that has reached kKeptBytes, and most of a worker's that goes to sleep, goes to the shelf of its
+// size, from where a thread whose list is empty takes it: so what one thread only frees, another
+// that only makes gets back. A shelf keeps kShelvedBytes at most. What is beyond it, larger or
+// after the end of the thread goes to the allocator, and so does what finds a shelf in another
+// thread's hands: nobody waits here, and a fork between two instructions leaves nothing locked that
+// is needed. A thread's lists end with it.
 //
 // Under the address and thread sanitizers everything goes to the allocator, for they see a use
 // after free only there.
@@ -30,7 +36,8 @@ class FramePool {
  public:
   static constexpr std::size_t kStepBytes = 32;
   static constexpr std::size_t kPooledBytesMax = 1024;
-  static constexpr std::size_t kKeptBytes = 64 * 1024;  ///< per thread and list
+  static constexpr std::size_t kKeptBytes = 64 * 1024;      ///< per thread and list
+  static constexpr std::size_t kShelvedBytes = 256 * 1024;  ///< per shelf
 
   /// Memory of the default alignment of operator new. Throws std::bad_alloc.
   [[nodiscard]] static void* allocate(std::size_t bytes) {
@@ -38,12 +45,9 @@ class FramePool {
     const std::size_t list = list_of(bytes);
     Lists* lists = lists_;
     if (BLITZIO_UNLIKELY(lists == nullptr || lists->free[list] == nullptr)) {
-      return ::operator new((list + 1) * kStepBytes);
+      return allocate_slow(list);
     }
-    Cell* cell = lists->free[list];
-    lists->free[list] = cell->next;
-    ++lists->room[list];
-    return cell;
+    return lists->pop(list);
   }
   /// `bytes` as at allocate().
   static void free(void* memory, std::size_t bytes) noexcept {
@@ -60,7 +64,10 @@ class FramePool {
     lists->push(memory, list);
   }
 
-  /// From now on the calling thread, which must not have freed any yet, keeps no frames.
+  /// Puts what the calling thread has to spare where others find it. For one that is going to
+  /// sleep.
+  static void share() noexcept;
+  /// From now on the calling thread keeps no frames.
   static void disable_on_this_thread() noexcept;
   /// Whether it keeps, or would keep, those it frees.
   [[nodiscard]] static bool is_enabled_on_this_thread() noexcept;
@@ -68,6 +75,8 @@ class FramePool {
  private:
   static constexpr bool kIsPooling = BLITZIO_ASAN + BLITZIO_TSAN == 0;
   static constexpr std::size_t kLists = kPooledBytesMax / kStepBytes;
+  // What a thread does not share, per list: it will want some again when it wakes.
+  static constexpr std::uint32_t kKeptCells = 8;
 
   struct Cell {
     Cell* next;
@@ -82,14 +91,30 @@ class FramePool {
       free[list] = ::new (memory) Cell{free[list]};
       --room[list];
     }
+    void* pop(std::size_t list) noexcept {
+      Cell* cell = free[list];
+      free[list] = cell->next;
+      ++room[list];
+      return cell;
+    }
+    void shelve(std::size_t list, std::uint32_t kept) noexcept;
+    [[nodiscard]] bool restock(std::size_t list) noexcept;
+
     std::array<Cell*, kLists> free{};
     std::array<std::uint32_t, kLists> room;  ///< how many more a list takes
   };
   class Owner;
+  class Shelf;
+
+  // How many cells a list has when it is full.
+  static constexpr std::uint32_t capacity(std::size_t list) noexcept {
+    return static_cast<std::uint32_t>(kKeptBytes / ((list + 1) * kStepBytes));
+  }
 
   static std::size_t list_of(std::size_t bytes) noexcept {
     return bytes == 0 ? 0 : (bytes - 1) / kStepBytes;
   }
+  BLITZIO_COLD static void* allocate_slow(std::size_t list);
   BLITZIO_COLD static void free_slow(void* memory, std::size_t list) noexcept;
 
   // Words in the static TLS block: reading them costs one load even from a shared object.

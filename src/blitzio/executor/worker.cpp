@@ -114,6 +114,7 @@ void Worker::park() noexcept {
   if (inbox_.is_empty() && runtime_.injector_.is_empty() && !runtime_.is_stopping()) {
     watch_others();
     count(parks_);
+    FramePool::share();
     const Instant until = timers_.before_sleep();
     const Duration to_timer = until == Instant::max() ? Duration::max() : until - Instant::now();
     driver_->wait(stands_by_ ? std::min(to_timer, kLookInterval) : to_timer);

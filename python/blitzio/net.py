@@ -16,6 +16,14 @@ read had gathered is there for the next one.
             async for stream in listener:
                 asyncio.create_task(echo(stream))
 
+`try_x` answers now, `blocking_x(..., timeout=None)` waits in a thread without an event loop. The
+socket may be one for which tasks wait, too: who comes first gets what comes.
+
+    def fetch(address: str) -> bytes:
+        stream = net.TcpStream.blocking_connect(address, timeout=5)
+        stream.blocking_write_all(b"hello\n")
+        return stream.blocking_read_line(timeout=5)
+
 Errors of the system are `OSError` with its `errno`; a socket that is closed says EBADF. A stream
 that ends too early is `asyncio.IncompleteReadError`, a line that is too long
 `asyncio.LimitOverrunError`.
@@ -32,7 +40,7 @@ from blitzio._native import (
     UnixListener,
     UnixStream,
 )
-from blitzio._net.connect import connect, resolve
+from blitzio._net.connect import blocking_connect, blocking_resolve, connect, resolve
 from blitzio._net.copy import ReadStream, WriteStream, copy, copy_bidirectional
 from blitzio._net.pool import Pool
 from blitzio._net.tls import TlsStream, start_tls
@@ -49,6 +57,8 @@ __all__ = (
     "UnixListener",
     "UnixStream",
     "WriteStream",
+    "blocking_connect",
+    "blocking_resolve",
     "connect",
     "copy",
     "copy_bidirectional",

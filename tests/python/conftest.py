@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,17 @@ def _open_fds() -> set[str]:
     return links
 
 
+def _left_open(before: set[str]) -> set[str]:
+    """What is open since `before`, and stays so: a thread that was joined may not have ended yet, and
+    it closes what is its own."""
+    for _ in range(200):
+        left = {fd for fd in _open_fds() - before if "/proc/" not in fd}
+        if not left:
+            break
+        time.sleep(0.01)
+    return left
+
+
 def _is_known(warning: str) -> bool:
     # asyncio's own of 3.10 leaves its transport open when the peer ends the connection.
     return sys.version_info < (3, 11) and "asyncio._SSLProtocolTransport" in warning
@@ -156,7 +168,7 @@ def no_leaks() -> Iterator[None]:
     ]
     assert not unclosed, unclosed
     assert asyncio._get_running_loop() is None
-    left = {fd for fd in _open_fds() - before if "/proc/" not in fd}
+    left = _left_open(before)
     assert not left, f"file descriptors left open: {sorted(left)}"
     # The timer is the one that pytest-timeout starts for each test.
     threads = [

@@ -653,7 +653,7 @@ class Mutex:
     def try_lock(self) -> bool:
         """Lock if nobody holds it and nobody waits. Returns whether it did."""
 
-    def blocking_lock(self, timeout: float | None = None) -> None:
+    def blocking_lock(self, timeout: _Seconds | None = None) -> None:
         """lock() for threads.
 
         Args:
@@ -722,10 +722,10 @@ class RwLock:
     def try_write(self) -> Guard | None:
         """A held guard, or None if anybody holds the lock."""
 
-    def blocking_read(self, timeout: float | None = None) -> Guard:
+    def blocking_read(self, timeout: _Seconds | None = None) -> Guard:
         """read() for threads: a held guard. TimeoutError after `timeout` seconds."""
 
-    def blocking_write(self, timeout: float | None = None) -> Guard:
+    def blocking_write(self, timeout: _Seconds | None = None) -> Guard:
         """write() for threads: a held guard. TimeoutError after `timeout` seconds."""
 
 @final
@@ -750,7 +750,7 @@ class Semaphore:
     def try_acquire(self, count: int = 1) -> bool:
         """Take them if they are free and nobody waits. Returns whether it did."""
 
-    def blocking_acquire(self, count: int = 1, timeout: float | None = None) -> None:
+    def blocking_acquire(self, count: int = 1, timeout: _Seconds | None = None) -> None:
         """acquire() for threads. TimeoutError after `timeout` seconds."""
 
     def release(self, count: int = 1) -> None:
@@ -785,7 +785,7 @@ class Notify:
     def try_wait(self) -> bool:
         """Take a remembered notification. Returns whether there was one."""
 
-    def blocking_wait(self, timeout: float | None = None) -> None:
+    def blocking_wait(self, timeout: _Seconds | None = None) -> None:
         """wait() for threads. TimeoutError after `timeout` seconds."""
 
     def notify_one(self) -> None:
@@ -802,7 +802,7 @@ class Event:
     def wait(self) -> Awaitable[None]:
         """Wait until it is set. Goes on even if it is cleared again before the task runs."""
 
-    def blocking_wait(self, timeout: float | None = None) -> None:
+    def blocking_wait(self, timeout: _Seconds | None = None) -> None:
         """wait() for threads. TimeoutError after `timeout` seconds."""
 
     def is_set(self) -> bool:
@@ -829,7 +829,7 @@ class Barrier:
         Cancellation: takes the arrival back, unless the others have gone on already.
         """
 
-    def blocking_wait(self, timeout: float | None = None) -> bool:
+    def blocking_wait(self, timeout: _Seconds | None = None) -> bool:
         """wait() for threads. TimeoutError after `timeout` seconds."""
 
 class ChannelError(Exception):
@@ -874,7 +874,7 @@ class Channel(Generic[_T]):
     def try_send(self, value: _T, /) -> None:
         """Send now. Full if there is no room, Closed."""
 
-    def blocking_send(self, value: _T, timeout: float | None = None) -> None:
+    def blocking_send(self, value: _T, timeout: _Seconds | None = None) -> None:
         """send() for threads. TimeoutError after `timeout` seconds: it was not sent."""
 
     def recv(self) -> Awaitable[_T]:
@@ -889,7 +889,7 @@ class Channel(Generic[_T]):
     def try_recv(self) -> _T:
         """The oldest value. Empty if there is none yet, Closed if there will be none."""
 
-    def blocking_recv(self, timeout: float | None = None) -> _T:
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
         """recv() for threads. TimeoutError after `timeout` seconds."""
 
     def close(self) -> None:
@@ -919,7 +919,7 @@ class Oneshot(Generic[_T]):
     def try_recv(self) -> _T:
         """The value. Empty or Closed."""
 
-    def blocking_recv(self, timeout: float | None = None) -> _T:
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
         """recv() for threads. TimeoutError after `timeout` seconds."""
 
     def close(self) -> None:
@@ -968,7 +968,7 @@ class BroadcastReceiver(Generic[_T]):
     def try_recv(self) -> _T:
         """The next value. Empty, Closed or Lagged."""
 
-    def blocking_recv(self, timeout: float | None = None) -> _T:
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
         """recv() for threads. TimeoutError after `timeout` seconds."""
 
 @final
@@ -1004,7 +1004,7 @@ class WatchReceiver(Generic[_T]):
         Cancellation: loses nothing.
         """
 
-    def blocking_changed(self, timeout: float | None = None) -> None:
+    def blocking_changed(self, timeout: _Seconds | None = None) -> None:
         """changed() for threads. TimeoutError after `timeout` seconds."""
 
     def has_changed(self) -> bool:
@@ -1085,17 +1085,32 @@ class TcpStream:
         Cancellation: gives up the attempt.
         """
 
+    @classmethod
+    def blocking_connect(
+        cls, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> TcpStream:
+        """connect() for threads. TimeoutError after `timeout` seconds."""
+
     def read(self, n: int = 65536) -> Awaitable[bytes]:
         """Read what is there, at most n bytes, or wait for some; none at the end.
 
         Cancellation: loses no byte.
         """
 
+    def blocking_read(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read() for threads. TimeoutError after `timeout` seconds."""
+
     def peek(self, n: int = 65536) -> Awaitable[bytes]:
         """read() that leaves the bytes there."""
 
+    def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """peek() for threads. TimeoutError after `timeout` seconds."""
+
     def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
         """read() into a writable buffer. Gives how many bytes came."""
+
+    def blocking_read_into(self, buffer: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """read_into() for threads. TimeoutError after `timeout` seconds."""
 
     def read_exact(self, n: int, /) -> Awaitable[bytes]:
         """Read exactly n bytes.
@@ -1105,6 +1120,9 @@ class TcpStream:
 
         Cancellation: loses no byte: what had come is there for the next read.
         """
+
+    def blocking_read_exact(self, n: int, /, *, timeout: _Seconds | None = None) -> bytes:
+        """read_exact() for threads. TimeoutError after `timeout` seconds."""
 
     def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
         """Read up to and with the separator.
@@ -1116,14 +1134,25 @@ class TcpStream:
         Cancellation: as read_exact().
         """
 
+    def blocking_read_until(
+        self, separator: Buffer, limit: int = 65536, *, timeout: _Seconds | None = None
+    ) -> bytes:
+        """read_until() for threads. TimeoutError after `timeout` seconds."""
+
     def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
         """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
 
         `async for line in stream` reads all of them.
         """
 
+    def blocking_read_line(self, limit: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read_line() for threads. TimeoutError after `timeout` seconds."""
+
     def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
         """Read all that is to come, at most `limit` bytes."""
+
+    def blocking_read_to_end(self, limit: int = ..., *, timeout: _Seconds | None = None) -> bytes:
+        """read_to_end() for threads. TimeoutError after `timeout` seconds."""
 
     def try_read(self, n: int = 65536) -> bytes | None:
         """read(), now; None if nothing is there."""
@@ -1134,11 +1163,17 @@ class TcpStream:
         Cancellation: nothing was written.
         """
 
+    def blocking_write(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """write() for threads. TimeoutError after `timeout` seconds."""
+
     def write_all(self, data: Buffer, /) -> Awaitable[None]:
         """Write all of data. Several writers take turns: their data does not mix.
 
         Cancellation: part of it may be written.
         """
+
+    def blocking_write_all(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> None:
+        """write_all() for threads. TimeoutError after `timeout` seconds."""
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
@@ -1172,8 +1207,14 @@ class TcpStream:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1193,6 +1234,12 @@ class UnixStream:
         """Connect to a path or abstract name."""
 
     @classmethod
+    def blocking_connect(
+        cls, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> UnixStream:
+        """connect() for threads. TimeoutError after `timeout` seconds."""
+
+    @classmethod
     def pair(cls) -> tuple[UnixStream, UnixStream]:
         """Two that are connected with each other."""
 
@@ -1205,11 +1252,20 @@ class UnixStream:
         Cancellation: loses no byte.
         """
 
+    def blocking_read(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read() for threads. TimeoutError after `timeout` seconds."""
+
     def peek(self, n: int = 65536) -> Awaitable[bytes]:
         """read() that leaves the bytes there."""
 
+    def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """peek() for threads. TimeoutError after `timeout` seconds."""
+
     def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
         """read() into a writable buffer. Gives how many bytes came."""
+
+    def blocking_read_into(self, buffer: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """read_into() for threads. TimeoutError after `timeout` seconds."""
 
     def read_exact(self, n: int, /) -> Awaitable[bytes]:
         """Read exactly n bytes.
@@ -1219,6 +1275,9 @@ class UnixStream:
 
         Cancellation: loses no byte: what had come is there for the next read.
         """
+
+    def blocking_read_exact(self, n: int, /, *, timeout: _Seconds | None = None) -> bytes:
+        """read_exact() for threads. TimeoutError after `timeout` seconds."""
 
     def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
         """Read up to and with the separator.
@@ -1230,14 +1289,25 @@ class UnixStream:
         Cancellation: as read_exact().
         """
 
+    def blocking_read_until(
+        self, separator: Buffer, limit: int = 65536, *, timeout: _Seconds | None = None
+    ) -> bytes:
+        """read_until() for threads. TimeoutError after `timeout` seconds."""
+
     def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
         """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
 
         `async for line in stream` reads all of them.
         """
 
+    def blocking_read_line(self, limit: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read_line() for threads. TimeoutError after `timeout` seconds."""
+
     def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
         """Read all that is to come, at most `limit` bytes."""
+
+    def blocking_read_to_end(self, limit: int = ..., *, timeout: _Seconds | None = None) -> bytes:
+        """read_to_end() for threads. TimeoutError after `timeout` seconds."""
 
     def try_read(self, n: int = 65536) -> bytes | None:
         """read(), now; None if nothing is there."""
@@ -1248,11 +1318,17 @@ class UnixStream:
         Cancellation: nothing was written.
         """
 
+    def blocking_write(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """write() for threads. TimeoutError after `timeout` seconds."""
+
     def write_all(self, data: Buffer, /) -> Awaitable[None]:
         """Write all of data. Several writers take turns: their data does not mix.
 
         Cancellation: part of it may be written.
         """
+
+    def blocking_write_all(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> None:
+        """write_all() for threads. TimeoutError after `timeout` seconds."""
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
@@ -1286,8 +1362,14 @@ class UnixStream:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1322,6 +1404,9 @@ class TcpListener:
         Cancellation: takes no connection.
         """
 
+    def blocking_accept(self, timeout: _Seconds | None = None) -> tuple[TcpStream, Address]:
+        """accept() for threads. TimeoutError after `timeout` seconds."""
+
     def try_accept(self) -> tuple[TcpStream, Address] | None:
         """accept(), now; None if there is no connection."""
 
@@ -1351,8 +1436,14 @@ class TcpListener:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1378,6 +1469,9 @@ class UnixListener:
 
         Cancellation: takes no connection.
         """
+
+    def blocking_accept(self, timeout: _Seconds | None = None) -> tuple[UnixStream, Address | None]:
+        """accept() for threads. TimeoutError after `timeout` seconds."""
 
     def try_accept(self) -> tuple[UnixStream, Address | None] | None:
         """accept(), now; None if there is no connection."""
@@ -1408,8 +1502,14 @@ class UnixListener:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1444,8 +1544,14 @@ class UdpSocket:
         Cancellation: takes no datagram.
         """
 
+    def blocking_recv_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address]:
+        """recv_from() for threads. TimeoutError after `timeout` seconds."""
+
     def recv(self) -> Awaitable[bytes]:
         """recv_from() without the sender."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> bytes:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
 
     def try_recv_from(self) -> tuple[bytes, Address] | None:
         """recv_from(), now; None if there is none."""
@@ -1456,8 +1562,16 @@ class UdpSocket:
     def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
         """Send a datagram, waiting for room."""
 
+    def blocking_send_to(
+        self, data: Buffer, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """send_to() for threads. TimeoutError after `timeout` seconds."""
+
     def send(self, data: Buffer, /) -> Awaitable[int]:
         """send_to() the peer of connect()."""
+
+    def blocking_send(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """send() for threads. TimeoutError after `timeout` seconds."""
 
     def try_send_to(self, data: Buffer, address: Address | str, /) -> int | None:
         """send_to(), now; None if there is no room."""
@@ -1495,8 +1609,14 @@ class UdpSocket:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1528,8 +1648,14 @@ class UnixDatagram:
         Cancellation: takes no datagram.
         """
 
+    def blocking_recv_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address | None]:
+        """recv_from() for threads. TimeoutError after `timeout` seconds."""
+
     def recv(self) -> Awaitable[bytes]:
         """recv_from() without the sender."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> bytes:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
 
     def try_recv_from(self) -> tuple[bytes, Address | None] | None:
         """recv_from(), now; None if there is none."""
@@ -1540,8 +1666,16 @@ class UnixDatagram:
     def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
         """Send a datagram, waiting for room."""
 
+    def blocking_send_to(
+        self, data: Buffer, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """send_to() for threads. TimeoutError after `timeout` seconds."""
+
     def send(self, data: Buffer, /) -> Awaitable[int]:
         """send_to() the peer of connect()."""
+
+    def blocking_send(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """send() for threads. TimeoutError after `timeout` seconds."""
 
     def try_send_to(self, data: Buffer, address: Address | str, /) -> int | None:
         """send_to(), now; None if there is no room."""
@@ -1573,8 +1707,14 @@ class UnixDatagram:
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
 
     def option(self, level: int, name: int, /) -> int:
         """getsockopt() of an int."""
@@ -1640,8 +1780,14 @@ class PipeReader:
         Cancellation: loses no byte.
         """
 
+    def blocking_read(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read() for threads. TimeoutError after `timeout` seconds."""
+
     def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
         """read() into a writable buffer. Gives how many bytes came."""
+
+    def blocking_read_into(self, buffer: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """read_into() for threads. TimeoutError after `timeout` seconds."""
 
     def read_exact(self, n: int, /) -> Awaitable[bytes]:
         """Read exactly n bytes.
@@ -1651,6 +1797,9 @@ class PipeReader:
 
         Cancellation: loses no byte: what had come is there for the next read.
         """
+
+    def blocking_read_exact(self, n: int, /, *, timeout: _Seconds | None = None) -> bytes:
+        """read_exact() for threads. TimeoutError after `timeout` seconds."""
 
     def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
         """Read up to and with the separator.
@@ -1662,14 +1811,25 @@ class PipeReader:
         Cancellation: as read_exact().
         """
 
+    def blocking_read_until(
+        self, separator: Buffer, limit: int = 65536, *, timeout: _Seconds | None = None
+    ) -> bytes:
+        """read_until() for threads. TimeoutError after `timeout` seconds."""
+
     def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
         """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
 
         `async for line in stream` reads all of them.
         """
 
+    def blocking_read_line(self, limit: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read_line() for threads. TimeoutError after `timeout` seconds."""
+
     def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
         """Read all that is to come, at most `limit` bytes."""
+
+    def blocking_read_to_end(self, limit: int = ..., *, timeout: _Seconds | None = None) -> bytes:
+        """read_to_end() for threads. TimeoutError after `timeout` seconds."""
 
     def try_read(self, n: int = 65536) -> bytes | None:
         """read(), now; None if nothing is there."""
@@ -1692,6 +1852,9 @@ class PipeReader:
     def readable(self) -> Awaitable[None]:
         """Wait until reading would not block."""
 
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
     def __aenter__(self) -> Awaitable[Self]: ...
     def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
 
@@ -1705,11 +1868,17 @@ class PipeWriter:
         Cancellation: nothing was written.
         """
 
+    def blocking_write(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """write() for threads. TimeoutError after `timeout` seconds."""
+
     def write_all(self, data: Buffer, /) -> Awaitable[None]:
         """Write all of data. Several writers take turns: their data does not mix.
 
         Cancellation: part of it may be written.
         """
+
+    def blocking_write_all(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> None:
+        """write_all() for threads. TimeoutError after `timeout` seconds."""
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
@@ -1733,6 +1902,9 @@ class PipeWriter:
     def writable(self) -> Awaitable[None]:
         """Wait until writing would not block."""
 
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
+
     def __aenter__(self) -> Awaitable[Self]: ...
     def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
 
@@ -1754,7 +1926,7 @@ class ChildProcess:
     def try_wait(self) -> int | None:
         """How it ended, if it has."""
 
-    def blocking_wait(self, timeout: float | None = None) -> int:
+    def blocking_wait(self, timeout: _Seconds | None = None) -> int:
         """wait() for threads. TimeoutError after `timeout` seconds."""
 
     def send_signal(self, number: int, /) -> None:
@@ -1771,7 +1943,7 @@ class SignalSet:
         Cancellation: loses nothing.
         """
 
-    def blocking_next(self, timeout: float | None = None) -> int | None:
+    def blocking_next(self, timeout: _Seconds | None = None) -> int | None:
         """next() for threads. TimeoutError after `timeout` seconds."""
 
     def try_next(self) -> int | None:

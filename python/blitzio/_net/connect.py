@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, overload
+import time
+from typing import TYPE_CHECKING, Any, overload
 
+from blitzio._duration import Duration
 from blitzio._native import Address, TcpStream
 from blitzio._net.tls import TlsStream, start_tls
+from blitzio._run import new_event_loop
+from blitzio._runtime.blocking import blocking_pool
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from blitzio._duration import Seconds
 
 #: Seconds between the beginnings of two attempts (RFC 8305 recommends it).
 _ATTEMPT_DELAY = 0.25
@@ -32,6 +38,35 @@ async def resolve(host: str, port: int, *, family: int = socket.AF_UNSPEC) -> li
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM)
+    return _addresses(found, port)
+
+
+def blocking_resolve(
+    host: str, port: int, *, family: int = socket.AF_UNSPEC, timeout: Seconds | None = None
+) -> list[Address]:
+    """`resolve` for threads.
+
+    >>> blocking_resolve("127.0.0.1", 80)
+    [Address.parse('127.0.0.1:80')]
+
+    Args:
+        host, port, family: as of `resolve`.
+        timeout: how long to wait, None for ever. The resolver's thread goes on for as long as it
+            likes.
+
+    Raises:
+        TimeoutError: after `timeout`.
+        socket.gaierror: as `resolve`.
+        RuntimeError: an event loop runs in this thread.
+    """
+    answer = blocking_pool().spawn(
+        socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
+    )
+    return _addresses(answer.blocking_join(timeout), port)
+
+
+def _addresses(found: Sequence[tuple[Any, ...]], port: int) -> list[Address]:
+    """Returns what getaddrinfo() found, each once."""
     addresses = [
         Address(f"{name[0]}%{name[3]}" if len(name) == 4 and name[3] else str(name[0]), port)
         for *_, name in found
@@ -82,6 +117,51 @@ async def connect(
     return await start_tls(stream, ssl, server_hostname=server_hostname or host)
 
 
+def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) -> TcpStream:
+    """`connect` for threads; without TLS, which belongs to a loop (threads have `ssl`'s own).
+
+    >>> from blitzio import net
+    >>> listener = net.TcpListener.bind("127.0.0.1:0")
+    >>> stream = blocking_connect("127.0.0.1", listener.local_address.port, timeout=10)
+    >>> stream.peer_address == listener.local_address
+    True
+
+    Args:
+        host: a name, or a numeric address.
+        port: the port.
+        timeout: for all of it, None for ever.
+
+    Raises:
+        TimeoutError: after `timeout`.
+        OSError: as `connect`.
+        RuntimeError: an event loop runs in this thread.
+    """
+    deadline = None if timeout is None else time.monotonic() + Duration.of(timeout).as_secs_f64()
+    addresses = blocking_resolve(host, port, timeout=timeout)
+    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+    if len(addresses) == 1:
+        return TcpStream.blocking_connect(addresses[0], timeout=left)
+    # Attempts that overlap: on a loop of their own, which the stream does not need afterwards.
+    loop = new_event_loop()
+    try:
+        connecting = loop.create_task(_connect_within(_interleaved(addresses), left))
+        try:
+            return loop.run_until_complete(connecting)
+        finally:
+            if not connecting.done():  # Ctrl-C
+                connecting.cancel()
+                loop.run_until_complete(asyncio.wait({connecting}))
+    finally:
+        loop.close()
+
+
+async def _connect_within(addresses: list[Address], seconds: float | None) -> TcpStream:
+    try:
+        return await asyncio.wait_for(_connect_first(addresses), seconds)
+    except asyncio.TimeoutError:
+        raise TimeoutError("blocking_connect() timed out") from None
+
+
 def _interleaved(addresses: Iterable[Address]) -> list[Address]:
     """Returns the families in turn, beginning with that of the first address."""
     families: dict[int, list[Address]] = {}
@@ -121,6 +201,12 @@ async def _connect_first(addresses: list[Address]) -> TcpStream:
         for attempt in attempts:
             attempt.cancel()
         errors.clear()
+        if attempts:
+            ended, _ = await asyncio.wait(attempts)
+            for attempt in ended:
+                # It may have succeeded all the same.
+                if not attempt.cancelled() and attempt.exception() is None:
+                    attempt.result().close()
 
 
 async def _attempt(address: Address) -> TcpStream:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from blitzio._native import Closed, Semaphore
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from blitzio._duration import Seconds
 
     class _Closes(Protocol):
         def close(self) -> object: ...
@@ -19,7 +23,7 @@ T = TypeVar("T", bound="_Closes")
 
 
 class Pool(Generic[T]):
-    """A pool of connections of one loop.
+    """A pool of connections, for tasks and threads.
 
     At most `connections_max` are lent at a time; who comes later waits, in order of arrival. The
     latest to be given back is lent first, so a pool shrinks when less is asked of it.
@@ -29,7 +33,8 @@ class Pool(Generic[T]):
             await connection.write_all(query)
 
     A connection that a body leaves by an exception is closed instead of kept: it may be out of
-    step.
+    step. Several loops and threads may share a pool whose connections can be used on any of them:
+    all of this module's but a TlsStream, which is its loop's.
 
     Args:
         connect: makes a connection.
@@ -38,6 +43,7 @@ class Pool(Generic[T]):
         idle_timeout: seconds after which an idle one is closed instead of lent.
         is_healthy: asked of an idle one before it is lent again. By default a connection is healthy
             if it is open and nothing has come that nobody asked for.
+        blocking_connect: makes a connection for `blocking_acquire`, in the thread that calls it.
 
     Raises:
         ValueError: an argument is out of range.
@@ -51,25 +57,27 @@ class Pool(Generic[T]):
         idle_max: int | None = None,
         idle_timeout: float = 90.0,
         is_healthy: Callable[[T], bool] | None = None,
+        blocking_connect: Callable[[], T] | None = None,
     ) -> None:
         if connections_max < 1:
             raise ValueError(f"connections_max must be at least 1, got {connections_max}")
         if idle_max is not None and idle_max < 0:
             raise ValueError(f"idle_max must be at least 0, got {idle_max}")
         self._connect = connect
-        self._free = connections_max
+        self._blocking_connect = blocking_connect
+        self._connections_max = connections_max
+        self._permits = Semaphore(connections_max)
         self._idle_max = connections_max if idle_max is None else idle_max
         self._idle_timeout = idle_timeout
         self._is_healthy = is_healthy or _is_quiet
+        self._lock = threading.Lock()
+        # Under the lock.
         self._idle: deque[tuple[T, float]] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._lent = 0
-        self._is_closed = False
 
     @property
     def lent_count(self) -> int:
         """How many are lent, including those that are being made."""
-        return self._lent
+        return self._connections_max - self._permits.available_permits
 
     @property
     def idle_count(self) -> int:
@@ -87,36 +95,67 @@ class Pool(Generic[T]):
         Cancellation:
             leaves the line, or gives up connecting; nothing is lost.
         """
-        await self._take_permit()
-        connection: T | None = None
+        try:
+            await self._permits.acquire()
+        except Closed:
+            raise RuntimeError("the pool is closed") from None
         try:
             connection = self._take_idle()
             if connection is None:
                 connection = await self._connect()
-            yield connection
-        except BaseException:
-            if connection is not None:
-                connection.close()
-            raise
-        else:
-            self._keep(connection)
+            with self._lend(connection):
+                yield connection
         finally:
-            self._give_permit()
+            self._permits.release()
+
+    @contextmanager
+    def blocking_acquire(self, timeout: Seconds | None = None) -> Iterator[T]:
+        """acquire() for threads, in one line with the tasks.
+
+            with pool.blocking_acquire(timeout=5) as connection:
+                connection.blocking_write_all(query)
+
+        Args:
+            timeout: for the wait in line; connecting has that of `blocking_connect`.
+
+        Raises:
+            TimeoutError: so long were all of them lent.
+            RuntimeError: the pool is closed, or has no `blocking_connect`; or an event loop runs in
+                this thread.
+        """
+        if self._blocking_connect is None:
+            raise RuntimeError("blocking_acquire() needs a pool that has blocking_connect")
+        try:
+            self._permits.blocking_acquire(1, timeout)
+        except Closed:
+            raise RuntimeError("the pool is closed") from None
+        try:
+            connection = self._take_idle()
+            if connection is None:
+                connection = self._blocking_connect()
+            with self._lend(connection):
+                yield connection
+        finally:
+            self._permits.release()
 
     def reap(self) -> None:
         """Close idle ones that are too old; `acquire` does so with those it meets."""
         oldest = time.monotonic() - self._idle_timeout
-        while self._idle and self._idle[0][1] < oldest:
-            self._idle.popleft()[0].close()
+        old: list[T] = []
+        with self._lock:
+            while self._idle and self._idle[0][1] < oldest:
+                old.append(self._idle.popleft()[0])
+        for connection in old:
+            connection.close()
 
     def close(self) -> None:
-        """Close the idle ones, and the others when they are given back."""
-        self._is_closed = True
-        while self._idle:
-            self._idle.popleft()[0].close()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(RuntimeError("the pool is closed"))
+        """Close the idle ones, and the others when they are given back. Who waits is told."""
+        self._permits.close()
+        with self._lock:
+            idle = list(self._idle)
+            self._idle.clear()
+        for connection, _ in idle:
+            connection.close()
 
     async def __aenter__(self) -> Pool[T]:
         return self
@@ -124,52 +163,37 @@ class Pool(Generic[T]):
     async def __aexit__(self, *_exc: object) -> None:
         self.close()
 
-    async def _take_permit(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("the pool is closed")
-        if self._free > 0 and not self._waiters:
-            self._free -= 1
-        else:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except BaseException:
-                if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                    # Granted, and cancelled before it could run: it is the next one's.
-                    self._pass_on()
-                raise
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-        self._lent += 1
+    def __enter__(self) -> Pool[T]:
+        return self
 
-    def _give_permit(self) -> None:
-        self._lent -= 1
-        self._pass_on()
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
-    def _pass_on(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-        self._free += 1
+    @contextmanager
+    def _lend(self, connection: T) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            # With the lock: close() empties it afterwards, or it is closed here.
+            is_kept = not self._permits.is_closed and len(self._idle) < self._idle_max
+            if is_kept:
+                self._idle.append((connection, time.monotonic()))
+        if not is_kept:
+            connection.close()
 
     def _take_idle(self) -> T | None:
         oldest = time.monotonic() - self._idle_timeout
-        while self._idle:
-            connection, since = self._idle.pop()
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection, since = self._idle.pop()
             if since >= oldest and self._is_healthy(connection):
                 return connection
             connection.close()
-        return None
-
-    def _keep(self, connection: T) -> None:
-        if self._is_closed or len(self._idle) >= self._idle_max:
-            connection.close()
-        else:
-            self._idle.append((connection, time.monotonic()))
 
 
 def _is_quiet(connection: object) -> bool:

@@ -1,6 +1,7 @@
 #include <blitzio/executor/async_fd.hpp>
 
 #include <blitzio/driver/driver_context.hpp>
+#include <blitzio/executor/thread_poll.hpp>
 
 #include <poll.h>
 
@@ -65,6 +66,11 @@ IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker
       // Relaxed: for the eyes of this waiter's future, which runs here.
       waiter.is_queued.store(true, std::memory_order_relaxed);
     }
+    if (ThreadPoll* thread = ThreadPoll::current()) {
+      const int events = side.direction_ == IoDirection::read ? POLLIN | POLLRDHUP : POLLOUT;
+      error = thread->add(side, fd_.get(), static_cast<short>(events));
+      return error == 0 ? Wait::waiting : Wait::failed;
+    }
     if (side.state_ == IoSide::State::idle) {
       side.home_ = driver::DriverContext::current();
       BLITZIO_CHECK(side.home_ != nullptr);  // there is no executor on this thread
@@ -107,6 +113,18 @@ void IoSource::leave(IoWaiter& waiter) noexcept {
 }
 
 // ---- closing ---------------------------------------------------------------------------------
+
+bool IoSource::is_held_elsewhere() noexcept {
+  const driver::Driver* own =
+      driver::DriverContext::is_owner() ? driver::DriverContext::current() : nullptr;
+  const MutexLock lock(mutex_);
+  for (const IoSide* side : {&read_, &write_}) {
+    const bool is_own = side->state_ == IoSide::State::armed && side->home_ == own;
+    // Not idle: a loop waits. Waiters of an idle side: threads in poll(2).
+    if (!is_own && (side->state_ != IoSide::State::idle || !side->waiters_.is_empty())) return true;
+  }
+  return false;
+}
 
 OwnedFd IoSource::close(bool gives_fd) noexcept {
   std::array<IoSide*, 2> ours{};

@@ -14,6 +14,9 @@
 //             stolen, the wake reaches it all the same.
 //   writing   a one-shot poll per wait: sockets are seldom full.
 //
+// A thread without a loop, which polls inside a ThreadPoll, waits for the descriptor by itself and
+// leaves the machine below as it is.
+//
 // Each direction is a state machine; `home` is set in all states but idle:
 //
 //            first waiter, on the home's thread
@@ -109,6 +112,8 @@ class IoSide final : public driver::Operation, public driver::Message {
     // Relaxed: set before the event that this try follows.
     return trusts_short_reads_.load(std::memory_order_relaxed) && (seen & kEnded) == 0;
   }
+  /// A thread has found it ready by itself; it tries next.
+  void note_polled() noexcept { note_event(kReady); }
 
  private:
   friend class IoSource;
@@ -154,11 +159,15 @@ class IoSource {
   OwnedFd close(bool gives_fd) noexcept BLITZIO_EXCLUDES(mutex_);
 
   enum class Wait : std::uint8_t { waiting, retry, closed, failed };
-  /// Queues `waiter` unless readiness has come; arms the direction if it must.
+  /// Queues `waiter` unless readiness has come; arms the direction if it must, or leaves it to the
+  /// thread's ThreadPoll.
   /// Returns  retry: try again; failed: the wait cannot be had, `error` says why.
   [[nodiscard]] Wait wait(IoSide& side, IoWaiter& waiter, const Waker& waker, int& error) noexcept
       BLITZIO_EXCLUDES(mutex_);
   void leave(IoWaiter& waiter) noexcept BLITZIO_EXCLUDES(mutex_);
+  /// Whether others than the calling thread's loop wait for it: then the kernel keeps the file open
+  /// for a moment after close().
+  [[nodiscard]] bool is_held_elsewhere() noexcept BLITZIO_EXCLUDES(mutex_);
 
  private:
   friend class IoSide;
@@ -304,6 +313,10 @@ class AsyncFd {
   /// Closes the descriptor for all its handles: waits and later calls end with `closed`. While it
   /// runs no other thread may make a call.
   void close() noexcept;
+  /// Whether close() would leave the file open for a moment, as another thread waits for it.
+  [[nodiscard]] bool is_held_elsewhere() const noexcept {
+    return source_ != nullptr && source_->is_held_elsewhere();
+  }
   /// As close(), but gives the descriptor to the caller; none if it was closed.
   [[nodiscard]] OwnedFd release() noexcept;
 

@@ -40,11 +40,21 @@ class [[nodiscard]] AcceptFd {
 
 Result<std::optional<AcceptedFd>> try_accept_fd(int listener) noexcept;
 
+/// Before it is closed: where another thread waits for `fd`, the kernel keeps the socket open until
+/// that thread knows, so this ends listening. A process that shares the socket finds it ended, too.
+void stop_listening(const AsyncFd& fd) noexcept;
+
 }  // namespace detail
 
 template <class S>
 class ListenerSocket : public Socket {
  public:
+  /// Closes it now, whoever waits on it: nobody can connect any more, and the address is free.
+  void close() noexcept {
+    detail::stop_listening(fd_);
+    Socket::close();
+  }
+
   class [[nodiscard]] Accept {
    public:
     using Output = Result<Accepted<S>>;
@@ -78,8 +88,14 @@ class ListenerSocket : public Socket {
  protected:
   using Socket::Socket;
   ListenerSocket(ListenerSocket&&) noexcept = default;
-  ListenerSocket& operator=(ListenerSocket&&) noexcept = default;
-  ~ListenerSocket() = default;
+  ListenerSocket& operator=(ListenerSocket&& other) noexcept {
+    if (this != &other) {
+      detail::stop_listening(fd_);
+      Socket::operator=(std::move(other));
+    }
+    return *this;
+  }
+  ~ListenerSocket() { detail::stop_listening(fd_); }
 
  private:
   static Result<Accepted<S>> adopt(detail::AcceptedFd accepted) noexcept {

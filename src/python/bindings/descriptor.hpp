@@ -6,9 +6,11 @@
 #include <blitzio/executor/async_fd.hpp>
 #include <python/bindings/box.hpp>
 #include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking_form.hpp>
 #include <python/bridge/io_context.hpp>
 #include <python/bridge/ready.hpp>
 #include <python/support/error.hpp>
+#include <python/support/ft.hpp>
 
 #include <array>
 #include <cerrno>
@@ -61,9 +63,26 @@ struct AsIs {
   Py_RETURN_NONE;
 }
 
+/// `F` on the object's descriptor, polled with an IoContext and the object's lock: nobody closes it
+/// between the look at its number and the call.
+template <Future F>
+class OnDescriptor : public OnLoop<F> {
+ public:
+  OnDescriptor(PyObject* self, F future) noexcept
+      : OnLoop<F>(state_of_box(self), std::move(future)), self_(self) {}
+  Poll<OutputOf<F>> poll(Context& context) {
+    const ObjectLock lock(self_);
+    return OnLoop<F>::poll(context);
+  }
+
+ private:
+  PyObject* self_;  // borrowed: the owner of the awaitable
+};
+
 /// Closes at once, also where the loop is not ours.
 template <class D>
 void close_on_loop(PyObject* self, D& descriptor) noexcept {
+  const ObjectLock lock(self);
   if (!descriptor.is_open()) return;
   PyRef exception = take_exception();
   {
@@ -85,6 +104,7 @@ PyObject* descriptor_fileno(PyObject* self, PyObject* /*unused*/) {
 }
 template <auto kOf>
 PyObject* descriptor_detach(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
   return PyLong_FromLong(std::move(kOf(self)).into_fd().release());
 }
 template <auto kOf>
@@ -103,7 +123,7 @@ PyObject* descriptor_ready(PyObject* self, PyObject* /*unused*/) {
   constexpr bool kIsRead = kDirection == IoDirection::read;
   using F = AsyncFd::Ready;
   return awaitable_new(state, kIsRead ? "readable" : "writable", self,
-                       OnLoop<F>(state, kIsRead ? fd.readable() : fd.writable()),
+                       OnDescriptor<F>(self, kIsRead ? fd.readable() : fd.writable()),
                        [](const Result<void>& done) noexcept {
                          return none_or_raise(done, kIsRead ? "readable" : "writable");
                        });
@@ -113,13 +133,20 @@ PyObject* descriptor_is_closed(PyObject* self, void* /*unused*/) {
   return PyBool_FromLong(kOf(self).is_open() ? 0 : 1);
 }
 
-template <auto kOf, IoDirection kDirection>
-inline constexpr PyMethodDef kReadyMethod =
-    kDirection == IoDirection::read
-        ? PyMethodDef{"readable", descriptor_ready<kOf, kDirection>, METH_NOARGS,
-                      PyDoc_STR("readable($self)\n--\n\nWait until reading would not block.")}
-        : PyMethodDef{"writable", descriptor_ready<kOf, kDirection>, METH_NOARGS,
-                      PyDoc_STR("writable($self)\n--\n\nWait until writing would not block.")};
+template <auto kOf>
+inline const std::array kReadableMethods{
+    PyMethodDef{"readable", descriptor_ready<kOf, IoDirection::read>, METH_NOARGS,
+                PyDoc_STR("readable($self)\n--\n\nWait until reading would not block.")},
+    blocking_form<descriptor_ready<kOf, IoDirection::read>, "blocking_readable">(
+        PyDoc_STR("blocking_readable($self, timeout=None)\n--\n\nreadable() for threads.")),
+};
+template <auto kOf>
+inline const std::array kWritableMethods{
+    PyMethodDef{"writable", descriptor_ready<kOf, IoDirection::write>, METH_NOARGS,
+                PyDoc_STR("writable($self)\n--\n\nWait until writing would not block.")},
+    blocking_form<descriptor_ready<kOf, IoDirection::write>, "blocking_writable">(
+        PyDoc_STR("blocking_writable($self, timeout=None)\n--\n\nwritable() for threads.")),
+};
 
 template <auto kOf>
 inline const std::array kDescriptorMethods{

@@ -96,7 +96,7 @@ PyObject* datagram_recv(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = state_of_box(self);
   using F = Receive<kFrom>;
   return awaitable_new(state, kFrom ? "recv_from" : "recv", self,
-                       OnLoop<F>(state, F(state, socket_at<D>(self))), AsIs());
+                       OnDescriptor<F>(self, F(state, socket_at<D>(self))), AsIs());
 }
 
 template <class D, bool kFrom>
@@ -116,25 +116,27 @@ PyObject* datagram_try_recv(PyObject* self, PyObject* /*unused*/) {
 }
 
 /// The arguments of send_to(): data and an address.
-bool parse_send_to(PyObject* self, PyObject* args, const char* format, HeldBuffer* data,
-                   Address* to) noexcept {
-  PyObject* object = nullptr;
-  PyObject* where = nullptr;
-  return PyArg_ParseTuple(args, format, &object, &where) != 0 && data->hold(object, PyBUF_SIMPLE) &&
-         to_address(state_of_box(self), where, to);
+bool parse_send_to(PyObject* self, const char* name, PyObject* const* args, Py_ssize_t count,
+                   HeldBuffer* data, Address* to) noexcept {
+  if (count != 2) {
+    PyErr_Format(PyExc_TypeError, "%s() takes exactly 2 arguments (%zd given)", name, count);
+    return false;
+  }
+  return data->hold(args[0], PyBUF_SIMPLE) && to_address(state_of_box(self), args[1], to);
 }
 
 template <class D>
 PyObject* start_send(PyObject* self, HeldBuffer data, const Address& to) noexcept {
   ModuleState& state = state_of_box(self);
   return awaitable_new(state, "send", self,
-                       OnLoop<Send>(state, Send(socket_at<D>(self), std::move(data), to)), AsIs());
+                       OnDescriptor<Send>(self, Send(socket_at<D>(self), std::move(data), to)),
+                       AsIs());
 }
 template <class D>
-PyObject* datagram_send_to(PyObject* self, PyObject* args) {
+PyObject* datagram_send_to(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   HeldBuffer data;
   Address to;
-  if (!parse_send_to(self, args, "OO:send_to", &data, &to)) return nullptr;
+  if (!parse_send_to(self, "send_to", args, count, &data, &to)) return nullptr;
   return start_send<D>(self, std::move(data), to);
 }
 template <class D>
@@ -152,10 +154,10 @@ PyObject* send_now(PyObject* self, const HeldBuffer& data, const Address& to) no
   return PyLong_FromSize_t(**sent);
 }
 template <class D>
-PyObject* datagram_try_send_to(PyObject* self, PyObject* args) {
+PyObject* datagram_try_send_to(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   HeldBuffer data;
   Address to;
-  if (!parse_send_to(self, args, "OO:try_send_to", &data, &to)) return nullptr;
+  if (!parse_send_to(self, "try_send_to", args, count, &data, &to)) return nullptr;
   return send_now<D>(self, data, to);
 }
 template <class D>
@@ -244,11 +246,11 @@ const std::array kDatagramMethods{
                 PyDoc_STR("try_recv_from($self)\n--\n\nrecv_from() now; None if there is none.")},
     PyMethodDef{"try_recv", datagram_try_recv<D, false>, METH_NOARGS,
                 PyDoc_STR("try_recv($self)\n--\n\nrecv() now; None if there is none.")},
-    PyMethodDef{"send_to", datagram_send_to<D>, METH_VARARGS,
+    PyMethodDef{"send_to", fast(datagram_send_to<D>), METH_FASTCALL,
                 PyDoc_STR("send_to($self, data, address, /)\n--\n\nSend a datagram.")},
     PyMethodDef{"send", datagram_send<D>, METH_O,
                 PyDoc_STR("send($self, data, /)\n--\n\nSend a datagram to the peer.")},
-    PyMethodDef{"try_send_to", datagram_try_send_to<D>, METH_VARARGS,
+    PyMethodDef{"try_send_to", fast(datagram_try_send_to<D>), METH_FASTCALL,
                 PyDoc_STR("try_send_to($self, data, address, /)\n--\n\n"
                           "send_to() now; None if there is no room.")},
     PyMethodDef{"try_send", datagram_try_send<D>, METH_O,
@@ -256,6 +258,15 @@ const std::array kDatagramMethods{
     PyMethodDef{"connect", datagram_connect<D>, METH_O,
                 PyDoc_STR("connect($self, address, /)\n--\n\n"
                           "Send to this address, and receive from it alone, from now on.")},
+    blocking_form<datagram_recv<D, true>, "blocking_recv_from">(
+        PyDoc_STR("blocking_recv_from($self, timeout=None)\n--\n\nrecv_from() for threads.")),
+    blocking_form<datagram_recv<D, false>, "blocking_recv">(
+        PyDoc_STR("blocking_recv($self, timeout=None)\n--\n\nrecv() for threads.")),
+    blocking_form<datagram_send_to<D>, "blocking_send_to", 2>(
+        PyDoc_STR("blocking_send_to($self, data, address, /, *, timeout=None)\n--\n\nsend_to() for "
+                  "threads.")),
+    blocking_form<datagram_send<D>, "blocking_send", 1>(
+        PyDoc_STR("blocking_send($self, data, /, *, timeout=None)\n--\n\nsend() for threads.")),
 };
 
 PyMethodDef udp_methods[] = {
@@ -277,7 +288,8 @@ template <class D>
 PyTypeObject* register_datagram(PyObject* module, const char* name, const char* doc,
                                 std::span<const PyMethodDef> own) noexcept {
   static auto methods = methods_of(
-      {kDatagramMethods<D>, kDescriptorMethods<socket_of<D>>, kSocketMethods<socket_of<D>>, own});
+      {kDatagramMethods<D>, kReadableMethods<socket_of<D>>, kWritableMethods<socket_of<D>>,
+       kDescriptorMethods<socket_of<D>>, kSocketMethods<socket_of<D>>, own});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<D>>)},
       {0, nullptr},

@@ -10,11 +10,12 @@ namespace blitzio::python {
 namespace {
 
 template <class L>
-using ListenerBox = Box<L>;
-
+L& listener_of(PyObject* self) noexcept {
+  return Box<L>::of(self).value;
+}
 template <class L>
 net::Socket& socket_of(PyObject* self) noexcept {
-  return Box<L>::of(self).value;
+  return listener_of<L>(self);
 }
 
 /// accept() and what makes objects of its answer; `kPeers`: (stream, peer) instead of the stream.
@@ -22,7 +23,7 @@ template <class L, bool kPeers>
 PyObject* accept(PyObject* self, const char* name) noexcept {
   ModuleState& state = state_of_box(self);
   using F = typename L::Accept;
-  return awaitable_new(state, name, self, OnLoop<F>(state, Box<L>::of(self).value.accept()),
+  return awaitable_new(state, name, self, OnDescriptor<F>(self, listener_of<L>(self).accept()),
                        [&state](typename F::Output accepted) noexcept -> PyObject* {
                          if (!accepted) return raise_io_error(accepted.error(), "accept");
                          PyRef stream =
@@ -43,7 +44,10 @@ PyObject* listener_anext(PyObject* self) {
 template <class L>
 PyObject* listener_try_accept(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = state_of_box(self);
-  auto accepted = Box<L>::of(self).value.try_accept();
+  auto accepted = [self] {
+    const ObjectLock lock(self);
+    return listener_of<L>(self).try_accept();
+  }();
   if (!accepted) return raise_io_error(accepted.error(), "accept");
   if (!*accepted) Py_RETURN_NONE;
   const PyRef stream = PyRef::steal(make_stream(state, std::move((*accepted)->stream)));
@@ -97,6 +101,8 @@ const std::array kAcceptMethods{
                 PyDoc_STR("accept($self)\n--\n\nWait for a connection. Gives (stream, peer).")},
     PyMethodDef{"try_accept", listener_try_accept<L>, METH_NOARGS,
                 PyDoc_STR("try_accept($self)\n--\n\naccept() now; None if there is none.")},
+    blocking_form<listener_accept<L>, "blocking_accept">(
+        PyDoc_STR("blocking_accept($self, timeout=None)\n--\n\naccept() for threads.")),
 };
 
 template <class L>
@@ -105,8 +111,9 @@ PyTypeObject* register_listener(PyObject* module, const char* name, const char* 
   static const PyMethodDef bind_method[] = {{"bind", with_keywords(bind),
                                              METH_VARARGS | METH_KEYWORDS | METH_CLASS,
                                              PyDoc_STR("Listen at an address.")}};
-  static auto methods = methods_of({kAcceptMethods<L>, kDescriptorMethods<socket_of<L>>,
-                                    kSocketMethods<socket_of<L>>, bind_method});
+  static auto methods =
+      methods_of({kAcceptMethods<L>, kReadableMethods<socket_of<L>>, kWritableMethods<socket_of<L>>,
+                  kDescriptorMethods<listener_of<L>>, kSocketMethods<socket_of<L>>, bind_method});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<L>>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},

@@ -51,8 +51,6 @@ PyObject* socket_repr(PyObject* self) {
 
 template <SocketOf kSocketOf>
 inline const std::array kSocketMethods{
-    kReadyMethod<kSocketOf, IoDirection::read>,
-    kReadyMethod<kSocketOf, IoDirection::write>,
     PyMethodDef{"option", socket_option<kSocketOf>, METH_VARARGS,
                 PyDoc_STR("option($self, level, name, /)\n--\n\ngetsockopt() of an int.")},
     PyMethodDef{"set_option", socket_set_option<kSocketOf>, METH_VARARGS,

@@ -84,6 +84,10 @@ const std::array kSocketStreamMethods{
                 PyDoc_STR("peek($self, n=65536)\n--\n\nread() that leaves the bytes there.")},
     PyMethodDef{"shutdown", fast(stream_shutdown<S>), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("shutdown($self, how='both')\n--\n\nEnd one way, or both.")},
+    blocking_form<stream_connect<S>, "blocking_connect", 1, METH_CLASS>(PyDoc_STR(
+        "blocking_connect($type, address, /, *, timeout=None)\n--\n\nconnect() for threads.")),
+    blocking_form<stream_peek<S>, "blocking_peek">(
+        PyDoc_STR("blocking_peek($self, n=65536, *, timeout=None)\n--\n\npeek() for threads.")),
 };
 
 template <class S>
@@ -104,6 +108,7 @@ PyTypeObject* register_stream(PyObject* module, const char* name, const char* do
                               std::span<const PyMethodDef> own) noexcept {
   static auto methods =
       methods_of({kReadMethods<S>, kWriteMethods<S>, kSocketStreamMethods<S>,
+                  kReadableMethods<socket_of<S>>, kWritableMethods<socket_of<S>>,
                   kDescriptorMethods<socket_of<S>>, kSocketMethods<socket_of<S>>, own});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<S>>)},

@@ -51,8 +51,8 @@ PyGetSetDef pipe_attributes[] = {
 PyTypeObject* register_reader(PyObject* module) noexcept {
   using P = process::PipeReader;
   static constexpr auto kOf = pipe_of<P>;
-  static const std::array kReady{kReadyMethod<kOf, IoDirection::read>};
-  static auto methods = methods_of({kReadMethods<P>, kReady, kDescriptorMethods<kOf>});
+  static auto methods =
+      methods_of({kReadMethods<P>, kReadableMethods<kOf>, kDescriptorMethods<kOf>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(pipe_repr<P>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},
@@ -70,9 +70,8 @@ PyTypeObject* register_reader(PyObject* module) noexcept {
 PyTypeObject* register_writer(PyObject* module) noexcept {
   using P = process::PipeWriter;
   static constexpr auto kOf = pipe_of<P>;
-  static const std::array kReady{kReadyMethod<kOf, IoDirection::write>};
-  static auto methods =
-      methods_of({kWriteMethods<P>, kShutdownMethod, kReady, kDescriptorMethods<kOf>});
+  static auto methods = methods_of(
+      {kWriteMethods<P>, kShutdownMethod, kWritableMethods<kOf>, kDescriptorMethods<kOf>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(pipe_repr<P>)},
       {0, nullptr},

@@ -4,6 +4,7 @@
 
 #include <python/bindings/descriptor.hpp>
 #include <python/bindings/stream.hpp>
+#include <python/bridge/blocking_form.hpp>
 #include <python/support/arguments.hpp>
 
 #include <array>
@@ -168,6 +169,20 @@ const std::array kReadMethods{
                 PyDoc_STR("read_to_end($self, limit=...)\n--\n\nRead all that is to come.")},
     PyMethodDef{"try_read", fast(stream_try_read<S>), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("try_read($self, n=65536)\n--\n\nread() now; None if nothing is there.")},
+    blocking_form<stream_read<S>, "blocking_read">(
+        PyDoc_STR("blocking_read($self, n=65536, *, timeout=None)\n--\n\nread() for threads.")),
+    blocking_form<stream_read_into<S>, "blocking_read_into", 1>(PyDoc_STR(
+        "blocking_read_into($self, buffer, /, *, timeout=None)\n--\n\nread_into() for threads.")),
+    blocking_form<stream_read_exact<S>, "blocking_read_exact", 1>(PyDoc_STR(
+        "blocking_read_exact($self, n, /, *, timeout=None)\n--\n\nread_exact() for threads.")),
+    blocking_form<stream_read_until<S>, "blocking_read_until">(
+        PyDoc_STR("blocking_read_until($self, separator, limit=65536, *, "
+                  "timeout=None)\n--\n\nread_until() for threads.")),
+    blocking_form<stream_read_line<S>, "blocking_read_line">(PyDoc_STR(
+        "blocking_read_line($self, limit=65536, *, timeout=None)\n--\n\nread_line() for threads.")),
+    blocking_form<stream_read_to_end<S>, "blocking_read_to_end">(
+        PyDoc_STR("blocking_read_to_end($self, limit=..., *, timeout=None)\n--\n\nread_to_end() "
+                  "for threads.")),
 };
 
 template <class S>
@@ -178,6 +193,10 @@ const std::array kWriteMethods{
                 PyDoc_STR("write_all($self, data, /)\n--\n\nWrite all of data.")},
     PyMethodDef{"try_write", stream_try_write<S>, METH_O,
                 PyDoc_STR("try_write($self, data, /)\n--\n\nWrite now what there is room for.")},
+    blocking_form<stream_write<S>, "blocking_write", 1>(
+        PyDoc_STR("blocking_write($self, data, /, *, timeout=None)\n--\n\nwrite() for threads.")),
+    blocking_form<stream_write_all<S>, "blocking_write_all", 1>(PyDoc_STR(
+        "blocking_write_all($self, data, /, *, timeout=None)\n--\n\nwrite_all() for threads.")),
 };
 
 }  // namespace blitzio::python

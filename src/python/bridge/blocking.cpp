@@ -1,3 +1,4 @@
+#include <blitzio/executor/thread_poll.hpp>
 #include <blitzio/task/thread_parker.hpp>
 #include <python/bridge/blocking.hpp>
 #include <python/bridge/foreign_loop.hpp>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -74,22 +76,60 @@ PyObject* detail::wait_blocking(ModuleState& state, const char* name, const Awai
                                 void* future, Instant deadline) noexcept {
   if (!may_block(state, name)) return nullptr;
   ThreadParker& parker = ThreadParker::current();
+  ThreadPoll descriptors;
   const Waker waker = parker.waker();
   Context context(waker);
   PyObject* result = nullptr;
   while (true) {
     // Before the poll: one that comes at the deadline still finds what was granted.
     const bool is_late = deadline != Instant::max() && Instant::now() >= deadline;
-    if (kind.poll(future, context, &result)) return result;
+    {
+      const ThreadPoll::Scope scope(descriptors);
+      if (kind.poll(future, context, &result)) return result;
+    }
     if (is_late) {
       return PyErr_Format(PyExc_TimeoutError, "%s() timed out", name);
     }
+    Result<void> parked;
     {
       const Detached detached;
-      parker.park_until(until_next_look(deadline));
+      parked = descriptors.park_until(parker, until_next_look(deadline));
     }
+    if (!parked) return raise_error(parked.error(), name);
     if (PyErr_CheckSignals() != 0) return nullptr;
   }
+}
+
+namespace {
+
+/// What an awaitable stands for, as a future.
+class AwaitablePoll {
+ public:
+  using Output = PyObject*;
+  explicit AwaitablePoll(PyRef awaitable) noexcept : awaitable_(std::move(awaitable)) {}
+  AwaitablePoll(AwaitablePoll&&) noexcept = default;
+  AwaitablePoll(const AwaitablePoll&) = delete;
+  AwaitablePoll& operator=(const AwaitablePoll&) = delete;
+  AwaitablePoll& operator=(AwaitablePoll&&) = delete;
+  ~AwaitablePoll() {
+    if (awaitable_) awaitable_close(awaitable_.get());
+  }
+  Poll<PyObject*> poll(Context& context) noexcept {
+    PyObject* result = nullptr;
+    if (!awaitable_poll(awaitable_.get(), context, &result)) return pending;
+    return result;
+  }
+
+ private:
+  PyRef awaitable_;
+};
+
+}  // namespace
+
+PyObject* wait_blocking(ModuleState& state, const char* name, PyRef awaitable,
+                        Instant deadline) noexcept {
+  return wait_blocking(state, name, AwaitablePoll(std::move(awaitable)), deadline,
+                       [](PyObject* result) noexcept { return result; });
 }
 
 }  // namespace blitzio::python

@@ -5,6 +5,8 @@
 // runs at once, and what it raises (KeyboardInterrupt) ends the wait. However the wait ends,
 // without a result the future is dropped, and what it had been granted goes on to the next.
 //
+// Descriptors that the future waits for, the thread waits for by itself (ThreadPoll).
+//
 // Refused in a thread whose event loop is running, even if it would not have to wait: such code
 // works until the day on which it stops the loop.
 #pragma once
@@ -45,5 +47,10 @@ template <Future F, class Convert = detail::ReturnNone>
   Bound bound{std::move(future), std::move(convert)};
   return detail::wait_blocking(state, name, Bound::kKind, &bound, deadline);
 }
+
+/// Waits for `awaitable`, which nobody awaits, and drops it; see awaitable_poll().
+/// Returns  its result, or null with an error set, as above.
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, PyRef awaitable,
+                                      Instant deadline) noexcept;
 
 }  // namespace blitzio::python

@@ -8,10 +8,13 @@
 // The loop's registration of the reader is what keeps the ForeignDriver: it goes when the loop is
 // closed or dies, and what waits finds out.
 //
+// A thread that is blocked by a call of ours (wait_blocking()) needs neither: see ThreadPoll.
+//
 // Threads: the loop's, attached.
 #pragma once
 
 #include <blitzio/driver/driver_context.hpp>
+#include <blitzio/executor/thread_poll.hpp>
 #include <blitzio/task/future.hpp>
 #include <python/support/state.hpp>
 
@@ -21,11 +24,11 @@
 
 namespace blitzio::python {
 
-/// Holds the running loop's driver for a scope, if the thread has none.
+/// Holds the running loop's driver for a scope, if the thread has none and is not blocked.
 class IoContext {
  public:
   explicit IoContext(ModuleState& state) noexcept {
-    if (BLITZIO_UNLIKELY(driver::DriverContext::current() == nullptr)) enter_foreign(state);
+    if (BLITZIO_UNLIKELY(!is_there())) enter_foreign(state);
   }
   IoContext(const IoContext&) = delete;
   IoContext& operator=(const IoContext&) = delete;
@@ -33,11 +36,12 @@ class IoContext {
     if (BLITZIO_UNLIKELY(entered_ != nullptr)) leave_foreign();
   }
   /// False if there is no running loop, or it cannot watch a descriptor: then an error is set.
-  [[nodiscard]] explicit operator bool() const noexcept {
-    return driver::DriverContext::current() != nullptr;
-  }
+  [[nodiscard]] explicit operator bool() const noexcept { return is_there(); }
 
  private:
+  static bool is_there() noexcept {
+    return driver::DriverContext::current() != nullptr || ThreadPoll::current() != nullptr;
+  }
   BLITZIO_COLD void enter_foreign(ModuleState& state) noexcept;
   BLITZIO_COLD void leave_foreign() noexcept;
 

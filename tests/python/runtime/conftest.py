@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
-from blitzio import process
+from blitzio import net, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -34,9 +34,14 @@ LOOPS: dict[str, LoopFactory] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_up() -> None:
-    """What is opened once and for all: uvloop's pipe for signals, the eventfd of the thread that
-    waits for children. Let no test be blamed for it."""
+    """What is opened once and for all: uvloop's pipe for signals, the eventfds of the thread that
+    waits for children and of the one that runs the tests. Let no test be blamed for it."""
     process.spawn("true").blocking_wait()
+    ours, theirs = net.UnixStream.pair()
+    with pytest.raises(TimeoutError):
+        ours.blocking_read(timeout=0.001)
+    ours.close()
+    theirs.close()
     if importlib.util.find_spec("uvloop") is not None:
         loop = _uvloop()
         loop.run_until_complete(asyncio.sleep(0))

@@ -17,6 +17,7 @@ MODULES = (
     "blitzio._io.handle",
     "blitzio._io.threaded",
     "blitzio._io.world",
+    "blitzio._net.connect",
     "blitzio._process.child",
     "blitzio._process.command",
     "blitzio._process.status",

@@ -137,8 +137,8 @@ def _open_fds() -> set[str]:
 
 
 def _left_open(before: set[str]) -> set[str]:
-    """What is open since `before`, and stays so: a thread that was joined may not have ended yet, and
-    it closes what is its own."""
+    """What is open since `before` and stays so: a thread that was joined may not have ended yet,
+    and closes what is its own."""
     for _ in range(200):
         left = {fd for fd in _open_fds() - before if "/proc/" not in fd}
         if not left:

@@ -5,7 +5,7 @@ Thread: an open file is used by one task at a time where its position counts, el
 
 import os
 from collections.abc import Coroutine, Generator, Iterable
-from types import TracebackType
+from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import Buffer, Self
@@ -97,6 +97,7 @@ class Metadata:
 class Opening(Coroutine[Any, Any, _T_co], Generic[_T_co]):
     """What open() returns: await it for the file, or enter it with `async with`, which closes."""
 
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
     def send(self, value: Any, /) -> Any:
         """As coroutine.send()."""

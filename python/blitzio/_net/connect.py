@@ -11,7 +11,7 @@ from blitzio._duration import Duration
 from blitzio._native import Address, TcpStream
 from blitzio._net.tls import TlsStream, start_tls
 from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import blocking_pool
+from blitzio._runtime.blocking import blocking_pool, check_may_block
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -59,6 +59,7 @@ def blocking_resolve(
         socket.gaierror: as `resolve`.
         RuntimeError: an event loop runs in this thread.
     """
+    check_may_block("blocking_resolve", "resolve()")
     answer = blocking_pool().spawn(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
@@ -136,6 +137,7 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
         OSError: as `connect`.
         RuntimeError: an event loop runs in this thread.
     """
+    check_may_block("blocking_connect", "connect()")
     deadline = None if timeout is None else time.monotonic() + Duration.of(timeout).as_secs_f64()
     addresses = blocking_resolve(host, port, timeout=timeout)
     left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
@@ -160,6 +162,11 @@ async def _connect_within(addresses: list[Address], seconds: float | None) -> Tc
         return await asyncio.wait_for(_connect_first(addresses), seconds)
     except asyncio.TimeoutError:
         raise TimeoutError("blocking_connect() timed out") from None
+    finally:
+        # The loop is closed next.
+        given_up = asyncio.all_tasks() - {asyncio.current_task()}
+        if given_up:
+            await asyncio.wait(given_up)
 
 
 def _interleaved(addresses: Iterable[Address]) -> list[Address]:
@@ -198,15 +205,17 @@ async def _connect_first(addresses: list[Address]) -> TcpStream:
                 errors.append(error)
         raise errors[0]
     finally:
+        # Not waited for: whoever cancels meanwhile would lose the stream that is to be returned.
         for attempt in attempts:
             attempt.cancel()
+            attempt.add_done_callback(_close_all_the_same)
         errors.clear()
-        if attempts:
-            ended, _ = await asyncio.wait(attempts)
-            for attempt in ended:
-                # It may have succeeded all the same.
-                if not attempt.cancelled() and attempt.exception() is None:
-                    attempt.result().close()
+
+
+def _close_all_the_same(attempt: asyncio.Task[TcpStream]) -> None:
+    """Closes what an attempt brought that was given up."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 async def _attempt(address: Address) -> TcpStream:

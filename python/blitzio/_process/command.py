@@ -4,7 +4,6 @@ shows at the line that made it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +13,7 @@ from blitzio._native import _spawn_child
 from blitzio._process.child import Child, unread
 from blitzio._process.status import ExitStatus, Output
 from blitzio._run import run
+from blitzio._runtime.blocking import check_may_block
 from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Command:
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still.
         """
-        _check_no_loop("blocking_status", "status")
+        check_may_block("blocking_status", "command.status()")
         return run(self.status(timeout=timeout, check=check))
 
     def blocking_output(
@@ -253,7 +253,7 @@ class Command:
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still.
         """
-        _check_no_loop("blocking_output", "output")
+        check_may_block("blocking_output", "command.output()")
         return run(self.output(input=input, timeout=timeout, check=check))
 
     def __repr__(self) -> str:
@@ -299,13 +299,6 @@ class Command:
             **self._options,
         )
         return Child(process, self._args, stdin, stdout, stderr)
-
-
-def _check_no_loop(name: str, instead: str) -> None:
-    if asyncio._get_running_loop() is not None:
-        raise RuntimeError(
-            f"{name}() would block the event loop of this thread; use `await command.{instead}()`"
-        )
 
 
 # ---- arguments -----------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ PyMethodDef receiver_methods[] = {
      PyDoc_STR("try_recv($self)\n--\n\nThe next value; Empty, Closed or Lagged.")},
     {"blocking_recv", fast(receiver_blocking_recv), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("blocking_recv($self, timeout=None)\n--\n\nrecv() for threads.")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -187,6 +188,7 @@ PyMethodDef broadcast_methods[] = {
     {"close", broadcast_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nReceivers get what is left and are then told.")},
     {"is_closed", broadcast_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

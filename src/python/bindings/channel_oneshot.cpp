@@ -128,6 +128,7 @@ PyMethodDef oneshot_methods[] = {
      PyDoc_STR("close($self)\n--\n\nThere will be no value, if there is none yet.")},
     {"is_closed", oneshot_is_closed, METH_NOARGS,
      PyDoc_STR("is_closed($self)\n--\n\nWhether it was closed without a value.")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

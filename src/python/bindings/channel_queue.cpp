@@ -181,6 +181,7 @@ PyMethodDef channel_methods[] = {
     {"close", channel_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nNothing more can be sent; what was sent can be received.")},
     {"is_closed", channel_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

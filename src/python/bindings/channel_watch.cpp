@@ -115,6 +115,7 @@ PyMethodDef receiver_methods[] = {
     {"borrow", receiver_borrow, METH_NOARGS, PyDoc_STR("borrow($self)\n--\n\nThe value.")},
     {"borrow_and_update", receiver_borrow_and_update, METH_NOARGS,
      PyDoc_STR("borrow_and_update($self)\n--\n\nThe value, which is seen now.")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -161,6 +162,7 @@ PyMethodDef watch_methods[] = {
     {"close", watch_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nNo more values: who waits is told.")},
     {"is_closed", watch_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

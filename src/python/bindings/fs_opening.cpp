@@ -94,6 +94,7 @@ PyMethodDef methods[] = {
     {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
     {"__aenter__", opening_aenter, METH_NOARGS, nullptr},
     {"__aexit__", fast(opening_aexit), METH_FASTCALL, nullptr},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -232,6 +232,7 @@ PyMethodDef awaitable_methods[] = {
                "As Future.add_done_callback().")},
     {"remove_done_callback", method_remove_done_callback, METH_O,
      PyDoc_STR("As Future.remove_done_callback().")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

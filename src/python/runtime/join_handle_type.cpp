@@ -357,8 +357,7 @@ PyMethodDef handle_methods[] = {
      PyDoc_STR("_finish($self, value, /)\n--\n\nEnd of work that is claimed, or external.")},
     {"_fail", method_fail, METH_O,
      PyDoc_STR("_fail($self, error, /)\n--\n\nEnd of work that is claimed, or external.")},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
-     PyDoc_STR("JoinHandle[T]: of work whose result is a T.")},
+    kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
 

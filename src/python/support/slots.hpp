@@ -1,5 +1,6 @@
 // The casts that CPython's tables of methods and slots ask for: they hold functions of every
-// signature as one type, and the flags or the slot's number say how to call them.
+// signature as one type, and the flags or the slot's number say how to call them. And a row that
+// several of them have.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -24,5 +25,9 @@ template <class Function>
 [[nodiscard]] void* slot(Function* function) noexcept {
   return reinterpret_cast<void*>(function);
 }
+
+/// For the method table of a type that is generic in its stub: `Channel[int]`.
+inline constexpr PyMethodDef kSubscript{"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+                                        PyDoc_STR("The type of those that hold such values.")};
 
 }  // namespace blitzio::python

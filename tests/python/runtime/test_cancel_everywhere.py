@@ -1,114 +1,14 @@
-"""Cancelling at every await: whatever waits is cancelled at each of its steps, and nothing is lost.
-
-A scenario is one task that waits, what lets it go on, and what must hold afterwards. It runs once
-undisturbed, which tells how often it is suspended; then once for each suspension and each manner:
-cancelled while it waits; and cancelled in the very turn in which it was let go, the wake-up on its
-way, where a lock or a message has an owner that will never run.
-"""
+"""Cancelling at every await: locks, channels, tasks and timers; see cancel_support."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import types
-from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from blitzio import channel, net, select, spawn, sync, timeout
-from tests.python.runtime.conftest import LOOPS
-
-CANCELLED = object()
-Work = Callable[[], Coroutine[Any, Any, Any]]
-
-
-@dataclass
-class Scenario:
-    """`work` waits until `let_go` is called; `check` gets its result, or CANCELLED."""
-
-    work: Work
-    let_go: Callable[[], object]
-    check: Callable[[Any], object]
-    clean_up: list[Callable[[], object]] = field(default_factory=list)
-
-
-Make = Callable[[], Coroutine[Any, Any, Scenario]]
-
-
-@types.coroutine
-def counted(
-    inner: Coroutine[Any, Any, Any], on_suspension: Callable[[int], None]
-) -> Generator[Any, Any, Any]:
-    """Runs `inner`, and says each time that it is suspended."""
-    step = 0
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = inner.send(answer) if error is None else inner.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        step += 1
-        on_suspension(step)
-        answer = error = None
-        try:
-            answer = yield waits_for
-        except BaseException as thrown:
-            error = thrown
-
-
-async def play(
-    make: Callable[[], Coroutine[Any, Any, Scenario]], cancel_at: int, late: bool
-) -> int:
-    """Returns how often it was suspended."""
-    scenario = await make()
-    loop = asyncio.get_running_loop()
-    steps = 0
-
-    def on_suspension(step: int) -> None:
-        nonlocal steps
-        steps = step
-        if step == cancel_at:
-            loop.call_soon(disturb)
-        elif step == 1:
-            loop.call_soon(let_go)
-
-    has_gone = False
-
-    def let_go() -> None:
-        nonlocal has_gone
-        if not has_gone:
-            has_gone = True
-            scenario.let_go()
-
-    def disturb() -> None:
-        if late:
-            let_go()
-        task.cancel()
-        # Who is not let go before must find what was meant for this one.
-        loop.call_soon(let_go)
-
-    async def run() -> Any:
-        return await counted(scenario.work(), on_suspension)
-
-    task = asyncio.ensure_future(run())
-    try:
-        result: Any = await asyncio.wait_for(asyncio.shield(task), 20)
-    except asyncio.CancelledError:
-        result = CANCELLED
-    await asyncio.sleep(0)
-    let_go()
-    await asyncio.sleep(0)
-    outcome = scenario.check(result)
-    if asyncio.iscoroutine(outcome):
-        await outcome
-    for clean_up in scenario.clean_up:
-        clean_up()
-    return steps
-
+from blitzio import Group, channel, join_all, select, spawn, sync, time, timeout
+from tests.python.runtime.cancel_support import CANCELLED, Make, Scenario, cancel_everywhere
 
 # ---- what waits
 # ----------------------------------------------------------------------------------
@@ -340,41 +240,115 @@ async def join() -> Scenario:
     return Scenario(work, ended.set, check)
 
 
-async def read() -> Scenario:
-    # A socket of Python's own for the other side: what it sends leaves at once and whole.
-    listener = socket.create_server(("127.0.0.1", 0))
-    ours = await net.TcpStream.connect(f"127.0.0.1:{listener.getsockname()[1]}")
-    theirs, _ = listener.accept()
+async def group() -> Scenario:
+    opened = asyncio.Event()
+    ended = []
+
+    async def child(number: int) -> None:
+        try:
+            await opened.wait()
+        finally:
+            ended.append(number)
+
+    async def work() -> None:
+        async with Group() as children:
+            for number in range(3):
+                children.spawn(child(number))
+
+    def check(_: object) -> None:
+        assert sorted(ended) == [0, 1, 2]
+
+    return Scenario(work, opened.set, check)
+
+
+async def wait_for_all() -> Scenario:
+    first: channel.Channel[int] = channel.Channel(1)
+    second: channel.Channel[int] = channel.Channel(1)
+
+    def check(result: object) -> None:
+        # What one of them had received when the other was given up is the only thing that may go.
+        assert result in (CANCELLED, [1, 2], (1, 2))
+        if result is not CANCELLED:
+            assert len(first) == len(second) == 0
+
+    async def work() -> Any:
+        return await join_all(first.recv(), second.recv())
+
+    def let_go() -> None:
+        first.try_send(1)
+        second.try_send(2)
+
+    return Scenario(work, let_go, check)
+
+
+async def ticks() -> Scenario:
+    """Time lets it go by itself."""
+    clock = time.interval(0.001)
+
+    async def work() -> None:
+        for _ in range(2):
+            await clock.tick()
+        await time.sleep(0.001)
+        await time.sleep_until(time.now() + time.Duration.from_millis(1))
+
+    async def check(_: object) -> None:
+        await clock.tick()
+
+    return Scenario(work, lambda: None, check)
+
+
+async def event() -> Scenario:
+    flag = sync.Event()
+
+    async def work() -> None:
+        await flag.wait()
+
+    return Scenario(work, flag.set, lambda _: None)
+
+
+async def barrier() -> Scenario:
+    gate = sync.Barrier(2)
+    others: list[asyncio.Future[bool]] = []
+
+    async def other() -> bool:
+        return await gate.wait()
+
+    async def work() -> bool:
+        return await gate.wait()
 
     async def check(result: object) -> None:
-        assert (await ours.read_exact(4) if result is CANCELLED else result) == b"data"
+        if result is CANCELLED:
+            # Who left is not counted, unless the gate had opened already.
+            await asyncio.sleep(0)
+            if others[0].done():
+                return
+            others.append(asyncio.ensure_future(other()))
+            assert sorted(await asyncio.gather(*others)) == [False, True]
+        else:
+            assert await others[0] != result
 
-    async def work() -> bytes:
-        return await ours.read_exact(4)
-
-    return Scenario(
-        work, lambda: theirs.sendall(b"data"), check, [listener.close, ours.close, theirs.close]
-    )
+    return Scenario(work, lambda: others.append(asyncio.ensure_future(other())), check)
 
 
-async def accept() -> Scenario:
-    listener = net.TcpListener.bind("127.0.0.1:0")
-    connecting: list[asyncio.Future[net.TcpStream]] = []
+async def cell() -> Scenario:
+    value: sync.OnceCell[int] = sync.OnceCell()
+    opened = asyncio.Event()
 
-    async def connect() -> net.TcpStream:
-        return await net.TcpStream.connect(listener.local_address)
+    async def make() -> int:
+        await opened.wait()
+        return 1
 
-    async def work() -> net.TcpStream:
-        stream, _ = await listener.accept()
-        return stream
+    async def make_now() -> int:
+        return 2
 
-    async def check(result: Any) -> None:
-        stream = (await listener.accept())[0] if result is CANCELLED else result
-        (await connecting[0]).close()
-        stream.close()
-        listener.close()
+    async def work() -> int:
+        return await value.get_or_init(make)
 
-    return Scenario(work, lambda: connecting.append(asyncio.ensure_future(connect())), check)
+    async def check(result: object) -> None:
+        expected = 2 if result is CANCELLED else 1
+        assert await value.get_or_init(make_now) == expected
+
+    return Scenario(work, opened.set, check)
 
 
 SCENARIOS: dict[str, Make] = {
@@ -393,26 +367,16 @@ SCENARIOS: dict[str, Make] = {
     "broadcast": broadcast,
     "watch": watch,
     "join": join,
-    "read": read,
-    "accept": accept,
+    "group": group,
+    "wait_for_all": wait_for_all,
+    "ticks": ticks,
+    "event": event,
+    "barrier": barrier,
+    "cell": cell,
 }
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("kind", ["blitzio", "asyncio"])
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_lost_wherever_it_is_cancelled(name: str, kind: str) -> None:
-    loop = LOOPS[kind]()
-    try:
-        steps = loop.run_until_complete(play(SCENARIOS[name], 0, False))
-        assert steps >= 1, "a scenario that never waits shows nothing"
-        before = descriptors()
-        for cancel_at in range(1, steps + 1):
-            for late in (False, True):
-                loop.run_until_complete(play(SCENARIOS[name], cancel_at, late))
-        assert descriptors() == before
-    finally:
-        loop.close()
+    cancel_everywhere(SCENARIOS[name], kind)

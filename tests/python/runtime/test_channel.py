@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import blitzio
 from blitzio.channel import (
     Broadcast,
     Channel,
@@ -303,3 +304,29 @@ def test_what_a_value_does_when_it_dies_may_use_the_channel() -> None:
         channel.send(Restless())
         channel.send(1)
     assert watch.borrow() in ("died", 1)
+
+
+# ---- types ---------------------------------------------------------------------------------------
+
+
+def test_generic_types_can_be_subscripted() -> None:
+    """As annotations that are evaluated, aliases and calls."""
+    receive: Any = Channel[int](1).recv()
+    kinds: list[Any] = [
+        Channel,
+        Oneshot,
+        Broadcast,
+        type(Broadcast[int](1).subscribe()),
+        Watch,
+        type(Watch(0).subscribe()),
+        blitzio.JoinHandle,
+        type(receive),
+    ]
+    for kind in kinds:
+        alias = kind[int]
+        assert (alias.__origin__, alias.__args__) == (kind, (int,))
+    receive.close()
+    made = Channel[int](2)
+    made.try_send(1)
+    assert type(made) is Channel
+    assert made.try_recv() == 1

@@ -1,0 +1,126 @@
+"""Cancelling at every await: whatever waits is cancelled at each of its steps, and nothing is lost.
+
+A scenario is one task that waits, what lets it go on, and what must hold afterwards. It runs once
+undisturbed, which tells how often it is suspended; then once for each suspension and each manner:
+cancelled while it waits; and cancelled in the very turn in which it was let go, the wake-up on its
+way, where a lock or a message has an owner that will never run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import types
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.python.runtime.conftest import LOOPS
+
+CANCELLED = object()
+Work = Callable[[], Coroutine[Any, Any, Any]]
+
+
+@dataclass
+class Scenario:
+    """`work` waits until `let_go` is called; `check` gets its result, or CANCELLED."""
+
+    work: Work
+    let_go: Callable[[], object]
+    check: Callable[[Any], object]
+    clean_up: list[Callable[[], object]] = field(default_factory=list)
+
+
+Make = Callable[[], Coroutine[Any, Any, Scenario]]
+
+
+@types.coroutine
+def counted(
+    inner: Coroutine[Any, Any, Any], on_suspension: Callable[[int], None]
+) -> Generator[Any, Any, Any]:
+    """Runs `inner`, and says each time that it is suspended."""
+    step = 0
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            waits_for = inner.send(answer) if error is None else inner.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        step += 1
+        on_suspension(step)
+        answer = error = None
+        try:
+            answer = yield waits_for
+        except BaseException as thrown:
+            error = thrown
+
+
+async def play(
+    make: Callable[[], Coroutine[Any, Any, Scenario]], cancel_at: int, late: bool
+) -> int:
+    """Returns how often it was suspended."""
+    scenario = await make()
+    loop = asyncio.get_running_loop()
+    steps = 0
+
+    def on_suspension(step: int) -> None:
+        nonlocal steps
+        steps = step
+        if step == cancel_at:
+            loop.call_soon(disturb)
+        elif step == 1:
+            loop.call_soon(let_go)
+
+    has_gone = False
+
+    def let_go() -> None:
+        nonlocal has_gone
+        if not has_gone:
+            has_gone = True
+            scenario.let_go()
+
+    def disturb() -> None:
+        if late:
+            let_go()
+        task.cancel()
+        # Who is not let go before must find what was meant for this one.
+        loop.call_soon(let_go)
+
+    async def run() -> Any:
+        return await counted(scenario.work(), on_suspension)
+
+    task = asyncio.ensure_future(run())
+    try:
+        result: Any = await asyncio.wait_for(asyncio.shield(task), 20)
+    except asyncio.CancelledError:
+        result = CANCELLED
+    await asyncio.sleep(0)
+    let_go()
+    await asyncio.sleep(0)
+    outcome = scenario.check(result)
+    if asyncio.iscoroutine(outcome):
+        await outcome
+    for clean_up in scenario.clean_up:
+        clean_up()
+    return steps
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def cancel_everywhere(make: Make, kind: str) -> None:
+    """Plays a scenario on a loop of a kind, undisturbed and then in every way."""
+    loop = LOOPS[kind]()
+    try:
+        steps = loop.run_until_complete(play(make, 0, False))
+        assert steps >= 1, "a scenario that never waits shows nothing"
+        before = descriptors()
+        for cancel_at in range(1, steps + 1):
+            for late in (False, True):
+                loop.run_until_complete(play(make, cancel_at, late))
+        assert descriptors() == before
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

@@ -27,6 +27,7 @@
 #include <python/runtime/scheduler.hpp>
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/state.hpp>
 
 #include <new>
@@ -103,7 +104,7 @@ bool fetch_objects(ModuleState& state) noexcept {
          fetch("asyncio.format_helpers", "extract_stack", &state.extract_stack) &&
          fetch("asyncio.format_helpers", "_format_callback_source",
                &state.format_callback_source) &&
-         fetch("socket", "socket", &state.socket_type);
+         fetch("socket", "socket", &state.socket_type) && running_loop_probe(state);
 }
 
 /// Before 3.12 what pybind11 stands on (PyGILState) knows the main interpreter alone, and waits for

@@ -1,5 +1,6 @@
 #include <python/bridge/awaitable_internal.hpp>
 #include <python/bridge/foreign_loop.hpp>
+#include <python/support/context.hpp>
 #include <python/support/coroutine.hpp>
 
 #include <blitzio/task/join_result.hpp>
@@ -259,13 +260,37 @@ void awaitable_schedule_all(AwaitableObject& self) noexcept {
   const PyRef callback = PyRef::steal(std::exchange(self.callback, nullptr));
   const PyRef context = PyRef::steal(std::exchange(self.context, nullptr));
   const PyRef more = PyRef::steal(std::exchange(self.more_callbacks, nullptr));
-  awaitable_schedule(self, callback.get(), context.get());
+  if (!WakeInPlace::keep(callback.get(), as_object(self), context.get())) {
+    awaitable_schedule(self, callback.get(), context.get());
+  }
   if (BLITZIO_LIKELY(!more)) return;
   const Py_ssize_t count = PyList_Size(more.get());
   for (Py_ssize_t i = 0; i < count; ++i) {
     const PyRef pair = PyRef::steal(PySequence_GetItem(more.get(), i));
     awaitable_schedule(self, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1));
   }
+}
+
+// ---- waking in place
+// ----------------------------------------------------------------------------------
+
+thread_local WakeInPlace* WakeInPlace::current_ = nullptr;
+
+bool WakeInPlace::keep(PyObject* callback, PyObject* argument, PyObject* context) noexcept {
+  WakeInPlace* self = current_;
+  if (BLITZIO_LIKELY(self == nullptr || self->callback_)) return false;
+  self->callback_ = PyRef::borrow(callback);
+  self->argument_ = PyRef::borrow(argument);
+  self->context_ = PyRef::borrow(context);
+  return true;
+}
+
+bool WakeInPlace::run() noexcept {
+  current_ = outer_;
+  if (!callback_) return true;
+  return static_cast<bool>(call_in_context(context_.get(), [this]() noexcept {
+    return PyRef::steal(PyObject_CallOneArg(callback_.get(), argument_.get()));
+  }));
 }
 
 // ---- lifetime

@@ -57,6 +57,33 @@ struct AwaitableKind {
   bool (*unwind)(void* future) noexcept;
 };
 
+/// For a callback of the loop that wakes who waits as its last act: the first done-callback that a
+/// wake in this thread would schedule while it lives is kept, for run() to call there and then.
+/// That saves a callback of the loop, and on some loops a turn. Not in a task's step: the callback
+/// would step a task within another.
+class WakeInPlace {
+ public:
+  WakeInPlace() noexcept : outer_(std::exchange(current_, this)) {}
+  WakeInPlace(const WakeInPlace&) = delete;
+  WakeInPlace& operator=(const WakeInPlace&) = delete;
+  ~WakeInPlace() { current_ = outer_; }
+
+  /// Calls the callback, if one was kept. Returns false with the error set that it raised.
+  [[nodiscard]] bool run() noexcept;
+
+  /// Keeps the call callback(argument) in `context` if somebody wants it. Returns whether it did.
+  [[nodiscard]] static bool keep(PyObject* callback, PyObject* argument,
+                                 PyObject* context) noexcept;
+
+ private:
+  static thread_local WakeInPlace* current_;
+
+  WakeInPlace* outer_;
+  PyRef callback_;
+  PyRef argument_;
+  PyRef context_;
+};
+
 namespace detail {
 
 /// Sets the Python error for the C++ exception in flight.

@@ -4,6 +4,7 @@
 #include <python/bridge/per_loop.hpp>
 #include <python/loop/loop.hpp>
 #include <python/support/error.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -32,6 +33,11 @@ class ForeignGate final : public LoopGate {
                               PyObject* context) noexcept override;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  /// Whether it is that of `loop`, which lives, in the module of `state`.
+  [[nodiscard]] bool is_of(const ModuleState& state, PyObject* loop) const noexcept {
+    // Acquire: as in is_here(). A loop at the address of one that ended is not taken for it.
+    return &state_ == &state && loop_.load(std::memory_order_acquire) == loop;
+  }
   /// Delivers what was posted.
   void drain() noexcept;
   /// The loop lets go of its reader: closed, or gone.
@@ -55,7 +61,7 @@ bool ForeignGate::is_here() const noexcept {
   PyObject* loop = loop_.load(std::memory_order_acquire);
   if (loop == nullptr) return false;
   PyRef exception = take_exception();
-  const PyRef running = PyRef::steal(PyObject_CallNoArgs(state_.get_running_loop));
+  const PyRef running = running_loop(state_);
   PyErr_Clear();  // Then the wake goes the long way.
   if (exception) restore_exception(std::move(exception));
   return running.get() == loop;
@@ -90,6 +96,27 @@ void ForeignGate::end() noexcept {
   inbox_.take_all([](driver::Message& message) { message.deliver(); });
   fd_.reset();
 }
+
+/// The gate that was last looked for in this thread, as a rule the one that is looked for next: to
+/// find it among all is a call of Python.
+class LatestGate {
+ public:
+  LatestGate() noexcept = default;
+  LatestGate(const LatestGate&) = delete;
+  LatestGate& operator=(const LatestGate&) = delete;
+  ~LatestGate() { set(nullptr); }
+
+  [[nodiscard]] ForeignGate* get() const noexcept { return gate_; }
+  void set(ForeignGate* gate) noexcept {
+    if (gate != nullptr) gate->add_ref();
+    if (ForeignGate* old = std::exchange(gate_, gate)) old->release_ref();
+  }
+
+ private:
+  ForeignGate* gate_ = nullptr;  // counted
+};
+
+thread_local LatestGate latest_gate;
 
 struct ForeignLoopObject {
   PyObject_HEAD ForeignGate* gate;  ///< counted
@@ -159,7 +186,7 @@ PyMemberDef foreign_members[] = {
 
 RunningLoop find_running_loop(ModuleState& state) noexcept {
   RunningLoop found;
-  PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  PyRef loop = running_loop(state);
   if (!loop) return found;
   if (loop.get() == Py_None) {
     PyErr_SetString(PyExc_RuntimeError, "no running event loop");
@@ -169,17 +196,21 @@ RunningLoop find_running_loop(ModuleState& state) noexcept {
     auto& native = *reinterpret_cast<LoopObject*>(loop.get());
     if (loop_check_closed(native) != 0) return found;
     found.gate = native.gate;
+  } else if (ForeignGate* latest = latest_gate.get();
+             latest != nullptr && latest->is_of(state, loop.get())) {
+    found.gate = latest;
   } else {
     const PyRef foreign = per_loop(state, state.foreign_loops, loop.get(), make_foreign_loop);
     if (!foreign) return found;
-    found.gate = as_foreign(foreign.get()).gate;
+    latest_gate.set(as_foreign(foreign.get()).gate);
+    found.gate = latest_gate.get();
   }
   found.loop = std::move(loop);
   return found;
 }
 
 int has_running_loop(ModuleState& state) noexcept {
-  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  const PyRef loop = running_loop(state);
   if (!loop) return -1;
   return loop.get() == Py_None ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 #include <python/bridge/io_context.hpp>
 #include <python/bridge/per_loop.hpp>
 #include <python/support/error.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -87,7 +88,7 @@ PyMemberDef foreign_members[] = {
 }  // namespace
 
 void IoContext::enter_foreign(ModuleState& state) noexcept {
-  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  const PyRef loop = running_loop(state);
   if (!loop) return;
   if (loop.get() == Py_None) {
     PyErr_SetString(PyExc_RuntimeError, "no running event loop");

@@ -291,7 +291,9 @@ bool join_handle_cancel(JoinHandleObject& handle) noexcept {
 
 PyObject* join_handle_outcome(JoinHandleObject& handle) noexcept {
   if (handle.value != nullptr) return Py_NewRef(handle.value);
-  if (handle.task != nullptr) return PyObject_CallMethod(handle.task, "result", nullptr);
+  if (handle.task != nullptr) {
+    return PyObject_CallMethodNoArgs(handle.task, handle.state->names.result);
+  }
   if (BLITZIO_UNLIKELY(handle.error == nullptr)) {
     // A finaliser asks, after the collector has cleared the handle.
     PyErr_SetString(PyExc_RuntimeError, "the result has been collected");

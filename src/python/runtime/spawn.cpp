@@ -3,6 +3,7 @@
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/start_awaited.hpp>
 #include <python/runtime/thread_pool.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
 namespace blitzio::python {
@@ -115,6 +116,20 @@ PyMethodDef start_here_definition = {"start", start_here, METH_O, nullptr};
 /// error set.
 bool start_soon(ModuleState& state, PyObject* loop, PyObject* handle) noexcept {
   as_join_handle(handle).home = loop;
+  if (loop_check(state, loop)) {
+    LoopObject& native = *reinterpret_cast<LoopObject*>(loop);
+    return loop_check_closed(native) == 0 &&
+           loop_call_soon(native, state.start_here, &handle, 1, nullptr) == 0;
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  // A task of its own begins in the loop's next turn, which that turn need not wait for.
+  if (as_join_handle(handle).work.kind == Work::Kind::coroutine) {
+    const RunningLoop running = find_running_loop(state);
+    if (!running.loop) return false;
+    join_handle_start(as_join_handle(handle), loop, *running.gate);
+    return true;
+  }
+#endif
   PyObject* const call[] = {loop, state.start_here, handle};
   return static_cast<bool>(PyRef::steal(PyObject_VectorcallMethod(
       state.names.call_soon, call, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr)));
@@ -125,7 +140,7 @@ PyObject* spawn_here(ModuleState& state, PyObject* const* args, Py_ssize_t nargs
                      PyObject* name) noexcept {
   Work work = make_work(args[0], args + 1, nargs - 1);
   if (!work) return nullptr;
-  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  const PyRef loop = running_loop(state);
   if (!loop || loop.get() == Py_None) {
     work.drop();
     if (loop) {

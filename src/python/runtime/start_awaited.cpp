@@ -32,6 +32,14 @@ RunningLoop find_home(const JoinHandleObject& handle) noexcept {
   return found;
 }
 
+/// Takes back the callback that was to start `handle`, if nothing was scheduled after it.
+void forget_start(LoopObject& loop, JoinHandleObject& handle) noexcept {
+  if (loop.ready.is_empty()) return;
+  const HandleObject* newest = loop.ready.at(loop.ready.size() - 1);
+  if (newest->callback != handle.state->start_here || newest->args[0] != as_object(handle)) return;
+  Py_DECREF(reinterpret_cast<PyObject*>(loop.ready.pop_newest()));
+}
+
 #if PY_VERSION_HEX < 0x030C0000
 /// What eager tasks do by themselves, from 3.12 on: the running task steps aside for another.
 class TaskAside {
@@ -74,14 +82,17 @@ void start_awaited(JoinHandleObject& handle) noexcept {
   if (starts.left == 0 || starts.nested == kNested) return;
   const RunningLoop running = find_home(handle);
   if (!running.loop) return;
+  LoopObject* native = nullptr;
   if (loop_check(*handle.state, running.loop.get())) {
+    native = reinterpret_cast<LoopObject*>(running.loop.get());
     // Debug mode measures what each callback takes.
-    if (reinterpret_cast<LoopObject*>(running.loop.get())->debug) return;
+    if (native->debug) return;
   } else if constexpr (PY_VERSION_HEX < 0x030C0000) {
     return;  // A task would be made, and not begin.
   }
   const TaskAside aside(*handle.state, running.loop.get());
   if (!aside) return;
+  if (native != nullptr) forget_start(*native, handle);
   --starts.left;
   ++starts.nested;
   join_handle_start(handle, running.loop.get(), *running.gate);

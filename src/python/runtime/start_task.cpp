@@ -1,3 +1,4 @@
+#include <python/bridge/awaitable.hpp>
 #include <python/loop/loop.hpp>
 #include <python/runtime/start_task.hpp>
 #include <python/support/context.hpp>
@@ -32,9 +33,9 @@ LoopObject* as_native_loop(const ModuleState& state, PyObject* loop) noexcept {
 }
 
 /// Whether tasks of `loop` are made by a factory of the user's. -1 with an error set.
-int has_task_factory(const LoopObject* native, PyObject* loop) noexcept {
+int has_task_factory(const ModuleState& state, const LoopObject* native, PyObject* loop) noexcept {
   if (native != nullptr) return native->task_factory == nullptr ? 0 : 1;
-  const PyRef factory = PyRef::steal(PyObject_CallMethod(loop, "get_task_factory", nullptr));
+  const PyRef factory = PyRef::steal(PyObject_CallMethodNoArgs(loop, state.names.get_task_factory));
   return factory ? static_cast<int>(factory.get() != Py_None) : -1;
 }
 
@@ -122,10 +123,16 @@ PyRef fail(ModuleState& state, PyObject* loop) noexcept {
 
 /// What a task's done-callback calls: (handle, task).
 PyObject* task_done(PyObject* handle, PyObject* task) noexcept {
-  // Unless its loop was closed meanwhile.
-  if (!as_join_handle(handle).finished.is_set()) {
-    join_handle_finish_from(as_join_handle(handle), PyRef::borrow(task));
+  JoinHandleObject& join = as_join_handle(handle);
+  if (join.finished.is_set()) Py_RETURN_NONE;  // Its loop was closed meanwhile.
+  if (!Py_IS_TYPE(task, reinterpret_cast<PyTypeObject*>(join.state->asyncio_task))) {
+    // Of a task factory: who knows where this is called.
+    join_handle_finish_from(join, PyRef::borrow(task));
+    Py_RETURN_NONE;
   }
+  WakeInPlace wake;
+  join_handle_finish_from(join, PyRef::borrow(task));
+  if (!wake.run()) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -155,11 +162,10 @@ PyRef start_task(ModuleState& state, PyObject* loop, Work& work, PyObject* name,
   if (PyCoro_CheckExact(coroutine.get()) == 0) coroutine = wrap(coroutine.get());
   if (!coroutine) return {};
   LoopObject* native = as_native_loop(state, loop);
-  const int has_factory = has_task_factory(native, loop);
+  const int has_factory = has_task_factory(state, native, loop);
   if (has_factory < 0) return {};
   PyObject* context = work.context.get();
-  constexpr bool kEager = PY_VERSION_HEX >= 0x030C0000;
-  if (has_factory > 0 || (native == nullptr && !kEager)) {
+  if (has_factory > 0) {
     return create_task(state, loop, coroutine.get(), context, name);
   }
   PyRef task = make_task(state, native, loop, coroutine.get(), context, name);

@@ -3,6 +3,7 @@
 #include <python/runtime/scheduler.hpp>
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
 #include <memory>
@@ -84,7 +85,7 @@ thread_local BlockingJob* Call::dropped_ = nullptr;
 /// The gate of our loop that runs in this thread, or null.
 NativeGate* running_gate(const ModuleState& state) noexcept {
   if (const WorkerObject* worker = current_worker(state)) return worker->loop->gate;
-  const PyRef loop = PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+  const PyRef loop = running_loop(state);
   if (!loop) PyErr_Clear();  // Then there is none to be polite to.
   return loop && loop_check(state, loop.get()) ? reinterpret_cast<LoopObject*>(loop.get())->gate
                                                : nullptr;

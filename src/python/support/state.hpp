@@ -54,6 +54,8 @@ namespace blitzio::python {
   X(detach)                    \
   X(do_handshake)              \
   X(done)                      \
+  X(get_task_factory)          \
+  X(result)                    \
   X(eager_start)               \
   X(eof_received)              \
   X(error_received)            \
@@ -143,7 +145,8 @@ struct Names {
   X(file_type)               \
   X(text_file_type)          \
   X(opening_type)            \
-  X(watcher_type)
+  X(watcher_type)            \
+  X(loop_holder_type) /* asyncio's, or null: support/running_loop.hpp */
 
 // Other objects that it keeps.
 #define BLITZIO_OBJECTS(X)                                                         \
@@ -174,8 +177,9 @@ struct Names {
   X(full_error)                                                                    \
   X(empty_error)                                                                   \
   X(lagged_error)                                                                  \
-  X(fs_module)    /* blitzio._native.fs */                                         \
-  X(ready_none)   /* awaiting it gives None: bridge/ready.hpp */                   \
+  X(fs_module)  /* blitzio._native.fs */                                           \
+  X(ready_none) /* awaiting it gives None: bridge/ready.hpp */                     \
+  X(loop_holder_key)                                                               \
   X(current_task) /* asyncio.current_task and, before 3.12: */                     \
   X(leave_task)                                                                    \
   X(enter_task)                                                                    \

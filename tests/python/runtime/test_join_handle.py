@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import os
 import threading
 import traceback
 import types
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +135,44 @@ def test_tracebacks_and_notes_arrive(workers: int) -> None:
     with Runtime(workers=workers) as runtime:
         for suspends in (False, True):
             runtime.block_on(main, suspends)
+
+
+def test_everybody_who_awaits_wakes_as_the_task_that_it_is(run: Run) -> None:
+    async def main() -> None:
+        number = contextvars.ContextVar("number", default=0)
+        go = asyncio.Event()
+        handle = spawn(go.wait())
+
+        async def wait(own: int) -> tuple[int, bool, int]:
+            number.set(own)
+            task = asyncio.current_task()
+            await handle
+            return own, asyncio.current_task() is task, number.get()
+
+        waiters = [asyncio.ensure_future(wait(own)) for own in range(1, 4)]
+        await asyncio.sleep(0)
+        go.set()
+        assert await asyncio.gather(*waiters) == [(own, True, own) for own in range(1, 4)]
+        assert number.get() == 0
+
+    run(main())
+
+
+def test_a_forked_child_does_not_take_its_parents_loop_for_its_own(run: Run) -> None:
+    async def main() -> int:
+        child = os.fork()
+        if child == 0:
+            work = give(1)
+            try:
+                spawn(work)
+            except RuntimeError as error:
+                os._exit(0 if "running event loop" in str(error) else 2)
+            os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of forking beside threads.
+        assert run(main()) == 0
 
 
 def test_what_exits_in_a_first_step_reaches_the_joiner() -> None:

@@ -1,5 +1,6 @@
-// `Network` and its sockets: connections and datagrams as `io.net()` has them: the machine's, or
-// those of a simulation. Names and errors are those of blitzio::net.
+// `Network` and its sockets: connections and datagrams, over IP and between processes of one
+// machine, as `io.net()` has them: the machine's, or those of a simulation. Names and errors are
+// those of blitzio::net.
 //
 //     auto listener = io.net().listen(Address::loopback_v4(0)).value();
 //     auto accepted = co_await listener.accept();
@@ -27,8 +28,8 @@
 
 namespace blitzio::io {
 
-/// A connection; a ReadStream and a WriteStream. Dropping it closes it.
-class [[nodiscard]] TcpStream {
+/// What connections have; a ReadStream and a WriteStream. Dropping it closes it.
+class [[nodiscard]] StreamSocket {
  public:
   /// What an implementation gives.
   class Backend {
@@ -44,14 +45,14 @@ class [[nodiscard]] TcpStream {
     [[nodiscard]] virtual Result<Address> peer_address() const = 0;
   };
 
-  explicit TcpStream(std::unique_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
+  explicit StreamSocket(std::unique_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
 
   /// Reads what is there, at most `buffer.size()` bytes, or waits for the first; 0: the end.
   AnyFuture<Result<std::size_t>> read(std::span<std::byte> buffer) {
     return backend_->read(buffer);
   }
   /// Fills `buffer`.   Errors   unexpected_end.   Cancel   not safe: bytes that came are in it.
-  stream::ReadExact<TcpStream> read_exact(std::span<std::byte> buffer) noexcept {
+  stream::ReadExact<StreamSocket> read_exact(std::span<std::byte> buffer) noexcept {
     return {*this, buffer};
   }
   /// Writes as much of `data` as there is room for, or waits for some.
@@ -59,7 +60,7 @@ class [[nodiscard]] TcpStream {
     return backend_->write(data);
   }
   /// Writes all of `data`.   Cancel   not safe: part of it may be written.
-  stream::WriteAll<TcpStream> write_all(std::span<const std::byte> data) noexcept {
+  stream::WriteAll<StreamSocket> write_all(std::span<const std::byte> data) noexcept {
     return {*this, data};
   }
   /// Ends one way, or both.
@@ -73,14 +74,28 @@ class [[nodiscard]] TcpStream {
   std::unique_ptr<Backend> backend_;
 };
 
+/// Over IP.
+class [[nodiscard]] TcpStream final : public StreamSocket {
+ public:
+  using StreamSocket::StreamSocket;
+};
+
+/// Between processes of one machine.
+class [[nodiscard]] UnixStream final : public StreamSocket {
+ public:
+  using StreamSocket::StreamSocket;
+};
+
 /// A new connection and who made it.
+template <class S>
 struct Accepted {
-  TcpStream stream;
-  Address peer;
+  S stream;
+  Address peer;  ///< none for an unnamed Unix socket
 };
 
 /// Dropping it ends listening; connections that were not accepted are reset.
-class [[nodiscard]] TcpListener {
+template <class S>
+class [[nodiscard]] ListenerSocket {
  public:
   class Backend {
    public:
@@ -88,22 +103,27 @@ class [[nodiscard]] TcpListener {
     Backend(const Backend&) = delete;
     Backend& operator=(const Backend&) = delete;
     virtual ~Backend() = default;
-    virtual AnyFuture<Result<Accepted>> accept() = 0;
+    virtual AnyFuture<Result<Accepted<S>>> accept() = 0;
     [[nodiscard]] virtual Result<Address> local_address() const = 0;
   };
 
-  explicit TcpListener(std::unique_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
+  explicit ListenerSocket(std::unique_ptr<Backend> backend) noexcept
+      : backend_(std::move(backend)) {}
 
   /// Waits for a connection.
-  AnyFuture<Result<Accepted>> accept() { return backend_->accept(); }
+  AnyFuture<Result<Accepted<S>>> accept() { return backend_->accept(); }
   [[nodiscard]] Result<Address> local_address() const { return backend_->local_address(); }
 
  private:
   std::unique_ptr<Backend> backend_;
 };
 
-/// Datagrams.
-class [[nodiscard]] UdpSocket {
+using TcpListener = ListenerSocket<TcpStream>;
+/// Its path stays when it is dropped; who listened removes it, by `io.fs().remove()`.
+using UnixListener = ListenerSocket<UnixStream>;
+
+/// What sockets of datagrams have.
+class [[nodiscard]] DatagramSocket {
  public:
   class Backend {
    public:
@@ -117,7 +137,8 @@ class [[nodiscard]] UdpSocket {
     [[nodiscard]] virtual Result<Address> local_address() const = 0;
   };
 
-  explicit UdpSocket(std::unique_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
+  explicit DatagramSocket(std::unique_ptr<Backend> backend) noexcept
+      : backend_(std::move(backend)) {}
 
   /// Waits for a datagram; what is longer than `buffer` loses its end.
   AnyFuture<Result<net::Received>> recv_from(std::span<std::byte> buffer) {
@@ -130,6 +151,19 @@ class [[nodiscard]] UdpSocket {
 
  private:
   std::unique_ptr<Backend> backend_;
+};
+
+/// Over IP: a datagram may get lost, or overtake another.
+class [[nodiscard]] UdpSocket final : public DatagramSocket {
+ public:
+  using DatagramSocket::DatagramSocket;
+};
+
+/// Between processes of one machine: each arrives, in order; sending waits for room at the
+/// receiver.
+class [[nodiscard]] UnixDatagram final : public DatagramSocket {
+ public:
+  using DatagramSocket::DatagramSocket;
 };
 
 class Network {
@@ -147,6 +181,17 @@ class Network {
   virtual Result<TcpListener> listen(const Address& address,
                                      const net::ListenOptions& options = {}) = 0;
   virtual Result<UdpSocket> bind_udp(const Address& address) = 0;
+
+  // ---- Unix sockets: `address` is an Address::local(), else it is invalid_argument --------------
+
+  /// Errors   os (ENOENT, ECONNREFUSED, EACCES; EAGAIN if the listener's backlog is full).
+  virtual AnyFuture<Result<UnixStream>> connect_unix(const Address& address) = 0;
+  /// Errors   os (EADDRINUSE if the path exists, ENOENT, EACCES, …).
+  virtual Result<UnixListener> listen_unix(const Address& address, int backlog = 1024) = 0;
+  /// Without an address it can send, but nobody can answer.
+  /// Errors   as listen_unix(). Of sending: as connect_unix().
+  virtual Result<UnixDatagram> bind_unix(const Address& address = {}) = 0;
+
   /// As dns::resolve().
   virtual AnyFuture<Result<std::vector<Address>>> resolve(std::string host, std::uint16_t port) = 0;
 

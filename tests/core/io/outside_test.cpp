@@ -122,7 +122,8 @@ TEST_P(Outside, AFileHasAPosition) {
       io());
 }
 
-Async<void> echo(TcpStream stream) {
+template <class S>
+Async<void> echo(S stream) {
   std::array<std::byte, 1000> buffer{};
   for (;;) {
     const std::size_t count = get(co_await stream.read(buffer));
@@ -219,6 +220,86 @@ TEST_P(Outside, Datagrams) {
         const net::Received received = get(co_await b.recv_from(buffer));
         EXPECT_EQ(text_of(std::span(buffer).first(received.count)), "ping");
         EXPECT_EQ(received.from, get(a.local_address()));
+      },
+      io());
+}
+
+TEST_P(Outside, UnixSocketsCarryBytesBothWays) {
+  io().run(
+      [this](Io io) -> Async<void> {
+        for (const std::string& name : {path("socket"), std::string("\0blitzio", 8) + path("")}) {
+          const Address address = get(Address::local(name));
+          UnixListener listener = get(io.net().listen_unix(address));
+          EXPECT_EQ(get(listener.local_address()), address);
+          EXPECT_TRUE(io.net().listen_unix(address).error().is_os(EADDRINUSE));
+          UnixStream client = get(co_await io.net().connect_unix(address));
+          Accepted accepted = get(co_await listener.accept());
+          EXPECT_EQ(accepted.peer, Address());
+          EXPECT_EQ(get(client.peer_address()), address);
+          auto echoing = io.concurrent(echo<UnixStream>(std::move(accepted.stream)));
+          EXPECT_TRUE(echoing.has_value());
+          get(co_await client.write_all(bytes_of("hello")));
+          get(co_await client.finish());
+          std::vector<std::byte> received;
+          get(co_await stream::read_to_end(client, received));
+          EXPECT_EQ(text_of(received), "hello");
+          (co_await echoing->await()).get();
+        }
+      },
+      io());
+}
+
+TEST_P(Outside, APathOutlivesItsUnixSocket) {
+  io().run(
+      [this](Io io) -> Async<void> {
+        Network& net = io.net();
+        const Address address = get(Address::local(path("socket")));
+        EXPECT_TRUE((co_await net.connect_unix(address)).error().is_os(ENOENT));
+        EXPECT_TRUE(net.listen_unix(get(Address::local(path("no/x")))).error().is_os(ENOENT));
+        static_cast<void>(get(net.listen_unix(address)));
+        EXPECT_FALSE(get(co_await io.fs().stat(path("socket"))).is_file());
+        EXPECT_TRUE((co_await net.connect_unix(address)).error().is_os(ECONNREFUSED));
+        EXPECT_TRUE(net.listen_unix(address).error().is_os(EADDRINUSE));
+        EXPECT_TRUE((co_await io.fs().read_file(path("socket"))).error().is_os(ENXIO));
+        get(co_await io.fs().rename(path("socket"), path("renamed")));
+        const UnixListener second = get(net.listen_unix(address));
+        EXPECT_TRUE((co_await net.connect_unix(get(Address::local(path("renamed")))))
+                        .error()
+                        .is_os(ECONNREFUSED));
+        get(co_await io.fs().remove(path("renamed")));
+        EXPECT_TRUE((co_await net.connect_unix(address)).has_value());
+        const Error invalid = Error::runtime(RuntimeErrc::invalid_argument);
+        EXPECT_EQ((co_await net.connect_unix(Address::loopback_v4(1))).error(), invalid);
+        EXPECT_EQ(net.listen_unix(Address::loopback_v4(1)).error(), invalid);
+        EXPECT_EQ(net.bind_unix(Address::loopback_v4(1)).error(), invalid);
+      },
+      io());
+}
+
+TEST_P(Outside, UnixDatagramsWaitForRoom) {
+  io().run(
+      [this](Io io) -> Async<void> {
+        const Address address = get(Address::local(path("datagrams")));
+        UnixDatagram receiver = get(io.net().bind_unix(address));
+        UnixDatagram sender = get(io.net().bind_unix());
+        EXPECT_TRUE((co_await io.net().connect_unix(address)).error().is_os(EPROTOTYPE));
+        constexpr int kCount = 1000;
+        auto sending = io.concurrent([&]() -> Async<void> {
+          for (int i = 0; i < kCount; ++i) {
+            get(co_await sender.send_to(bytes_of(std::to_string(i)), address));
+          }
+        });
+        EXPECT_TRUE(sending.has_value());
+        std::array<std::byte, 16> buffer{};
+        for (int i = 0; i < kCount; ++i) {
+          const net::Received received = get(co_await receiver.recv_from(buffer));
+          EXPECT_EQ(text_of(std::span(buffer).first(received.count)), std::to_string(i));
+          EXPECT_EQ(received.from, Address());
+        }
+        (co_await sending->await()).get();
+        EXPECT_TRUE((co_await sender.send_to(bytes_of("x"), get(Address::local(path("nobody")))))
+                        .error()
+                        .is_os(ENOENT));
       },
       io());
 }

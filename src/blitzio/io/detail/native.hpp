@@ -50,6 +50,9 @@ class NativeNetwork final : public Network {
   AnyFuture<Result<TcpStream>> connect(std::string host, std::uint16_t port) override;
   Result<TcpListener> listen(const Address& address, const net::ListenOptions& options) override;
   Result<UdpSocket> bind_udp(const Address& address) override;
+  AnyFuture<Result<UnixStream>> connect_unix(const Address& address) override;
+  Result<UnixListener> listen_unix(const Address& address, int backlog) override;
+  Result<UnixDatagram> bind_unix(const Address& address) override;
   AnyFuture<Result<std::vector<Address>>> resolve(std::string host, std::uint16_t port) override;
 };
 

@@ -2,6 +2,7 @@
 #include <blitzio/dns/resolve.hpp>
 #include <blitzio/io/detail/native.hpp>
 #include <blitzio/net/udp.hpp>
+#include <blitzio/net/unix.hpp>
 #include <blitzio/signal/stream.hpp>
 #include <blitzio/task/futures.hpp>
 
@@ -12,9 +13,12 @@ namespace blitzio::io::detail {
 
 namespace {
 
-class NativeStream final : public TcpStream::Backend {
+// Each is a template over the type of blitzio::net that it stands on.
+
+template <class N>
+class NativeStream final : public StreamSocket::Backend {
  public:
-  explicit NativeStream(net::TcpStream stream) noexcept : stream_(std::move(stream)) {}
+  explicit NativeStream(N stream) noexcept : stream_(std::move(stream)) {}
   AnyFuture<Result<std::size_t>> read(std::span<std::byte> buffer) override {
     return stream_.read(buffer);
   }
@@ -26,39 +30,49 @@ class NativeStream final : public TcpStream::Backend {
   [[nodiscard]] Result<Address> peer_address() const override { return stream_.peer_address(); }
 
  private:
-  net::TcpStream stream_;
+  N stream_;
 };
 
-TcpStream wrap(net::TcpStream stream) {
-  return TcpStream(std::make_unique<NativeStream>(std::move(stream)));
+template <class S, class N>
+S wrap(N stream) {
+  return S(std::make_unique<NativeStream<N>>(std::move(stream)));
 }
 
-// The future of `connecting`, which gives a Result<net::TcpStream>.
-template <Future F>
-Async<Result<TcpStream>> wrap_connect(F connecting) {
-  Result<net::TcpStream> stream = co_await connecting;
+// The future of `connecting`, which gives a Result of a stream of blitzio::net.
+template <class S, Future F>
+Async<Result<S>> wrap_connect(F connecting) {
+  auto stream = co_await connecting;
   if (!stream) co_return fail(stream.error());
-  co_return wrap(std::move(*stream));
+  co_return wrap<S>(std::move(*stream));
 }
 
-class NativeListener final : public TcpListener::Backend {
+template <class S, class L>
+class NativeListener final : public ListenerSocket<S>::Backend {
  public:
-  explicit NativeListener(net::TcpListener listener) noexcept : listener_(std::move(listener)) {}
-  AnyFuture<Result<Accepted>> accept() override { return accept_one(); }
+  explicit NativeListener(L listener) noexcept : listener_(std::move(listener)) {}
+  AnyFuture<Result<Accepted<S>>> accept() override { return accept_one(); }
   [[nodiscard]] Result<Address> local_address() const override { return listener_.local_address(); }
 
  private:
-  Async<Result<Accepted>> accept_one() {
+  Async<Result<Accepted<S>>> accept_one() {
     auto accepted = co_await listener_.accept();
     if (!accepted) co_return fail(accepted.error());
-    co_return Accepted{wrap(std::move(accepted->stream)), accepted->peer};
+    co_return Accepted<S>{wrap<S>(std::move(accepted->stream)), accepted->peer};
   }
-  net::TcpListener listener_;
+  L listener_;
 };
 
-class NativeUdp final : public UdpSocket::Backend {
+template <class S, class L>
+Result<ListenerSocket<S>> wrap_listener(Result<L> listener) {
+  return map_value(std::move(listener), [](L bound) {
+    return ListenerSocket<S>(std::make_unique<NativeListener<S, L>>(std::move(bound)));
+  });
+}
+
+template <class N>
+class NativeDatagrams final : public DatagramSocket::Backend {
  public:
-  explicit NativeUdp(net::UdpSocket socket) noexcept : socket_(std::move(socket)) {}
+  explicit NativeDatagrams(N socket) noexcept : socket_(std::move(socket)) {}
   AnyFuture<Result<net::Received>> recv_from(std::span<std::byte> buffer) override {
     return socket_.recv_from(buffer);
   }
@@ -69,8 +83,15 @@ class NativeUdp final : public UdpSocket::Backend {
   [[nodiscard]] Result<Address> local_address() const override { return socket_.local_address(); }
 
  private:
-  net::UdpSocket socket_;
+  N socket_;
 };
+
+template <class S, class N>
+Result<S> wrap_datagrams(Result<N> socket) {
+  return map_value(std::move(socket), [](N bound) {
+    return S(std::make_unique<NativeDatagrams<N>>(std::move(bound)));
+  });
+}
 
 class NativeSignalStream final : public SignalStream::Backend {
  public:
@@ -85,24 +106,37 @@ class NativeSignalStream final : public SignalStream::Backend {
 }  // namespace
 
 AnyFuture<Result<TcpStream>> NativeNetwork::connect(const Address& address) {
-  return wrap_connect(net::TcpStream::connect(address));
+  return wrap_connect<TcpStream>(net::TcpStream::connect(address));
 }
 
 AnyFuture<Result<TcpStream>> NativeNetwork::connect(std::string host, std::uint16_t port) {
-  return wrap_connect(net::TcpStream::connect(host, port));
+  return wrap_connect<TcpStream>(net::TcpStream::connect(host, port));
 }
 
 Result<TcpListener> NativeNetwork::listen(const Address& address,
                                           const net::ListenOptions& options) {
-  return map_value(net::TcpListener::bind(address, options), [](net::TcpListener listener) {
-    return TcpListener(std::make_unique<NativeListener>(std::move(listener)));
-  });
+  return wrap_listener<TcpStream>(net::TcpListener::bind(address, options));
 }
 
 Result<UdpSocket> NativeNetwork::bind_udp(const Address& address) {
-  return map_value(net::UdpSocket::bind(address), [](net::UdpSocket socket) {
-    return UdpSocket(std::make_unique<NativeUdp>(std::move(socket)));
-  });
+  return wrap_datagrams<UdpSocket>(net::UdpSocket::bind(address));
+}
+
+AnyFuture<Result<UnixStream>> NativeNetwork::connect_unix(const Address& address) {
+  if (!address.is_local()) {
+    return ready(Result<UnixStream>(fail(Error::runtime(RuntimeErrc::invalid_argument))));
+  }
+  return wrap_connect<UnixStream>(net::UnixStream::connect(address));
+}
+
+Result<UnixListener> NativeNetwork::listen_unix(const Address& address, int backlog) {
+  return wrap_listener<UnixStream>(net::UnixListener::bind(address, backlog));
+}
+
+Result<UnixDatagram> NativeNetwork::bind_unix(const Address& address) {
+  const bool is_named = address.family() != Address::Family::none;
+  return wrap_datagrams<UnixDatagram>(is_named ? net::UnixDatagram::bind(address)
+                                               : net::UnixDatagram::unbound());
 }
 
 AnyFuture<Result<std::vector<Address>>> NativeNetwork::resolve(std::string host,

@@ -21,7 +21,7 @@ std::unexpected<Error> os(int code) noexcept {
   return fail(Error::os(code));
 }
 
-class SimStream final : public TcpStream::Backend {
+class SimStream final : public StreamSocket::Backend {
  public:
   SimStream(std::shared_ptr<SimConnection> connection, unsigned side) noexcept
       : connection_(std::move(connection)), side_(side) {}
@@ -50,8 +50,9 @@ class SimStream final : public TcpStream::Backend {
 
 }  // namespace
 
-TcpStream make_stream(std::shared_ptr<SimConnection> connection, unsigned side) {
-  return TcpStream(std::make_unique<SimStream>(std::move(connection), side));
+std::unique_ptr<StreamSocket::Backend> make_end(std::shared_ptr<SimConnection> connection,
+                                                unsigned side) {
+  return std::make_unique<SimStream>(std::move(connection), side);
 }
 
 Poll<Result<std::size_t>> SimConnection::read(unsigned side, std::span<std::byte> buffer,

@@ -74,7 +74,8 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
   bool is_reset_ = false;
 };
 
-/// The stream of one end.
-[[nodiscard]] TcpStream make_stream(std::shared_ptr<SimConnection> connection, unsigned side);
+/// What the stream of one end stands on.
+[[nodiscard]] std::unique_ptr<StreamSocket::Backend> make_end(
+    std::shared_ptr<SimConnection> connection, unsigned side);
 
 }  // namespace blitzio::io::detail

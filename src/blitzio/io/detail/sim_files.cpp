@@ -11,15 +11,19 @@
 namespace blitzio::io::detail {
 
 struct SimFiles::Node {
-  const bool is_folder;
+  const fs::FileType type;  // `other` is a socket
   const std::uint64_t number;
   op::Bytes data;                          // of a file
   std::map<std::string, NodeRef> entries;  // of a folder
   Instant modified;
 
+  [[nodiscard]] bool is_folder() const noexcept { return type == fs::FileType::directory; }
+  [[nodiscard]] bool is_socket() const noexcept { return type == fs::FileType::other; }
   [[nodiscard]] fs::Metadata metadata() const noexcept {
     struct stat raw{};
-    raw.st_mode = is_folder ? (S_IFDIR | 0777U) : (S_IFREG | 0666U);
+    raw.st_mode = is_folder()   ? (S_IFDIR | 0777U)
+                  : is_socket() ? (S_IFSOCK | 0777U)
+                                : (S_IFREG | 0666U);
     raw.st_ino = number;
     raw.st_nlink = 1;
     raw.st_size = static_cast<off_t>(data.size());
@@ -53,7 +57,7 @@ class SimFiles::OpenFile final : public File::Backend {
                                          std::uint64_t offset) override {
     return later([this, buffer, offset]() -> Result<std::size_t> {
       if (!options_.read) return os(EBADF);
-      if (node_->is_folder) return os(EISDIR);
+      if (node_->is_folder()) return os(EISDIR);
       if (offset >= node_->data.size()) return std::size_t{0};
       const auto from = std::span(node_->data).subspan(offset);
       const std::size_t count = std::min(from.size(), buffer.size());
@@ -97,11 +101,11 @@ class SimFiles::OpenFile final : public File::Backend {
   const fs::OpenOptions options_;
 };
 
-SimFiles::SimFiles(SimWorld& world) : world_(world), root_(make_node(true)) {}
+SimFiles::SimFiles(SimWorld& world) : world_(world), root_(make_node(fs::FileType::directory)) {}
 SimFiles::~SimFiles() = default;
 
-SimFiles::NodeRef SimFiles::make_node(bool is_folder) {
-  return std::make_shared<Node>(Node{is_folder, ++nodes_made_, {}, {}, world_.now()});
+SimFiles::NodeRef SimFiles::make_node(fs::FileType type) {
+  return std::make_shared<Node>(Node{type, ++nodes_made_, {}, {}, world_.now()});
 }
 
 Result<SimFiles::Place> SimFiles::find(std::string_view path) const {
@@ -117,7 +121,7 @@ Result<SimFiles::Place> SimFiles::find(std::string_view path) const {
     if (name.empty() || name == ".") continue;
     const NodeRef folder = way.back().node;
     if (folder == nullptr) return os(ENOENT);
-    if (!folder->is_folder) return os(ENOTDIR);
+    if (!folder->is_folder()) return os(ENOTDIR);
     if (name == "..") {
       if (way.size() > 1) way.pop_back();
       continue;
@@ -144,13 +148,14 @@ Result<SimFiles::NodeRef> SimFiles::open_node(std::string_view path,
   const bool writes = options.write || options.append;
   if (place->node == nullptr) {
     if (!options.create && !options.create_new) return os(ENOENT);
-    place->node = make_node(false);
+    place->node = make_node(fs::FileType::file);
     place->folder->entries.emplace(place->name, place->node);
     place->folder->modified = world_.now();
     return place->node;
   }
   if (options.create_new) return os(EEXIST);
-  if (place->node->is_folder && writes) return os(EISDIR);
+  if (place->node->is_socket()) return os(ENXIO);
+  if (place->node->is_folder() && writes) return os(EISDIR);
   if (options.truncate) {
     place->node->data.clear();
     place->node->modified = world_.now();
@@ -172,7 +177,7 @@ Result<void> SimFiles::make_folder(std::string_view path) {
   auto place = find(path);
   if (!place) return fail(place.error());
   if (place->node != nullptr) return os(EEXIST);
-  place->folder->entries.emplace(place->name, make_node(true));
+  place->folder->entries.emplace(place->name, make_node(fs::FileType::directory));
   place->folder->modified = world_.now();
   return {};
 }
@@ -183,8 +188,8 @@ Result<void> SimFiles::make_folders(std::string_view path) {
     const auto place = find(path.substr(0, end));
     if (!place) return fail(place.error());
     if (place->node == nullptr) {
-      place->folder->entries.emplace(place->name, make_node(true));
-    } else if (!place->node->is_folder) {
+      place->folder->entries.emplace(place->name, make_node(fs::FileType::directory));
+    } else if (!place->node->is_folder()) {
       return end == path.size() ? os(EEXIST) : os(ENOTDIR);
     }
   }
@@ -195,7 +200,7 @@ Result<void> SimFiles::remove_file(std::string_view path) {
   auto place = find(path);
   if (!place) return fail(place.error());
   if (place->node == nullptr) return os(ENOENT);
-  if (place->node->is_folder) return os(EISDIR);
+  if (place->node->is_folder()) return os(EISDIR);
   place->folder->entries.erase(place->name);
   place->folder->modified = world_.now();
   return {};
@@ -205,7 +210,7 @@ Result<void> SimFiles::remove_folder(std::string_view path, bool with_content) {
   auto place = find(path);
   if (!place) return fail(place.error());
   if (place->node == nullptr) return os(ENOENT);
-  if (!place->node->is_folder) return os(ENOTDIR);
+  if (!place->node->is_folder()) return os(ENOTDIR);
   if (place->folder == nullptr) return os(EBUSY);  // "/"
   if (!with_content && !place->node->entries.empty()) return os(ENOTEMPTY);
   place->folder->entries.erase(place->name);
@@ -221,7 +226,7 @@ Result<void> SimFiles::move(std::string_view from, std::string_view to) {
   if (source->node == nullptr) return os(ENOENT);
   if (source->folder == nullptr || target->folder == nullptr) return os(EBUSY);  // "/"
   if (source->node == target->node) return {};
-  if (source->node->is_folder) {
+  if (source->node->is_folder()) {
     // A folder cannot move into itself.
     const auto is_inside = [](const auto& self, const Node& folder, const Node* wanted) -> bool {
       return std::ranges::any_of(folder.entries, [&](const auto& entry) {
@@ -234,8 +239,8 @@ Result<void> SimFiles::move(std::string_view from, std::string_view to) {
     }
   }
   if (target->node != nullptr) {
-    if (target->node->is_folder && !source->node->is_folder) return os(EISDIR);
-    if (!target->node->is_folder && source->node->is_folder) return os(ENOTDIR);
+    if (target->node->is_folder() && !source->node->is_folder()) return os(EISDIR);
+    if (!target->node->is_folder() && source->node->is_folder()) return os(ENOTDIR);
     if (!target->node->entries.empty()) return os(ENOTEMPTY);
   }
   source->folder->entries.erase(source->name);
@@ -247,7 +252,8 @@ Result<void> SimFiles::move(std::string_view from, std::string_view to) {
 Result<std::uint64_t> SimFiles::copy_file(std::string_view from, std::string_view to) {
   const auto source = find_existing(from);
   if (!source) return fail(source.error());
-  if ((*source)->is_folder) return os(EISDIR);
+  if ((*source)->is_folder()) return os(EISDIR);
+  if ((*source)->is_socket()) return os(ENXIO);
   const op::Bytes data = (*source)->data;
   const auto done = put(to, data, {.write = true, .truncate = true, .create = true});
   if (!done) return fail(done.error());
@@ -257,13 +263,29 @@ Result<std::uint64_t> SimFiles::copy_file(std::string_view from, std::string_vie
 Result<std::vector<fs::DirEntry>> SimFiles::list(std::string_view path) const {
   const auto folder = find_existing(path);
   if (!folder) return fail(folder.error());
-  if (!(*folder)->is_folder) return os(ENOTDIR);
+  if (!(*folder)->is_folder()) return os(ENOTDIR);
   std::vector<fs::DirEntry> entries;
   for (const auto& [name, node] : (*folder)->entries) {
-    entries.push_back({name, node->is_folder ? fs::FileType::directory : fs::FileType::file,
-                       static_cast<ino_t>(node->number)});
+    entries.push_back({name, node->type, static_cast<ino_t>(node->number)});
   }
   return entries;
+}
+
+Result<std::uint64_t> SimFiles::make_socket(std::string_view path) {
+  auto place = find(path);
+  if (!place) return fail(place.error());
+  if (place->node != nullptr) return os(EADDRINUSE);
+  place->node = make_node(fs::FileType::other);
+  place->folder->entries.emplace(place->name, place->node);
+  place->folder->modified = world_.now();
+  return place->node->number;
+}
+
+Result<std::uint64_t> SimFiles::find_socket(std::string_view path) const {
+  const auto node = find_existing(path);
+  if (!node) return fail(node.error());
+  if (!(*node)->is_socket()) return os(ECONNREFUSED);
+  return (*node)->number;
 }
 
 // ---- what Io asks for ------------------------------------------------------------------------
@@ -280,7 +302,8 @@ AnyFuture<Result<op::Bytes>> SimFiles::read_file(std::string path) {
   return later([this, path = std::move(path)]() -> Result<op::Bytes> {
     const auto node = find_existing(path);
     if (!node) return fail(node.error());
-    if ((*node)->is_folder) return os(EISDIR);
+    if ((*node)->is_folder()) return os(EISDIR);
+    if ((*node)->is_socket()) return os(ENXIO);
     return (*node)->data;
   });
 }

@@ -1,5 +1,6 @@
 // `SimFiles`: the file system of a simulated host: folders and files in memory, with the errors of
-// POSIX. There are no links, owners or permissions; a file that is open outlives its name.
+// POSIX. There are no links, owners or permissions; a file that is open outlives its name. A Unix
+// socket has a name here, which leads to a number.
 //
 // Each operation is a place where other tasks may get ahead, as it would be for a disk.
 //
@@ -40,6 +41,13 @@ class SimFiles final : public FileSystem {
   AnyFuture<Result<void>> remove_dir(std::string path) override;
   AnyFuture<Result<void>> remove_dir_all(std::string path) override;
 
+  /// Makes a socket's name, now.
+  /// Returns  the number that find_socket() finds, never used twice.
+  /// Errors   EADDRINUSE; ENOENT or ENOTDIR for the way there.
+  [[nodiscard]] Result<std::uint64_t> make_socket(std::string_view path);
+  /// Errors   ENOENT, ENOTDIR; ECONNREFUSED for what is no socket.
+  [[nodiscard]] Result<std::uint64_t> find_socket(std::string_view path) const;
+
  private:
   class OpenFile;
   struct Node;
@@ -51,7 +59,7 @@ class SimFiles final : public FileSystem {
     NodeRef node;  ///< null if there is nothing
   };
 
-  [[nodiscard]] NodeRef make_node(bool is_folder);
+  [[nodiscard]] NodeRef make_node(fs::FileType type);
   /// Errors   ENOENT or ENOTDIR for the way there; invalid_argument for a path with a NUL byte.
   [[nodiscard]] Result<Place> find(std::string_view path) const;
   [[nodiscard]] Result<NodeRef> find_existing(std::string_view path) const;

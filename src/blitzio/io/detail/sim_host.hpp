@@ -55,6 +55,7 @@ class SimHost {
   [[nodiscard]] Io io() noexcept { return {this, kVTableOf<SimHost>}; }
   [[nodiscard]] const Address& address() const noexcept { return address_; }
   [[nodiscard]] SimSockets& sockets() noexcept { return sockets_; }
+  [[nodiscard]] SimFiles& files() noexcept { return files_; }
 
   // ---- what Io calls -----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include <blitzio/io/detail/sim_connection.hpp>
 #include <blitzio/io/detail/sim_host.hpp>
+#include <blitzio/io/detail/sim_listener.hpp>
 #include <blitzio/task/futures.hpp>
 #include <blitzio/time/sleep.hpp>
 
@@ -97,56 +98,7 @@ Result<std::vector<Address>> SimNetwork::resolve(const std::string& name,
 
 // ---- sockets ---------------------------------------------------------------------------------
 
-class SimListener final : public TcpListener::Backend {
- public:
-  SimListener(SimSockets& sockets, const Address& address, std::size_t backlog)
-      : sockets_(sockets), address_(address), backlog_(backlog) {
-    sockets_.listeners_.emplace(address.port(), this);
-  }
-  ~SimListener() override {
-    sockets_.listeners_.erase(address_.port());
-    for (const auto& connection : waiting_) connection->reset();
-  }
-
-  AnyFuture<Result<Accepted>> accept() override {
-    return poll_fn([this](Context& context) { return poll_accept(context); });
-  }
-  [[nodiscard]] Result<Address> local_address() const override { return address_; }
-
-  /// False if it has no room.
-  [[nodiscard]] bool offer(std::shared_ptr<SimConnection> connection) {
-    if (waiting_.size() >= backlog_) return false;
-    waiting_.push_back(std::move(connection));
-    for (Waker& acceptor : std::exchange(acceptors_, {})) acceptor.wake();
-    return true;
-  }
-
- private:
-  Poll<Result<Accepted>> poll_accept(Context& context) {
-    if (waiting_.empty()) {
-      const auto is_known = [&](const Waker& known) {
-        return known.will_wake_same(context.waker());
-      };
-      if (std::ranges::none_of(acceptors_, is_known)) {
-        acceptors_.push_back(context.waker().clone());
-      }
-      return pending;
-    }
-    auto connection = std::move(waiting_.front());
-    waiting_.pop_front();
-    const Address peer = connection->end(SimConnection::kClient).address;
-    return Result<Accepted>(
-        Accepted{make_stream(std::move(connection), SimConnection::kServer), peer});
-  }
-
-  SimSockets& sockets_;
-  const Address address_;
-  const std::size_t backlog_;
-  std::deque<std::shared_ptr<SimConnection>> waiting_;
-  std::vector<Waker> acceptors_;
-};
-
-class SimUdp final : public UdpSocket::Backend {
+class SimUdp final : public DatagramSocket::Backend {
  public:
   static constexpr std::size_t kQueueMax = 1024;       // datagrams
   static constexpr std::size_t kDatagramMax = 65'507;  // bytes
@@ -243,8 +195,10 @@ Result<Address> SimSockets::claim(const Address& address,
 Result<TcpListener> SimSockets::listen(const Address& address, const net::ListenOptions& options) {
   const auto own = claim(address, listeners_);
   if (!own) return fail(own.error());
-  const auto backlog = static_cast<std::size_t>(std::max(options.backlog, 1));
-  return TcpListener(std::make_unique<SimListener>(*this, *own, backlog));
+  auto listener = std::make_unique<SimListener<TcpStream>>(
+      *own, options.backlog, [this, port = own->port()] { listeners_.erase(port); });
+  listeners_.emplace(own->port(), &listener->backlog());
+  return TcpListener(std::move(listener));
 }
 
 Result<UdpSocket> SimSockets::bind_udp(const Address& address) {
@@ -302,7 +256,7 @@ Async<Result<TcpStream>> SimSockets::connect_to(Address address) {
                                                         SimConnection::End{target, address});
       if (listener->second->offer(connection)) {
         network.add(connection);
-        TcpStream stream = make_stream(std::move(connection), SimConnection::kClient);
+        TcpStream stream(make_end(std::move(connection), SimConnection::kClient));
         co_await time::sleep_until(world_.now() + network.latency());
         co_return std::move(stream);
       }

@@ -32,10 +32,11 @@
 
 namespace blitzio::io::detail {
 
+class SimBacklog;
 class SimConnection;
 class SimHost;
-class SimListener;
 class SimUdp;
+class SimUnixDatagram;
 
 class SimNetwork {
  public:
@@ -88,11 +89,15 @@ class SimSockets final : public Network {
   AnyFuture<Result<TcpStream>> connect(std::string host, std::uint16_t port) override;
   Result<TcpListener> listen(const Address& address, const net::ListenOptions& options) override;
   Result<UdpSocket> bind_udp(const Address& address) override;
+  // sim_unix.cpp
+  AnyFuture<Result<UnixStream>> connect_unix(const Address& address) override;
+  Result<UnixListener> listen_unix(const Address& address, int backlog) override;
+  Result<UnixDatagram> bind_unix(const Address& address) override;
   AnyFuture<Result<std::vector<Address>>> resolve(std::string host, std::uint16_t port) override;
 
  private:
-  friend class SimListener;
   friend class SimUdp;
+  friend class SimUnixDatagram;
 
   Async<Result<TcpStream>> connect_to(Address address);
   Async<Result<TcpStream>> connect_by_name(std::string host, std::uint16_t port);
@@ -103,14 +108,25 @@ class SimSockets final : public Network {
   template <class Socket>
   [[nodiscard]] Result<Address> claim(const Address& address,
                                       const std::map<std::uint16_t, Socket*>& taken);
+  /// By what a Unix socket is known: its abstract name, or the number of its path, which outlives
+  /// renaming and is not that of a later one.
+  /// Errors   as SimFiles::find_socket(); invalid_argument for another family.
+  [[nodiscard]] Result<std::string> unix_key(const Address& address);
+  /// That of a new one. `taken`: the abstract names of its kind.
+  /// Errors   as SimFiles::make_socket(); EADDRINUSE.
+  template <class Socket>
+  [[nodiscard]] Result<std::string> claim_unix(const Address& address,
+                                               const std::map<std::string, Socket*>& taken);
   /// This host's end of what goes to `peer`.
   [[nodiscard]] Address own_address(const Address& peer);
 
   SimWorld& world_;
   SimHost& host_;
   std::uint16_t next_port_ = 49'152;
-  std::map<std::uint16_t, SimListener*> listeners_;
+  std::map<std::uint16_t, SimBacklog*> listeners_;
   std::map<std::uint16_t, SimUdp*> datagrams_;
+  std::map<std::string, SimBacklog*> unix_listeners_;  // by what unix_key() gives
+  std::map<std::string, SimUnixDatagram*> unix_datagrams_;
 };
 
 }  // namespace blitzio::io::detail

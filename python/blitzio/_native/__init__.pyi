@@ -417,6 +417,7 @@ class ReadPipeTransport(asyncio.ReadTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
     _loop: LoopBase | None
+    _protocol: asyncio.BaseProtocol | None
     _pipe: Any
     _fileno: int
 
@@ -433,6 +434,7 @@ class WritePipeTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
     _loop: LoopBase | None
+    _protocol: asyncio.BaseProtocol | None
     _pipe: Any
     _fileno: int
 

@@ -17,10 +17,6 @@ int add_address(DatagramTransport& t, PyObject* key, const char* method) noexcep
   return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());
 }
 
-PyObject* or_none(PyObject* object) noexcept {
-  return Py_NewRef(object == nullptr ? Py_None : object);
-}
-
 }  // namespace
 
 int datagram_fill_extra(DatagramTransport& t) noexcept {
@@ -83,47 +79,24 @@ PyObject* datagram_set_write_buffer_limits(PyObject* self, PyObject* args,
 
 namespace {
 
-PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(reinterpret_cast<PyObject*>(as_datagram(self).loop));
-}
 PyObject* get_sock(PyObject* self, void* /*unused*/) noexcept {
   return or_none(as_datagram(self).sock);
-}
-PyObject* get_sock_fd(PyObject* self, void* /*unused*/) noexcept {
-  return PyLong_FromLong(as_datagram(self).fd);
-}
-PyObject* get_protocol(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(as_datagram(self).protocol);
 }
 PyObject* get_address(PyObject* self, void* /*unused*/) noexcept {
   return or_none(as_datagram(self).address);
 }
-PyObject* get_closing(PyObject* self, void* /*unused*/) noexcept {
-  return PyBool_FromLong(as_datagram(self).closing ? 1 : 0);
-}
 PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
   return PyBool_FromLong(as_datagram(self).paused ? 1 : 0);
-}
-PyObject* get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
-  return PyBool_FromLong(as_datagram(self).protocol_paused ? 1 : 0);
-}
-PyObject* get_conn_lost(PyObject* self, void* /*unused*/) noexcept {
-  return PyLong_FromUnsignedLong(as_datagram(self).conn_lost);
 }
 
 }  // namespace
 
 PyGetSetDef datagram_getset[] = {
-    {"_loop", get_loop, nullptr, nullptr, nullptr},
+    BLITZIO_TRANSPORT_ATTRIBUTES,
     {"_sock", get_sock, nullptr, nullptr, nullptr},
-    {"_sock_fd", get_sock_fd, nullptr, nullptr, nullptr},
-    {"_protocol", get_protocol, nullptr, nullptr, nullptr},
+    {"_sock_fd", transport_get_fd, nullptr, nullptr, nullptr},
     {"_address", get_address, nullptr, nullptr, nullptr},
-    {"_closing", get_closing, nullptr, nullptr, nullptr},
     {"_paused", get_paused, nullptr, nullptr, nullptr},
-    {"_protocol_paused", get_protocol_paused, nullptr, nullptr, nullptr},
-    {"_conn_lost", get_conn_lost, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

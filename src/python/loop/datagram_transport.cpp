@@ -13,7 +13,7 @@
 namespace blitzio::python {
 
 DatagramTransport::DatagramTransport(ModuleState& module_state) noexcept
-    : TransportBase(module_state),
+    : SocketTransport(module_state),
       read(*this, datagram_on_read),
       writable(*this, datagram_on_writable),
       resume(*this, datagram_on_resume) {}

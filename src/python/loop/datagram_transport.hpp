@@ -35,7 +35,7 @@
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/datagram_address.hpp>
 #include <python/loop/datagram_queue.hpp>
-#include <python/loop/transport_base.hpp>
+#include <python/loop/socket_transport.hpp>
 
 #include <cstddef>
 
@@ -50,7 +50,7 @@ struct DatagramOperation : driver::Operation {
   DatagramTransport& owner;
 };
 
-struct DatagramTransport : TransportBase {
+struct DatagramTransport : SocketTransport {
   explicit DatagramTransport(ModuleState& module_state) noexcept;
 
   int family = 0;

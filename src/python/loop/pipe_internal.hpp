@@ -4,10 +4,10 @@
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/pipe_transport.hpp>
-#include <python/loop/transport_common.hpp>
+#include <python/loop/transport_base.hpp>
 #include <python/loop/write_queue.hpp>
-
 #include <python/support/error.hpp>
+#include <python/support/slots.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,45 +32,30 @@ struct PipeFlush : Flushable {
 
 enum class PipeKind : std::uint8_t { fifo, socket, device };
 
-/// What CPython's type machinery looks at; `extra` is the slot of asyncio.BaseTransport. The C++
-/// part lies behind it in the same allocation.
-struct PipeHead {
-  PyObject_HEAD PyObject* extra;
-  PyObject* dict;
-  PyObject* weakrefs;
+/// What the two kinds do differently, beside their methods.
+struct PipeBehaviour {
+  /// After connection_made() was called: begins to read, or to watch the other end.
+  void (*start)(PipeTransport&) noexcept;
+  /// Brings the operations into line with the flags once is_lost or is_released are set.
+  void (*stop)(PipeTransport&) noexcept;
+  /// As the method. Returns -1 with an error set.
+  int (*close)(PipeTransport&) noexcept;
 };
 
-struct PipeTransport {
-  explicit PipeTransport(ModuleState& module_state) noexcept : state(&module_state) {}
-  PipeTransport(const PipeTransport&) = delete;
-  PipeTransport& operator=(const PipeTransport&) = delete;
-  virtual ~PipeTransport() = default;
+struct PipeTransport : TransportBase {
+  PipeTransport(ModuleState& module_state, const PipeBehaviour& its_behaviour) noexcept
+      : TransportBase(module_state), behaviour(its_behaviour) {}
 
-  /// After connection_made() was called: begins to read, or to watch the other end.
-  virtual void start() noexcept = 0;
-  /// Brings the operations into line with the flags once is_lost or is_released are set.
-  virtual void stop() noexcept = 0;
-  /// As the method. Returns -1 with an error set.
-  [[nodiscard]] virtual int close() noexcept = 0;
-
-  ModuleState* state;
-  LoopObject* loop = nullptr;    ///< strong; null before __init__
-  PyObject* pipe = nullptr;      ///< null once released
-  PyObject* protocol = nullptr;  ///< null once released
-  PyObject* context = nullptr;   ///< in which the protocol is called
-  int fd = -1;                   ///< stays for repr
+  const PipeBehaviour& behaviour;
+  PyObject* pipe = nullptr;  ///< the file object; null once released
   PipeKind kind = PipeKind::fifo;
   bool started = false;  ///< connection_made() has been called
-  bool closing = false;
   bool is_lost = false;
   bool is_released = false;
 };
 
 struct ReadPipe final : PipeTransport {
   explicit ReadPipe(ModuleState& module_state) noexcept;
-  void start() noexcept override;
-  void stop() noexcept override;
-  [[nodiscard]] int close() noexcept override;
 
   bool paused = false;
   bool drain_again = false;      ///< a turn's share was used up; go on in the next
@@ -82,50 +67,28 @@ struct ReadPipe final : PipeTransport {
 
 struct WritePipe final : PipeTransport {
   explicit WritePipe(ModuleState& module_state) noexcept;
-  void start() noexcept override;
-  void stop() noexcept override;
-  [[nodiscard]] int close() noexcept override;
 
-  bool protocol_paused = false;  ///< pause_writing() was called
-  std::uint32_t lost_writes = 0;
-  WaterMarks limits;
   WriteQueue queue;
   PipeFlush flush;         ///< linked: the loop will write before it waits
   PipeOperation writable;  ///< poll(POLLOUT): in flight while the pipe is full
   PipeOperation death;     ///< poll_multishot: reports that the other end is closed
 };
 
-inline constexpr std::size_t kPipeOffset = (sizeof(PipeHead) + alignof(std::max_align_t) - 1) /
-                                           alignof(std::max_align_t) * alignof(std::max_align_t);
 static_assert(alignof(ReadPipe) <= alignof(std::max_align_t));
 static_assert(alignof(WritePipe) <= alignof(std::max_align_t));
 
 [[nodiscard]] inline PipeTransport& as_pipe(PyObject* self) noexcept {
-  return *reinterpret_cast<PipeTransport*>(reinterpret_cast<std::byte*>(self) + kPipeOffset);
+  return transport_of<PipeTransport>(self);
 }
 [[nodiscard]] inline ReadPipe& as_reader(PyObject* self) noexcept {
-  return static_cast<ReadPipe&>(as_pipe(self));
+  return transport_of<ReadPipe>(self);
 }
 [[nodiscard]] inline WritePipe& as_writer(PyObject* self) noexcept {
-  return static_cast<WritePipe&>(as_pipe(self));
-}
-[[nodiscard]] inline PyObject* as_object(PipeTransport& transport) noexcept {
-  return reinterpret_cast<PyObject*>(reinterpret_cast<std::byte*>(&transport) - kPipeOffset);
-}
-[[nodiscard]] inline PipeHead& pipe_head(PyObject* self) noexcept {
-  return *reinterpret_cast<PipeHead*>(self);
+  return transport_of<WritePipe>(self);
 }
 
 inline PipeOperation::PipeOperation(PipeTransport& transport, Complete on_completion) noexcept
     : Operation(on_completion), owner(transport), reference(as_object(transport)) {}
-
-/// False during and after the loop's close: operations end, and nobody may be called.
-[[nodiscard]] inline bool is_loop_alive(const PipeTransport& transport) noexcept {
-  return !transport.loop->closed;
-}
-
-/// For methods: -1 with RuntimeError if __init__ has not run or another thread runs the loop.
-[[nodiscard]] int pipe_check(const PipeTransport& transport) noexcept;
 
 /// Submits; the operation owns a reference until its last completion.
 void pipe_submit(PipeOperation& operation) noexcept;
@@ -141,12 +104,13 @@ void pipe_cancel(PipeOperation& operation) noexcept;
 /// (`is_quiet`: then only debug mode tells), and pipe_lose(). Leaves no error set.
 void pipe_fatal_error(PipeTransport& transport, PyRef exception, const char* message,
                       bool is_quiet) noexcept;
-/// logger.LEVEL(format, self, text). Leaves no error set.
-void pipe_log(PipeTransport& transport, const char* level, const char* format,
-              const char* text = nullptr) noexcept;
+/// Debug mode: logger.info() of the end that the other side brought. Leaves no error set.
+void pipe_log_end(PipeTransport& transport) noexcept;
 
 extern PyMethodDef read_pipe_methods[];
 extern PyMethodDef write_pipe_methods[];
+extern PyGetSetDef read_pipe_attributes[];
+extern PyGetSetDef write_pipe_attributes[];
 PyObject* read_pipe_repr(PyObject* self) noexcept;
 PyObject* write_pipe_repr(PyObject* self) noexcept;
 
@@ -159,10 +123,7 @@ PyObject* pipe_method_start(PyObject* self, PyObject* unused) noexcept;
 PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept;
 PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) noexcept;
 
-template <class Function>
-PyCFunction pipe_general(Function* function) noexcept {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
+PyObject* pipe_get_pipe(PyObject* self, void* unused) noexcept;
 
 // clang-format off
 #define BLITZIO_PIPE_METHODS(close_doc)                                                            \
@@ -171,11 +132,17 @@ PyCFunction pipe_general(Function* function) noexcept {
   {"get_protocol", pipe_method_get_protocol, METH_NOARGS,                                          \
    PyDoc_STR("get_protocol($self)\n--\n\n")},                                                      \
   {"set_protocol",                                                                                 \
-   pipe_general(one_argument<pipe_method_set_protocol, "set_protocol", "protocol">),               \
+   fast(one_argument<pipe_method_set_protocol, "set_protocol", "protocol">),                       \
    METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},             \
   {"_start", pipe_method_start, METH_NOARGS, nullptr},                                             \
   {"_wake_waiter", pipe_method_wake_waiter, METH_O, nullptr},                                      \
   {"_call_connection_lost", pipe_method_call_connection_lost, METH_O, nullptr}
+
+// Rows that both tables of attributes begin with.
+#define BLITZIO_PIPE_ATTRIBUTES                                                                    \
+  BLITZIO_TRANSPORT_ATTRIBUTES,                                                                    \
+  {"_pipe", pipe_get_pipe, nullptr, nullptr, nullptr},                                             \
+  {"_fileno", transport_get_fd, nullptr, nullptr, nullptr}
 // clang-format on
 
 }  // namespace blitzio::python

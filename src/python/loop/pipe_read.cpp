@@ -44,10 +44,10 @@ void update(ReadPipe& t) noexcept {
 
 /// The end of the data: the protocol hears of it and loses the connection, in this order.
 void end(ReadPipe& t) noexcept {
-  if (t.loop->debug) pipe_log(t, "info", "%r was closed by peer");
-  const PyRef told = PyRef::steal(PyObject_GetAttr(t.protocol, t.state->names.eof_received));
-  const bool is_scheduled = told && loop_call_soon(*t.loop, told.get(), nullptr, 0, t.context) == 0;
-  if (!is_scheduled) loop_report_exception(*t.loop, "Fatal error on pipe transport");
+  pipe_log_end(t);
+  if (transport_call_soon(t, t.protocol, t.state->names.eof_received) != 0) {
+    loop_report_exception(*t.loop, "Fatal error on pipe transport");
+  }
   if (pipe_lose(t, nullptr) != 0) {
     loop_report_exception(*t.loop, "Fatal error on pipe transport");
   }
@@ -86,10 +86,7 @@ void deliver(ReadPipe& t, PyObject* bytes) noexcept {
     result = protocol_call(t.protocol, t.state->names.data_received, bytes);
   }
   if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
-  const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);
-  loop_report_exception(
-      *t.loop, "Exception in callback ReadPipeTransport._read_ready()",
-      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+  transport_report(t, "Exception in callback ReadPipeTransport._read_ready()");
 }
 
 Received receive(ReadPipe& t) noexcept {
@@ -192,40 +189,47 @@ PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
 
 PyObject* method_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   ReadPipe& t = as_reader(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing || t.paused) Py_RETURN_NONE;
   t.paused = true;
   update(t);
-  if (BLITZIO_UNLIKELY(t.loop->debug)) pipe_log(t, "debug", "%r pauses reading");
+  if (BLITZIO_UNLIKELY(t.loop->debug)) {
+    log_transport_debug(*t.state, self, "%r pauses reading");
+  }
   Py_RETURN_NONE;
 }
 
 PyObject* method_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   ReadPipe& t = as_reader(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing || !t.paused) Py_RETURN_NONE;
   t.paused = false;
   update(t);
-  if (BLITZIO_UNLIKELY(t.loop->debug)) pipe_log(t, "debug", "%r resumes reading");
+  if (BLITZIO_UNLIKELY(t.loop->debug)) {
+    log_transport_debug(*t.state, self, "%r resumes reading");
+  }
   Py_RETURN_NONE;
 }
+
+PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(as_reader(self).paused ? 1 : 0);
+}
+
+void bring_into_line(PipeTransport& t) noexcept {
+  update(static_cast<ReadPipe&>(t));
+}
+
+int close(PipeTransport& t) noexcept {
+  return pipe_lose(t, nullptr);
+}
+
+constexpr PipeBehaviour kBehaviour{
+    .start = bring_into_line, .stop = bring_into_line, .close = close};
 
 }  // namespace
 
 ReadPipe::ReadPipe(ModuleState& module_state) noexcept
-    : PipeTransport(module_state), read(*this, on_read), resume(*this, on_resume) {}
-
-void ReadPipe::start() noexcept {
-  update(*this);
-}
-
-void ReadPipe::stop() noexcept {
-  update(*this);
-}
-
-int ReadPipe::close() noexcept {
-  return pipe_lose(*this, nullptr);
-}
+    : PipeTransport(module_state, kBehaviour), read(*this, on_read), resume(*this, on_resume) {}
 
 PyObject* read_pipe_repr(PyObject* self) noexcept {
   const ReadPipe& t = as_reader(self);
@@ -234,6 +238,12 @@ PyObject* read_pipe_repr(PyObject* self) noexcept {
   return PyUnicode_FromFormat("<%s%s fd=%d %s>", name, t.closing ? " closing" : "", t.fd,
                               wants_data(t) ? "polling" : "idle");
 }
+
+PyGetSetDef read_pipe_attributes[] = {
+    BLITZIO_PIPE_ATTRIBUTES,
+    {"_paused", get_paused, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
 
 PyMethodDef read_pipe_methods[] = {
     BLITZIO_PIPE_METHODS("Stop reading and close the pipe."),

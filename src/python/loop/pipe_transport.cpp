@@ -1,7 +1,6 @@
 #include <python/loop/pipe_transport.hpp>
 
 #include <python/loop/pipe_internal.hpp>
-#include <python/support/slots.hpp>
 
 #include <fcntl.h>
 #include <structmember.h>
@@ -15,14 +14,6 @@ namespace blitzio::python {
 
 // ---- for the other files
 // --------------------------------------------------------------------------
-
-int pipe_check(const PipeTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.loop == nullptr)) {
-    PyErr_SetString(PyExc_RuntimeError, "the transport is not initialised");
-    return -1;
-  }
-  return loop_check_owner(*t.loop);
-}
 
 void pipe_submit(PipeOperation& operation) noexcept {
   LoopObject& loop = *operation.owner.loop;
@@ -40,48 +31,34 @@ void pipe_cancel(PipeOperation& operation) noexcept {
   if (is_loop_alive(operation.owner)) loop_driver(*operation.owner.loop).cancel(operation);
 }
 
-namespace {
-
-int call_soon(PipeTransport& t, PyObject* target, PyObject* name, PyObject* argument) noexcept {
-  const PyRef callback = PyRef::steal(PyObject_GetAttr(target, name));
-  if (!callback) return -1;
-  PyObject* const args[] = {argument};
-  return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
-}
-
-}  // namespace
-
 int pipe_lose(PipeTransport& t, PyObject* exception) noexcept {
   t.closing = true;
   if (t.is_lost) return 0;
   t.is_lost = true;
-  t.stop();
-  if (loop_check_closed(*t.loop) != 0) return -1;
-  return call_soon(t, as_object(t), t.state->names._call_connection_lost,
-                   exception == nullptr ? Py_None : exception);
+  t.behaviour.stop(t);
+  return transport_schedule_call_lost(t, exception);
 }
 
 void pipe_fatal_error(PipeTransport& t, PyRef exception, const char* message,
                       bool is_quiet) noexcept {
   if (is_quiet) {
-    if (t.loop->debug) pipe_log(t, "debug", "%r: %s", message);
+    if (t.loop->debug) {
+      log_transport_debug(*t.state, as_object(t), "%r: %s", message, exception.get());
+    }
   } else {
     restore_exception(PyRef::borrow(exception.get()));
-    const PyRef protocol = PyRef::borrow(t.protocol == nullptr ? Py_None : t.protocol);
-    loop_report_exception(
-        *t.loop, message,
-        {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
+    transport_report(t, message);
   }
   if (pipe_lose(t, exception.get()) != 0) {
     loop_report_exception(*t.loop, "Fatal error on pipe transport");
   }
 }
 
-void pipe_log(PipeTransport& t, const char* level, const char* format, const char* text) noexcept {
+void pipe_log_end(PipeTransport& t) noexcept {
+  if (!t.loop->debug) return;
   PyObject* self = as_object(t);
   const PyRef logged = PyRef::steal(
-      text == nullptr ? PyObject_CallMethod(t.state->logger, level, "sO", format, self)
-                      : PyObject_CallMethod(t.state->logger, level, "sOs", format, self, text));
+      PyObject_CallMethod(t.state->logger, "info", "sO", "%r was closed by peer", self));
   if (!logged) PyErr_WriteUnraisable(self);
 }
 
@@ -90,9 +67,9 @@ void pipe_log(PipeTransport& t, const char* level, const char* format, const cha
 
 PyObject* pipe_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   PipeTransport& t = as_pipe(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.closing) Py_RETURN_NONE;
-  if (t.close() != 0) return nullptr;
+  if (t.behaviour.close(t) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -101,22 +78,21 @@ PyObject* pipe_method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept 
 }
 
 PyObject* pipe_method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
-  PyObject* protocol = as_pipe(self).protocol;
-  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
+  return or_none(as_pipe(self).protocol);
 }
 
 PyObject* pipe_method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
   PipeTransport& t = as_pipe(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   Py_XSETREF(t.protocol, Py_NewRef(protocol));
   Py_RETURN_NONE;
 }
 
 PyObject* pipe_method_start(PyObject* self, PyObject* /*unused*/) noexcept {
   PipeTransport& t = as_pipe(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   t.started = true;
-  t.start();
+  t.behaviour.start(t);
   Py_RETURN_NONE;
 }
 
@@ -124,9 +100,9 @@ PyObject* pipe_method_start(PyObject* self, PyObject* /*unused*/) noexcept {
 /// asyncio queues arrivals behind these, we deliver them before a batch.
 PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   PipeTransport& t = as_pipe(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (call_soon(t, self, t.state->names._start, nullptr) != 0) return nullptr;
+  if (transport_call_soon(t, self, t.state->names._start) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -145,12 +121,12 @@ int release(PipeTransport& t) noexcept {
 
 PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) noexcept {
   PipeTransport& t = as_pipe(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   if (t.is_released) Py_RETURN_NONE;
   if (!t.is_lost) {  // Called by hand: nothing may reach the protocol that is about to go.
     t.closing = true;
     t.is_lost = true;
-    t.stop();
+    t.behaviour.stop(t);
   }
   PyRef error;
   if (t.protocol != nullptr) {
@@ -166,6 +142,10 @@ PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) 
   }
   if (outcome != 0) return nullptr;
   Py_RETURN_NONE;
+}
+
+PyObject* pipe_get_pipe(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(as_pipe(self).pipe);
 }
 
 // ---- construction
@@ -203,9 +183,9 @@ int set_up(PipeTransport& t, PyObject* pipe, PyObject* protocol, PyObject* waite
            const char* refusal) noexcept {
   PyObject* self = as_object(t);
   const Names& names = t.state->names;
-  pipe_head(self).extra = extra == Py_None ? PyDict_New() : PyDict_Copy(extra);
-  if (pipe_head(self).extra == nullptr ||
-      PyDict_SetItem(pipe_head(self).extra, names.pipe, pipe) != 0) {
+  head_of(self).extra = extra == Py_None ? PyDict_New() : PyDict_Copy(extra);
+  if (head_of(self).extra == nullptr ||
+      PyDict_SetItem(head_of(self).extra, names.pipe, pipe) != 0) {
     return -1;
   }
   const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(pipe, names.fileno));
@@ -215,9 +195,10 @@ int set_up(PipeTransport& t, PyObject* pipe, PyObject* protocol, PyObject* waite
   t.context = PyContext_CopyCurrent();
   if (t.context == nullptr || loop_check_closed(*t.loop) != 0) return -1;
   t.protocol = Py_NewRef(protocol);
-  if (call_soon(t, protocol, names.connection_made, self) != 0) return -1;
-  const int scheduled = waiter == Py_None ? call_soon(t, self, names._start, nullptr)
-                                          : call_soon(t, self, names._wake_waiter, waiter);
+  if (transport_call_soon(t, protocol, names.connection_made, self) != 0) return -1;
+  const int scheduled = waiter == Py_None
+                            ? transport_call_soon(t, self, names._start)
+                            : transport_call_soon(t, self, names._wake_waiter, waiter);
   if (scheduled == 0) t.pipe = Py_NewRef(pipe);
   return scheduled;
 }
@@ -265,15 +246,15 @@ int write_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
 template <class Transport>
 PyObject* pipe_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
   PyObject* self = type->tp_alloc(type, 0);
-  if (self != nullptr) new (&as_pipe(self)) Transport(state_of_type(type));
+  if (self != nullptr) new (&transport_of<Transport>(self)) Transport(state_of_type(type));
   return self;
 }
 
 int pipe_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   const PipeTransport& t = as_pipe(self);
   Py_VISIT(Py_TYPE(self));
-  Py_VISIT(pipe_head(self).extra);
-  Py_VISIT(pipe_head(self).dict);
+  Py_VISIT(head_of(self).extra);
+  Py_VISIT(head_of(self).dict);
   Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
   Py_VISIT(t.pipe);
   Py_VISIT(t.protocol);
@@ -284,8 +265,8 @@ int pipe_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
 // `loop` and `pipe` stay until dealloc: every cycle through them has another member to cut.
 int pipe_clear(PyObject* self) noexcept {
   PipeTransport& t = as_pipe(self);
-  Py_CLEAR(pipe_head(self).extra);
-  Py_CLEAR(pipe_head(self).dict);
+  Py_CLEAR(head_of(self).extra);
+  Py_CLEAR(head_of(self).dict);
   Py_CLEAR(t.protocol);
   Py_CLEAR(t.context);
   return 0;
@@ -306,47 +287,24 @@ void pipe_finalize(PyObject* self) noexcept {
   if (pending) restore_exception(std::move(pending));
 }
 
+template <class Transport>
 void pipe_dealloc(PyObject* self) noexcept {
   if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // Revived by the warning.
   PyObject_GC_UnTrack(self);
-  if (pipe_head(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
-  PipeTransport& t = as_pipe(self);
+  if (head_of(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
+  Transport& t = transport_of<Transport>(self);
   pipe_clear(self);
   Py_CLEAR(t.pipe);
   Py_CLEAR(t.loop);
-  t.~PipeTransport();
+  t.~Transport();
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);
 }
 
-// ---- private attributes
-// ---------------------------------------------------------------------------
-
-PyObject* or_none(PyObject* object) noexcept {
-  return Py_NewRef(object == nullptr ? Py_None : object);
-}
-PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(reinterpret_cast<PyObject*>(as_pipe(self).loop));
-}
-PyObject* get_pipe(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(as_pipe(self).pipe);
-}
-PyObject* get_fileno(PyObject* self, void* /*unused*/) noexcept {
-  return PyLong_FromLong(as_pipe(self).fd);
-}
-
-PyGetSetDef pipe_getset[] = {
-    {"_loop", get_loop, nullptr, nullptr, nullptr},
-    {"_pipe", get_pipe, nullptr, nullptr, nullptr},
-    {"_fileno", get_fileno, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
-};
-
 PyMemberDef pipe_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(PipeHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(PipeHead, weakrefs), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -360,8 +318,10 @@ struct TypeParts {
   std::size_t bytes;
   newfunc make;
   initproc init;
+  destructor dealloc;
   reprfunc repr;
   PyMethodDef* methods;
+  PyGetSetDef* attributes;
 };
 
 /// Makes a type and adds it to the module. Null with an error set.
@@ -370,31 +330,24 @@ PyTypeObject* add_type(PyObject* module, const TypeParts& parts) noexcept {
   const PyRef base =
       transports ? PyRef::steal(PyObject_GetAttrString(transports.get(), parts.base)) : PyRef();
   if (!base) return nullptr;
-  const auto* base_type = reinterpret_cast<PyTypeObject*>(base.get());
-  if (base_type->tp_basicsize != offsetof(PipeHead, dict)) {
-    PyErr_Format(PyExc_ImportError,
-                 "asyncio.%s has instances of %zd bytes where %zu are expected (one slot, "
-                 "_extra): this build of blitzio does not fit this Python",
-                 parts.base, base_type->tp_basicsize, offsetof(PipeHead, dict));
-    return nullptr;
-  }
+  if (!transport_fits(reinterpret_cast<PyTypeObject*>(base.get()))) return nullptr;
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>(parts.doc)},
       {Py_tp_new, slot(parts.make)},
       {Py_tp_init, slot(parts.init)},
-      {Py_tp_dealloc, slot(pipe_dealloc)},
+      {Py_tp_dealloc, slot(parts.dealloc)},
       {Py_tp_traverse, slot(pipe_traverse)},
       {Py_tp_clear, slot(pipe_clear)},
       {Py_tp_finalize, slot(pipe_finalize)},
       {Py_tp_repr, slot(parts.repr)},
       {Py_tp_methods, parts.methods},
       {Py_tp_members, pipe_members},
-      {Py_tp_getset, pipe_getset},
+      {Py_tp_getset, parts.attributes},
       {0, nullptr},
   };
   PyType_Spec spec = {
       .name = parts.name,
-      .basicsize = static_cast<int>(kPipeOffset + parts.bytes),
+      .basicsize = static_cast<int>(kTransportOffset + parts.bytes),
       .itemsize = 0,
       .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
       .slots = slots,
@@ -410,16 +363,28 @@ PyTypeObject* add_type(PyObject* module, const TypeParts& parts) noexcept {
 }  // namespace
 
 int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
-  const PyTypeObject* reader = add_type(
-      module, {"blitzio._native.ReadPipeTransport", "The transport of the reading end of a pipe.",
-               "ReadTransport", sizeof(ReadPipe), pipe_new<ReadPipe>, read_pipe_init,
-               read_pipe_repr, read_pipe_methods});
+  const PyTypeObject* reader = add_type(module, {.name = "blitzio._native.ReadPipeTransport",
+                                                 .doc = "The transport of a pipe's reading end.",
+                                                 .base = "ReadTransport",
+                                                 .bytes = sizeof(ReadPipe),
+                                                 .make = pipe_new<ReadPipe>,
+                                                 .init = read_pipe_init,
+                                                 .dealloc = pipe_dealloc<ReadPipe>,
+                                                 .repr = read_pipe_repr,
+                                                 .methods = read_pipe_methods,
+                                                 .attributes = read_pipe_attributes});
   if (reader == nullptr) return -1;
   // Both ways, though it reads nothing: so asyncio's is, and programs ask for the reading half.
-  const PyTypeObject* writer = add_type(
-      module, {"blitzio._native.WritePipeTransport", "The transport of the writing end of a pipe.",
-               "Transport", sizeof(WritePipe), pipe_new<WritePipe>, write_pipe_init,
-               write_pipe_repr, write_pipe_methods});
+  const PyTypeObject* writer = add_type(module, {.name = "blitzio._native.WritePipeTransport",
+                                                 .doc = "The transport of a pipe's writing end.",
+                                                 .base = "Transport",
+                                                 .bytes = sizeof(WritePipe),
+                                                 .make = pipe_new<WritePipe>,
+                                                 .init = write_pipe_init,
+                                                 .dealloc = pipe_dealloc<WritePipe>,
+                                                 .repr = write_pipe_repr,
+                                                 .methods = write_pipe_methods,
+                                                 .attributes = write_pipe_attributes});
   return writer == nullptr ? -1 : 0;
 }
 

@@ -28,8 +28,6 @@ namespace {
 /// Gathered bytes beyond which a flush does not wait for the turn's end; see stream_write.cpp.
 constexpr std::size_t kGatherBytesMax = 16 * 1024;
 constexpr std::size_t kVectorsMax = 64;
-/// As asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-constexpr std::uint32_t kLostWritesToWarn = 5;
 
 bool is_blocked(const WritePipe& t) noexcept {
   return !t.writable.is_idle();
@@ -73,7 +71,7 @@ void flush(WritePipe& t) noexcept {
     for (std::size_t i = 0; i < count; ++i) total += vectors[i].iov_len;
     const std::int64_t result = write_vectors(t, {vectors.data(), count});
     if (result < 0 && result != -EAGAIN) {
-      ++t.lost_writes;
+      ++t.conn_lost;
       PyRef exception = make_os_error(static_cast<int>(-result));
       if (!exception) exception = take_exception();
       pipe_fatal_error(t, std::move(exception), "Fatal write error on pipe transport", true);
@@ -87,35 +85,6 @@ void flush(WritePipe& t) noexcept {
     }
   }
   if (t.closing) lose(t, nullptr);
-}
-
-void resume_protocol(WritePipe& t) noexcept {
-  t.protocol_paused = false;
-  if (t.protocol == nullptr) return;
-  const ContextScope scope(t.context);
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = protocol_call(t.protocol, t.state->names.resume_writing);
-  if (result) return;
-  loop_report_exception(
-      *t.loop, "protocol.resume_writing() failed",
-      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
-}
-
-/// Calls pause_writing() if more than the high-water mark is queued. Returns -1 with a fatal error.
-int maybe_pause_protocol(WritePipe& t) noexcept {
-  if (t.queue.size_bytes() <= t.limits.high || t.protocol_paused || t.protocol == nullptr) return 0;
-  t.protocol_paused = true;
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  const PyRef result = protocol_call(t.protocol, t.state->names.pause_writing);
-  if (result) return 0;
-  PyRef exception = take_exception();
-  const bool is_fatal = is_fatal_exception(exception.get());
-  restore_exception(std::move(exception));
-  if (is_fatal) return -1;
-  loop_report_exception(
-      *t.loop, "protocol.pause_writing() failed",
-      {{t.state->names.transport, as_object(t)}, {t.state->names.protocol, protocol.get()}});
-  return 0;
 }
 
 void on_flush(Flushable& flushable) noexcept {
@@ -133,7 +102,15 @@ void on_writable(driver::Operation& operation, const driver::Completion& /*compl
   // Whatever the poll said, an error included, the write knows better.
   if (!is_loop_alive(t)) return;
   flush(t);
-  if (t.protocol_paused && !t.is_lost && t.queue.size_bytes() <= t.limits.low) resume_protocol(t);
+  if (t.protocol_paused && !t.is_lost && t.queue.size_bytes() <= t.marks.low) {
+    transport_resume_protocol(t);
+  }
+}
+
+void watch_for_death(WritePipe& t) noexcept {
+  if (t.kind == PipeKind::device || t.is_lost || !t.death.is_idle() || !is_loop_alive(t)) return;
+  t.death.poll_multishot(t.fd, t.kind == PipeKind::socket ? POLLRDHUP : 0);
+  pipe_submit(t.death);
 }
 
 void on_death(driver::Operation& operation, const driver::Completion& completion) noexcept {
@@ -143,7 +120,7 @@ void on_death(driver::Operation& operation, const driver::Completion& completion
   if (!completion.more) keep = pipe_take_self(poll);
   if (!is_loop_alive(t) || t.is_lost) return;
   if (completion.result > 0 && (completion.result & (POLLERR | POLLHUP | POLLRDHUP)) != 0) {
-    if (t.loop->debug) pipe_log(t, "info", "%r was closed by peer");
+    pipe_log_end(t);
     PyRef exception;
     if (!t.queue.is_empty()) {
       exception = PyRef::steal(PyObject_CallNoArgs(PyExc_BrokenPipeError));
@@ -151,7 +128,7 @@ void on_death(driver::Operation& operation, const driver::Completion& completion
     }
     lose(t, exception.get());
   } else if (!completion.more && completion.result == -EINTR) {
-    t.start();
+    watch_for_death(t);
   }
   // Other failures to watch are found out by the next write.
 }
@@ -176,7 +153,7 @@ void request_flush(WritePipe& t) noexcept {
   // Relaxed: the caller is the running thread or the only user; see loop_check_owner().
   const bool is_loop_running = t.loop->thread.load(std::memory_order_relaxed) != 0;
   if (!is_loop_running || t.queue.size_bytes() > kGatherBytesMax ||
-      t.queue.size_bytes() > t.limits.high || t.queue.pieces() >= kVectorsMax) {
+      t.queue.size_bytes() > t.marks.high || t.queue.pieces() >= kVectorsMax) {
     flush(t);
     return;
   }
@@ -195,23 +172,17 @@ PyObject* method_write(PyObject* self, PyObject* data) noexcept {
     return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
                         Py_TYPE(data)->tp_name);
   }
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   const Py_ssize_t size = PyObject_Size(data);
   if (size < 0) return nullptr;
   if (size == 0) Py_RETURN_NONE;
   if (t.closing) {
-    if (t.lost_writes >= kLostWritesToWarn) {
-      const PyRef logged = PyRef::steal(
-          PyObject_CallMethod(t.state->logger, "warning", "s",
-                              "pipe closed by peer or os.write(pipe, data) raised exception."));
-      if (!logged) PyErr_WriteUnraisable(self);
-    }
-    ++t.lost_writes;
+    transport_count_lost_write(t, "pipe closed by peer or os.write(pipe, data) raised exception.");
     Py_RETURN_NONE;
   }
   if (loop_check_closed(*t.loop) != 0 || queue_data(t, data) != 0) return nullptr;
   request_flush(t);
-  if (maybe_pause_protocol(t) != 0) return nullptr;
+  if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -221,31 +192,55 @@ PyObject* method_can_write_eof(PyObject* /*self*/, PyObject* /*unused*/) noexcep
 
 PyObject* method_abort(PyObject* self, PyObject* /*unused*/) noexcept {
   WritePipe& t = as_writer(self);
-  if (pipe_check(t) != 0 || pipe_lose(t, nullptr) != 0) return nullptr;
+  if (transport_check(t) != 0 || pipe_lose(t, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* method_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
   WritePipe& t = as_writer(self);
-  if (pipe_check(t) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
   flush(t);  // What is merely gathered asyncio would have written by now.
   return PyLong_FromSize_t(t.queue.size_bytes());
 }
 
 PyObject* method_get_write_buffer_limits(PyObject* self, PyObject* /*unused*/) noexcept {
-  const WaterMarks& limits = as_writer(self).limits;
-  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(limits.low),
-                       static_cast<Py_ssize_t>(limits.high));
+  const WaterMarks& marks = as_writer(self).marks;
+  return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(marks.low),
+                       static_cast<Py_ssize_t>(marks.high));
 }
 
 PyObject* method_set_write_buffer_limits(PyObject* self, PyObject* args,
                                          PyObject* kwargs) noexcept {
   WritePipe& t = as_writer(self);
-  if (pipe_check(t) != 0 || !parse_water_marks(args, kwargs, &t.limits)) return nullptr;
+  if (transport_check(t) != 0 || !parse_water_marks(args, kwargs, &t.marks)) return nullptr;
   flush(t);
-  if (maybe_pause_protocol(t) != 0) return nullptr;
+  if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) return nullptr;
   Py_RETURN_NONE;
 }
+
+// ---- behaviour
+// ------------------------------------------------------------------------------------
+
+void start(PipeTransport& t) noexcept {
+  watch_for_death(static_cast<WritePipe&>(t));
+}
+
+void stop(PipeTransport& transport) noexcept {
+  auto& t = static_cast<WritePipe&>(transport);
+  t.queue.clear();
+  pipe_cancel(t.writable);
+  pipe_cancel(t.death);
+}
+
+int close(PipeTransport& transport) noexcept {
+  auto& t = static_cast<WritePipe&>(transport);
+  t.closing = true;
+  flush(t);  // What this turn wrote leaves before anybody hears of the end.
+  if (t.is_lost || !t.queue.is_empty()) return 0;
+  return pipe_lose(t, nullptr);
+}
+
+constexpr PipeBehaviour kBehaviour{.start = start, .stop = stop, .close = close};
 
 }  // namespace
 
@@ -253,29 +248,10 @@ PipeFlush::PipeFlush(PipeTransport& transport) noexcept
     : Flushable(on_flush), owner(transport), reference(as_object(transport)) {}
 
 WritePipe::WritePipe(ModuleState& module_state) noexcept
-    : PipeTransport(module_state),
+    : PipeTransport(module_state, kBehaviour),
       flush(*this),
       writable(*this, on_writable),
       death(*this, on_death) {}
-
-void WritePipe::start() noexcept {
-  if (kind == PipeKind::device || is_lost || !death.is_idle() || !is_loop_alive(*this)) return;
-  death.poll_multishot(fd, kind == PipeKind::socket ? POLLRDHUP : 0);
-  pipe_submit(death);
-}
-
-void WritePipe::stop() noexcept {
-  queue.clear();
-  pipe_cancel(writable);
-  pipe_cancel(death);
-}
-
-int WritePipe::close() noexcept {
-  closing = true;
-  blitzio::python::flush(*this);  // What this turn wrote leaves before anybody hears of the end.
-  if (is_lost || !queue.is_empty()) return 0;
-  return pipe_lose(*this, nullptr);
-}
 
 PyObject* write_pipe_repr(PyObject* self) noexcept {
   WritePipe& t = as_writer(self);
@@ -285,10 +261,14 @@ PyObject* write_pipe_repr(PyObject* self) noexcept {
                               t.fd, is_blocked(t) ? "polling" : "idle", t.queue.size_bytes());
 }
 
+PyGetSetDef write_pipe_attributes[] = {
+    BLITZIO_PIPE_ATTRIBUTES,
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
 PyMethodDef write_pipe_methods[] = {
     BLITZIO_PIPE_METHODS("Close the pipe after what is buffered was written."),
-    {"write", pipe_general(one_argument<method_write, "write", "data">),
-     METH_FASTCALL | METH_KEYWORDS,
+    {"write", fast(one_argument<method_write, "write", "data">), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("write($self, data)\n--\n\nWrite `data`, later if need be. Does not block.")},
     {"write_eof", pipe_method_close, METH_NOARGS,
      PyDoc_STR("write_eof($self)\n--\n\nAs close(): the end of a pipe is told by closing it.")},
@@ -300,8 +280,7 @@ PyMethodDef write_pipe_methods[] = {
      PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the pipe has not taken yet.")},
     {"get_write_buffer_limits", method_get_write_buffer_limits, METH_NOARGS,
      PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
-    {"set_write_buffer_limits", pipe_general(method_set_write_buffer_limits),
-     METH_VARARGS | METH_KEYWORDS,
+    {"set_write_buffer_limits", fast(method_set_write_buffer_limits), METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
     {nullptr, nullptr, 0, nullptr},

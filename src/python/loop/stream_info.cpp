@@ -174,39 +174,18 @@ PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
 
 namespace {
 
-PyObject* or_none(PyObject* object) noexcept {
-  return Py_NewRef(object == nullptr ? Py_None : object);
-}
-PyObject* get_loop(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(reinterpret_cast<PyObject*>(as_stream(self).loop));
-}
 PyObject* get_sock(PyObject* self, void* /*unused*/) noexcept {
   PyObject* sock = stream_socket(as_stream(self));
   return sock == nullptr && PyErr_Occurred() != nullptr ? nullptr : or_none(sock);
 }
-PyObject* get_sock_fd(PyObject* self, void* /*unused*/) noexcept {
-  return PyLong_FromLong(as_stream(self).fd);
-}
-PyObject* get_protocol(PyObject* self, void* /*unused*/) noexcept {
-  return or_none(as_stream(self).protocol);
-}
 PyObject* get_server(PyObject* self, void* /*unused*/) noexcept {
   return or_none(as_stream(self).server);
-}
-PyObject* get_closing(PyObject* self, void* /*unused*/) noexcept {
-  return PyBool_FromLong(as_stream(self).closing ? 1 : 0);
 }
 PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
   return PyBool_FromLong(as_stream(self).paused ? 1 : 0);
 }
-PyObject* get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
-  return PyBool_FromLong(as_stream(self).protocol_paused ? 1 : 0);
-}
 PyObject* get_eof(PyObject* self, void* /*unused*/) noexcept {
   return PyBool_FromLong(as_stream(self).eof_written ? 1 : 0);
-}
-PyObject* get_conn_lost(PyObject* self, void* /*unused*/) noexcept {
-  return PyLong_FromUnsignedLong(as_stream(self).conn_lost);
 }
 PyObject* get_empty_waiter(PyObject* self, void* /*unused*/) noexcept {
   return or_none(as_stream(self).empty_waiter);
@@ -215,18 +194,13 @@ PyObject* get_empty_waiter(PyObject* self, void* /*unused*/) noexcept {
 }  // namespace
 
 PyGetSetDef stream_getset[] = {
-    {"_loop", get_loop, nullptr, nullptr, nullptr},
+    BLITZIO_TRANSPORT_ATTRIBUTES,
     {"_sock", get_sock, nullptr, nullptr, nullptr},
-    {"_sock_fd", get_sock_fd, nullptr, nullptr, nullptr},
-    {"_protocol", get_protocol, nullptr, nullptr, nullptr},
+    {"_sock_fd", transport_get_fd, nullptr, nullptr, nullptr},
     {"_server", get_server, nullptr, nullptr, nullptr},
-    {"_closing", get_closing, nullptr, nullptr, nullptr},
     {"_paused", get_paused, nullptr, nullptr, nullptr},
-    {"_protocol_paused", get_protocol_paused, nullptr, nullptr, nullptr},
     {"_eof", get_eof, nullptr, nullptr, nullptr},
-    {"_conn_lost", get_conn_lost, nullptr, nullptr, nullptr},
     {"_empty_waiter", get_empty_waiter, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -18,7 +18,7 @@ StreamFlush::StreamFlush(StreamTransport& transport) noexcept
     : Flushable(stream_on_flush), owner(transport) {}
 
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
-    : TransportBase(module_state),
+    : SocketTransport(module_state),
       flush(*this),
       read(*this, stream_on_read),
       writable(*this, stream_on_writable),

@@ -41,7 +41,7 @@
 
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
-#include <python/loop/transport_base.hpp>
+#include <python/loop/socket_transport.hpp>
 #include <python/loop/write_queue.hpp>
 #include <python/support/state.hpp>
 
@@ -78,7 +78,7 @@ struct StoredAddress {
 /// How the connection's reading came to its end; kept while paused, told after what is held.
 enum class ReadEnd : std::uint8_t { none, eof, error };
 
-struct StreamTransport : TransportBase {
+struct StreamTransport : SocketTransport {
   explicit StreamTransport(ModuleState& module_state) noexcept;
 
   PyObject* server = nullptr;        ///< or null

@@ -1,4 +1,5 @@
 #include <python/loop/tls_window.hpp>
+#include <python/support/slots.hpp>
 
 namespace blitzio::python {
 
@@ -25,8 +26,8 @@ void dealloc(PyObject* self) noexcept {
 int tls_window_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>("Shows native memory to the ssl module during a call.")},
-      {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_bf_getbuffer, slot(get_buffer)},
+      {Py_tp_dealloc, slot(dealloc)},
       {0, nullptr},
   };
   PyType_Spec spec = {

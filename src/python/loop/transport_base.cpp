@@ -2,20 +2,12 @@
 
 #include <python/support/error.hpp>
 
-#include <unistd.h>
-
 namespace blitzio::python {
 
 namespace {
 
 /// As asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
 constexpr std::uint32_t kLostWritesToWarn = 5;
-
-void detach_from_driver(TransportBase& t) noexcept {
-  // Another transport under this number: ours was closed behind our back and the number reused.
-  if (t.loop->executor == nullptr || t.loop->transports.contains(t.fd)) return;
-  loop_driver(*t.loop).detach(t.fd);
-}
 
 }  // namespace
 
@@ -29,78 +21,6 @@ bool transport_fits(PyTypeObject* base) noexcept {
   return false;
 }
 
-// ---- the descriptor
-// -------------------------------------------------------------------------------
-
-void transport_forget_in_loop(TransportBase& t) noexcept {
-  const auto found = t.loop->transports.find(t.fd);
-  if (found != t.loop->transports.end() && found->second.object == as_object(t)) {
-    t.loop->transports.erase(found);
-  }
-}
-
-void transport_release_fd(TransportBase& t, bool in_use) noexcept {
-  if (t.fd_state != FdState::open) return;
-  transport_forget_in_loop(t);
-  const PyRef sock = PyRef::steal(std::exchange(t.sock, nullptr));
-  if (!in_use) {
-    t.fd_state = FdState::closed;
-    detach_from_driver(t);
-    if (!sock) {
-      ::close(t.fd);
-      return;
-    }
-    const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.close));
-    if (!closed) loop_report_exception(*t.loop, "Fatal error on transport");
-    return;
-  }
-  t.fd_state = FdState::orphan;
-  t.orphan_fd = t.fd;
-  if (!sock) return;
-  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.detach));
-  // -1 if somebody closed the socket behind our back: then there is nothing left to close.
-  t.orphan_fd = number ? static_cast<int>(PyLong_AsLong(number.get())) : -1;
-  if (PyErr_Occurred() != nullptr) loop_report_exception(*t.loop, "Fatal error on transport");
-}
-
-void transport_operations_ended(TransportBase& t) noexcept {
-  if (t.fd_state != FdState::orphan) return;
-  t.fd_state = FdState::closed;
-  detach_from_driver(t);
-  if (t.orphan_fd >= 0) ::close(std::exchange(t.orphan_fd, -1));
-}
-
-bool transport_may_use_driver(const TransportBase& t) noexcept {
-  return loop_may_use_driver(*t.loop);
-}
-
-bool transport_must_ask_loop(const TransportBase& t) noexcept {
-  if (t.loop == nullptr || t.loop->debug || t.loop->forked) return false;
-  // Relaxed: a thread compares with its own number, which no other thread ever stores.
-  const unsigned long runner = t.loop->thread.load(std::memory_order_relaxed);
-  return runner != 0 && runner != current_thread();
-}
-
-PyObject* transport_ask_loop(TransportBase& t, PyObject* name) noexcept {
-  const PyRef method = PyRef::steal(PyObject_GetAttr(as_object(t), name));
-  const PyRef handle =
-      method ? PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(t.loop),
-                                                "call_soon_threadsafe", "O", method.get()))
-             : PyRef();
-  if (!handle) return nullptr;
-  Py_RETURN_NONE;
-}
-
-void transport_release_in_loop(TransportBase& t) noexcept {
-  PyObject* self = as_object(t);
-  const PyRef release = PyRef::steal(PyObject_GetAttrString(self, "_release_socket"));
-  const PyRef handle =
-      release ? PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(t.loop),
-                                                 "call_soon_threadsafe", "O", release.get()))
-              : PyRef();
-  if (!handle) PyErr_WriteUnraisable(self);
-}
-
 // ---- the protocol
 // ---------------------------------------------------------------------------------
 
@@ -112,9 +32,7 @@ int transport_call_soon(TransportBase& t, PyObject* target, PyObject* name,
   return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
 }
 
-int transport_schedule_lost(TransportBase& t, PyObject* exception) noexcept {
-  BLITZIO_CHECK(t.conn_lost == 0, t.conn_lost);
-  t.conn_lost = 1;
+int transport_schedule_call_lost(TransportBase& t, PyObject* exception) noexcept {
   if (loop_check_closed(*t.loop) != 0) return -1;
   return transport_call_soon(t, as_object(t), t.state->names._call_connection_lost,
                              exception == nullptr ? Py_None : exception);
@@ -171,13 +89,40 @@ BLITZIO_COLD void transport_resume_protocol(TransportBase& t) noexcept {
   if (!result) transport_report(t, "protocol.resume_writing() failed");
 }
 
-BLITZIO_COLD void transport_count_lost_write(TransportBase& t) noexcept {
+BLITZIO_COLD void transport_count_lost_write(TransportBase& t, const char* warning) noexcept {
   if (t.conn_lost >= kLostWritesToWarn) {
-    const PyRef logged = PyRef::steal(
-        PyObject_CallMethod(t.state->logger, "warning", "s", "socket.send() raised exception."));
+    const PyRef logged =
+        PyRef::steal(PyObject_CallMethod(t.state->logger, "warning", "s", warning));
     if (!logged) PyErr_WriteUnraisable(as_object(t));
   }
   ++t.conn_lost;
+}
+
+// ---- private attributes
+// ---------------------------------------------------------------------------
+
+PyObject* transport_get_loop(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(reinterpret_cast<PyObject*>(transport_of<TransportBase>(self).loop));
+}
+
+PyObject* transport_get_fd(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromLong(transport_of<TransportBase>(self).fd);
+}
+
+PyObject* transport_get_protocol(PyObject* self, void* /*unused*/) noexcept {
+  return or_none(transport_of<TransportBase>(self).protocol);
+}
+
+PyObject* transport_get_closing(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(transport_of<TransportBase>(self).closing ? 1 : 0);
+}
+
+PyObject* transport_get_protocol_paused(PyObject* self, void* /*unused*/) noexcept {
+  return PyBool_FromLong(transport_of<TransportBase>(self).protocol_paused ? 1 : 0);
+}
+
+PyObject* transport_get_conn_lost(PyObject* self, void* /*unused*/) noexcept {
+  return PyLong_FromUnsignedLong(transport_of<TransportBase>(self).conn_lost);
 }
 
 }  // namespace blitzio::python

@@ -1,15 +1,7 @@
-// `TransportBase`: the part of a native transport that all kinds have: loop, protocol, socket, how
-// it ends, and who closes its descriptor. A kind (StreamTransport, DatagramTransport) derives from
-// it and adds what it carries.
-//
-// asyncio closes the socket when connection_lost() returns. An operation may still be in flight
-// then (its cancellation is handed over with the next turn), and a descriptor in use must not be
-// closed: its number could be somebody else's before the kernel has let go. So the socket object
-// gives the descriptor up at once, which is what Python can see, and the last completion closes it:
-//
-//   none ──▶ open ──────────────── release, nothing in flight ──────────▶ closed
-//              │                                                             ▲
-//              └── release ──▶ orphan ── last completion of the last operation ─┘
+// `TransportBase`: the part of a native transport that all kinds have: loop, protocol, context, and
+// how the protocol hears of flow control, failures and the end. A kind derives from it and adds
+// what it carries: StreamTransport and DatagramTransport by way of SocketTransport, and
+// PipeTransport.
 //
 // Threads: the loop's, or any single one while the loop does not run.
 #pragma once
@@ -24,14 +16,6 @@
 
 namespace blitzio::python {
 
-/// Who still has to close the descriptor.
-enum class FdState : std::uint8_t {
-  none,    ///< never had one
-  open,    ///< the connection is up, or connection_lost() is to come
-  orphan,  ///< released; `orphan_fd` is closed with the last completion
-  closed,
-};
-
 /// What CPython's type machinery looks at; `extra` is the slot of asyncio.BaseTransport. The C++
 /// part lies behind it in the same allocation, but is an object of its own: constructing it must
 /// not count as overwriting what tp_alloc wrote here.
@@ -41,7 +25,7 @@ struct TransportHead {
   PyObject* weakrefs;
 };
 
-/// The first base of each kind, so that both have one address.
+/// The first base of each kind, so that both have one address; for that no kind is polymorphic.
 struct TransportBase {
   explicit TransportBase(ModuleState& module_state) noexcept : state(&module_state) {}
   TransportBase(const TransportBase&) = delete;
@@ -50,16 +34,13 @@ struct TransportBase {
 
   ModuleState* state;
   LoopObject* loop = nullptr;    ///< strong; null before __init__
-  PyObject* sock = nullptr;      ///< socket.socket; null: not made (or no longer ours)
   PyObject* protocol = nullptr;  ///< null once released
   PyObject* context = nullptr;   ///< in which the protocol is called
-  int fd = -1;                   ///< stays for repr
-  int orphan_fd = -1;
-  FdState fd_state = FdState::none;
+  WaterMarks marks;
+  int fd = -1;                  ///< stays for repr
+  std::uint32_t conn_lost = 0;  ///< writes since the end, which of a socket's counts as one
   bool closing = false;
   bool protocol_paused = false;  ///< pause_writing() was called
-  std::uint32_t conn_lost = 0;   ///< 1: connection_lost() scheduled; more: writes since then
-  WaterMarks marks;
 };
 
 inline constexpr std::size_t kTransportOffset =
@@ -106,27 +87,6 @@ inline void transport_submit(TransportBase& transport, driver::Operation& operat
   return PyRef::steal(as_object(transport));
 }
 
-// ---- the descriptor
-// -------------------------------------------------------------------------------
-
-/// Takes the transport out of the loop's table, if its number still stands for it.
-void transport_forget_in_loop(TransportBase& transport) noexcept;
-/// Closes the socket: now, or if it is `in_use` by operations in flight with
-/// transport_operation_ended(). Leaves no error set.
-void transport_release_fd(TransportBase& transport, bool in_use) noexcept;
-/// After the last completion of the last operation: closes an orphaned descriptor.
-void transport_operations_ended(TransportBase& transport) noexcept;
-/// Whether this thread may use the driver: the loop's thread, or any while the loop does not run.
-[[nodiscard]] bool transport_may_use_driver(const TransportBase& transport) noexcept;
-/// For close() and abort(), which others' finalisers (StreamWriter's) call in whatever thread drops
-/// the last reference: whether another thread runs the loop and is to be asked. Debug mode raises
-/// instead, as asyncio does.
-[[nodiscard]] bool transport_must_ask_loop(const TransportBase& transport) noexcept;
-/// loop.call_soon_threadsafe(self.name). Returns None, or null with an error set.
-[[nodiscard]] PyObject* transport_ask_loop(TransportBase& transport, PyObject* name) noexcept;
-/// For finalisers: has the loop's thread call self._release_socket(). Leaves no error set.
-void transport_release_in_loop(TransportBase& transport) noexcept;
-
 // ---- the protocol
 // ---------------------------------------------------------------------------------
 
@@ -134,8 +94,10 @@ void transport_release_in_loop(TransportBase& transport) noexcept;
 /// set.
 [[nodiscard]] int transport_call_soon(TransportBase& transport, PyObject* target, PyObject* name,
                                       PyObject* argument = nullptr) noexcept;
-/// Schedules self._call_connection_lost(exception). Must not be lost yet. `exception` null: None.
-[[nodiscard]] int transport_schedule_lost(TransportBase& transport, PyObject* exception) noexcept;
+/// Schedules self._call_connection_lost(exception). `exception` null: None. Returns -1 with an
+/// error set (the loop is closed).
+[[nodiscard]] int transport_schedule_call_lost(TransportBase& transport,
+                                               PyObject* exception) noexcept;
 /// The arguments of asyncio's _fatal_error(exc, message=…).
 struct FatalErrorArguments {
   PyObject* exception = nullptr;  ///< borrowed
@@ -156,7 +118,33 @@ void transport_report(TransportBase& transport, const char* what) noexcept;
                                                  std::size_t queued) noexcept;
 /// Calls resume_writing(). Leaves no error set.
 void transport_resume_protocol(TransportBase& transport) noexcept;
-/// Counts a write after the end, and warns of the fifth and later ones as asyncio does.
-void transport_count_lost_write(TransportBase& transport) noexcept;
+/// Counts a write after the end, and warns of the fifth and later ones as asyncio does, in the
+/// words of its kind.
+void transport_count_lost_write(TransportBase& transport, const char* warning) noexcept;
+
+// ---- private attributes
+// ---------------------------------------------------------------------------
+
+/// A new reference to `object`, or to None in the place of null.
+[[nodiscard]] inline PyObject* or_none(PyObject* object) noexcept {
+  return Py_NewRef(object == nullptr ? Py_None : object);
+}
+PyObject* transport_get_loop(PyObject* self, void* unused) noexcept;
+PyObject* transport_get_fd(PyObject* self, void* unused) noexcept;
+PyObject* transport_get_protocol(PyObject* self, void* unused) noexcept;
+PyObject* transport_get_closing(PyObject* self, void* unused) noexcept;
+PyObject* transport_get_protocol_paused(PyObject* self, void* unused) noexcept;
+PyObject* transport_get_conn_lost(PyObject* self, void* unused) noexcept;
+
+// Rows that the tables of all kinds begin with: what suites read of asyncio's.
+// clang-format off
+#define BLITZIO_TRANSPORT_ATTRIBUTES                                                               \
+  {"_loop", transport_get_loop, nullptr, nullptr, nullptr},                                        \
+  {"_protocol", transport_get_protocol, nullptr, nullptr, nullptr},                                \
+  {"_closing", transport_get_closing, nullptr, nullptr, nullptr},                                  \
+  {"_protocol_paused", transport_get_protocol_paused, nullptr, nullptr, nullptr},                  \
+  {"_conn_lost", transport_get_conn_lost, nullptr, nullptr, nullptr},                              \
+  {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr}
+// clang-format on
 
 }  // namespace blitzio::python

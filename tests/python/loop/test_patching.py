@@ -266,7 +266,7 @@ def test_a_servers_connections_know_their_server_and_context(
     loop.run_until_complete(main())
 
 
-@pytest.mark.parametrize("kind", ["stream", "datagram"])
+@pytest.mark.parametrize("kind", ["stream", "datagram", "read pipe", "write pipe"])
 def test_a_transport_shows_its_protocol_and_state(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:

@@ -1,0 +1,96 @@
+#include <python/loop/socket_transport.hpp>
+
+#include <python/support/error.hpp>
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace blitzio::python {
+
+namespace {
+
+void detach_from_driver(SocketTransport& t) noexcept {
+  // Another transport under this number: ours was closed behind our back and the number reused.
+  if (t.loop->executor == nullptr || t.loop->transports.contains(t.fd)) return;
+  loop_driver(*t.loop).detach(t.fd);
+}
+
+}  // namespace
+
+void transport_forget_in_loop(SocketTransport& t) noexcept {
+  const auto found = t.loop->transports.find(t.fd);
+  if (found != t.loop->transports.end() && found->second.object == as_object(t)) {
+    t.loop->transports.erase(found);
+  }
+}
+
+void transport_release_fd(SocketTransport& t, bool in_use) noexcept {
+  if (t.fd_state != FdState::open) return;
+  transport_forget_in_loop(t);
+  const PyRef sock = PyRef::steal(std::exchange(t.sock, nullptr));
+  if (!in_use) {
+    t.fd_state = FdState::closed;
+    detach_from_driver(t);
+    if (!sock) {
+      ::close(t.fd);
+      return;
+    }
+    const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.close));
+    if (!closed) loop_report_exception(*t.loop, "Fatal error on transport");
+    return;
+  }
+  t.fd_state = FdState::orphan;
+  t.orphan_fd = t.fd;
+  if (!sock) return;
+  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.detach));
+  // -1 if somebody closed the socket behind our back: then there is nothing left to close.
+  t.orphan_fd = number ? static_cast<int>(PyLong_AsLong(number.get())) : -1;
+  if (PyErr_Occurred() != nullptr) loop_report_exception(*t.loop, "Fatal error on transport");
+}
+
+void transport_operations_ended(SocketTransport& t) noexcept {
+  if (t.fd_state != FdState::orphan) return;
+  t.fd_state = FdState::closed;
+  detach_from_driver(t);
+  if (t.orphan_fd >= 0) ::close(std::exchange(t.orphan_fd, -1));
+}
+
+bool transport_may_use_driver(const SocketTransport& t) noexcept {
+  return loop_may_use_driver(*t.loop);
+}
+
+bool transport_must_ask_loop(const SocketTransport& t) noexcept {
+  if (t.loop == nullptr || t.loop->debug || t.loop->forked) return false;
+  // Relaxed: a thread compares with its own number, which no other thread ever stores.
+  const unsigned long runner = t.loop->thread.load(std::memory_order_relaxed);
+  return runner != 0 && runner != current_thread();
+}
+
+PyObject* transport_ask_loop(SocketTransport& t, PyObject* name) noexcept {
+  const PyRef method = PyRef::steal(PyObject_GetAttr(as_object(t), name));
+  const PyRef handle =
+      method ? PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(t.loop),
+                                                "call_soon_threadsafe", "O", method.get()))
+             : PyRef();
+  if (!handle) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void transport_release_in_loop(SocketTransport& t) noexcept {
+  PyObject* self = as_object(t);
+  const PyRef release = PyRef::steal(PyObject_GetAttrString(self, "_release_socket"));
+  const PyRef handle =
+      release ? PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(t.loop),
+                                                 "call_soon_threadsafe", "O", release.get()))
+              : PyRef();
+  if (!handle) PyErr_WriteUnraisable(self);
+}
+
+int transport_schedule_lost(SocketTransport& t, PyObject* exception) noexcept {
+  BLITZIO_CHECK(t.conn_lost == 0, t.conn_lost);
+  t.conn_lost = 1;
+  return transport_schedule_call_lost(t, exception);
+}
+
+}  // namespace blitzio::python

@@ -1,0 +1,60 @@
+// `SocketTransport`: what transports over a socket share beside TransportBase, the socket and who
+// closes its descriptor.
+//
+// asyncio closes the socket when connection_lost() returns. An operation may still be in flight
+// then (its cancellation is handed over with the next turn), and a descriptor in use must not be
+// closed: its number could be somebody else's before the kernel has let go. So the socket object
+// gives the descriptor up at once, which is what Python can see, and the last completion closes it:
+//
+//   none ──▶ open ──────────────── release, nothing in flight ──────────▶ closed
+//              │                                                             ▲
+//              └── release ──▶ orphan ── last completion of the last operation ─┘
+//
+// Threads: the loop's, or any single one while the loop does not run.
+#pragma once
+
+#include <python/loop/transport_base.hpp>
+
+namespace blitzio::python {
+
+/// Who still has to close the descriptor.
+enum class FdState : std::uint8_t {
+  none,    ///< never had one
+  open,    ///< the connection is up, or connection_lost() is to come
+  orphan,  ///< released; `orphan_fd` is closed with the last completion
+  closed,
+};
+
+struct SocketTransport : TransportBase {
+  using TransportBase::TransportBase;
+
+  FdState fd_state = FdState::none;
+  int orphan_fd = -1;
+  PyObject* sock = nullptr;  ///< socket.socket; null: not made (or no longer ours)
+};
+
+/// Takes the transport out of the loop's table, if its number still stands for it.
+void transport_forget_in_loop(SocketTransport& transport) noexcept;
+/// Closes the socket: now, or if it is `in_use` by operations in flight with
+/// transport_operation_ended(). Leaves no error set.
+void transport_release_fd(SocketTransport& transport, bool in_use) noexcept;
+/// After the last completion of the last operation: closes an orphaned descriptor.
+void transport_operations_ended(SocketTransport& transport) noexcept;
+/// Whether this thread may use the driver: the loop's thread, or any while the loop does not run.
+[[nodiscard]] bool transport_may_use_driver(const SocketTransport& transport) noexcept;
+/// For close() and abort(), which others' finalisers (StreamWriter's) call in whatever thread drops
+/// the last reference: whether another thread runs the loop and is to be asked. Debug mode raises
+/// instead, as asyncio does.
+[[nodiscard]] bool transport_must_ask_loop(const SocketTransport& transport) noexcept;
+/// loop.call_soon_threadsafe(self.name). Returns None, or null with an error set.
+[[nodiscard]] PyObject* transport_ask_loop(SocketTransport& transport, PyObject* name) noexcept;
+/// For finalisers: has the loop's thread call self._release_socket(). Leaves no error set.
+void transport_release_in_loop(SocketTransport& transport) noexcept;
+/// As the general one, in the words that asyncio has for sockets.
+inline void transport_count_lost_write(SocketTransport& transport) noexcept {
+  transport_count_lost_write(transport, "socket.send() raised exception.");
+}
+/// Schedules self._call_connection_lost(exception). Must not be lost yet. `exception` null: None.
+[[nodiscard]] int transport_schedule_lost(SocketTransport& transport, PyObject* exception) noexcept;
+
+}  // namespace blitzio::python

@@ -296,11 +296,11 @@ def between_threads(make: Callable[[], Ends]) -> Arm:
     return run
 
 
-def from_thread(make: Callable[[], Ends]) -> Arm:
-    """A thread puts, a task gets."""
+def from_thread(make: Callable[[], tuple[Ends, Callable[[], Awaitable[object]]]]) -> Arm:
+    """A thread puts, a task gets; `make` also says how to close."""
 
     async def run(ops: int) -> float:
-        put, get = make()
+        (put, get), close = make()
 
         def produce() -> None:
             for number in range(ops):
@@ -312,7 +312,9 @@ def from_thread(make: Callable[[], Ends]) -> Arm:
         for _ in range(ops):
             await get()
         thread.join()
-        return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        await close()
+        return seconds
 
     return run
 
@@ -344,20 +346,19 @@ def thread_channel() -> Ends:
     return made.blocking_send, made.blocking_recv
 
 
-def task_channel() -> Ends:
+def task_channel() -> tuple[Ends, Callable[[], Awaitable[object]]]:
     made: channel.Channel[Any] = channel.Channel(1_000)
-    return made.blocking_send, made.recv
+    return (made.blocking_send, made.recv), nothing
 
 
-def installed_queue(
-    package: str,
-) -> Callable[[], Ends]:
-    def make() -> Ends:
+def installed_queue(package: str) -> Callable[[], tuple[Ends, Callable[[], Awaitable[object]]]]:
+    def make() -> tuple[Ends, Callable[[], Awaitable[object]]]:
         module = importlib.import_module(package)
-        made = module.SimpleQueue() if package == "aiologic" else module.Queue(1_000)
         if package == "aiologic":
-            return made.green_put, made.async_get
-        return made.sync_q.put, made.async_q.get
+            simple = module.SimpleQueue()  # without a bound: its producer never waits
+            return (simple.green_put, simple.async_get), nothing
+        made = module.Queue(1_000)
+        return (made.sync_q.put, made.async_q.get), made.aclose
 
     return make
 

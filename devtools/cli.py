@@ -308,7 +308,7 @@ def _bench(options: argparse.Namespace) -> int:
         if options.what not in ("all", name):
             continue
         words = [*program, *(rest if options.what == name else ())]
-        path = _path_with_aiofiles() if name == "files" else python_tests.PYTHON_PATH
+        path = _path_with_peers() if name in ("files", "primitives") else python_tests.PYTHON_PATH
         if is_release:
             environment, package = wheel.unpacked(interpreters.running())
             others = path["PYTHONPATH"].split(os.pathsep)[1:]
@@ -319,7 +319,7 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _path_with_aiofiles() -> dict[str, str]:
+def _path_with_peers() -> dict[str, str]:
     """PYTHONPATH with the ecosystem's libraries behind our own folders."""
     libraries = Environment(interpreters.running(), ecosystem=True)
     libraries.create()

@@ -20,12 +20,8 @@
 // Threads: any. The children share the group's state and so may outlive the object.
 #pragma once
 
-#include <blitzio/base/atomic.hpp>
-#include <blitzio/base/intrusive_list.hpp>
-#include <blitzio/base/mutex.hpp>
+#include <blitzio/executor/group_state.hpp>
 #include <blitzio/executor/runtime.hpp>
-#include <blitzio/sync/waiter.hpp>
-#include <blitzio/task/block_on.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -36,58 +32,6 @@
 namespace blitzio {
 
 namespace detail {
-
-class GroupState;
-
-/// A child's place in its group, as long as its future lives.
-class GroupMember : private ListNode<> {
- public:
-  GroupMember(std::shared_ptr<GroupState> group, Task& task) noexcept;
-  GroupMember(const GroupMember&) = delete;
-  GroupMember& operator=(const GroupMember&) = delete;
-  ~GroupMember();
-
-  void fail(std::exception_ptr exception) noexcept;
-
- private:
-  friend class IntrusiveList<GroupMember>;
-  friend class GroupState;
-
-  const std::shared_ptr<GroupState> group_;
-  Task& task_;
-};
-
-/// What a group and its children share.
-class GroupState {
- public:
-  void cancel() noexcept BLITZIO_EXCLUDES(mutex_);
-  void fail(std::exception_ptr exception) noexcept BLITZIO_EXCLUDES(mutex_);
-  [[nodiscard]] bool is_cancelled() noexcept BLITZIO_EXCLUDES(mutex_);
-  [[nodiscard]] std::size_t child_count() noexcept BLITZIO_EXCLUDES(mutex_);
-  /// What the first child that failed threw.
-  [[nodiscard]] std::exception_ptr failure() noexcept BLITZIO_EXCLUDES(mutex_);
-
-  void enter(GroupMember& member) noexcept BLITZIO_EXCLUDES(mutex_);
-  void leave(GroupMember& member) noexcept BLITZIO_EXCLUDES(mutex_);
-
-  /// Queues `waiter`. False if there is no child to wait for.
-  [[nodiscard]] bool enqueue(sync::detail::Waiter& waiter, Waker waker) noexcept
-      BLITZIO_EXCLUDES(mutex_);
-  [[nodiscard]] bool keep_waiting(sync::detail::Waiter& waiter, Context& context) noexcept {
-    return sync::detail::keep_waiting(waiter, mutex_, context);
-  }
-  void abandon(sync::detail::Waiter& waiter) noexcept BLITZIO_EXCLUDES(mutex_);
-
- private:
-  void cancel_children() noexcept BLITZIO_REQUIRES(mutex_);
-
-  Mutex mutex_{LockRank::group};
-  IntrusiveList<GroupMember> children_ BLITZIO_GUARDED_BY(mutex_);
-  std::size_t child_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
-  bool is_cancelled_ BLITZIO_GUARDED_BY(mutex_) = false;
-  std::exception_ptr failure_ BLITZIO_GUARDED_BY(mutex_);
-  sync::detail::WaiterList waiters_ BLITZIO_GUARDED_BY(mutex_);
-};
 
 /// A child's future. Lives in its task, and is made there.
 template <Future F>
@@ -119,7 +63,7 @@ class GroupChild {
 
 class Group {
  public:
-  class Wait;
+  using Wait = detail::GroupWait;
   /// The handle of a child. Unlike others it may be ignored: the group has the child.
   template <class T>
   class Child : public JoinHandle<T> {
@@ -191,36 +135,6 @@ class Group {
 
   Runtime* runtime_;
   std::shared_ptr<detail::GroupState> state_ = std::make_shared<detail::GroupState>();
-};
-
-class [[nodiscard]] Group::Wait {
- public:
-  using Output = void;
-
-  explicit Wait(std::shared_ptr<detail::GroupState> group) noexcept : group_(std::move(group)) {}
-  /// Before the first poll only.
-  Wait(Wait&& other) noexcept : group_(std::move(other.group_)) {
-    BLITZIO_CHECK(!other.is_queued_);
-  }
-  Wait& operator=(Wait&&) = delete;
-  ~Wait() {
-    if (is_queued_) group_->abandon(waiter_);
-  }
-
-  Poll<void> poll(Context& context) {
-    if (is_queued_ ? group_->keep_waiting(waiter_, context)
-                   : group_->enqueue(waiter_, context.waker().clone())) {
-      is_queued_ = true;
-      return pending;
-    }
-    if (auto failure = group_->failure()) std::rethrow_exception(std::move(failure));
-    return ready;
-  }
-
- private:
-  std::shared_ptr<detail::GroupState> group_;
-  sync::detail::Waiter waiter_;
-  bool is_queued_ = false;
 };
 
 inline Group::Wait Group::wait() noexcept {

@@ -42,6 +42,20 @@ bool store(StoredAddress& address, int fd, AskKernel ask, int* family) noexcept 
   return true;
 }
 
+/// What get_extra_info() was given and has found out: a dict, made when there is something to put
+/// into it, for most connections are never asked. Borrowed; null with an error set.
+PyObject* extra_of(StreamTransport& t) noexcept {
+  const ObjectLock lock(as_object(t));
+  PyObject*& extra = head_of(as_object(t)).extra;
+  if (extra == nullptr) extra = PyDict_New();
+  return extra;
+}
+
+int put_extra(StreamTransport& t, PyObject* key, PyObject* value) noexcept {
+  PyObject* extra = extra_of(t);
+  return extra == nullptr ? -1 : PyDict_SetItem(extra, key, value);
+}
+
 /// Lets the socket object word the address of another family; None if there is none.
 int ask_socket(StreamTransport& t, PyObject* key, const char* method) noexcept {
   PyObject* sock = stream_socket(t);
@@ -52,7 +66,7 @@ int ask_socket(StreamTransport& t, PyObject* key, const char* method) noexcept {
     PyErr_Clear();  // asyncio has None for it then.
     value = PyRef::borrow(Py_None);
   }
-  return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());
+  return put_extra(t, key, value.get());
 }
 
 bool is_inet(int family) noexcept {
@@ -72,7 +86,7 @@ PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
   } else if (PyUnicode_Compare(key, names.sockname) == 0) {
     value = t.local.size != 0 ? address_object(t.local) : PyRef::borrow(Py_None);
   }
-  if (value && PyDict_SetItem(head_of(as_object(t)).extra, key, value.get()) != 0) return {};
+  if (value && put_extra(t, key, value.get()) != 0) return {};
   return value;
 }
 
@@ -100,7 +114,7 @@ int stream_store_addresses(StreamTransport& t) noexcept {
     if (ask_socket(t, names.sockname, "getsockname") != 0) return -1;
   }
   t.family = family;
-  const int has_peer = PyDict_Contains(extra, names.peername);
+  const int has_peer = extra == nullptr ? 0 : PyDict_Contains(extra, names.peername);
   if (has_peer != 0) return has_peer < 0 ? -1 : 0;
   if (!store(t.peer, t.fd, ::getpeername, &family) && !is_inet(family)) {
     return ask_socket(t, names.peername, "getpeername");
@@ -137,11 +151,11 @@ PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_
     PyObject* known = PyDict_GetItemWithError(extra, given.key);
     if (known != nullptr) return Py_NewRef(known);
     if (PyErr_Occurred() != nullptr) return nullptr;
-    if (t.loop != nullptr && PyUnicode_Check(given.key)) {
-      PyRef made = make_extra(t, given.key);
-      if (made) return made.release();
-      if (PyErr_Occurred() != nullptr) return nullptr;
-    }
+  }
+  if (t.loop != nullptr && PyUnicode_Check(given.key)) {
+    PyRef made = make_extra(t, given.key);
+    if (made) return made.release();
+    if (PyErr_Occurred() != nullptr) return nullptr;
   }
   return Py_NewRef(given.fallback == nullptr ? Py_None : given.fallback);
 }
@@ -174,6 +188,18 @@ PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
 
 namespace {
 
+PyObject* get_extra(PyObject* self, void* /*unused*/) noexcept {
+  return Py_XNewRef(extra_of(as_stream(self)));
+}
+int set_extra(PyObject* self, PyObject* value, void* /*unused*/) noexcept {
+  if (value == nullptr || !PyDict_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "_extra must be a dict");
+    return -1;
+  }
+  const ObjectLock lock(self);
+  Py_XSETREF(head_of(self).extra, Py_NewRef(value));
+  return 0;
+}
 PyObject* get_sock(PyObject* self, void* /*unused*/) noexcept {
   PyObject* sock = stream_socket(as_stream(self));
   return sock == nullptr && PyErr_Occurred() != nullptr ? nullptr : or_none(sock);
@@ -195,6 +221,7 @@ PyObject* get_empty_waiter(PyObject* self, void* /*unused*/) noexcept {
 
 PyGetSetDef stream_getset[] = {
     BLITZIO_TRANSPORT_ATTRIBUTES,
+    {"_extra", get_extra, set_extra, nullptr, nullptr},
     {"_sock", get_sock, nullptr, nullptr, nullptr},
     {"_sock_fd", transport_get_fd, nullptr, nullptr, nullptr},
     {"_server", get_server, nullptr, nullptr, nullptr},

@@ -132,10 +132,9 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
   const Names& names = t.state->names;
   t.context = PyContext_CopyCurrent();
   if (t.context == nullptr || take_socket(t, parts) != 0) return -1;
-  head_of(self).extra =
-      parts.extra == nullptr || parts.extra == Py_None ? PyDict_New() : Py_NewRef(parts.extra);
-  if (head_of(self).extra == nullptr || stream_store_addresses(t) != 0 ||
-      set_protocol(t, parts.protocol) != 0 || stream_attach_server(t, parts.server) != 0) {
+  if (parts.extra != Py_None) head_of(self).extra = Py_XNewRef(parts.extra);
+  if (stream_store_addresses(t) != 0 || set_protocol(t, parts.protocol) != 0 ||
+      stream_attach_server(t, parts.server) != 0) {
     return -1;
   }
   try {

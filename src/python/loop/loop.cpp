@@ -7,6 +7,7 @@
 #include <python/loop/loop_run.hpp>
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/loop/soon_method.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
@@ -201,6 +202,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.fatal);
   Py_VISIT(loop.keywords);
   Py_VISIT(loop.turn_context);
+  Py_VISIT(loop.bound_soon);
   Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
   for (const ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
@@ -238,6 +240,7 @@ int loop_clear(PyObject* self) {
   Py_CLEAR(loop.fatal);
   Py_CLEAR(loop.keywords);
   Py_CLEAR(loop.turn_context);
+  Py_CLEAR(loop.bound_soon);
   Py_CLEAR(loop.before_wait);
   Py_CLEAR(loop.dict);
   return 0;
@@ -448,6 +451,13 @@ PyMethodDef loop_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+PyRef make_descriptor(PyTypeObject* type, PyMethodDef& definition) noexcept {
+#if BLITZIO_KEEPS_BOUND_SOON
+  if (definition.ml_meth == fast(method_call_soon)) return soon_method_new(type, definition);
+#endif
+  return PyRef::steal(PyDescr_NewMethod(type, &definition));
+}
+
 /// Defines these methods on `type`, a subclass, unless it or a base overrides them. CPython calls a
 /// native method in line only if the object's very type defines it, and else looks for it in all of
 /// the bases at each call: a tenth of a `call_soon`. Python sees the same functions either way.
@@ -461,8 +471,7 @@ PyObject* method_redefine_in(PyObject* self, PyObject* type) {
     const PyRef theirs = PyRef::steal(PyObject_GetAttrString(type, each->ml_name));
     if (!ours || !theirs) return nullptr;
     if (ours.get() != theirs.get()) continue;
-    const PyRef method =
-        PyRef::steal(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type), each));
+    const PyRef method = make_descriptor(reinterpret_cast<PyTypeObject*>(type), *each);
     if (!method || PyObject_SetAttrString(type, each->ml_name, method.get()) != 0) return nullptr;
   }
   Py_RETURN_NONE;

@@ -96,6 +96,7 @@ struct LoopObject {
   PyObject* default_executor;  ///< set by the user, or null: the native pool
   PyObject* fatal;             ///< exception that ends this run, or null
   PyObject* keywords;          ///< {"loop": self}, while it runs (else a cycle), or null
+  PyObject* bound_soon;        ///< its call_soon, while it runs, or null: soon_method.hpp
   PyObject* turn_context;      ///< that of the newest handle of this turn, or null: handle.cpp
   PyObject* before_wait;       ///< called before a wait that may block, or null
   double slow_callback_duration;

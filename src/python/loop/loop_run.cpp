@@ -164,6 +164,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   loop.gate->set_running(false);
   loop.in_run = false;
   Py_CLEAR(loop.keywords);
+  Py_CLEAR(loop.bound_soon);
   Py_CLEAR(loop.turn_context);
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);

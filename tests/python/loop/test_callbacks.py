@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import threading
 import weakref
 from functools import partial
@@ -344,6 +345,51 @@ def test_a_subclass_overrides_native_methods(native: None) -> None:
     loop.run_until_complete(asyncio.sleep(0))
     assert loop.calls > 1
     loop.close()
+
+
+def test_call_soon_is_a_method_like_others(native: None) -> None:
+    """Up to 3.11 a descriptor of ours stands for it, which keeps the bound method during a run."""
+    import blitzio
+
+    method = blitzio.Loop.call_soon
+    assert method.__name__ == "call_soon"
+    assert method.__qualname__.endswith("Loop.call_soon")
+    assert method.__doc__ is not None
+    assert "next turn" in method.__doc__
+    assert str(inspect.signature(method)) == "(self, /, callback, *args, context=None)"
+    with pytest.raises(TypeError, match=r"needs an argument"):
+        method()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="doesn't apply to a 'int' object"):
+        method(3)  # type: ignore[arg-type,call-arg]
+
+    seen: list[Any] = []
+
+    def use_one() -> weakref.ref[asyncio.AbstractEventLoop]:
+        loop: Any = blitzio.Loop()
+
+        def own(*args: Any, **keywords: Any) -> asyncio.Handle:
+            seen.append("own")
+            return method(loop, *args, **keywords)
+
+        async def main() -> None:
+            for call in (loop.call_soon, loop.call_soon, partial(method, loop)):
+                call(seen.append, len(seen))
+                await asyncio.sleep(0)
+            # What is set on the object goes before the class, also for asyncio's C code.
+            loop.call_soon = own
+            await asyncio.sleep(0)
+            del loop.call_soon
+
+        loop.run_until_complete(main())
+        loop.close()
+        return weakref.ref(loop)
+
+    gone = use_one()
+    assert seen[:3] == [0, 1, 2]
+    assert "own" in seen[3:]
+    # A bound method refers to its loop: kept, it would be a cycle.
+    gc.collect()
+    assert gone() is None
 
 
 def test_native_methods_are_redefined_in_subclasses_alone(native: None) -> None:

@@ -55,8 +55,7 @@ PyObject* channel_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   }
 }
 
-// ---- sending
-// -------------------------------------------------------------------------------------
+// ---- sending ------------------------------------------------------------------------------------
 
 auto sent(ModuleState& state, const char* what) noexcept {
   return [&state, what](std::expected<void, PyRef> done) noexcept -> PyObject* {
@@ -98,8 +97,7 @@ PyObject* channel_blocking_send(PyObject* self, PyObject* const* args, Py_ssize_
                        sent(*box.state, "blocking_send"));
 }
 
-// ---- receiving
-// -----------------------------------------------------------------------------------
+// ---- receiving ----------------------------------------------------------------------------------
 
 auto received(ModuleState& state, const char* what) noexcept {
   return [&state, what](std::optional<PyRef> value) noexcept -> PyObject* {
@@ -140,8 +138,7 @@ PyObject* channel_anext(PyObject* self) {
                        });
 }
 
-// ---- the rest
-// ------------------------------------------------------------------------------------
+// ---- the rest -----------------------------------------------------------------------------------
 
 PyObject* channel_close(PyObject* self, PyObject* /*unused*/) {
   ChannelBox::of(self).value->close();

@@ -120,8 +120,7 @@ Poll<PyObject*> FileWriteAt::poll(Context& context) {
   }
 }
 
-// ---- now, and blocking
-// ---------------------------------------------------------------------------
+// ---- now, and blocking --------------------------------------------------------------------------
 
 PyObject* try_read_at(PyFile& file, std::size_t count, std::uint64_t offset) noexcept {
   const ObjectLock lock(file.self);

@@ -48,8 +48,7 @@ constexpr auto kKeepPermits = [](Result<sync::Permit> permit) noexcept -> PyObje
   return Py_NewRef(Py_None);
 };
 
-// ---- Guard
-// ---------------------------------------------------------------------------------------
+// ---- Guard --------------------------------------------------------------------------------------
 //
 //            acquire begins              granted
 //   free ───────────────────▶ acquiring ─────────▶ held
@@ -310,8 +309,7 @@ PyObject* guard_try(ModuleState& state, PyObject* lock, GuardKind kind) noexcept
   return guard.release();
 }
 
-// ---- RwLock
-// --------------------------------------------------------------------------------------
+// ---- RwLock -------------------------------------------------------------------------------------
 
 template <GuardKind kind>
 PyObject* rw_lock_guard(PyObject* self, PyObject* /*unused*/) {
@@ -348,8 +346,7 @@ PyMethodDef rw_lock_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-// ---- Semaphore
-// -----------------------------------------------------------------------------------
+// ---- Semaphore ----------------------------------------------------------------------------------
 
 PyObject* semaphore_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"permits", nullptr};

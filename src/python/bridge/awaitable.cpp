@@ -42,8 +42,7 @@ WakeNode* node_of(AwaitableObject& self) noexcept {
   return self.node;
 }
 
-// ---- wakers
-// --------------------------------------------------------------------------------------
+// ---- wakers -------------------------------------------------------------------------------------
 //
 // A poll that finds its future ready needs no waker, so the poll's own is only the awaitable with a
 // mark; the node is made when it is cloned. Null: making the node failed, which the poll reports.
@@ -91,8 +90,7 @@ void waker_wake(void* data) noexcept {
 
 constexpr WakerVTable kWakerVTable{waker_clone, waker_wake, waker_wake_by_ref, waker_drop};
 
-// ---- sending
-// -------------------------------------------------------------------------------------
+// ---- sending ------------------------------------------------------------------------------------
 
 /// running → suspended. Returns false with an error set.
 bool suspend(AwaitableObject& self) noexcept {
@@ -271,8 +269,7 @@ void awaitable_schedule_all(AwaitableObject& self) noexcept {
   }
 }
 
-// ---- waking in place
-// ----------------------------------------------------------------------------------
+// ---- waking in place ----------------------------------------------------------------------------
 
 thread_local WakeInPlace* WakeInPlace::current_ = nullptr;
 
@@ -293,8 +290,7 @@ bool WakeInPlace::run() noexcept {
   }));
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 PyObject* detail::awaitable_allocate(ModuleState& state, const char* name, PyObject* owner,
                                      std::size_t bytes, void** storage) noexcept {
@@ -363,8 +359,7 @@ void awaitable_dealloc(PyObject* object) {
   Py_DECREF(module);
 }
 
-// ---- for native futures made of others
-// -----------------------------------------------------------
+// ---- for native futures made of others ----------------------------------------------------------
 
 bool awaitable_check(const ModuleState& state, PyObject* object) noexcept {
   return Py_IS_TYPE(object, state.awaitable_type);

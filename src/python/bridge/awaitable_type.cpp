@@ -12,8 +12,7 @@ namespace {
 using State = AwaitableObject::State;
 using Wake = AwaitableObject::Wake;
 
-// ---- as a coroutine
-// ------------------------------------------------------------------------------
+// ---- as a coroutine -----------------------------------------------------------------------------
 
 PyObject* awaitable_await(PyObject* self) {
   if (BLITZIO_UNLIKELY(as_awaitable(self).phase == State::suspended)) {
@@ -72,8 +71,7 @@ PyObject* awaitable_repr(PyObject* object) {
   return PyUnicode_FromFormat("<blitzio %s %s at %p>", self.name, describe(self), object);
 }
 
-// ---- as a future
-// ---------------------------------------------------------------------------------
+// ---- as a future --------------------------------------------------------------------------------
 
 PyObject* get_blocking(PyObject* object, void* /*unused*/) {
   const AwaitableObject& self = as_awaitable(object);

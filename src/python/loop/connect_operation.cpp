@@ -57,8 +57,7 @@ void finish(ConnectOperation& op) noexcept {
   if (error) restore_exception(std::move(error));
 }
 
-// ---- the steps: each returns false with an error set
-// --------------------------------------------------
+// ---- the steps: each returns false with an error set --------------------------------------------
 
 bool os_error(int code) noexcept {
   errno = code;
@@ -154,8 +153,7 @@ PySendResult advance(ConnectOperation& op, PyObject** result) noexcept {
   return PYGEN_RETURN;
 }
 
-// ---- the coroutine
-// ------------------------------------------------------------------------------------
+// ---- the coroutine ------------------------------------------------------------------------------
 
 bool may_enter(const ConnectOperation& op) noexcept {
   if (BLITZIO_UNLIKELY(op.is_running)) {
@@ -213,8 +211,7 @@ PyObject* method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   Py_RETURN_NONE;
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 int operation_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   const ConnectOperation& op = as_operation(self);

@@ -57,8 +57,7 @@ void datagram_fatal_error(DatagramTransport& t, PyRef exception, const char* mes
   }
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* datagram_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   DatagramTransport& t = as_datagram(self);

@@ -74,8 +74,7 @@ PyObject* datagram_set_write_buffer_limits(PyObject* self, PyObject* args,
   Py_RETURN_NONE;
 }
 
-// ---- private attributes
-// ---------------------------------------------------------------------------
+// ---- private attributes -------------------------------------------------------------------------
 
 namespace {
 

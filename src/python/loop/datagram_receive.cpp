@@ -190,8 +190,7 @@ void datagram_on_resume(driver::Operation& operation,
   if (is_loop_alive(t)) receive(t);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* datagram_start_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   DatagramTransport& t = as_datagram(self);

@@ -31,8 +31,7 @@ void wait_until_writable(DatagramTransport& t) noexcept {
   transport_submit(t, t.writable);
 }
 
-// ---- one datagram
-// ---------------------------------------------------------------------------------
+// ---- one datagram -------------------------------------------------------------------------------
 
 /// To `address`, or to the connected peer if that is null.
 Sent send_to_kernel(int fd, std::span<const std::byte> data, const KnownAddress* address) noexcept {
@@ -108,8 +107,7 @@ int on_failure(DatagramTransport& t) noexcept {
   return 0;
 }
 
-// ---- the queue
-// ------------------------------------------------------------------------------------
+// ---- the queue ----------------------------------------------------------------------------------
 
 /// Queues a copy of `data`, which nobody can change. Returns -1 with an error set.
 int queue_datagram(DatagramTransport& t, PyObject* data, PyObject* address) noexcept {

@@ -20,8 +20,7 @@ DatagramTransport::DatagramTransport(ModuleState& module_state) noexcept
 
 namespace {
 
-// ---- lifetime
-// -------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 void datagram_dealloc(PyObject* self) noexcept;
 
@@ -91,8 +90,7 @@ int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   return 0;
 }
 
-// ---- construction
-// ---------------------------------------------------------------------------------
+// ---- construction -------------------------------------------------------------------------------
 
 struct Parts {
   PyObject* sock = nullptr;
@@ -189,8 +187,7 @@ int datagram_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
   return initialise(t, loop_object, parts);
 }
 
-// ---- small methods
-// --------------------------------------------------------------------------------
+// ---- small methods ------------------------------------------------------------------------------
 
 /// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
 /// callbacks.

@@ -160,8 +160,7 @@ int fd_watch_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept {
   return 0;
 }
 
-// ---- arguments
-// -----------------------------------------------------------------------------------
+// ---- arguments ----------------------------------------------------------------------------------
 
 bool fd_from_object(PyObject* fd, int* number) noexcept {
   PyRef value;

@@ -167,8 +167,7 @@ void on_timer(time::TimerEntry& entry) noexcept {
   BLITZIO_CHECK(has_room);  // Reserved when it was armed.
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 void clear(HandleObject& handle) noexcept {
   drop_call(handle);

@@ -17,8 +17,7 @@ namespace blitzio::python {
 
 namespace {
 
-// ---- construction from Python
-// --------------------------------------------------------------------
+// ---- construction from Python -------------------------------------------------------------------
 
 struct NewArgs {
   PyObject* callback = nullptr;
@@ -78,8 +77,7 @@ PyObject* timer_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                  parsed.context));
 }
 
-// ---- how it looks
-// --------------------------------------------------------------------------------
+// ---- how it looks -------------------------------------------------------------------------------
 
 /// Appends a new reference to `list` (null: an error is set). Returns false on error.
 bool append(PyObject* list, PyRef item) noexcept {
@@ -140,8 +138,7 @@ PyObject* method_repr_info(PyObject* self, PyObject* /*unused*/) {
   return repr_words(as_handle(self)).release();
 }
 
-// ---- methods
-// -------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* method_cancel(PyObject* self, PyObject* /*unused*/) {
   handle_cancel(as_handle(self));

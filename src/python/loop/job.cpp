@@ -28,8 +28,7 @@ LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
 
-// ---- pool threads
-// --------------------------------------------------------------------------------
+// ---- pool threads -------------------------------------------------------------------------------
 
 // The pool thread's own; made and freed by the hooks below. Null if memory for it could not be had.
 thread_local PyThreadState* pool_thread_state = nullptr;
@@ -59,8 +58,7 @@ void on_thread_stop(void* /*interpreter*/) noexcept {
   PyThreadState_DeleteCurrent();
 }
 
-// ---- the job
-// -------------------------------------------------------------------------------------
+// ---- the job ------------------------------------------------------------------------------------
 
 constexpr std::size_t kInlineJobArgs = 4;
 
@@ -206,8 +204,7 @@ void Job::deliver() noexcept {
                         {{names.future, future_.get()}});
 }
 
-// ---- pools and their registry
-// --------------------------------------------------------------------
+// ---- pools and their registry -------------------------------------------------------------------
 
 /// Frees what is given up and has no thread left. Attached, or at the end.
 void reap(JobRegistry& registry) noexcept {
@@ -372,8 +369,7 @@ BlockingPool::Metrics job_pool_metrics(const LoopObject& loop) noexcept {
   return loop.pool == nullptr ? BlockingPool::Metrics() : loop.pool->threads().metrics();
 }
 
-// ---- the loop's methods
-// --------------------------------------------------------------------------
+// ---- the loop's methods -------------------------------------------------------------------------
 
 namespace {
 

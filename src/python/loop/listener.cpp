@@ -79,8 +79,7 @@ Listener* check(PyObject* self) noexcept {
   return loop_check_owner(*listener->loop) == 0 ? listener : nullptr;
 }
 
-// ---- connections
-// ----------------------------------------------------------------------------------
+// ---- connections --------------------------------------------------------------------------------
 
 PyRef make_socket(Listener& listener, int fd) noexcept {
   PyRef sock =
@@ -157,8 +156,7 @@ void on_connection(Listener& listener, int fd) noexcept {
   take_connection(listener, fd);
 }
 
-// ---- the operation
-// --------------------------------------------------------------------------------
+// ---- the operation ------------------------------------------------------------------------------
 
 /// Submits unless it is in flight (being cancelled: the last completion comes here again).
 void update(Listener& listener) noexcept {
@@ -260,8 +258,7 @@ void cancel_retry(Listener& listener) noexcept {
   if (!done) PyErr_WriteUnraisable(listener.self);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 /// Sets TCP_NODELAY on the listening socket: connections inherit it, which saves a call for each.
 void set_nodelay(Listener& listener) noexcept {
@@ -377,8 +374,7 @@ PyObject* listener_repr(PyObject* self) noexcept {
   return PyUnicode_FromFormat("<Listener %s fd=%d>", state, listener->fd);
 }
 
-// ---- lifetime
-// -------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 /// `sock.name` as an int. False with an error set.
 bool read_number(PyObject* sock, const char* name, int* value) noexcept {

@@ -45,8 +45,7 @@ PyObject* find_module(PyTypeObject* type) noexcept {
   return nullptr;
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
   PyObject* module = find_module(type);
@@ -273,8 +272,7 @@ void loop_dealloc(PyObject* self) {
   Py_DECREF(module);  // The state may go with it.
 }
 
-// ---- small methods
-// -------------------------------------------------------------------------------
+// ---- small methods ------------------------------------------------------------------------------
 
 PyObject* method_stop(PyObject* self, PyObject* /*unused*/) {
   as_loop(self).stopping = true;

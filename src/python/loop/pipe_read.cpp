@@ -179,8 +179,7 @@ void on_resume(driver::Operation& operation, const driver::Completion& /*complet
   if (std::exchange(t.drain_again, false) && !t.read.is_idle()) drain(t);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   const ReadPipe& t = as_reader(self);

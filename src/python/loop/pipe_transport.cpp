@@ -12,8 +12,7 @@
 
 namespace blitzio::python {
 
-// ---- for the other files
-// --------------------------------------------------------------------------
+// ---- for the other files ------------------------------------------------------------------------
 
 void pipe_submit(PipeOperation& operation) noexcept {
   LoopObject& loop = *operation.owner.loop;
@@ -62,8 +61,7 @@ void pipe_log_end(PipeTransport& t) noexcept {
   if (!logged) PyErr_WriteUnraisable(self);
 }
 
-// ---- methods that both have
-// -----------------------------------------------------------------------
+// ---- methods that both have ---------------------------------------------------------------------
 
 PyObject* pipe_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   PipeTransport& t = as_pipe(self);
@@ -148,8 +146,7 @@ PyObject* pipe_get_pipe(PyObject* self, void* /*unused*/) noexcept {
   return or_none(as_pipe(self).pipe);
 }
 
-// ---- construction
-// ---------------------------------------------------------------------------------
+// ---- construction -------------------------------------------------------------------------------
 
 namespace {
 
@@ -240,8 +237,7 @@ int write_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
                     "Pipe transport is only for pipes, sockets and character devices");
 }
 
-// ---- lifetime
-// -------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 template <class Transport>
 PyObject* pipe_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
@@ -308,8 +304,7 @@ PyMemberDef pipe_members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
-// ---- the types
-// ------------------------------------------------------------------------------------
+// ---- the types ----------------------------------------------------------------------------------
 
 struct TypeParts {
   const char* name;

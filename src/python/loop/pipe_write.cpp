@@ -163,8 +163,7 @@ void request_flush(WritePipe& t) noexcept {
   loop_request_flush(*t.loop, t.flush);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* method_write(PyObject* self, PyObject* data) noexcept {
   WritePipe& t = as_writer(self);
@@ -218,8 +217,7 @@ PyObject* method_set_write_buffer_limits(PyObject* self, PyObject* args,
   Py_RETURN_NONE;
 }
 
-// ---- behaviour
-// ------------------------------------------------------------------------------------
+// ---- behaviour ----------------------------------------------------------------------------------
 
 void start(PipeTransport& t) noexcept {
   watch_for_death(static_cast<WritePipe&>(t));

@@ -92,8 +92,7 @@ Py_ssize_t checked_count(const SockOperationObject& op, Py_ssize_t buffer_bytes)
   return op.count == 0 ? buffer_bytes : op.count;
 }
 
-// ---- receiving
-// -----------------------------------------------------------------------------------
+// ---- receiving ----------------------------------------------------------------------------------
 
 struct Sender {
   sockaddr_storage address{};
@@ -204,8 +203,7 @@ Attempt try_recvfrom_into(SockOperationObject& op, PyRef* result) noexcept {
   return with_sender(PyRef::steal(PyLong_FromSsize_t(got)), sender, result);
 }
 
-// ---- sending
-// -------------------------------------------------------------------------------------
+// ---- sending ------------------------------------------------------------------------------------
 
 /// Sends one piece. Returns the bytes sent, or -1 with *attempt set.
 Py_ssize_t send_piece(SockOperationObject& op, std::span<const char> rest,
@@ -261,8 +259,7 @@ Attempt try_sendto(SockOperationObject& op, PyRef* result) noexcept {
                      Attempt::wait_write, result);
 }
 
-// ---- connecting
-// ----------------------------------------------------------------------------------
+// ---- connecting ---------------------------------------------------------------------------------
 
 /// A socket object for an accepted, non-blocking fd, which it takes over.
 PyRef adopt_connection(const SockOperationObject& op, int family, OwnedFd fd) noexcept {
@@ -346,8 +343,7 @@ Attempt try_connect(SockOperationObject& op, PyRef* result) noexcept {
   return Attempt::failed;
 }
 
-// ---- checks
-// --------------------------------------------------------------------------------------
+// ---- checks -------------------------------------------------------------------------------------
 
 /// Addresses of other families are left to the socket's own methods.
 bool has_plain_family(int fd) noexcept {

@@ -173,8 +173,7 @@ PyObject* get_running(PyObject* self, void* /*unused*/) {
   return PyBool_FromLong(as_operation(self).state == State::running ? 1 : 0);
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 int operation_traverse(PyObject* self, visitproc visit, void* arg) {
   SockOperationObject& op = as_operation(self);

@@ -32,8 +32,7 @@ void set_extra_exception(StreamTransport& t) noexcept {
 
 }  // namespace
 
-// ---- the descriptor
-// -------------------------------------------------------------------------------
+// ---- the descriptor -----------------------------------------------------------------------------
 
 void stream_release_fd(StreamTransport& t) noexcept {
   transport_release_fd(t, has_operations(t));
@@ -84,8 +83,7 @@ void stream_detach_server(StreamTransport& t) noexcept {
   if (!is_told) loop_report_exception(*t.loop, "Fatal error on transport");
 }
 
-// ---- closing
-// --------------------------------------------------------------------------------------
+// ---- closing ------------------------------------------------------------------------------------
 
 int stream_close(StreamTransport& t) noexcept {
   if (t.closing) return 0;
@@ -123,8 +121,7 @@ void stream_protocol_failed(StreamTransport& t, const char* message) noexcept {
   stream_fatal_error(t, std::move(exception), message);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* stream_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);

@@ -183,8 +183,7 @@ PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
   Py_RETURN_NONE;
 }
 
-// ---- private attributes
-// ---------------------------------------------------------------------------
+// ---- private attributes -------------------------------------------------------------------------
 
 namespace {
 

@@ -212,8 +212,7 @@ void ask_for_next_turn(StreamTransport& t) noexcept {
   }
 }
 
-// ---- mode edges
-// -----------------------------------------------------------------------------------
+// ---- mode edges ---------------------------------------------------------------------------------
 
 /// recv(2) into `buffer`. Returns a count, 0 at the end, or a negative errno.
 std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
@@ -332,8 +331,7 @@ void on_edge(StreamTransport& t, std::uint32_t mask) noexcept {
   stream_update_reading(t);  // The end may have come, or the other mode be wanted.
 }
 
-// ---- mode arrivals
-// --------------------------------------------------------------------------------
+// ---- mode arrivals ------------------------------------------------------------------------------
 
 void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
   if (t.closing || t.read_end != ReadEnd::none) return;
@@ -370,8 +368,7 @@ void deliver_held(StreamTransport& t) noexcept {
 
 }  // namespace
 
-// ---- the operation
-// --------------------------------------------------------------------------------
+// ---- the operation ------------------------------------------------------------------------------
 
 void stream_update_reading(StreamTransport& t) noexcept {
   if (!is_loop_alive(t)) return;
@@ -429,8 +426,7 @@ void stream_on_resume(driver::Operation& operation,
   stream_update_reading(t);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* stream_start_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);

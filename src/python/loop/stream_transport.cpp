@@ -26,8 +26,7 @@ StreamTransport::StreamTransport(ModuleState& module_state) noexcept
 
 namespace {
 
-// ---- lifetime
-// -------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 void stream_dealloc(PyObject* self) noexcept;
 
@@ -96,8 +95,7 @@ int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   return 0;
 }
 
-// ---- construction
-// ---------------------------------------------------------------------------------
+// ---- construction -------------------------------------------------------------------------------
 
 int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
   const int is_buffered = is_buffered_protocol(*t.state, protocol);
@@ -213,8 +211,7 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
   return initialise(t, loop_object, parts);
 }
 
-// ---- small methods
-// --------------------------------------------------------------------------------
+// ---- small methods ------------------------------------------------------------------------------
 
 /// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
 /// callbacks.

@@ -219,8 +219,7 @@ bool is_writable_type(PyObject* data) noexcept {
 
 }  // namespace
 
-// ---- for the other files
-// --------------------------------------------------------------------------
+// ---- for the other files ------------------------------------------------------------------------
 
 void stream_flush(StreamTransport& t) noexcept {
   if (t.queue.is_empty() || is_blocked(t) || !is_loop_alive(t)) return;
@@ -267,8 +266,7 @@ void stream_on_writable(driver::Operation& operation,
   stream_operation_ended(t);
 }
 
-// ---- methods
-// --------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 namespace {
 

@@ -25,8 +25,7 @@ TlsHead& head_of(PyObject* self) noexcept {
   return *reinterpret_cast<TlsHead*>(self);
 }
 
-// ---- lifetime
-// ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 void tls_dealloc(PyObject* self) noexcept;
 
@@ -140,8 +139,7 @@ int tls_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
   return 0;
 }
 
-// ---- what a transport calls
-// ----------------------------------------------------------------------
+// ---- what a transport calls ---------------------------------------------------------------------
 
 PyObject* none_or_error(int outcome) noexcept {
   if (outcome != 0) return nullptr;
@@ -193,8 +191,7 @@ PyObject* method_resume_writing(PyObject* self, PyObject* /*unused*/) noexcept {
   return none_or_error(tls_do_write(self));
 }
 
-// ---- what the Python half calls
-// ------------------------------------------------------------------
+// ---- what the Python half calls -----------------------------------------------------------------
 
 /// An edge taken from a phase that it does not leave: a mistake of ours.
 PyObject* raise_phase(const char* edge) noexcept {
@@ -308,8 +305,7 @@ PyObject* method_set_app_protocol(PyObject* self, PyObject* protocol) noexcept {
   return none_or_error(tls_set_app_protocol(as_tls(self), protocol));
 }
 
-// ---- attributes
-// ----------------------------------------------------------------------------------
+// ---- attributes ---------------------------------------------------------------------------------
 
 PyObject* get_state(PyObject* self, void* /*unused*/) noexcept {
   static constexpr const char* kNames[] = {"UNWRAPPED", "DO_HANDSHAKE", "WRAPPED", "FLUSHING",

@@ -94,8 +94,7 @@ void transport_dealloc(PyObject* self) noexcept {
   Py_DECREF(type);
 }
 
-// ---- methods
-// -------------------------------------------------------------------------------------
+// ---- methods ------------------------------------------------------------------------------------
 
 PyObject* transport_writelines(PyObject* self, PyObject* list) noexcept {
   PyObject* protocol = protocol_of(self);

@@ -21,8 +21,7 @@ bool transport_fits(PyTypeObject* base) noexcept {
   return false;
 }
 
-// ---- the protocol
-// ---------------------------------------------------------------------------------
+// ---- the protocol -------------------------------------------------------------------------------
 
 int transport_call_soon(TransportBase& t, PyObject* target, PyObject* name,
                         PyObject* argument) noexcept {
@@ -98,8 +97,7 @@ BLITZIO_COLD void transport_count_lost_write(TransportBase& t, const char* warni
   ++t.conn_lost;
 }
 
-// ---- private attributes
-// ---------------------------------------------------------------------------
+// ---- private attributes -------------------------------------------------------------------------
 
 PyObject* transport_get_loop(PyObject* self, void* /*unused*/) noexcept {
   return or_none(reinterpret_cast<PyObject*>(transport_of<TransportBase>(self).loop));

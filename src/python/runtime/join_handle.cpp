@@ -110,8 +110,7 @@ void retrieve(JoinHandleObject& handle) noexcept {
 
 }  // namespace
 
-// ---- before it runs
-// ------------------------------------------------------------------------------
+// ---- before it runs -----------------------------------------------------------------------------
 
 PyRef Work::call() const noexcept {
   return call_in_context(context.get(), [this]() noexcept {
@@ -193,8 +192,7 @@ Work join_handle_claim(JoinHandleObject& handle) noexcept {
   return std::move(handle.work);
 }
 
-// ---- running it
-// ----------------------------------------------------------------------------------
+// ---- running it ---------------------------------------------------------------------------------
 
 void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate) noexcept {
   Work work = join_handle_claim(handle);
@@ -243,8 +241,7 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
   first.wake();
 }
 
-// ---- its end
-// -------------------------------------------------------------------------------------
+// ---- its end ------------------------------------------------------------------------------------
 
 namespace {
 

@@ -23,8 +23,7 @@ namespace {
 
 using Phase = JoinHandleObject::Phase;
 
-// ---- waiting
-// -------------------------------------------------------------------------------------
+// ---- waiting ------------------------------------------------------------------------------------
 
 PyObject* wait_for_outcome(PyObject* self, const char* name) noexcept {
   JoinHandleObject& handle = as_join_handle(self);
@@ -103,8 +102,7 @@ PyObject* method_try_join(PyObject* self, PyObject* /*unused*/) {
   return join_handle_outcome(handle);
 }
 
-// ---- asking and ending
-// ---------------------------------------------------------------------------
+// ---- asking and ending --------------------------------------------------------------------------
 
 PyObject* method_is_finished(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(as_join_handle(self).finished.is_set() ? 1 : 0);
@@ -173,8 +171,7 @@ PyObject* handle_repr(PyObject* self) {
              : PyUnicode_FromFormat("<JoinHandle name=%R %s>", handle.name, state);
 }
 
-// ---- work of others
-// ------------------------------------------------------------------------------
+// ---- work of others -----------------------------------------------------------------------------
 
 bool check_open(PyObject* self) noexcept {
   JoinHandleObject& handle = as_join_handle(self);
@@ -199,8 +196,7 @@ PyObject* method_fail(PyObject* self, PyObject* error) {
   Py_RETURN_NONE;
 }
 
-// ---- work that others run
-// ------------------------------------------------------------------------
+// ---- work that others run -----------------------------------------------------------------------
 
 /// _make_handle(work, args, name): queued, for whoever starts or claims it.
 PyObject* make_handle(PyObject* module, PyObject* args) {
@@ -275,8 +271,7 @@ PyObject* make_external_handle(PyObject* module, PyObject* args) {
   return handle.release();
 }
 
-// ---- life
-// ----------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 
 int handle_traverse(PyObject* self, visitproc visit, void* arg) {
   JoinHandleObject& handle = as_join_handle(self);

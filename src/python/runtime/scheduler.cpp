@@ -70,8 +70,7 @@ bool has_work_for(const WorkerObject& worker) noexcept {
   return false;
 }
 
-// ---- on the worker's thread
-// ----------------------------------------------------------------------
+// ---- on the worker's thread ---------------------------------------------------------------------
 
 void schedule_drain(WorkerObject& worker) noexcept {
   worker.drain_is_due = true;

@@ -18,8 +18,7 @@ void empty(WorkQueue& queue) noexcept {
   }
 }
 
-// ---- Scheduler
-// -----------------------------------------------------------------------------------
+// ---- Scheduler ----------------------------------------------------------------------------------
 
 PyObject* scheduler_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"is_stealing", "keeps_work", "blocking", nullptr};
@@ -139,8 +138,7 @@ PyGetSetDef scheduler_getset[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-// ---- Worker
-// --------------------------------------------------------------------------------------
+// ---- Worker -------------------------------------------------------------------------------------
 
 /// Adds the worker to its scheduler's. Returns false with an error set.
 bool add_worker(SchedulerObject& scheduler, WorkerObject& worker) noexcept {

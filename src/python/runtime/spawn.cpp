@@ -22,8 +22,7 @@ ModuleState& state_of_module(PyObject* module) noexcept {
   return *static_cast<ModuleState*>(PyModule_GetState(module));
 }
 
-// ---- on a runtime
-// --------------------------------------------------------------------------------
+// ---- on a runtime -------------------------------------------------------------------------------
 
 PyObject* spawn_on(SchedulerObject& scheduler, PyObject* const* args, Py_ssize_t nargs,
                    PyObject* name) noexcept {
@@ -98,8 +97,7 @@ void runtime_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-// ---- wherever the caller is
-// ----------------------------------------------------------------------
+// ---- wherever the caller is ---------------------------------------------------------------------
 
 /// Scheduled on the loop that is to run it: (module, handle).
 PyObject* start_here(PyObject* module, PyObject* handle) noexcept {

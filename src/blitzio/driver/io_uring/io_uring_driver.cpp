@@ -94,8 +94,7 @@ Result<void> IoUringDriver::open() noexcept {
                     setup_flags(config_, features_));
 }
 
-// ---- ownership
-// -----------------------------------------------------------------------------------
+// ---- ownership ----------------------------------------------------------------------------------
 
 Result<void> IoUringDriver::bind() noexcept {
   BLITZIO_CHECK(!bound_);
@@ -246,8 +245,7 @@ void IoUringDriver::shutdown() noexcept {
   buffers_.detach();
 }
 
-// ---- submission
-// ----------------------------------------------------------------------------------
+// ---- submission ---------------------------------------------------------------------------------
 
 void IoUringDriver::start(Operation& operation) noexcept {
   operation.backend_word = 0;
@@ -407,8 +405,7 @@ void IoUringDriver::interrupt() noexcept {
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
 }
 
-// ---- the turn
-// ------------------------------------------------------------------------------------
+// ---- the turn -----------------------------------------------------------------------------------
 
 void IoUringDriver::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept {
   ++metrics_.syscalls;

@@ -13,8 +13,7 @@ namespace blitzio::python {
   return static_cast<DatagramOperation&>(operation).owner;
 }
 
-// ---- datagram_receive.cpp
-// ----------------------------------------------------------------------------
+// ---- datagram_receive.cpp -----------------------------------------------------------------------
 
 /// Brings the read operation into line with the flags: submits or cancels it.
 void datagram_update_reading(DatagramTransport& transport) noexcept;
@@ -26,8 +25,7 @@ PyObject* datagram_start_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* datagram_pause_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* datagram_resume_reading(PyObject* self, PyObject* unused) noexcept;
 
-// ---- datagram_send.cpp
-// -------------------------------------------------------------------------------
+// ---- datagram_send.cpp --------------------------------------------------------------------------
 
 void datagram_on_writable(driver::Operation& operation,
                           const driver::Completion& completion) noexcept;
@@ -35,8 +33,7 @@ void datagram_on_writable(driver::Operation& operation,
 PyObject* datagram_sendto(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                           PyObject* kwnames) noexcept;
 
-// ---- datagram_close.cpp
-// ------------------------------------------------------------------------------
+// ---- datagram_close.cpp -------------------------------------------------------------------------
 
 /// Takes what error_received() is called with. Returns -1 with the error that it raises.
 [[nodiscard]] int datagram_call_error_received(DatagramTransport& transport,
@@ -59,8 +56,7 @@ PyObject* datagram_call_connection_lost(PyObject* self, PyObject* exception) noe
 PyObject* datagram_release_socket(PyObject* self, PyObject* unused) noexcept;
 void datagram_finalize(PyObject* self) noexcept;
 
-// ---- datagram_info.cpp
-// -------------------------------------------------------------------------------
+// ---- datagram_info.cpp --------------------------------------------------------------------------
 
 /// Puts what asyncio offers there into self._extra, and learns from it how to send.
 [[nodiscard]] int datagram_fill_extra(DatagramTransport& transport) noexcept;

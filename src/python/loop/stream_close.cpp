@@ -10,7 +10,7 @@ namespace blitzio::python {
 namespace {
 
 bool has_operations(const StreamTransport& t) noexcept {
-  return !t.read.is_idle() || !t.writable.is_idle();
+  return !t.read.is_idle() || stream_is_blocked(t);
 }
 
 void set_extra_exception(StreamTransport& t) noexcept {
@@ -97,7 +97,7 @@ int stream_close(StreamTransport& t) noexcept {
 int stream_force_close(StreamTransport& t, PyObject* exception) noexcept {
   if (t.conn_lost != 0) return 0;
   t.queue.clear();
-  if (is_loop_alive(t)) loop_driver(*t.loop).cancel(t.writable);
+  if (is_loop_alive(t) && t.writable != nullptr) loop_driver(*t.loop).cancel(*t.writable);
   if (!t.closing) {
     t.closing = true;
     stream_update_reading(t);
@@ -164,7 +164,7 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
     t.conn_lost = 1;
     t.closing = true;
     t.queue.clear();
-    if (is_loop_alive(t)) loop_driver(*t.loop).cancel(t.writable);
+    if (is_loop_alive(t) && t.writable != nullptr) loop_driver(*t.loop).cancel(*t.writable);
     stream_update_reading(t);
   }
   PyRef error;

@@ -137,7 +137,7 @@ PyObject* stream_repr(PyObject* self) noexcept {
   if (!is_open || t.loop->closed) return PyUnicode_FromFormat("<%s%s fd=%d>", name, state, t.fd);
   const bool reads = t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none;
   return PyUnicode_FromFormat("<%s%s fd=%d read=%s write=<%s, bufsize=%zu>>", name, state, t.fd,
-                              reads ? "polling" : "idle", t.writable.is_idle() ? "idle" : "polling",
+                              reads ? "polling" : "idle", stream_is_blocked(t) ? "polling" : "idle",
                               t.queue.size_bytes());
 }
 

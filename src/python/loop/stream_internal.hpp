@@ -15,14 +15,18 @@ namespace blitzio::python {
   return static_cast<StreamOperation&>(operation).owner;
 }
 
+/// Whether the kernel takes no more: `writable` is in flight.
+[[nodiscard]] inline bool stream_is_blocked(const StreamTransport& transport) noexcept {
+  return transport.writable != nullptr && !transport.writable->is_idle();
+}
+
 /// A method of the transport's protocol; see protocol_call().
 [[nodiscard]] inline PyRef stream_call(StreamTransport& transport, PyObject* name,
                                        PyObject* argument = nullptr) noexcept {
   return protocol_call(transport.protocol, name, argument);
 }
 
-// ---- stream_read.cpp
-// ------------------------------------------------------------------------------
+// ---- stream_read.cpp ----------------------------------------------------------------------------
 
 /// Brings the read operation into line with the flags: submits or cancels it.
 void stream_update_reading(StreamTransport& transport) noexcept;
@@ -33,8 +37,7 @@ PyObject* stream_pause_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_resume_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_start_reading(PyObject* self, PyObject* unused) noexcept;
 
-// ---- stream_write.cpp
-// -----------------------------------------------------------------------------
+// ---- stream_write.cpp ---------------------------------------------------------------------------
 
 /// Sends what is queued unless the kernel's buffer is known to be full. Leaves no error set.
 void stream_flush(StreamTransport& transport) noexcept;
@@ -54,8 +57,7 @@ PyObject* stream_make_empty_waiter(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_make_writable_waiter(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* unused) noexcept;
 
-// ---- stream_close.cpp
-// -----------------------------------------------------------------------------
+// ---- stream_close.cpp ---------------------------------------------------------------------------
 
 /// As close(). Returns -1 with an error set (the loop is closed).
 [[nodiscard]] int stream_close(StreamTransport& transport) noexcept;
@@ -84,8 +86,7 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
 PyObject* stream_release_socket(PyObject* self, PyObject* unused) noexcept;
 void stream_finalize(PyObject* self) noexcept;
 
-// ---- stream_info.cpp
-// ------------------------------------------------------------------------------
+// ---- stream_info.cpp ----------------------------------------------------------------------------
 
 /// Asks the kernel for both addresses, while it still knows the peer's.
 [[nodiscard]] int stream_store_addresses(StreamTransport& transport) noexcept;

@@ -21,7 +21,6 @@ StreamTransport::StreamTransport(ModuleState& module_state) noexcept
     : SocketTransport(module_state),
       flush(*this),
       read(*this, stream_on_read),
-      writable(*this, stream_on_writable),
       resume(*this, stream_on_resume) {}
 
 namespace {
@@ -88,8 +87,9 @@ void stream_dealloc(PyObject* self) noexcept {
 /// For the loop's traversal: the references of operations in flight and of a pending flush.
 int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   const StreamTransport& t = as_stream(self);
-  for (const StreamOperation* operation : {&t.read, &t.writable, &t.resume}) {
-    if (!operation->is_idle()) Py_VISIT(self);
+  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), &t.resume};
+  for (const StreamOperation* operation : operations) {
+    if (operation != nullptr && !operation->is_idle()) Py_VISIT(self);
   }
   if (t.flush.is_linked()) Py_VISIT(self);
   return 0;

@@ -50,6 +50,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace blitzio::python {
@@ -106,9 +107,11 @@ struct StreamTransport : SocketTransport {
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 
-  StreamOperation read;      ///< recv_multishot or poll_multishot
-  StreamOperation writable;  ///< poll(POLLOUT): in flight while the kernel's buffer is full
-  StreamOperation resume;    ///< nop: goes on with held data or a large read next turn
+  StreamOperation read;  ///< recv_multishot or poll_multishot
+  /// poll(POLLOUT): in flight while the kernel's buffer is full. Made when that first happens,
+  /// which for most connections is never.
+  std::unique_ptr<StreamOperation> writable;
+  StreamOperation resume;  ///< nop: goes on with held data or a large read next turn
 
   StoredAddress local;
   StoredAddress peer;

@@ -54,11 +54,6 @@ std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
   }
 }
 
-void wait_until_writable(StreamTransport& t) noexcept {
-  t.writable.poll(t.fd, POLLOUT);
-  transport_submit(t, t.writable);
-}
-
 /// Ends the future of _make_empty_waiter(), if there is one and it is not done. `exception` null: a
 /// result.
 void settle_empty_waiter(StreamTransport& t, PyObject* exception) noexcept {
@@ -83,6 +78,15 @@ void fail_write(StreamTransport& t, int code) noexcept {
   const PyRef keep = PyRef::borrow(exception.get());
   stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
   settle_empty_waiter(t, keep.get());
+}
+
+void wait_until_writable(StreamTransport& t) noexcept {
+  if (BLITZIO_UNLIKELY(t.writable == nullptr)) {
+    t.writable.reset(new (std::nothrow) StreamOperation(t, stream_on_writable));
+    if (t.writable == nullptr) return fail_write(t, ENOMEM);
+  }
+  t.writable->poll(t.fd, POLLOUT);
+  transport_submit(t, *t.writable);
 }
 
 /// shutdown(SHUT_WR). Returns 0 or an errno.
@@ -148,10 +152,6 @@ std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noex
   return tail_sent;
 }
 
-bool is_blocked(const StreamTransport& t) noexcept {
-  return !t.writable.is_idle();
-}
-
 bool is_loop_running(const StreamTransport& t) noexcept {
   // Relaxed: the caller is the running thread or the only user; see loop_check_owner().
   return t.loop->thread.load(std::memory_order_relaxed) != 0;
@@ -165,7 +165,7 @@ void request_flush_later(StreamTransport& t) noexcept {
 
 /// After something was queued: sends now, or sees to it that the turn's end does.
 void request_flush(StreamTransport& t) noexcept {
-  if (is_blocked(t)) return;
+  if (stream_is_blocked(t)) return;
   if (BLITZIO_LIKELY(is_loop_running(t) && t.queue.size_bytes() <= kGatherBytesMax &&
                      t.queue.size_bytes() <= t.marks.high && t.queue.pieces() < kVectorsMax)) {
     request_flush_later(t);
@@ -192,7 +192,8 @@ int queue_buffer(StreamTransport& t, PyObject* object) noexcept {
   const std::span<const std::byte> data{static_cast<const std::byte*>(view.buf),
                                         static_cast<std::size_t>(view.len)};
   std::size_t sent = 0;
-  if (data.size() > kCopyBytesMax && !is_blocked(t) && is_loop_alive(t)) sent = send_queue(t, data);
+  if (data.size() > kCopyBytesMax && !stream_is_blocked(t) && is_loop_alive(t))
+    sent = send_queue(t, data);
   int outcome = 0;
   if (sent < data.size() && t.conn_lost == 0) {
     const PyRef copy =
@@ -222,7 +223,7 @@ bool is_writable_type(PyObject* data) noexcept {
 // ---- for the other files ------------------------------------------------------------------------
 
 void stream_flush(StreamTransport& t) noexcept {
-  if (t.queue.is_empty() || is_blocked(t) || !is_loop_alive(t)) return;
+  if (t.queue.is_empty() || stream_is_blocked(t) || !is_loop_alive(t)) return;
   if (t.queue.pieces() == 1) {  // Nearly always: no vectors to fill.
     iovec vector = t.queue.front();
     const std::int64_t result = send_vectors(t.fd, {&vector, 1});
@@ -296,7 +297,7 @@ int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept {
   if (BLITZIO_UNLIKELY(allowed <= 0)) return allowed;
   if (queue_bytes(t, bytes, 0) != 0) return -1;
   if (!more || t.queue.size_bytes() >= kGatherMoreBytesMax) return after_queueing(t);
-  if (is_loop_alive(t) && !is_blocked(t))
+  if (is_loop_alive(t) && !stream_is_blocked(t))
     request_flush_later(t);  // Should nothing follow after all.
   return 0;
 }
@@ -414,7 +415,7 @@ PyObject* stream_make_writable_waiter(PyObject* self, PyObject* /*unused*/) noex
   PyRef future = loop_create_future(*t.loop);
   if (!future) return nullptr;
   Py_SETREF(t.empty_waiter, Py_NewRef(future.get()));
-  if (!is_blocked(t)) wait_until_writable(t);
+  if (!stream_is_blocked(t)) wait_until_writable(t);
   return future.release();
 }
 

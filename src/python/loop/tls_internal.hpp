@@ -54,8 +54,7 @@ namespace blitzio::python {
   return number ? PyLong_AsSsize_t(number.get()) : -1;
 }
 
-// ---- tls_read.cpp
-// --------------------------------------------------------------------------------
+// ---- tls_read.cpp -------------------------------------------------------------------------------
 
 /// What a read gave.
 enum class TlsRead : std::uint8_t { data, again, closed, error };
@@ -71,8 +70,7 @@ enum class TlsRead : std::uint8_t { data, again, closed, error };
 /// Makes `protocol` the one that hears of what follows.
 [[nodiscard]] int tls_set_app_protocol(TlsProtocol& t, PyObject* protocol) noexcept;
 
-// ---- tls_write.cpp
-// -------------------------------------------------------------------------------
+// ---- tls_write.cpp ------------------------------------------------------------------------------
 
 /// The application's write(): `data` is bytes-like.
 [[nodiscard]] int tls_write(PyObject* self, PyObject* data) noexcept;
@@ -87,8 +85,7 @@ enum class TlsRead : std::uint8_t { data, again, closed, error };
 /// Sends what OpenSSL has to say to the peer about an error, as far as that works at once.
 void tls_send_alert(TlsProtocol& t) noexcept;
 
-// ---- tls_phases.cpp
-// ------------------------------------------------------------------------------
+// ---- tls_phases.cpp -----------------------------------------------------------------------------
 
 [[nodiscard]] int tls_do_handshake(PyObject* self) noexcept;
 [[nodiscard]] int tls_do_flush(PyObject* self) noexcept;
@@ -99,8 +96,7 @@ void tls_send_alert(TlsProtocol& t) noexcept;
 /// here (KeyboardInterrupt and the like): -1.
 [[nodiscard]] int tls_fail(PyObject* self, const char* message) noexcept;
 
-// ---- tls_transport.cpp
-// ---------------------------------------------------------------------------
+// ---- tls_transport.cpp --------------------------------------------------------------------------
 
 /// A TlsTransportBase's write().
 PyObject* tls_transport_write(PyObject* self, PyObject* data) noexcept;

@@ -87,8 +87,7 @@ inline void transport_submit(TransportBase& transport, driver::Operation& operat
   return PyRef::steal(as_object(transport));
 }
 
-// ---- the protocol
-// ---------------------------------------------------------------------------------
+// ---- the protocol -------------------------------------------------------------------------------
 
 /// loop.call_soon(target.name[, argument]) in the transport's context. Returns -1 with an error
 /// set.
@@ -122,8 +121,7 @@ void transport_resume_protocol(TransportBase& transport) noexcept;
 /// words of its kind.
 void transport_count_lost_write(TransportBase& transport, const char* warning) noexcept;
 
-// ---- private attributes
-// ---------------------------------------------------------------------------
+// ---- private attributes -------------------------------------------------------------------------
 
 /// A new reference to `object`, or to None in the place of null.
 [[nodiscard]] inline PyObject* or_none(PyObject* object) noexcept {

@@ -99,8 +99,7 @@ struct JoinHandleObject {
 /// Whether `object` is a JoinHandle.
 [[nodiscard]] bool join_handle_check(const ModuleState& state, PyObject* object) noexcept;
 
-// ---- before it runs
-// ------------------------------------------------------------------------------
+// ---- before it runs -----------------------------------------------------------------------------
 
 /// What spawn(work, *args) stands for, in the caller's context. Empty with TypeError set if `work`
 /// is neither a function nor an awaitable; a coroutine is left as it is.
@@ -112,8 +111,7 @@ struct JoinHandleObject {
 /// queued → running. Empty if it is not queued.
 [[nodiscard]] Work join_handle_claim(JoinHandleObject& handle) noexcept;
 
-// ---- running it
-// ----------------------------------------------------------------------------------
+// ---- running it ---------------------------------------------------------------------------------
 
 /// Claims the work and starts it on `loop`, which runs in this thread and whose gate that is.
 /// What goes wrong is the work's outcome.
@@ -123,8 +121,7 @@ void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate)
 /// and detaches the thread: the waiter that wakes may want the interpreter at once.
 void join_handle_run_in_thread(PyRef handle) noexcept;
 
-// ---- its end
-// -------------------------------------------------------------------------------------
+// ---- its end ------------------------------------------------------------------------------------
 
 /// running → finished. One of the two, or neither: cancelled.
 void join_handle_finish(JoinHandleObject& handle, PyRef value, PyRef error) noexcept;

@@ -26,14 +26,17 @@ from typing import TYPE_CHECKING, Any
 
 from blitzio._config import Config
 from blitzio._native import JoinHandle, RuntimeBase, ThreadPool, spawn, spawn_blocking
+from blitzio._runtime.info import BlockingPoolInfo, SchedulerInfo
 from blitzio._runtime.scheduler import Scheduler, current_runtime, remember
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = (
+    "BlockingPoolInfo",
     "JoinHandle",
     "Runtime",
+    "SchedulerInfo",
     "get_runtime",
     "run_with",
     "spawn",
@@ -178,6 +181,37 @@ class Runtime(RuntimeBase):
             "injected": self._scheduler.native.injected,
             "blocking": self._blocking.metrics(),
         }
+
+    def scheduler(self) -> SchedulerInfo:
+        """The state of the workers, a snapshot.
+
+        >>> import blitzio
+        >>> with blitzio.Runtime(workers=1) as runtime:
+        ...     runtime.scheduler().strategy
+        'single_threaded'
+        """
+        native = self._scheduler.native
+        queued = sum(worker.native.metrics()["queued"] for worker in self._scheduler.workers)
+        return SchedulerInfo(
+            strategy=self._config.strategy,
+            workers=self._config.workers,
+            sleeping=native.sleeping,
+            queued=native.injected + queued,
+        )
+
+    def blocking_pool(self) -> BlockingPoolInfo:
+        """The state of the threads for spawn_blocking(), a snapshot.
+
+        >>> import blitzio
+        >>> with blitzio.Runtime(workers=1, blocking_threads_max=4) as runtime:
+        ...     runtime.blocking_pool().threads_max
+        4
+        """
+        return BlockingPoolInfo(
+            **self._blocking.metrics(),
+            threads_max=self._config.blocking_threads_max,
+            keep_alive=self._config.blocking_keep_alive,
+        )
 
     def __repr__(self) -> str:
         state = "shut down" if self._is_shut_down else "running"

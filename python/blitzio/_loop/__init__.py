@@ -18,6 +18,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
     forking     no mixin: the loops of the parent, in a forked child
+    debug_info  print_debug_info
     subprocess  subprocess_exec, subprocess_shell; process_transport: what they return; child:
                 waiting for the process's end
 
@@ -34,6 +35,7 @@ from blitzio._config import Config
 from blitzio._loop import forking
 from blitzio._loop.connect import ConnectMixin
 from blitzio._loop.datagram import DatagramMixin
+from blitzio._loop.debug_info import DebugInfoMixin
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.listen import ListenMixin
@@ -63,6 +65,7 @@ class Loop(
     PipesMixin,
     ExecutorMixin,
     TasksMixin,
+    DebugInfoMixin,
     ErrorsMixin,
     LoopBase,
     asyncio.AbstractEventLoop,

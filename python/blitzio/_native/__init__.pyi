@@ -109,6 +109,9 @@ class LoopBase:
 
     def metrics(self) -> dict[str, int]:
         """Counters since the loop was made."""
+
+    def _transport_kinds(self) -> dict[str, int]:
+        """How many transports are open, by the name of their type."""
     # ---- state ----
     def stop(self) -> None:
         """Make run_forever() return after the callbacks that are due now."""
@@ -2135,6 +2138,10 @@ class Scheduler:
     @property
     def injected(self) -> int:
         """How much work waits for any worker."""
+
+    @property
+    def sleeping(self) -> int:
+        """How many workers have nothing to do."""
 
 @final
 class Worker:

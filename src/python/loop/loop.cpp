@@ -18,8 +18,10 @@
 #include <array>
 #include <cstddef>
 #include <limits>
+#include <map>
 #include <new>
 #include <string>
+#include <string_view>
 
 // offsetof of a class with C++ members is conditionally supported: GCC and Clang define it for
 // every class without virtual bases.
@@ -376,6 +378,27 @@ PyObject* method_metrics(PyObject* self, PyObject* /*unused*/) {
   return complete ? dict.release() : nullptr;
 }
 
+PyObject* method_transport_kinds(PyObject* self, PyObject* /*unused*/) {
+  LoopObject& loop = as_loop(self);
+  if (loop_check_closed(loop) != 0) return nullptr;
+  // Counted first: making Python's objects may collect garbage, and that close transports.
+  std::map<std::string, std::uint64_t> counts;
+  try {
+    for (const auto& [fd, transport] : loop.transports) {
+      const std::string_view name = Py_TYPE(transport.object)->tp_name;
+      ++counts[std::string(name.substr(name.rfind('.') + 1))];
+    }
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+  PyRef dict = PyRef::steal(PyDict_New());
+  if (!dict) return nullptr;
+  for (const auto& [name, count] : counts) {
+    if (!add_number(dict.get(), name.c_str(), count)) return nullptr;
+  }
+  return dict.release();
+}
+
 PyObject* get_backend(PyObject* self, void* /*unused*/) {
   LoopObject& loop = as_loop(self);
   if (loop_check_closed(loop) != 0) return nullptr;
@@ -427,6 +450,8 @@ PyMethodDef loop_methods[] = {
      PyDoc_STR("set_task_factory($self, factory)\n--\n\n")},
     {"metrics", method_metrics, METH_NOARGS,
      PyDoc_STR("metrics($self)\n--\n\nCounters and queue lengths of this loop, by name.")},
+    {"_transport_kinds", method_transport_kinds, METH_NOARGS,
+     PyDoc_STR("_transport_kinds($self)\n--\n\nHow many transports are open, by their type.")},
     BLITZIO_FD_WATCH_METHODS,
     BLITZIO_SOCK_METHODS,
     BLITZIO_CONNECT_METHODS,

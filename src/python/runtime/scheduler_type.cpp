@@ -3,6 +3,7 @@
 #include <python/runtime/scheduler_internal.hpp>
 #include <python/support/slots.hpp>
 
+#include <bit>
 #include <memory>
 #include <new>
 
@@ -119,6 +120,11 @@ PyObject* get_injected(PyObject* self, void* /*unused*/) {
   return PyLong_FromSize_t(as_scheduler(self).injected.size());
 }
 
+PyObject* get_sleeping(PyObject* self, void* /*unused*/) {
+  // Relaxed: a snapshot.
+  return PyLong_FromLong(std::popcount(as_scheduler(self).idle.load(std::memory_order_relaxed)));
+}
+
 PyMethodDef scheduler_methods[] = {
     {"stop", scheduler_stop, METH_O,
      PyDoc_STR("stop($self, is_parents, /)\n--\n\n"
@@ -135,6 +141,7 @@ PyGetSetDef scheduler_getset[] = {
     {"is_parents", get_is_parents, nullptr, PyDoc_STR("Whether its threads are not here."),
      nullptr},
     {"injected", get_injected, nullptr, PyDoc_STR("How much work waits for any worker."), nullptr},
+    {"sleeping", get_sleeping, nullptr, PyDoc_STR("How many workers have nothing to do."), nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -26,6 +26,7 @@ from blitzio import (
     spawn,
     spawn_blocking,
 )
+from blitzio.runtime import BlockingPoolInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,6 +286,54 @@ def test_a_blocking_function_is_cancelled_only_before_it_begins() -> None:
         running.cancel()
         release.set()
         assert running.blocking_join(PATIENCE) is True
+
+
+# ---- its parts -------------------------------------------------------------------------------
+
+
+def test_the_scheduler_tells_of_its_workers(runtime: Runtime) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        started.set()
+        release.wait(PATIENCE)
+
+    info = runtime.scheduler()
+    assert (info.strategy, info.workers) == (runtime.config.strategy, runtime.config.workers)
+    assert 0 <= info.sleeping <= info.workers
+    assert info.queued == 0
+    handles = [runtime.spawn(hold())]
+    assert started.wait(PATIENCE)
+    try:
+        assert runtime.scheduler().sleeping < info.workers
+        if info.workers == 1:
+            handles += [runtime.spawn(hold()) for _ in range(3)]
+            assert runtime.scheduler().queued == 3
+    finally:
+        release.set()
+    for handle in handles:
+        handle.blocking_join(PATIENCE)
+    assert runtime.scheduler().queued == 0
+
+
+def test_the_blocking_pool_tells_of_its_threads() -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        started.set()
+        release.wait(PATIENCE)
+
+    with Runtime(workers=1, blocking_threads_max=1, blocking_keep_alive=5) as runtime:
+        assert runtime.blocking_pool() == BlockingPoolInfo(0, 0, 0, 1, 5)
+        handles = [runtime.spawn_blocking(hold) for _ in range(3)]
+        assert started.wait(PATIENCE)
+        try:
+            assert runtime.blocking_pool() == BlockingPoolInfo(1, 0, 2, 1, 5)
+        finally:
+            release.set()
+        for handle in handles:
+            handle.blocking_join(PATIENCE)
+    assert runtime.blocking_pool().threads == 0
 
 
 # ---- outside runtimes ------------------------------------------------------------------------

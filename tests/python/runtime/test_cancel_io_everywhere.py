@@ -127,7 +127,9 @@ async def send_datagram() -> Scenario:
         receive_all()
         assert received == [b"x"] * sent + ([] if result is CANCELLED else [b"last"])
 
-    return Scenario(work, receive_all, check, [ours.close, theirs.close, filling.close, emptying.close])
+    return Scenario(
+        work, receive_all, check, [ours.close, theirs.close, filling.close, emptying.close]
+    )
 
 
 async def connect_by_name() -> Scenario:

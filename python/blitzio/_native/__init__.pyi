@@ -1190,6 +1190,36 @@ class TcpStream:
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
 
+    def read_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """read() into several writable buffers, one after the other; of more than 1,024 into the
+        first. Gives how many bytes came; 0 at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def blocking_read_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """read_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_read_vectored(self, buffers: Iterable[Buffer], /) -> int | None:
+        """read_vectored(), now; None if nothing is there."""
+
+    def write_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """write() from several buffers, with one system call and no copy; of more than 1,024 from
+        the first. Gives how many bytes of them, one after the other, were written.
+
+        Cancellation: nothing was written.
+        """
+
+    def blocking_write_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """write_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_write_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """write_vectored(), now; 0 if there is no room, or others wait."""
+
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
         """End one way, or both, while the socket stays open."""
 
@@ -1344,6 +1374,36 @@ class UnixStream:
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
+
+    def read_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """read() into several writable buffers, one after the other; of more than 1,024 into the
+        first. Gives how many bytes came; 0 at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def blocking_read_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """read_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_read_vectored(self, buffers: Iterable[Buffer], /) -> int | None:
+        """read_vectored(), now; None if nothing is there."""
+
+    def write_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """write() from several buffers, with one system call and no copy; of more than 1,024 from
+        the first. Gives how many bytes of them, one after the other, were written.
+
+        Cancellation: nothing was written.
+        """
+
+    def blocking_write_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """write_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_write_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """write_vectored(), now; 0 if there is no room, or others wait."""
 
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
         """End one way, or both, while the socket stays open."""

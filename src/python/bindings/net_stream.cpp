@@ -4,6 +4,7 @@
 #include <python/bindings/net_address.hpp>
 #include <python/bindings/net_socket.hpp>
 #include <python/bindings/stream_methods.hpp>
+#include <python/bindings/stream_vectored.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
@@ -107,7 +108,7 @@ template <class S>
 PyTypeObject* register_stream(PyObject* module, const char* name, const char* doc,
                               std::span<const PyMethodDef> own) noexcept {
   static auto methods =
-      methods_of({kReadMethods<S>, kWriteMethods<S>, kSocketStreamMethods<S>,
+      methods_of({kReadMethods<S>, kWriteMethods<S>, kVectoredMethods<S>, kSocketStreamMethods<S>,
                   kReadableMethods<socket_of<S>>, kWritableMethods<socket_of<S>>,
                   kDescriptorMethods<socket_of<S>>, kSocketMethods<socket_of<S>>, own});
   static PyType_Slot slots[] = {

@@ -183,7 +183,7 @@ def installed() -> str:
             f"assert home.is_relative_to({str(work)!r}), home\n"
             "assert pathlib.Path(_native.__file__).parent == home, _native.__file__\n"
             "assert len(list(home.glob('*.so'))) == 1, 'extensions of other interpreters'\n"
-            "for name in ('py.typed', '_native/__init__.pyi'):\n"
+            "for name in ('py.typed', '_native/__init__.pyi', 'include/blitzio_capi.h'):\n"
             "    assert (home / name).is_file(), name\n"
         )
         run([python, "-c", code], cwd=work, what="importing the installed package")

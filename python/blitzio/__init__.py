@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blitzio._capi import get_include
 from blitzio._config import Config
 from blitzio._loop import Loop
 from blitzio._native import build_info
@@ -66,6 +67,7 @@ __all__ = (
     "__version__",
     "compute",
     "deadline",
+    "get_include",
     "get_runtime",
     "install",
     "interval",

@@ -1,5 +1,6 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
+#include <python/bindings/capi.hpp>
 #include <python/bindings/channel.hpp>
 #include <python/bindings/fs.hpp>
 #include <python/bindings/info.hpp>
@@ -149,7 +150,8 @@ int module_exec(PyObject* module) {
                          signal_register,
                          fs_register,
                          select_register,
-                         info_register}) {
+                         info_register,
+                         capi_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

@@ -1,0 +1,10 @@
+"""Where the header of the C API is: `blitzio_capi.h`, for extensions written in C or C++."""
+
+from __future__ import annotations
+
+import os
+
+
+def get_include() -> str:
+    """The folder of `blitzio_capi.h`, for the include path of a compiler."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")

@@ -43,11 +43,13 @@ from blitzio._native import (
 from blitzio._net.connect import blocking_connect, blocking_resolve, connect, resolve
 from blitzio._net.copy import ReadStream, WriteStream, copy, copy_bidirectional
 from blitzio._net.pool import Pool
+from blitzio._net.split import ReadHalf, WriteHalf
 from blitzio._net.tls import TlsStream, start_tls
 
 __all__ = (
     "Address",
     "Pool",
+    "ReadHalf",
     "ReadStream",
     "TcpListener",
     "TcpStream",
@@ -56,6 +58,7 @@ __all__ = (
     "UnixDatagram",
     "UnixListener",
     "UnixStream",
+    "WriteHalf",
     "WriteStream",
     "blocking_connect",
     "blocking_resolve",

@@ -17,6 +17,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, final, overload
 from typing_extensions import Buffer, Self, TypeVarTuple, Unpack, disjoint_base
 
 from blitzio._duration import Seconds as _Seconds
+from blitzio._net.split import ReadHalf as _ReadHalf
+from blitzio._net.split import WriteHalf as _WriteHalf
 
 _T = TypeVar("_T")
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
@@ -1223,6 +1225,14 @@ class TcpStream:
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
         """End one way, or both, while the socket stays open."""
 
+    def split(self) -> tuple[_ReadHalf, _WriteHalf]:
+        """Two halves, for two tasks. The stream is theirs from then on: closing the writing one
+        ends that way, and it is closed when both are, or are dropped.
+
+        Raises:
+            RuntimeError: it has been split already.
+        """
+
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[bytes]: ...
     @property
@@ -1407,6 +1417,14 @@ class UnixStream:
 
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
         """End one way, or both, while the socket stays open."""
+
+    def split(self) -> tuple[_ReadHalf, _WriteHalf]:
+        """Two halves, for two tasks. The stream is theirs from then on: closing the writing one
+        ends that way, and it is closed when both are, or are dropped.
+
+        Raises:
+            RuntimeError: it has been split already.
+        """
 
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[bytes]: ...

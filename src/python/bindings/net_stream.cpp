@@ -8,6 +8,7 @@
 #include <python/bridge/awaitable.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
+#include <python/support/ft.hpp>
 
 #include <array>
 
@@ -78,6 +79,21 @@ PyObject* stream_pair(PyObject* type, PyObject* /*unused*/) {
 }
 
 template <class S>
+PyObject* stream_split(PyObject* self, PyObject* /*unused*/) {
+  {
+    const ObjectLock lock(self);
+    PyStreamBase& stream = stream_of<S>(self);
+    if (stream.is_split) {
+      PyErr_SetString(PyExc_RuntimeError, "the stream has been split already");
+      return nullptr;
+    }
+    stream.is_split = true;
+  }
+  const PyRef module = PyRef::steal(PyImport_ImportModule("blitzio._net.split"));
+  return module ? PyObject_CallMethod(module.get(), "split", "O", self) : nullptr;
+}
+
+template <class S>
 const std::array kSocketStreamMethods{
     PyMethodDef{"connect", stream_connect<S>, METH_O | METH_CLASS,
                 PyDoc_STR("connect($type, address, /)\n--\n\nConnect to an address.")},
@@ -85,6 +101,8 @@ const std::array kSocketStreamMethods{
                 PyDoc_STR("peek($self, n=65536)\n--\n\nread() that leaves the bytes there.")},
     PyMethodDef{"shutdown", fast(stream_shutdown<S>), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("shutdown($self, how='both')\n--\n\nEnd one way, or both.")},
+    PyMethodDef{"split", stream_split<S>, METH_NOARGS,
+                PyDoc_STR("split($self)\n--\n\nTwo halves, for two tasks.")},
     blocking_form<stream_connect<S>, "blocking_connect", 1, METH_CLASS>(PyDoc_STR(
         "blocking_connect($type, address, /, *, timeout=None)\n--\n\nconnect() for threads.")),
     blocking_form<stream_peek<S>, "blocking_peek">(

@@ -40,6 +40,7 @@ struct PyStreamBase {
   sync::Mutex writing;
   PyObject* self = nullptr;  ///< borrowed: the object that this is part of
   const StreamKind kind;
+  bool is_split = false;  ///< a socket's, into the halves of blitzio._net.split
 };
 
 /// S has `async_fd()`.

@@ -166,6 +166,39 @@ TEST(Child, AnyNumberMayWaitAndADroppedWaitIsForgotten) {
   second.join();
 }
 
+// A waker's clone and drop may wait for a lock that another thread holds while it polls the same
+// child: the interpreter's.
+TEST(Child, HoldsNoLockWhileItClonesOrDropsAWaker) {
+  static int calls;
+  static constexpr WakerVTable kLooksAtTheChild{
+      .clone =
+          [](void* child) noexcept {
+            ++calls;
+            EXPECT_FALSE(static_cast<Child*>(child)->try_wait().has_value());
+            return child;
+          },
+      .wake = [](void*) noexcept {},
+      .wake_by_ref = [](void*) noexcept {},
+      .drop =
+          [](void* child) noexcept {
+            ++calls;
+            EXPECT_FALSE(static_cast<Child*>(child)->try_wait().has_value());
+          },
+  };
+  calls = 0;
+  Child child = shell("exec sleep 1000").spawn().value();
+  {
+    const Waker waker(&child, &kLooksAtTheChild);
+    Context context(waker);
+    auto wait = child.wait();
+    EXPECT_TRUE(wait.poll(context).is_pending());
+    EXPECT_TRUE(wait.poll(context).is_pending());
+  }
+  EXPECT_GE(calls, 3);
+  ASSERT_TRUE(child.kill().has_value());
+  EXPECT_EQ(child.blocking_wait(), ExitStatus::killed(SIGKILL));
+}
+
 TEST(Child, IsReapedThoughNobodyWaits) {
   {
     auto dropped = shell("true").spawn().value();

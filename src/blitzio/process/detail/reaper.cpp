@@ -187,12 +187,14 @@ Result<void> ChildState::send_signal(int number) noexcept {
 }
 
 std::optional<ExitStatus> ChildState::wait(ExitWaiter& waiter, const Waker& waker) noexcept {
+  // Made before the lock, and the old one dropped after it: either may run code of others.
+  Waker own = waker.clone();
   const MutexLock lock(mutex_);
   if (status_) {
     if (waiter.is_linked()) waiter.unlink();
     return status_;
   }
-  if (!waiter.waker.will_wake_same(waker)) waiter.waker = waker.clone();
+  std::swap(waiter.waker, own);
   if (!waiter.is_linked()) waiters_.push_back(waiter);
   return std::nullopt;
 }

@@ -8,6 +8,7 @@ one (the extension is then not needed): a test that fails there is wrong itself.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import sys
@@ -21,7 +22,7 @@ import pytest
 from tests.python.fault_injection import faults, injected_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     Outcome = tuple[Any, ...]
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
@@ -31,6 +32,20 @@ __all__ = ["faults", "injected_faults"]
 
 ASYNCIO_VARIABLE = "BLITZIO_TEST_ASYNCIO"
 BACKENDS = ("io_uring", "epoll", "poll")
+
+
+# A thread that waits in native code with the interpreter lock in hand stops every other, that of
+# pytest-timeout too. Then the process ends, and the run says in which test.
+STUCK_SECONDS = 240
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _asyncio_mode() -> str:

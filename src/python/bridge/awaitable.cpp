@@ -143,11 +143,11 @@ PySendResult step(AwaitableObject& self, PyObject** result) noexcept {
 }
 
 void raise_running() noexcept {
-  PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+  raise_already_executing();
 }
 
 void raise_finished() noexcept {
-  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+  raise_already_awaited();
 }
 
 BLITZIO_COLD void warn_never_awaited(const AwaitableObject& self) noexcept {

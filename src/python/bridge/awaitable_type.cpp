@@ -36,7 +36,7 @@ PyObject* method_send(PyObject* self, PyObject* value) {
 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
   if (as_awaitable(self).phase == State::running) {
-    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    raise_already_executing();
     return nullptr;
   }
   awaitable_finish(as_awaitable(self));

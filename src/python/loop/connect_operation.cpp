@@ -157,11 +157,11 @@ PySendResult advance(ConnectOperation& op, PyObject** result) noexcept {
 
 bool may_enter(const ConnectOperation& op) noexcept {
   if (BLITZIO_UNLIKELY(op.is_running)) {
-    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    raise_already_executing();
     return false;
   }
   if (BLITZIO_UNLIKELY(op.state == State::finished)) {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    raise_already_awaited();
     return false;
   }
   return true;
@@ -182,16 +182,14 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
   return outcome;
 }
 
-PyObject* operation_iternext(PyObject* self) noexcept {
-  PyObject* result = nullptr;
-  const PySendResult outcome = operation_send(self, Py_None, &result);
-  return as_iteration(outcome, result);
-}
-
 PyObject* method_send(PyObject* self, PyObject* value) noexcept {
   PyObject* result = nullptr;
   const PySendResult outcome = operation_send(self, value, &result);
   return as_iteration(outcome, result);
+}
+
+PyObject* operation_iternext(PyObject* self) noexcept {
+  return method_send(self, Py_None);
 }
 
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {

@@ -75,7 +75,7 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
 }
 
 PySendResult raise_finished() noexcept {
-  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+  raise_already_awaited();
   return PYGEN_ERROR;
 }
 
@@ -107,7 +107,7 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
       if (op.is_raw && !sock_read_fd(op)) return fail(op);
       break;
     case State::running:
-      PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+      raise_already_executing();
       return PYGEN_ERROR;
     case State::finished:
       return raise_finished();
@@ -139,7 +139,7 @@ PyObject* method_send(PyObject* self, PyObject* value) {
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   SockOperationObject& op = as_operation(self);
   if (op.state == State::running) {
-    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    raise_already_executing();
     return nullptr;
   }
   if (op.state == State::finished) {
@@ -154,7 +154,7 @@ PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
   SockOperationObject& op = as_operation(self);
   if (op.state == State::running) {
-    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    raise_already_executing();
     return nullptr;
   }
   finish(op);

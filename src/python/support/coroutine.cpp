@@ -40,4 +40,12 @@ void raise_thrown(PyObject* const* args, Py_ssize_t nargs) noexcept {
   restore_exception(std::move(exception));
 }
 
+void raise_already_executing() noexcept {
+  PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+}
+
+void raise_already_awaited() noexcept {
+  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+}
+
 }  // namespace blitzio::python

@@ -1,5 +1,5 @@
 // What objects that behave like coroutines share: the answers of send() as an iterator gives them,
-// and the arguments of throw().
+// the arguments of throw(), and the errors of misuse.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -14,5 +14,11 @@ PyObject* as_iteration(PySendResult outcome, PyObject* result) noexcept;
 /// Sets the exception that throw()'s arguments (one to three) describe, or says what is wrong with
 /// them.
 void raise_thrown(PyObject* const* args, Py_ssize_t nargs) noexcept;
+
+/// Sets the error of send(), throw() or close() while the object itself runs, as coroutines word
+/// it.
+void raise_already_executing() noexcept;
+/// Sets the error of send() or throw() after the end, as coroutines word it.
+void raise_already_awaited() noexcept;
 
 }  // namespace blitzio::python

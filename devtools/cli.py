@@ -59,8 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handed_on: list[str] = []
     has_own_options = bool(words) and words[0] in ("demo", "bench", "soak", "refleaks")
     if has_own_options and not {"-h", "--help"} & set(words[:2]):
+        # This one is ours, wherever it stands.
+        of_the_wheel = ["--release"] if words[0] == "bench" and "--release" in words else []
+        words = [word for word in words if word not in of_the_wheel]
         first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-        words, handed_on = words[:first], words[first:]
+        words, handed_on = [*words[:first], *of_the_wheel], words[first:]
     options = _parser().parse_args(words)
     options.rest = [*getattr(options, "rest", []), *handed_on]
     command: Callable[[argparse.Namespace], int] = options.command
@@ -301,15 +304,12 @@ def _bench(options: argparse.Namespace) -> int:
         comparison.core(options.rest if options.what == "core" else ())
     if options.what in ("all", "net"):
         comparison.net(options.rest if options.what == "net" else ())
-    # Whichever side of the benchmark's own options it stands on.
-    is_release = options.release or "--release" in options.rest
-    rest = [word for word in options.rest if word != "--release"]
     for name, program in _PYTHON_BENCHMARKS.items():
         if options.what not in ("all", name):
             continue
-        words = [*program, *(rest if options.what == name else ())]
+        words = [*program, *(options.rest if options.what == name else ())]
         path = _path_with_peers() if name in ("files", "primitives") else python_tests.PYTHON_PATH
-        if is_release:
+        if options.release:
             environment, package = wheel.unpacked(interpreters.running())
             others = path["PYTHONPATH"].split(os.pathsep)[1:]
             path = {"PYTHONPATH": os.pathsep.join([str(package), *others])}

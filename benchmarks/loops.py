@@ -15,6 +15,7 @@ import asyncio
 import gc
 import importlib
 import json
+import os
 import math
 import platform
 import statistics
@@ -208,6 +209,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds per arm")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many operations")
     parser.add_argument("--loops", help="comma-separated arms (default: all that are installed)")
+    parser.add_argument("--cpu", type=int, help="run on this processor alone, children too")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     parser.add_argument("--plot", type=Path, help="draw the leads over uvloop (.svg or .png)")
@@ -217,6 +219,11 @@ def main() -> int:
         parser.error(f"no such work: {', '.join(unknown)}; there are: {', '.join(works)}")
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if args.cpu is not None:
+        try:
+            os.sched_setaffinity(0, {args.cpu})
+        except OSError as error:
+            parser.error(f"--cpu {args.cpu}: {error.strerror}")
     console = Console(width=None if sys.stdout.isatty() else 170)
     arms = find_arms(args.loops.split(",") if args.loops else None, console)
     chosen = [works[name] for name in args.work] or list(works.values())

@@ -15,8 +15,8 @@ import asyncio
 import gc
 import importlib
 import json
-import os
 import math
+import os
 import platform
 import statistics
 import sys

@@ -1,0 +1,201 @@
+"""Channels: `blitzio.channel`."""
+
+from types import GenericAlias
+from typing import Any, Generic, TypeVar, final
+
+from typing_extensions import Self
+
+from blitzio._duration import Seconds as _Seconds
+from blitzio._native._awaitable import Awaitable
+
+_T = TypeVar("_T")
+
+class ChannelError(Exception):
+    """What channels raise."""
+
+class Closed(ChannelError):
+    """Nothing more can be sent; or everything was received."""
+
+class Full(ChannelError):
+    """try_send() found no room."""
+
+class Empty(ChannelError):
+    """try_recv() found nothing."""
+
+class Lagged(ChannelError):
+    """A receiver of a Broadcast was too slow."""
+
+    missed: int
+
+@final
+class Channel(Generic[_T]):
+    """A bounded queue: any number of senders and receivers, first in, first out."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __new__(cls, capacity: int) -> Self: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[_T]: ...
+    @property
+    def capacity(self) -> int:
+        """How many values it holds."""
+
+    def send(self, value: _T, /) -> Awaitable[None]:
+        """Send, after waiting for room.
+
+        Raises:
+            Closed: the value was not sent.
+
+        Cancellation: the value was not sent.
+        """
+
+    def try_send(self, value: _T, /) -> None:
+        """Send now. Full if there is no room, Closed."""
+
+    def blocking_send(self, value: _T, timeout: _Seconds | None = None) -> None:
+        """send() for threads. TimeoutError after `timeout` seconds: it was not sent."""
+
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the oldest value.
+
+        Raises:
+            Closed: it is closed, and everything was received.
+
+        Cancellation: loses no value.
+        """
+
+    def try_recv(self) -> _T:
+        """The oldest value. Empty if there is none yet, Closed if there will be none."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+    def close(self) -> None:
+        """Nothing more can be sent; what was sent is received first. Idempotent."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class Oneshot(Generic[_T]):
+    """One value from one sender to one receiver."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __new__(cls) -> Self: ...
+    def send(self, value: _T, /) -> None:
+        """Send the value. Closed if it is closed, or has had its value."""
+
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the value.
+
+        Raises:
+            Closed: there will be none, or it was received already.
+            RuntimeError: somebody else is receiving.
+
+        Cancellation: loses nothing; another recv() may follow.
+        """
+
+    def try_recv(self) -> _T:
+        """The value. Empty or Closed."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+    def close(self) -> None:
+        """There will be no value, if there is none yet: the receiver is told."""
+
+    def is_closed(self) -> bool:
+        """Whether it was closed without a value."""
+
+@final
+class Broadcast(Generic[_T]):
+    """Every receiver gets every value; senders never wait for them."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __new__(cls, capacity: int) -> Self: ...
+    @property
+    def capacity(self) -> int:
+        """How many values it keeps for receivers that are behind."""
+
+    def send(self, value: _T, /) -> None:
+        """Send to every receiver there is. Closed."""
+
+    def subscribe(self) -> BroadcastReceiver[_T]:
+        """A receiver of what is sent from now on."""
+
+    def close(self) -> None:
+        """Receivers get what is left and are then told."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class BroadcastReceiver(Generic[_T]):
+    """Receives what is sent to a Broadcast: from Broadcast.subscribe()."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[_T]: ...
+    def recv(self) -> Awaitable[_T]:
+        """Wait for the next value.
+
+        Raises:
+            Lagged: `missed` values were overwritten; the next recv() goes on with the oldest left.
+            Closed: it is closed, and everything was received.
+
+        Cancellation: loses no value.
+        """
+
+    def try_recv(self) -> _T:
+        """The next value. Empty, Closed or Lagged."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+@final
+class Watch(Generic[_T]):
+    """The latest value of something, and who wants to know when it changes."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __new__(cls, initial: _T) -> Self: ...
+    def send(self, value: _T, /) -> None:
+        """Replace the value and wake every receiver. Closed."""
+
+    def borrow(self) -> _T:
+        """The value."""
+
+    def subscribe(self) -> WatchReceiver[_T]:
+        """A receiver to which the present value is no news."""
+
+    def close(self) -> None:
+        """No more values: whoever waits for a change is told."""
+
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+
+@final
+class WatchReceiver(Generic[_T]):
+    """Learns of the changes of a Watch: from Watch.subscribe()."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def changed(self) -> Awaitable[None]:
+        """Wait until there is a value that was not seen yet, and take note of it.
+
+        Raises:
+            Closed: it is closed, and there is no news.
+
+        Cancellation: loses nothing.
+        """
+
+    def blocking_changed(self, timeout: _Seconds | None = None) -> None:
+        """changed() for threads. TimeoutError after `timeout` seconds."""
+
+    def has_changed(self) -> bool:
+        """Whether there is a value that was not seen yet."""
+
+    def borrow(self) -> _T:
+        """The value."""
+
+    def borrow_and_update(self) -> _T:
+        """The value, which is no news afterwards."""

@@ -1,0 +1,281 @@
+"""Addresses, listeners and datagram sockets: `blitzio.net`."""
+
+import os
+from typing import final
+
+from typing_extensions import Buffer, Self
+
+from blitzio._duration import Seconds as _Seconds
+from blitzio._native._awaitable import Awaitable
+from blitzio._native._streams import TcpStream, UnixStream
+
+@final
+class Address:
+    """Where a socket is: a numeric IPv4 or IPv6 address with a port, or a Unix socket's path.
+
+    A value: compares equal to what is equal, can be a key, and `str()` gives the text that
+    `parse()` reads.
+    """
+
+    def __new__(cls, host: str, port: int) -> Self:
+        """Of a numeric host ("127.0.0.1", "::1", "fe80::1%eth0"); names are for `net.resolve`."""
+
+    @classmethod
+    def parse(cls, text: str, /) -> Self:
+        """Read "1.2.3.4:80", "[::1]:80", "/path" or "@abstract".
+
+        Raises:
+            ValueError: it is none of these.
+        """
+
+    @classmethod
+    def local(cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], /) -> Self:
+        """Of a Unix socket. A name that begins with a zero byte is abstract: it has no file."""
+
+    def with_port(self, port: int, /) -> Address:
+        """The same with another port."""
+
+    @property
+    def host(self) -> str:
+        """Without the port; a Unix socket's path."""
+
+    @property
+    def port(self) -> int:
+        """0 if it has none."""
+
+    @property
+    def family(self) -> int:
+        """socket.AF_INET, AF_INET6 or AF_UNIX."""
+
+    @property
+    def scope_id(self) -> int:
+        """The interface of a link-local address."""
+
+    @property
+    def is_loopback(self) -> bool: ...
+    @property
+    def is_multicast(self) -> bool: ...
+    @property
+    def is_unspecified(self) -> bool:
+        """0.0.0.0 or ::"""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a Unix socket's."""
+
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+class _Socket:
+    """What every socket has. Not a class at run time."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() or detach() was called."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
+    def detach(self) -> int:
+        """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until reading, or accepting, would not block."""
+
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until writing would not block."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
+
+    def option(self, level: int, name: int, /) -> int:
+        """getsockopt() of an int."""
+
+    def set_option(self, level: int, name: int, value: int, /) -> None:
+        """setsockopt() of an int."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+@final
+class TcpListener(_Socket):
+    """Accepts TCP connections. Several tasks may accept."""
+    @classmethod
+    def bind(
+        cls,
+        address: Address | str,
+        *,
+        backlog: int = 1024,
+        reuse_address: bool = True,
+        reuse_port: bool = False,
+        v6_only: bool = False,
+    ) -> TcpListener:
+        """Listen at an address; port 0 takes a free one, which `local_address` tells."""
+
+    def accept(self) -> Awaitable[tuple[TcpStream, Address]]:
+        """Wait for a connection. Gives the stream and its peer.
+
+        `async for stream in listener` accepts for ever.
+
+        Cancellation: takes no connection.
+        """
+
+    def blocking_accept(self, timeout: _Seconds | None = None) -> tuple[TcpStream, Address]:
+        """accept() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_accept(self) -> tuple[TcpStream, Address] | None:
+        """accept(), now; None if there is no connection."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[TcpStream]: ...
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+@final
+class UnixListener(_Socket):
+    """Accepts connections of processes of this machine."""
+    @classmethod
+    def bind(cls, address: Address | str, *, backlog: int = 1024) -> UnixListener:
+        """Listen at a path or abstract name. The path stays when the listener is closed."""
+
+    def accept(self) -> Awaitable[tuple[UnixStream, Address | None]]:
+        """Wait for a connection. Gives the stream and its peer.
+
+        `async for stream in listener` accepts for ever.
+
+        Cancellation: takes no connection.
+        """
+
+    def blocking_accept(self, timeout: _Seconds | None = None) -> tuple[UnixStream, Address | None]:
+        """accept() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_accept(self) -> tuple[UnixStream, Address | None] | None:
+        """accept(), now; None if there is no connection."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[UnixStream]: ...
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""
+
+class _DatagramSocket(_Socket):
+    """What the datagram sockets share. Not a class at run time."""
+
+    def connect(self, address: Address | str, /) -> None:
+        """Send to this address, and receive from it alone, from now on."""
+
+    def recv(self) -> Awaitable[bytes]:
+        """recv_from() without the sender."""
+
+    def blocking_recv(self, timeout: _Seconds | None = None) -> bytes:
+        """recv() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_recv(self) -> bytes | None:
+        """recv(), now; None if there is none."""
+
+    def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
+        """Send a datagram, waiting for room."""
+
+    def blocking_send_to(
+        self, data: Buffer, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """send_to() for threads. TimeoutError after `timeout` seconds."""
+
+    def send(self, data: Buffer, /) -> Awaitable[int]:
+        """send_to() the peer of connect()."""
+
+    def blocking_send(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """send() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_send_to(self, data: Buffer, address: Address | str, /) -> int | None:
+        """send_to(), now; None if there is no room."""
+
+    def try_send(self, data: Buffer, /) -> int | None:
+        """send(), now; None if there is no room."""
+
+@final
+class UdpSocket(_DatagramSocket):
+    """Datagrams over IPv4 and IPv6."""
+    @classmethod
+    def bind(
+        cls,
+        address: Address | str,
+        *,
+        reuse_address: bool = False,
+        reuse_port: bool = False,
+        v6_only: bool = False,
+    ) -> UdpSocket:
+        """A socket at an address; port 0 takes a free one, which `local_address` tells."""
+
+    def recv_from(self) -> Awaitable[tuple[bytes, Address]]:
+        """Wait for a datagram. Gives it and its sender.
+
+        Cancellation: takes no datagram.
+        """
+
+    def blocking_recv_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address]:
+        """recv_from() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_recv_from(self) -> tuple[bytes, Address] | None:
+        """recv_from(), now; None if there is none."""
+
+    def join_multicast(self, group: Address | str, interface: int = 0) -> None:
+        """Hear what is sent to a group, on one interface or the one that the system chooses."""
+
+    def leave_multicast(self, group: Address | str, interface: int = 0) -> None:
+        """No longer hear it."""
+
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+@final
+class UnixDatagram(_DatagramSocket):
+    """Datagrams between processes of this machine."""
+    @classmethod
+    def bind(cls, address: Address | str = ...) -> UnixDatagram:
+        """A socket at a path or abstract name, or without one: then nobody can answer."""
+
+    @classmethod
+    def pair(cls) -> tuple[UnixDatagram, UnixDatagram]:
+        """Two that are connected with each other."""
+
+    def recv_from(self) -> Awaitable[tuple[bytes, Address | None]]:
+        """Wait for a datagram. Gives it and its sender.
+
+        Cancellation: takes no datagram.
+        """
+
+    def blocking_recv_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address | None]:
+        """recv_from() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_recv_from(self) -> tuple[bytes, Address | None] | None:
+        """recv_from(), now; None if there is none."""
+
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""

@@ -1,0 +1,198 @@
+"""Connections: `blitzio.net`."""
+
+from collections.abc import Iterable
+from typing import Literal, final
+
+from typing_extensions import Buffer, Self
+
+from blitzio._duration import Seconds as _Seconds
+from blitzio._native._awaitable import Awaitable
+from blitzio._native._net import Address, _Socket
+from blitzio._net.split import ReadHalf as _ReadHalf
+from blitzio._net.split import WriteHalf as _WriteHalf
+
+class _ByteStream(_Socket):
+    """What the connections share. Not a class at run time."""
+
+    def read(self, n: int = 65536) -> Awaitable[bytes]:
+        """Read what is there, at most n bytes, or wait for some; none at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def blocking_read(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read() for threads. TimeoutError after `timeout` seconds."""
+
+    def peek(self, n: int = 65536) -> Awaitable[bytes]:
+        """read() that leaves the bytes there."""
+
+    def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """peek() for threads. TimeoutError after `timeout` seconds."""
+
+    def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
+        """read() into a writable buffer. Gives how many bytes came."""
+
+    def blocking_read_into(self, buffer: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """read_into() for threads. TimeoutError after `timeout` seconds."""
+
+    def read_exact(self, n: int, /) -> Awaitable[bytes]:
+        """Read exactly n bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+
+        Cancellation: loses no byte: what had come is there for the next read.
+        """
+
+    def blocking_read_exact(self, n: int, /, *, timeout: _Seconds | None = None) -> bytes:
+        """read_exact() for threads. TimeoutError after `timeout` seconds."""
+
+    def read_until(self, separator: Buffer, limit: int = 65536) -> Awaitable[bytes]:
+        """Read up to and with the separator.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+            asyncio.LimitOverrunError: it is not within `limit` bytes, which stay in the stream.
+
+        Cancellation: as read_exact().
+        """
+
+    def blocking_read_until(
+        self, separator: Buffer, limit: int = 65536, *, timeout: _Seconds | None = None
+    ) -> bytes:
+        """read_until() for threads. TimeoutError after `timeout` seconds."""
+
+    def read_line(self, limit: int = 65536) -> Awaitable[bytes]:
+        """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
+
+        `async for line in stream` reads all of them.
+        """
+
+    def blocking_read_line(self, limit: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """read_line() for threads. TimeoutError after `timeout` seconds."""
+
+    def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
+        """Read all that is to come, at most `limit` bytes."""
+
+    def blocking_read_to_end(self, limit: int = ..., *, timeout: _Seconds | None = None) -> bytes:
+        """read_to_end() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_read(self, n: int = 65536) -> bytes | None:
+        """read(), now; None if nothing is there."""
+
+    def write(self, data: Buffer, /) -> Awaitable[int]:
+        """Write some of data, waiting for room. Gives how much.
+
+        Cancellation: nothing was written.
+        """
+
+    def blocking_write(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> int:
+        """write() for threads. TimeoutError after `timeout` seconds."""
+
+    def write_all(self, data: Buffer, /) -> Awaitable[None]:
+        """Write all of data. Several writers take turns: their data does not mix.
+
+        Cancellation: part of it may be written.
+        """
+
+    def blocking_write_all(self, data: Buffer, /, *, timeout: _Seconds | None = None) -> None:
+        """write_all() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_write(self, data: Buffer, /) -> int:
+        """write(), now; 0 if there is no room, or others wait."""
+
+    def read_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """read() into several writable buffers, one after the other; of more than 1,024 into the
+        first. Gives how many bytes came; 0 at the end.
+
+        Cancellation: loses no byte.
+        """
+
+    def blocking_read_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """read_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_read_vectored(self, buffers: Iterable[Buffer], /) -> int | None:
+        """read_vectored(), now; None if nothing is there."""
+
+    def write_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
+        """write() from several buffers, with one system call and no copy; of more than 1,024 from
+        the first. Gives how many bytes of them, one after the other, were written.
+
+        Cancellation: nothing was written.
+        """
+
+    def blocking_write_vectored(
+        self, buffers: Iterable[Buffer], /, *, timeout: _Seconds | None = None
+    ) -> int:
+        """write_vectored() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_write_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """write_vectored(), now; 0 if there is no room, or others wait."""
+
+    def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
+        """End one way, or both, while the socket stays open."""
+
+    def split(self) -> tuple[_ReadHalf, _WriteHalf]:
+        """Two halves, for two tasks. The stream is theirs from then on: closing the writing one
+        ends that way, and it is closed when both are, or are dropped.
+
+        Raises:
+            RuntimeError: it has been split already.
+        """
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+@final
+class TcpStream(_ByteStream):
+    """A TCP connection. One task may read while another writes."""
+    @classmethod
+    def connect(cls, address: Address | str, /) -> Awaitable[TcpStream]:
+        """Connect to an address; `net.connect` takes names.
+
+        Cancellation: gives up the attempt.
+        """
+
+    @classmethod
+    def blocking_connect(
+        cls, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> TcpStream:
+        """connect() for threads. TimeoutError after `timeout` seconds."""
+
+    @property
+    def local_address(self) -> Address:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The Address of the other end; OSError if there is none."""
+
+@final
+class UnixStream(_ByteStream):
+    """A connection between processes of this machine, as a TcpStream."""
+    @classmethod
+    def connect(cls, address: Address | str, /) -> Awaitable[UnixStream]:
+        """Connect to a path or abstract name."""
+
+    @classmethod
+    def blocking_connect(
+        cls, address: Address | str, /, *, timeout: _Seconds | None = None
+    ) -> UnixStream:
+        """connect() for threads. TimeoutError after `timeout` seconds."""
+
+    @classmethod
+    def pair(cls) -> tuple[UnixStream, UnixStream]:
+        """Two that are connected with each other."""
+
+    def peer_credentials(self) -> tuple[int, int, int]:
+        """(process, user, group) of who is at the other end."""
+
+    @property
+    def local_address(self) -> Address | None:
+        """The Address of this end."""
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The Address of the other end; OSError if there is none."""

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
 """Compares files: blitzio.fs, aiofiles, anyio, threads, and plain blocking calls, on three loops.
 
-All arms run in this one process, alternately and in a rotating order. A figure is the median over
-the rounds of one operation's time; the lead is a peer's time divided by blitzio's, on the same
-loop, taken per round and then the median. Plain calls, which block the loop, are the floor.
+All arms run in this one process, alternately and in a rotating order; in a round each does the same
+operations, as many, in a folder that is filled as those of the others, when what the one before
+wrote is on the disk. A figure is the median over the rounds of one operation's time; the lead is a
+peer's time divided by blitzio's, on the same loop, taken per round and then the median. Plain
+calls, which block the loop, are the floor: by how much they lead is what can be had at all.
 
-    taskset -c 1 python benchmarks/files.py --rounds 7 --folder /var/tmp
+Nothing is deleted before the end, and `remove` comes last: ext4 without a journal looks at each
+inode that was freed in the last minute or more before it takes another, 0.3 ms for a new file.
+
+    taskset -c 1 python benchmarks/files.py create remove --loop blitzio --folder /var/tmp
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import functools
 import gc
 import importlib
 import importlib.util
@@ -23,7 +30,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +47,164 @@ SMALL_BYTES = 4096
 LARGE_BYTES = 64 << 20
 DEPTHS = (1, 32)
 OURS = "blitzio.fs"
+FLOOR = "blocking"
 
 Step = Callable[[int], Awaitable[object]]
+#: Reads so many bytes at an offset.
+ReadAt = Callable[[int, int], Awaitable[object]]
+
+
+# ---- the arms ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How one library does what is compared; what it has none of its own for is left out."""
+
+    read: Callable[[str], Awaitable[object]]
+    write: Callable[[str, bytes], Awaitable[object]]
+    #: Opens a large file, for as long as the context lasts.
+    open_large: Callable[[str], AbstractAsyncContextManager[ReadAt]]
+    stat: Callable[[str], Awaitable[object]] | None = None
+    mkdir: Callable[[str], Awaitable[object]] | None = None
+    rename: Callable[[str, str], Awaitable[object]] | None = None
+    remove: Callable[[str], Awaitable[object]] | None = None
+
+
+@contextlib.asynccontextmanager
+async def open_with_offsets(path: str) -> AsyncIterator[ReadAt]:
+    async with fs.open(path, "rb") as file:
+        yield file.read_at
+
+
+def with_open_files(opener: Any) -> Arm:
+    """Through open files, call by call: of blitzio's, and of aiofiles'."""
+
+    async def read(path: str) -> object:
+        async with opener(path, "rb") as file:
+            return await file.read()
+
+    async def write(path: str, data: bytes) -> None:
+        async with opener(path, "wb") as file:
+            await file.write(data)
+
+    def open_large(path: str) -> AbstractAsyncContextManager[ReadAt]:
+        return taking_turns(opener(path, "rb", buffering=0))
+
+    return Arm(read, write, open_large)
+
+
+@contextlib.asynccontextmanager
+async def taking_turns(opening: Any) -> AsyncIterator[ReadAt]:
+    """A file whose position the tasks share."""
+    lock = asyncio.Lock()
+    async with opening as file:
+
+        async def read_at(size: int, offset: int) -> object:
+            async with lock:
+                await file.seek(offset)
+                return await file.read(size)
+
+        yield read_at
+
+
+def aiofiles_arm() -> Arm:
+    aiofiles_os = importlib.import_module("aiofiles.os")
+    return replace(
+        with_open_files(importlib.import_module("aiofiles").open),
+        stat=aiofiles_os.stat,
+        mkdir=aiofiles_os.mkdir,
+        rename=aiofiles_os.rename,
+        remove=aiofiles_os.remove,
+    )
+
+
+def anyio_arm() -> Arm:
+    anyio = importlib.import_module("anyio")
+
+    @contextlib.asynccontextmanager
+    async def open_large(path: str) -> AsyncIterator[ReadAt]:
+        async with taking_turns(await anyio.open_file(path, "rb", buffering=0)) as read_at:
+            yield read_at
+
+    return Arm(
+        lambda path: anyio.Path(path).read_bytes(),
+        lambda path, data: anyio.Path(path).write_bytes(data),
+        open_large,
+        lambda path: anyio.Path(path).stat(),
+        lambda path: anyio.Path(path).mkdir(),
+        lambda path, target: anyio.Path(path).rename(target),
+        lambda path: anyio.Path(path).unlink(),
+    )
+
+
+def plain_read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def plain_write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def with_plain_calls(wrap: Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]) -> Arm:
+    """Python's own calls, each made awaitable by `wrap`."""
+
+    @contextlib.asynccontextmanager
+    async def open_large(path: str) -> AsyncIterator[ReadAt]:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            yield wrap(lambda size, offset: os.pread(fd, size, offset))
+        finally:
+            os.close(fd)
+
+    return Arm(
+        wrap(plain_read),
+        wrap(plain_write),
+        open_large,
+        wrap(os.stat),
+        wrap(os.mkdir),
+        wrap(os.rename),
+        wrap(os.remove),
+    )
+
+
+def in_a_thread(call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    return functools.partial(asyncio.to_thread, call)
+
+
+def on_the_loop(call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def blocking(*args: Any) -> Any:
+        return call(*args)
+
+    return blocking
+
+
+def find_arms(console: Console) -> dict[str, Arm]:
+    arms = {
+        OURS: Arm(
+            fs.read_file,
+            fs.write_file,
+            open_with_offsets,
+            fs.stat,
+            fs.mkdir,
+            fs.rename,
+            fs.remove,
+        ),
+        "blitzio.fs.open": with_open_files(fs.open),
+    }
+    for name, make in (("aiofiles", aiofiles_arm), ("anyio", anyio_arm)):
+        if importlib.util.find_spec(name) is None:
+            console.print(f"[yellow]{name} is not installed: left out")
+        else:
+            arms[name] = make()
+    arms["to_thread"] = with_plain_calls(in_a_thread)
+    arms[FLOOR] = with_plain_calls(on_the_loop)
+    return arms
+
+
+# ---- the work ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -50,157 +214,70 @@ class Place:
     folder: Path
     data: bytes
     offsets: tuple[int, ...]
-    target: str = ""  # an empty folder
+    target: str = ""  # a folder of the arm's own
 
     def small(self, index: int) -> str:
+        """A file that is there all the time."""
         return f"{self.folder}/small{index}"
 
-    def new(self, index: int) -> str:
-        return f"{self.target}/new{index}"
+    def own(self, index: int) -> str:
+        return f"{self.target}/own{index}"
+
+    def moved(self, index: int) -> str:
+        return f"{self.target}/moved{index}"
 
     @property
     def large(self) -> str:
         return f"{self.folder}/large"
 
 
-# ---- the arms: (work, what is opened) → a step per operation -----------------------------------
+def steps(work: str, arm: Arm, place: Place) -> Step | None:
+    """What is done for each index; nothing if the arm has no way of its own to do it."""
+    stat, mkdir, rename, remove = arm.stat, arm.mkdir, arm.rename, arm.remove
+    if work == "read":
+        return lambda index: arm.read(place.small(index))
+    if work == "replace":
+        return lambda index: arm.write(place.small(index), place.data)
+    if work == "create":
+        return lambda index: arm.write(place.own(index), place.data)
+    if work == "stat" and stat is not None:
+        return lambda index: stat(place.small(index))
+    if work == "mkdir" and mkdir is not None:
+        return lambda index: mkdir(place.own(index))
+    if work == "rename" and rename is not None:
+        return lambda index: rename(place.own(index), place.moved(index))
+    if work == "remove" and remove is not None:
+        return lambda index: remove(place.own(index))
+    return None
 
 
-async def blitzio_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    if work == "read small":
-        return lambda index: fs.read_file(place.small(index)), nothing
-    if work == "write small":
-        return lambda index: fs.write_file(place.new(index), place.data), nothing
-    file = await fs.open(place.large, "rb")
-    return lambda index: file.read_at(SMALL_BYTES, place.offsets[index]), file.close
+@contextlib.asynccontextmanager
+async def ready(work: str, arm: Arm, place: Place, ops: int) -> AsyncIterator[Step | None]:
+    """Fills the arm's folder, or opens the large file, before the clock runs."""
+    if work == "random":
+        async with arm.open_large(place.large) as read_at:
+            yield lambda index: read_at(SMALL_BYTES, place.offsets[index])
+        return
+    if work in ("rename", "remove"):
+        for index in range(ops):
+            plain_write(place.own(index), b"")
+    yield steps(work, arm, place)
 
 
-async def blitzio_open_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    """With open files, as the others: the same work call by call."""
-
-    async def read(index: int) -> bytes:
-        async with fs.open(place.small(index), "rb") as file:
-            return await file.read()
-
-    async def write(index: int) -> None:
-        async with fs.open(place.new(index), "wb") as file:
-            await file.write(place.data)
-
-    if work == "read small":
-        return read, nothing
-    if work == "write small":
-        return write, nothing
-    file = await fs.open(place.large, "rb", 0)
-    lock = asyncio.Lock()
-
-    async def read_at(index: int) -> bytes:
-        async with lock:
-            await file.seek(place.offsets[index])
-            return await file.read(SMALL_BYTES)
-
-    return read_at, file.close
-
-
-async def aiofiles_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    return await _like_aiofiles(importlib.import_module("aiofiles").open, place, work)
-
-
-async def anyio_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    anyio = importlib.import_module("anyio")
-    if work == "read small":
-        return lambda index: anyio.Path(place.small(index)).read_bytes(), nothing
-    if work == "write small":
-        return lambda index: anyio.Path(place.new(index)).write_bytes(place.data), nothing
-    file = await anyio.open_file(place.large, "rb", buffering=0)
-    return _seek_and_read(file, place), file.aclose
-
-
-async def _like_aiofiles(
-    opener: Any, place: Place, work: str
-) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    async def read(index: int) -> object:
-        async with opener(place.small(index), "rb") as file:
-            return await file.read()
-
-    async def write(index: int) -> None:
-        async with opener(place.new(index), "wb") as file:
-            await file.write(place.data)
-
-    if work == "read small":
-        return read, nothing
-    if work == "write small":
-        return write, nothing
-    file = await opener(place.large, "rb", buffering=0)
-    return _seek_and_read(file, place), file.close
-
-
-def _seek_and_read(file: Any, place: Place) -> Step:
-    lock = asyncio.Lock()
-
-    async def read_at(index: int) -> object:
-        async with lock:
-            await file.seek(place.offsets[index])
-            return await file.read(SMALL_BYTES)
-
-    return read_at
-
-
-async def threads_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    call, close = _plain(place, work)
-
-    async def close_later() -> None:
-        close()
-
-    return lambda index: asyncio.to_thread(call, index), close_later
-
-
-async def plain_arm(place: Place, work: str) -> tuple[Step, Callable[[], Awaitable[object]]]:
-    call, close = _plain(place, work)
-
-    async def step(index: int) -> object:
-        return call(index)
-
-    async def close_later() -> None:
-        close()
-
-    return step, close_later
-
-
-def _plain(place: Place, work: str) -> tuple[Callable[[int], object], Callable[[], object]]:
-    def read(index: int) -> bytes:
-        with open(place.small(index), "rb") as file:
-            return file.read()
-
-    def write(index: int) -> None:
-        with open(place.new(index), "wb") as file:
-            file.write(place.data)
-
-    if work == "read small":
-        return read, lambda: None
-    if work == "write small":
-        return write, lambda: None
-    fd = os.open(place.large, os.O_RDONLY)
-    return lambda index: os.pread(fd, SMALL_BYTES, place.offsets[index]), lambda: os.close(fd)
-
-
-async def nothing() -> None:
-    pass
-
-
-ARMS = {
-    OURS: blitzio_arm,
-    "blitzio.fs.open": blitzio_open_arm,
-    "aiofiles": aiofiles_arm,
-    "anyio": anyio_arm,
-    "to_thread": threads_arm,
-    "blocking": plain_arm,
+#: What is compared, and what it is called in the table.
+WORKS = {
+    "read": "read files of 4 KiB, whole",
+    "replace": "replace files of 4 KiB",
+    "create": "create files of 4 KiB",
+    "random": "4 KiB at random of 64 MiB",
+    "stat": "stat",
+    "mkdir": "mkdir",
+    "rename": "rename",
+    "remove": "remove",
 }
-WORKS = ("read small", "write small", "read large")
-TITLES = {
-    "read small": "read files of 4 KiB, whole",
-    "write small": "create files of 4 KiB",
-    "read large": "4 KiB at random of 64 MiB",
-}
+
+
+# ---- measuring ---------------------------------------------------------------------------------
 
 
 def find_loops(console: Console) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -215,19 +292,13 @@ def find_loops(console: Console) -> dict[str, Callable[[], asyncio.AbstractEvent
     return loops
 
 
-def find_arms(console: Console) -> dict[str, Any]:
-    arms = dict(ARMS)
-    for name in ("aiofiles", "anyio"):
-        if importlib.util.find_spec(name) is None:
-            console.print(f"[yellow]{name} is not installed: left out")
-            del arms[name]
-    return arms
-
-
-async def run_one(arm: Any, place: Place, work: str, ops: int, depth: int) -> float:
+async def run_one(arm: Arm, place: Place, work: str, ops: int, depth: int) -> float | None:
     """Seconds for `ops` operations by `depth` tasks."""
-    with tempfile.TemporaryDirectory(dir=place.folder) as target:
-        step, close = await arm(replace(place, target=target), work)
+    own = replace(place, target=tempfile.mkdtemp(dir=place.folder))
+    async with ready(work, arm, own, ops) as step:
+        if step is None:
+            return None
+        await asyncio.to_thread(os.sync)
         indices = iter(range(ops))
 
         async def worker() -> None:
@@ -239,19 +310,17 @@ async def run_one(arm: Any, place: Place, work: str, ops: int, depth: int) -> fl
             await worker()
         else:
             await asyncio.gather(*(worker() for _ in range(depth)))
-        seconds = time.perf_counter() - begin
-        await close()
-    return seconds
+        return time.perf_counter() - begin
 
 
 def measure(
     factory: Callable[[], asyncio.AbstractEventLoop],
-    arm: Any,
+    arm: Arm,
     place: Place,
     work: str,
     ops: int,
     depth: int,
-) -> float:
+) -> float | None:
     """Microseconds per operation, on a fresh loop whose threads are there already."""
     loop = factory()
     gc.collect()
@@ -263,55 +332,62 @@ def measure(
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    return seconds / ops * 1e6
+    return None if seconds is None else seconds / ops * 1e6
 
 
 def compare(
-    place: Place, files: int, rounds: int, chosen: list[str], console: Console
+    place: Place, args: argparse.Namespace, console: Console
 ) -> dict[str, dict[str, list[float]]]:
     """Samples of each row ("work, loop, depth"), by arm."""
     loops, arms = find_loops(console), find_arms(console)
-    rows = list(itertools.product(chosen, loops, DEPTHS))
+    if args.loop:
+        loops = {args.loop: loops[args.loop]}
+    rows = list(itertools.product(args.work or WORKS, loops, DEPTHS))
     samples: dict[str, dict[str, list[float]]] = {}
     with Progress(console=console, transient=True) as progress:
-        job = progress.add_task("measuring", total=len(rows) * len(arms) * (rounds + 1))
+        job = progress.add_task("measuring", total=len(rows) * len(arms) * args.rounds)
         for work, loop, depth in rows:
-            row = samples[f"{TITLES[work]}, {loop}, depth {depth}"] = {name: [] for name in arms}
+            row = samples[f"{WORKS[work]}, {loop}, depth {depth}"] = {name: [] for name in arms}
             names = list(arms)
-            for round_number in range(rounds + 1):
+            for round_number in range(args.rounds):
                 turn = round_number % len(names)
                 for name in names[turn:] + names[:turn]:
                     progress.advance(job)
-                    # Slow arms do fewer: a time per operation is what is compared.
-                    ops = files if name in (OURS, "blitzio.fs.open", "blocking") else files // 10
-                    value = measure(loops[loop], arms[name], place, work, max(ops, 1), depth)
-                    if round_number > 0:  # The first is for warming up.
+                    value = measure(loops[loop], arms[name], place, work, args.files, depth)
+                    if value is not None:
                         row[name].append(value)
     return samples
 
 
 def report(samples: dict[str, dict[str, list[float]]], console: Console) -> None:
     arms = list(next(iter(samples.values())))
+    peers = [name for name in arms if not name.startswith("blitzio")]
     table = Table(title=f"median µs per operation; lead = peer's time / {OURS}'s")
     table.add_column("work")
-    for arm in arms:
-        table.add_column(arm, justify="right")
-    for arm in arms[2:]:
-        table.add_column(f"over\n{arm}", justify="right")
+    for name in arms:
+        table.add_column(name, justify="right")
+    for name in peers:
+        table.add_column(f"over\n{name}", justify="right")
+    # What blitzio would have if it took no longer than the floor.
+    over = next((name for name in peers if name != FLOOR), FLOOR)
+    table.add_column(f"{FLOOR}'s lead\nover {over}", justify="right")
     for title, row in samples.items():
-        cells = [title, *(f"{statistics.median(row[arm]):.2f}" for arm in arms)]
-        for arm in arms[2:]:
-            pairs = zip(row[arm], row[OURS], strict=True)
-            cells.append(f"{statistics.median(peer / ours for peer, ours in pairs):.1f}")
-        table.add_row(*cells)
+        cells = [f"{statistics.median(row[name]):.2f}" if row[name] else "" for name in arms]
+        cells += [lead(row[name], row[OURS]) for name in peers]
+        table.add_row(title, *cells, lead(row[over], row[FLOOR]))
     console.print(table)
+
+
+def lead(slow: list[float], fast: list[float]) -> str:
+    return f"{statistics.median(a / b for a, b in zip(slow, fast, strict=True)):.1f}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("work", nargs="*", help=f"of: {', '.join(WORKS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds per arm")
-    parser.add_argument("--files", type=int, default=10_000, help="operations of the fast arms")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per arm")
+    parser.add_argument("--files", type=int, default=10_000, help="operations of a round")
+    parser.add_argument("--loop", choices=("asyncio", "blitzio", "uvloop"), help="on this one only")
     parser.add_argument("--folder", help="where files are made (default: the system's)")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     args = parser.parse_args()
@@ -321,6 +397,8 @@ def main() -> int:
     if args.rounds < 1 or args.files < 1:
         parser.error("--rounds and --files must be at least 1")
     console = Console(width=None if sys.stdout.isatty() else 200)
+    if args.loop and args.loop not in find_loops(console):
+        parser.error(f"--loop {args.loop} is not installed")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         chance = random.Random(7)
         offsets = tuple(
@@ -328,9 +406,9 @@ def main() -> int:
         )
         place = Place(Path(folder), os.urandom(SMALL_BYTES), offsets)
         for index in range(args.files):
-            Path(place.small(index)).write_bytes(place.data)
-        Path(place.large).write_bytes(os.urandom(LARGE_BYTES))
-        samples = compare(place, args.files, args.rounds, args.work or list(WORKS), console)
+            plain_write(place.small(index), place.data)
+        plain_write(place.large, os.urandom(LARGE_BYTES))
+        samples = compare(place, args, console)
     report(samples, console)
     if args.json:
         args.json.write_text(json.dumps(samples, indent=1))

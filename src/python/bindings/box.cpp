@@ -1,4 +1,5 @@
 #include <python/bindings/box.hpp>
+#include <python/support/heap_type.hpp>
 
 #include <vector>
 
@@ -30,15 +31,12 @@ PyTypeObject* detail::box_register(PyObject* module, const BoxType& described, s
     slots.push_back(*each);
   }
   slots.push_back({0, nullptr});
-  PyType_Spec spec = {
-      .name = described.name,
-      .basicsize = static_cast<int>(bytes),
-      .itemsize = 0,
-      .flags = flags,
-      .slots = slots.data(),
-  };
-  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
-  if (type == nullptr) return nullptr;
+  PyTypeObject* type = nullptr;
+  if (make_type(module, &type,
+                {.name = described.name, .bytes = bytes, .flags = flags, .slots = slots.data()}) !=
+      0) {
+    return nullptr;
+  }
   if (PyModule_AddType(described.home != nullptr ? described.home : module, type) != 0) {
     Py_DECREF(reinterpret_cast<PyObject*>(type));
     return nullptr;

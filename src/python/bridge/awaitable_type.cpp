@@ -3,6 +3,7 @@
 #include <python/bridge/awaitable_internal.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/coroutine.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 namespace blitzio::python {
@@ -259,18 +260,11 @@ int awaitable_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, awaitable_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.Awaitable",
-      .basicsize = sizeof(AwaitableObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.awaitable_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddType(module, state.awaitable_type);
+  return add_type(module, &state.awaitable_type,
+                  {.name = "blitzio._native.Awaitable",
+                   .bytes = sizeof(AwaitableObject),
+                   .flags = kInternalType,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

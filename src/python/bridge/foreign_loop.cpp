@@ -4,6 +4,7 @@
 #include <python/bridge/per_loop.hpp>
 #include <python/loop/loop.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
@@ -225,17 +226,13 @@ int foreign_loop_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, foreign_members},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.ForeignLoop",
-      .basicsize = sizeof(ForeignLoopObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.foreign_loop_type = reinterpret_cast<PyTypeObject*>(type);
+  if (make_type(module, &state.foreign_loop_type,
+                {.name = "blitzio._native.ForeignLoop",
+                 .bytes = sizeof(ForeignLoopObject),
+                 .flags = kInternalType,
+                 .slots = slots}) != 0) {
+    return -1;
+  }
   state.foreign_loops = new_weak_values();
   return state.foreign_loops == nullptr ? -1 : 0;
 }

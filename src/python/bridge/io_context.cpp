@@ -2,6 +2,7 @@
 #include <python/bridge/io_context.hpp>
 #include <python/bridge/per_loop.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
@@ -116,17 +117,13 @@ int io_context_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, foreign_members},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.ForeignDriver",
-      .basicsize = sizeof(ForeignDriverObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.foreign_driver_type = reinterpret_cast<PyTypeObject*>(type);
+  if (make_type(module, &state.foreign_driver_type,
+                {.name = "blitzio._native.ForeignDriver",
+                 .bytes = sizeof(ForeignDriverObject),
+                 .flags = kInternalType,
+                 .slots = slots}) != 0) {
+    return -1;
+  }
   state.foreign_drivers = new_weak_values();
   return state.foreign_drivers == nullptr ? -1 : 0;
 }

@@ -1,4 +1,5 @@
 #include <python/bridge/ready.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 namespace blitzio::python {
@@ -40,17 +41,13 @@ int ready_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_iternext, slot(ready_iternext)},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.Ready",
-      .basicsize = sizeof(PyObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.ready_type = reinterpret_cast<PyTypeObject*>(type);
+  if (make_type(module, &state.ready_type,
+                {.name = "blitzio._native.Ready",
+                 .bytes = sizeof(PyObject),
+                 .flags = kInternalType,
+                 .slots = slots}) != 0) {
+    return -1;
+  }
   state.ready_none = state.ready_type->tp_alloc(state.ready_type, 0);
   return state.ready_none == nullptr ? -1 : 0;
 }

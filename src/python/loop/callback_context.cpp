@@ -1,6 +1,7 @@
 #include <python/loop/callback_context.hpp>
 
 #include <blitzio/base/platform.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <cstddef>
@@ -132,16 +133,14 @@ int callback_context_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_traverse, slot(shared_traverse)},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.SharedContext",
-      .basicsize = sizeof(SharedContext),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.shared_context_type = reinterpret_cast<PyTypeObject*>(type);
+  if (make_type(
+          module, &state.shared_context_type,
+          {.name = "blitzio._native.SharedContext",
+           .bytes = sizeof(SharedContext),
+           .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+           .slots = slots}) != 0) {
+    return -1;
+  }
   state.shares_contexts = can_share();
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <python/loop/stream_transport.hpp>
 #include <python/support/coroutine.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <poll.h>
@@ -300,18 +301,11 @@ int connect_operation_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_methods, operation_methods},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.ConnectOperation",
-      .basicsize = sizeof(ConnectOperation),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.connect_operation_type = reinterpret_cast<PyTypeObject*>(type);
-  return 0;
+  return make_type(module, &state.connect_operation_type,
+                   {.name = "blitzio._native.ConnectOperation",
+                    .bytes = sizeof(ConnectOperation),
+                    .flags = kInternalType,
+                    .slots = slots});
 }
 
 }  // namespace blitzio::python

@@ -2,6 +2,7 @@
 
 #include <python/loop/datagram_internal.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -282,21 +283,13 @@ int datagram_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, datagram_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.DatagramTransport",
-      .basicsize = static_cast<int>(kDatagramBytes),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
   // asyncio's own is both, too, and its tests look at that.
-  const PyRef bases =
-      PyRef::steal(PyTuple_Pack(2, state.asyncio_transport, state.asyncio_datagram));
-  if (!bases) return -1;
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
-  if (type == nullptr) return -1;
-  state.datagram_transport_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddObjectRef(module, "DatagramTransport", type);
+  return add_type(module, &state.datagram_transport_type,
+                  {.name = "blitzio._native.DatagramTransport",
+                   .bytes = kDatagramBytes,
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+                   .slots = slots,
+                   .bases = {state.asyncio_transport, state.asyncio_datagram}});
 }
 
 }  // namespace blitzio::python

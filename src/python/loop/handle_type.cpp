@@ -3,6 +3,7 @@
 #include <python/loop/callback_context.hpp>
 #include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -285,13 +286,13 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, handle_members},
       {0, nullptr},
   };
-  PyType_Spec handle_spec = {
-      .name = "blitzio.Handle",
-      .basicsize = sizeof(HandleObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-      .slots = handle_slots,
-  };
+  if (add_type(module, &state.handle_type,
+               {.name = "blitzio.Handle",
+                .bytes = sizeof(HandleObject),
+                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                .slots = handle_slots}) != 0) {
+    return -1;
+  }
   PyType_Slot timer_slots[] = {
       {Py_tp_doc,
        const_cast<char*>("TimerHandle(when, callback, args, loop, context=None)\n--\n\n"
@@ -305,25 +306,12 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, timer_members},
       {0, nullptr},
   };
-  PyType_Spec timer_spec = {
-      .name = "blitzio.TimerHandle",
-      .basicsize = sizeof(TimerHandleObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-      .slots = timer_slots,
-  };
-  PyObject* handle_type = PyType_FromModuleAndSpec(module, &handle_spec, nullptr);
-  if (handle_type == nullptr) return -1;
-  state.handle_type = reinterpret_cast<PyTypeObject*>(handle_type);
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, handle_type));
-  if (!bases) return -1;
-  PyObject* timer_type = PyType_FromModuleAndSpec(module, &timer_spec, bases.get());
-  if (timer_type == nullptr) return -1;
-  state.timer_handle_type = reinterpret_cast<PyTypeObject*>(timer_type);
-  return PyModule_AddType(module, state.handle_type) == 0 &&
-                 PyModule_AddType(module, state.timer_handle_type) == 0
-             ? 0
-             : -1;
+  return add_type(module, &state.timer_handle_type,
+                  {.name = "blitzio.TimerHandle",
+                   .bytes = sizeof(TimerHandleObject),
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                   .slots = timer_slots,
+                   .bases = {reinterpret_cast<PyObject*>(state.handle_type)}});
 }
 
 }  // namespace blitzio::python

@@ -4,6 +4,7 @@
 #include <python/loop/loop.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <netinet/in.h>
@@ -502,17 +503,11 @@ int listener_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_methods, listener_methods},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.Listener",
-      .basicsize = sizeof(ListenerObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.listener_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddObjectRef(module, "Listener", type);
+  return add_type(module, &state.listener_type,
+                  {.name = "blitzio._native.Listener",
+                   .bytes = sizeof(ListenerObject),
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

@@ -11,6 +11,7 @@
 #include <python/loop/stream_transport.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -625,17 +626,11 @@ int loop_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, loop_members},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.LoopBase",
-      .basicsize = sizeof(LoopObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.loop_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddType(module, state.loop_type);
+  return add_type(module, &state.loop_type,
+                  {.name = "blitzio._native.LoopBase",
+                   .bytes = sizeof(LoopObject),
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

@@ -1,6 +1,7 @@
 #include <python/loop/pipe_transport.hpp>
 
 #include <python/loop/pipe_internal.hpp>
+#include <python/support/heap_type.hpp>
 
 #include <fcntl.h>
 #include <structmember.h>
@@ -319,13 +320,13 @@ struct TypeParts {
   PyGetSetDef* attributes;
 };
 
-/// Makes a type and adds it to the module. Null with an error set.
-PyTypeObject* add_type(PyObject* module, const TypeParts& parts) noexcept {
+/// Makes a type and adds it to the module. Returns 0, or -1 with an error set.
+int add_pipe_type(PyObject* module, const TypeParts& parts) noexcept {
   const PyRef transports = PyRef::steal(PyImport_ImportModule("asyncio.transports"));
   const PyRef base =
       transports ? PyRef::steal(PyObject_GetAttrString(transports.get(), parts.base)) : PyRef();
-  if (!base) return nullptr;
-  if (!transport_fits(reinterpret_cast<PyTypeObject*>(base.get()))) return nullptr;
+  if (!base) return -1;
+  if (!transport_fits(reinterpret_cast<PyTypeObject*>(base.get()))) return -1;
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>(parts.doc)},
       {Py_tp_new, slot(parts.make)},
@@ -340,47 +341,42 @@ PyTypeObject* add_type(PyObject* module, const TypeParts& parts) noexcept {
       {Py_tp_getset, parts.attributes},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = parts.name,
-      .basicsize = static_cast<int>(kTransportOffset + parts.bytes),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-      .slots = slots,
-  };
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, base.get()));
-  const PyRef type =
-      bases ? PyRef::steal(PyType_FromModuleAndSpec(module, &spec, bases.get())) : PyRef();
-  if (!type) return nullptr;
-  auto* made = reinterpret_cast<PyTypeObject*>(type.get());
-  return PyModule_AddType(module, made) == 0 ? made : nullptr;
+  PyTypeObject* made = nullptr;
+  const int added = add_type(module, &made,
+                             {.name = parts.name,
+                              .bytes = kTransportOffset + parts.bytes,
+                              .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                              .slots = slots,
+                              .bases = {base.get()}});
+  Py_XDECREF(reinterpret_cast<PyObject*>(made));  // the module's from here on
+  return added;
 }
 
 }  // namespace
 
 int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
-  const PyTypeObject* reader = add_type(module, {.name = "blitzio._native.ReadPipeTransport",
-                                                 .doc = "The transport of a pipe's reading end.",
-                                                 .base = "ReadTransport",
-                                                 .bytes = sizeof(ReadPipe),
-                                                 .make = pipe_new<ReadPipe>,
-                                                 .init = read_pipe_init,
-                                                 .dealloc = pipe_dealloc<ReadPipe>,
-                                                 .repr = read_pipe_repr,
-                                                 .methods = read_pipe_methods,
-                                                 .attributes = read_pipe_attributes});
-  if (reader == nullptr) return -1;
+  const int reader = add_pipe_type(module, {.name = "blitzio._native.ReadPipeTransport",
+                                            .doc = "The transport of a pipe's reading end.",
+                                            .base = "ReadTransport",
+                                            .bytes = sizeof(ReadPipe),
+                                            .make = pipe_new<ReadPipe>,
+                                            .init = read_pipe_init,
+                                            .dealloc = pipe_dealloc<ReadPipe>,
+                                            .repr = read_pipe_repr,
+                                            .methods = read_pipe_methods,
+                                            .attributes = read_pipe_attributes});
+  if (reader != 0) return -1;
   // Both ways, though it reads nothing: so asyncio's is, and programs ask for the reading half.
-  const PyTypeObject* writer = add_type(module, {.name = "blitzio._native.WritePipeTransport",
-                                                 .doc = "The transport of a pipe's writing end.",
-                                                 .base = "Transport",
-                                                 .bytes = sizeof(WritePipe),
-                                                 .make = pipe_new<WritePipe>,
-                                                 .init = write_pipe_init,
-                                                 .dealloc = pipe_dealloc<WritePipe>,
-                                                 .repr = write_pipe_repr,
-                                                 .methods = write_pipe_methods,
-                                                 .attributes = write_pipe_attributes});
-  return writer == nullptr ? -1 : 0;
+  return add_pipe_type(module, {.name = "blitzio._native.WritePipeTransport",
+                                .doc = "The transport of a pipe's writing end.",
+                                .base = "Transport",
+                                .bytes = sizeof(WritePipe),
+                                .make = pipe_new<WritePipe>,
+                                .init = write_pipe_init,
+                                .dealloc = pipe_dealloc<WritePipe>,
+                                .repr = write_pipe_repr,
+                                .methods = write_pipe_methods,
+                                .attributes = write_pipe_attributes});
 }
 
 }  // namespace blitzio::python

@@ -1,6 +1,7 @@
 #include <python/loop/server_base.hpp>
 
 #include <python/loop/stream_internal.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -63,17 +64,11 @@ int server_base_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, server_members},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.ServerBase",
-      .basicsize = sizeof(ServerBaseObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.server_base_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddType(module, state.server_base_type);
+  return add_type(module, &state.server_base_type,
+                  {.name = "blitzio._native.ServerBase",
+                   .bytes = sizeof(ServerBaseObject),
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

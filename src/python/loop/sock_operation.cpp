@@ -3,6 +3,7 @@
 #include <python/loop/sock_operation.hpp>
 #include <python/support/coroutine.hpp>
 #include <python/support/error.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <poll.h>
@@ -301,18 +302,11 @@ int sock_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, operation_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.SockOperation",
-      .basicsize = sizeof(SockOperationObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.sock_operation_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddType(module, state.sock_operation_type);
+  return add_type(module, &state.sock_operation_type,
+                  {.name = "blitzio._native.SockOperation",
+                   .bytes = sizeof(SockOperationObject),
+                   .flags = kInternalType,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

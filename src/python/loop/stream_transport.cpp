@@ -3,6 +3,7 @@
 #include <python/loop/stream_internal.hpp>
 #include <python/loop/tls_protocol.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <netinet/tcp.h>
@@ -340,20 +341,15 @@ int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, stream_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.StreamTransport",
-      .basicsize = static_cast<int>(kStreamBytes),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, state.asyncio_transport));
-  if (!bases) return -1;
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
-  if (type == nullptr) return -1;
-  state.stream_transport_type = reinterpret_cast<PyTypeObject*>(type);
-  if (add_marks(state.stream_transport_type) != 0) return -1;
-  return PyModule_AddObjectRef(module, "StreamTransport", type);
+  if (add_type(module, &state.stream_transport_type,
+               {.name = "blitzio._native.StreamTransport",
+                .bytes = kStreamBytes,
+                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+                .slots = slots,
+                .bases = {state.asyncio_transport}}) != 0) {
+    return -1;
+  }
+  return add_marks(state.stream_transport_type);
 }
 
 }  // namespace blitzio::python

@@ -1,6 +1,7 @@
 #include <python/loop/tls_protocol.hpp>
 
 #include <python/loop/tls_internal.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -400,19 +401,14 @@ int tls_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, tls_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.TlsProtocolBase",
-      .basicsize = static_cast<int>(kTlsOffset + sizeof(TlsProtocol)),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, state.buffered_protocol));
-  if (!bases) return -1;
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
-  if (type == nullptr) return -1;
-  state.tls_protocol_type = reinterpret_cast<PyTypeObject*>(type);
-  if (PyModule_AddObjectRef(module, "TlsProtocolBase", type) != 0) return -1;
+  if (add_type(module, &state.tls_protocol_type,
+               {.name = "blitzio._native.TlsProtocolBase",
+                .bytes = kTlsOffset + sizeof(TlsProtocol),
+                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+                .slots = slots,
+                .bases = {state.buffered_protocol}}) != 0) {
+    return -1;
+  }
   return tls_transport_register(module, state);
 }
 

@@ -4,6 +4,7 @@
 // It is an object of its own, apart from the protocol below it, because each is the other's public
 // interface to somebody: an application must not find connection_lost() on its transport.
 #include <python/loop/tls_internal.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -261,19 +262,12 @@ int tls_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, transport_getset},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.TlsTransportBase",
-      .basicsize = static_cast<int>(sizeof(TlsTransportObject)),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-      .slots = slots,
-  };
-  const PyRef bases = PyRef::steal(PyTuple_Pack(1, state.asyncio_transport));
-  if (!bases) return -1;
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, bases.get());
-  if (type == nullptr) return -1;
-  state.tls_transport_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddObjectRef(module, "TlsTransportBase", type);
+  return add_type(module, &state.tls_transport_type,
+                  {.name = "blitzio._native.TlsTransportBase",
+                   .bytes = sizeof(TlsTransportObject),
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+                   .slots = slots,
+                   .bases = {state.asyncio_transport}});
 }
 
 }  // namespace blitzio::python

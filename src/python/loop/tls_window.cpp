@@ -1,4 +1,5 @@
 #include <python/loop/tls_window.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 namespace blitzio::python {
@@ -30,16 +31,11 @@ int tls_window_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_dealloc, slot(dealloc)},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.TlsWindow",
-      .basicsize = static_cast<int>(sizeof(TlsWindowObject)),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-      .slots = slots,
-  };
-  state.tls_window_type =
-      reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
-  return state.tls_window_type == nullptr ? -1 : 0;
+  return make_type(module, &state.tls_window_type,
+                   {.name = "blitzio._native.TlsWindow",
+                    .bytes = sizeof(TlsWindowObject),
+                    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                    .slots = slots});
 }
 
 PyRef tls_window_new(ModuleState& state) noexcept {

@@ -6,6 +6,7 @@
 #include <python/runtime/start_awaited.hpp>
 #include <python/runtime/start_task.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <structmember.h>
@@ -403,17 +404,13 @@ int join_handle_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_members, handle_members},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.JoinHandle",
-      .basicsize = sizeof(JoinHandleObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-               Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.join_handle_type = reinterpret_cast<PyTypeObject*>(type);
+  if (make_type(module, &state.join_handle_type,
+                {.name = "blitzio._native.JoinHandle",
+                 .bytes = sizeof(JoinHandleObject),
+                 .flags = kInternalType,
+                 .slots = slots}) != 0) {
+    return -1;
+  }
   if (PyModule_AddFunctions(module, functions) != 0) return -1;
   return PyModule_AddType(module, state.join_handle_type);
 }

@@ -1,6 +1,7 @@
 // What Python sees of schedulers and workers: their making, their end, their counters.
 #include <blitzio/base/frame_pool.hpp>
 #include <python/runtime/scheduler_internal.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
 #include <bit>
@@ -267,18 +268,7 @@ PyGetSetDef worker_getset[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-PyTypeObject* add_type(PyObject* module, const char* name, std::size_t bytes,
-                       PyType_Slot* slots) noexcept {
-  PyType_Spec spec = {
-      .name = name,
-      .basicsize = static_cast<int>(bytes),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
-  return type == nullptr || PyModule_AddType(module, type) != 0 ? nullptr : type;
-}
+constexpr unsigned long kFlags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE;
 
 }  // namespace
 
@@ -293,9 +283,13 @@ int scheduler_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, scheduler_getset},
       {0, nullptr},
   };
-  state.scheduler_type =
-      add_type(module, "blitzio._native.Scheduler", sizeof(SchedulerObject), scheduler_slots);
-  if (state.scheduler_type == nullptr) return -1;
+  if (add_type(module, &state.scheduler_type,
+               {.name = "blitzio._native.Scheduler",
+                .bytes = sizeof(SchedulerObject),
+                .flags = kFlags,
+                .slots = scheduler_slots}) != 0) {
+    return -1;
+  }
   PyType_Slot worker_slots[] = {
       {Py_tp_doc, const_cast<char*>("A thread's queue of work, which becomes tasks of its loop.")},
       {Py_tp_new, slot(worker_new)},
@@ -306,9 +300,11 @@ int scheduler_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_getset, worker_getset},
       {0, nullptr},
   };
-  state.worker_type =
-      add_type(module, "blitzio._native.Worker", sizeof(WorkerObject), worker_slots);
-  return state.worker_type == nullptr ? -1 : 0;
+  return add_type(module, &state.worker_type,
+                  {.name = "blitzio._native.Worker",
+                   .bytes = sizeof(WorkerObject),
+                   .flags = kFlags,
+                   .slots = worker_slots});
 }
 
 }  // namespace blitzio::python

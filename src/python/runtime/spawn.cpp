@@ -3,6 +3,7 @@
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/start_awaited.hpp>
 #include <python/runtime/thread_pool.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
@@ -266,18 +267,15 @@ int spawn_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_methods, runtime_methods},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.RuntimeBase",
-      .basicsize = sizeof(RuntimeObject),
-      .itemsize = 0,
-      .flags =
-          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
-      .slots = slots,
-  };
-  const PyRef type = PyRef::steal(PyType_FromModuleAndSpec(module, &spec, nullptr));
-  if (!type || PyModule_AddType(module, reinterpret_cast<PyTypeObject*>(type.get())) != 0) {
-    return -1;
-  }
+  PyTypeObject* type = nullptr;
+  const int added = add_type(module, &type,
+                             {.name = "blitzio._native.RuntimeBase",
+                              .bytes = sizeof(RuntimeObject),
+                              .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+                                       Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+                              .slots = slots});
+  Py_XDECREF(reinterpret_cast<PyObject*>(type));  // the module's from here on
+  if (added != 0) return -1;
   state.start_here = PyCFunction_NewEx(&start_here_definition, module, nullptr);
   return state.start_here == nullptr ? -1 : PyModule_AddFunctions(module, functions);
 }

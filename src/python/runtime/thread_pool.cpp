@@ -3,6 +3,7 @@
 #include <python/runtime/scheduler.hpp>
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
+#include <python/support/heap_type.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
@@ -263,17 +264,11 @@ int thread_pool_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_methods, pool_methods},
       {0, nullptr},
   };
-  PyType_Spec spec = {
-      .name = "blitzio._native.ThreadPool",
-      .basicsize = sizeof(ThreadPoolObject),
-      .itemsize = 0,
-      .flags = Py_TPFLAGS_DEFAULT,
-      .slots = slots,
-  };
-  PyObject* type = PyType_FromModuleAndSpec(module, &spec, nullptr);
-  if (type == nullptr) return -1;
-  state.thread_pool_type = reinterpret_cast<PyTypeObject*>(type);
-  return PyModule_AddObjectRef(module, "ThreadPool", type);
+  return add_type(module, &state.thread_pool_type,
+                  {.name = "blitzio._native.ThreadPool",
+                   .bytes = sizeof(ThreadPoolObject),
+                   .flags = Py_TPFLAGS_DEFAULT,
+                   .slots = slots});
 }
 
 }  // namespace blitzio::python

@@ -1,0 +1,284 @@
+"""Open files: `blitzio.fs`."""
+
+from collections.abc import Coroutine, Generator, Iterable
+from types import GenericAlias, TracebackType
+from typing import Any, Generic, TypeVar, final
+
+from typing_extensions import Buffer, Self
+
+from blitzio._native import Awaitable
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+@final
+class Metadata:
+    """What is known of a file. It has the names of os.stat_result too.
+
+    Immutable. Times are seconds since 1970.
+    """
+
+    @property
+    def is_file(self) -> bool: ...
+    @property
+    def is_directory(self) -> bool: ...
+    @property
+    def is_symlink(self) -> bool: ...
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    @property
+    def mode(self) -> int:
+        """Type and permissions, as the module `stat` reads them."""
+
+    @property
+    def modified(self) -> float:
+        """When the content changed last."""
+
+    @property
+    def changed(self) -> float:
+        """When the content, or what is known of it, changed last."""
+
+    @property
+    def accessed(self) -> float:
+        """When it was read last."""
+
+    @property
+    def st_mode(self) -> int: ...
+    @property
+    def st_ino(self) -> int: ...
+    @property
+    def st_dev(self) -> int: ...
+    @property
+    def st_nlink(self) -> int: ...
+    @property
+    def st_uid(self) -> int: ...
+    @property
+    def st_gid(self) -> int: ...
+    @property
+    def st_size(self) -> int: ...
+    @property
+    def st_blksize(self) -> int: ...
+    @property
+    def st_blocks(self) -> int: ...
+    @property
+    def st_rdev(self) -> int: ...
+    @property
+    def st_atime(self) -> float: ...
+    @property
+    def st_mtime(self) -> float: ...
+    @property
+    def st_ctime(self) -> float: ...
+    @property
+    def st_atime_ns(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
+    @property
+    def st_ctime_ns(self) -> int: ...
+
+@final
+class Opening(Coroutine[Any, Any, _T_co], Generic[_T_co]):
+    """What open() returns: await it for the file, or enter it with `async with`, which closes."""
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def send(self, value: Any, /) -> Any:
+        """As coroutine.send()."""
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """As coroutine.throw()."""
+
+    def close(self) -> None:
+        """As coroutine.close()."""
+
+    def __aenter__(self) -> Awaitable[_T_co]: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Awaitable[None]: ...
+
+class _OpenFile:
+    """What both kinds of file have. Not a class at run time."""
+
+    @property
+    def name(self) -> str | bytes | int:
+        """What it was opened by: a path, or a descriptor."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+    def truncate(self, size: int | None = None, /) -> Awaitable[int]:
+        """Cut, or lengthen with zeros: to the position, or `size` bytes. Gives the length."""
+
+    def flush(self) -> Awaitable[None]:
+        """Write what is buffered."""
+
+    def sync_all(self) -> Awaitable[None]:
+        """flush(), then wait until content and metadata are on the disk."""
+
+    def sync_data(self) -> Awaitable[None]:
+        """That, with what is needed to read the content."""
+
+    def metadata(self) -> Awaitable[Metadata]:
+        """What stat() gives, with all that was written."""
+
+    def set_permissions(self, mode: int, /) -> Awaitable[None]:
+        """As chmod()."""
+
+    def fileno(self) -> int:
+        """The descriptor. What is buffered is not in it yet."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+
+    def readable(self) -> bool:
+        """Whether it was opened for reading."""
+
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+
+    def seekable(self) -> bool:
+        """Whether it has positions."""
+
+    def __aiter__(self) -> Self: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Awaitable[None]: ...
+
+@final
+class File(_OpenFile):
+    """An open file of bytes, with the methods of Python's own, awaitable.
+
+    Several tasks may use it: those that use its position take turns.
+    Cancellation: a read has consumed nothing; a write may have happened, or a part of it, and goes
+    on meanwhile if a thread was at it.
+
+    Raises:
+        OSError: of the system.
+        ValueError: the file is closed.
+        io.UnsupportedOperation: it was not opened for this.
+    """
+
+    def read(self, size: int | None = -1, /) -> Awaitable[bytes]:
+        """Read `size` bytes, or fewer at the end; all that is left if it is negative or None."""
+
+    def read1(self, size: int | None = -1, /) -> Awaitable[bytes]:
+        """Read at most `size` bytes with at most one call of the system."""
+
+    def readinto(self, buffer: Buffer, /) -> Awaitable[int]:
+        """Read into a writable buffer until it is full, or the end. Gives how many bytes."""
+
+    def readinto1(self, buffer: Buffer, /) -> Awaitable[int]:
+        """That, with at most one call of the system."""
+
+    def readline(self, size: int | None = -1, /) -> Awaitable[bytes]:
+        """Read a line with its end, at most `size` bytes of it; none at the end.
+
+        `async for line in file` reads all of them.
+        """
+
+    def readlines(self, hint: int | None = -1, /) -> Awaitable[list[bytes]]:
+        """Read the lines that are left, or until they have `hint` bytes together."""
+
+    def peek(self, size: int | None = 0, /) -> Awaitable[bytes]:
+        """What is read ahead, at least a byte unless at the end; it stays. `size` says nothing."""
+
+    def write(self, data: Buffer, /) -> Awaitable[int]:
+        """Write all of data, or keep it in the buffer. Gives how many bytes that are.
+
+        What write() has taken is written in the end, unless writing fails: then flush() or close()
+        says so.
+        """
+
+    def writelines(self, lines: Iterable[Buffer], /) -> Awaitable[None]:
+        """Write each of the lines, which bring their ends."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> Awaitable[int]:
+        """Move the position: from the start, from where it is (1), from the end (2)."""
+
+    def tell(self) -> Awaitable[int]:
+        """The position, in bytes."""
+
+    def read_at(self, size: int, offset: int, /) -> Awaitable[bytes]:
+        """Read at most `size` bytes at `offset`. The position stays; tasks need no turns."""
+
+    def write_at(self, data: Buffer, offset: int, /) -> Awaitable[int]:
+        """Write all of data at `offset`; to the end if the file was opened for appending."""
+
+    def try_read_at(self, size: int, offset: int, /) -> bytes | None:
+        """read_at(), now; None if it would have to wait for a disk, or what was written before."""
+
+    def try_write_at(self, data: Buffer, offset: int, /) -> int | None:
+        """write_at(), now; may write a part. None if it would have to wait."""
+
+    def blocking_read_at(self, size: int, offset: int, /) -> bytes:
+        """read_at(), for plain threads; does not see what is buffered."""
+
+    def blocking_write_at(self, data: Buffer, offset: int, /) -> int:
+        """write_at(), for plain threads; may write a part."""
+
+    def set_len(self, size: int, /) -> Awaitable[None]:
+        """Cut, or lengthen with zeros."""
+
+    def close(self) -> Awaitable[None]:
+        """Write what is buffered, and close. Again: nothing.
+
+        It is closed also if that fails, and if it is cancelled while it closes; not if it is
+        cancelled while it writes.
+        """
+
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+@final
+class TextFile(_OpenFile):
+    """An open file of text. As File, with characters for bytes."""
+    @property
+    def encoding(self) -> str: ...
+    @property
+    def errors(self) -> str: ...
+    @property
+    def line_buffering(self) -> bool: ...
+    @property
+    def buffer(self) -> File:
+        """The File of bytes below."""
+
+    def read(self, size: int | None = -1, /) -> Awaitable[str]:
+        """Read `size` characters, or fewer at the end; all that is left if negative or None."""
+
+    def readline(self, size: int | None = -1, /) -> Awaitable[str]:
+        """Read a line with its end, at most `size` characters of it; "" at the end.
+
+        `async for line in file` reads all of them.
+        """
+
+    def readlines(self, hint: int | None = -1, /) -> Awaitable[list[str]]:
+        """Read the lines that are left, or until they have `hint` characters together."""
+
+    def write(self, text: str, /) -> Awaitable[int]:
+        """Write all of text, or keep it in the buffer. Gives how many characters that are."""
+
+    def writelines(self, lines: Iterable[str], /) -> Awaitable[None]:
+        """Write each of the lines, which bring their ends."""
+
+    def seek(self, cookie: int, whence: int = 0, /) -> Awaitable[int]:
+        """Move to what tell() gave, or to the end with seek(0, 2)."""
+
+    def tell(self) -> Awaitable[int]:
+        """The position, for seek(): in most encodings the offset in bytes."""
+
+    def set_len(self, size: int, /) -> Awaitable[None]:
+        """Cut, or lengthen with zeros, to so many bytes."""
+
+    def close(self) -> Awaitable[None]:
+        """Write what is buffered, and close. Again: nothing."""
+
+    def __anext__(self) -> Awaitable[str]: ...

@@ -79,7 +79,8 @@ class JoinHandle(Generic[_T_co]):
             timeout: how long to wait; None: as long as it takes.
 
         Raises:
-            RuntimeError: a loop runs in this thread, which would stand still.
+            RuntimeError: a loop runs in this thread, which would stand still; also if the work has
+                ended: then there is try_join().
             TimeoutError: the time was over first; the work runs on.
             Exception: what the work raised.
         """

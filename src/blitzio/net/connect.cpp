@@ -22,6 +22,8 @@ IoAttempt outcome_of(int fd) noexcept {
 
 // Whether it is connected already.
 Result<bool> ConnectFd::begin() noexcept {
+  const bool is_of_kind = kind_ == Kind::local ? to_.is_local() : to_.is_v4() || to_.is_v6();
+  if (!is_of_kind) return fail(Error::runtime(RuntimeErrc::invalid_argument));
   auto fd = open_socket(to_.native_family(), SOCK_STREAM);
   if (!fd) return fail(fd.error());
   if (from_.family() != Address::Family::none) {

@@ -8,6 +8,7 @@
 
 #include <blitzio/net/socket.hpp>
 
+#include <cstdint>
 #include <optional>
 
 namespace blitzio::net::detail {
@@ -15,9 +16,12 @@ namespace blitzio::net::detail {
 class [[nodiscard]] ConnectFd {
  public:
   using Output = Result<AsyncFd>;
-  explicit ConnectFd(const Address& to) noexcept : to_(to) {}
-  /// From a certain address of this machine.
-  ConnectFd(const Address& to, const Address& from) noexcept : to_(to), from_(from) {}
+  /// What the stream is of: another kind of address is invalid_argument.
+  enum class Kind : std::uint8_t { internet, local };
+
+  /// `from`: a certain address of this machine.
+  ConnectFd(Kind kind, const Address& to, const Address& from = {}) noexcept
+      : to_(to), from_(from), kind_(kind) {}
 
   Poll<Output> poll(Context& context) noexcept;
 
@@ -26,6 +30,7 @@ class [[nodiscard]] ConnectFd {
 
   Address to_;
   Address from_;
+  Kind kind_;
   AsyncFd fd_;
   std::optional<IoWait> wait_;  // behind fd_, which it refers to
 };

@@ -41,13 +41,13 @@ class TcpStream final : public StreamSocket {
 
    private:
     friend class TcpStream;
-    template <class... Args>
-    explicit Connect(const Args&... args) noexcept : connect_(args...) {}
+    explicit Connect(const Address& to, const Address& from = {}) noexcept
+        : connect_(detail::ConnectFd::Kind::internet, to, from) {}
     detail::ConnectFd connect_;
   };
   /// Connects to an IPv4 or IPv6 address.
   /// Returns  future of the stream.
-  /// Errors   os (ECONNREFUSED, ETIMEDOUT, ENETUNREACH, …).
+  /// Errors   os (ECONNREFUSED, ETIMEDOUT, ENETUNREACH, …); invalid_argument for another address.
   /// Cancel   gives up the attempt.
   [[nodiscard]] static Connect connect(const Address& address) noexcept { return Connect(address); }
   /// The same from the address `from` of this machine; its port may be 0.

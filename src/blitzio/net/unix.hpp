@@ -37,11 +37,13 @@ class UnixStream final : public StreamSocket {
 
    private:
     friend class UnixStream;
-    explicit Connect(const Address& address) noexcept : connect_(address) {}
+    explicit Connect(const Address& address) noexcept
+        : connect_(detail::ConnectFd::Kind::local, address) {}
     detail::ConnectFd connect_;
   };
   /// Returns  future of the stream, ready at once.
-  /// Errors   os (ENOENT, ECONNREFUSED, EACCES; EAGAIN if the listener's backlog is full).
+  /// Errors   os (ENOENT, ECONNREFUSED, EACCES; EAGAIN if the listener's backlog is full);
+  ///          invalid_argument for an address of another kind.
   [[nodiscard]] static Connect connect(const Address& address) noexcept { return Connect(address); }
   /// Two that are connected with each other.
   /// Errors   os (EMFILE, …).

@@ -1,7 +1,6 @@
 // What Python sees of a JoinHandle.
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
-#include <python/bridge/foreign_loop.hpp>
 #include <python/runtime/join_handle.hpp>
 #include <python/runtime/start_awaited.hpp>
 #include <python/runtime/start_task.hpp>
@@ -58,13 +57,11 @@ bool help(JoinHandleObject& handle) noexcept {
 /// Blocks until the work has ended; None, or null with an error set.
 PyObject* wait_here(PyObject* self, const char* name, PyObject* timeout) noexcept {
   JoinHandleObject& handle = as_join_handle(self);
-  if (handle.finished.is_set()) Py_RETURN_NONE;
   Instant deadline;
-  if (!parse_timeout(timeout, &deadline)) return nullptr;
-  if (deadline == Instant::max() && has_running_loop(*handle.state) == 0 && !help(handle)) {
-    return nullptr;
-  }
-  if (PyErr_Occurred() != nullptr) return nullptr;
+  // Refused also where it need not wait: whether it must is often a matter of luck.
+  if (!may_block(*handle.state, name) || !parse_timeout(timeout, &deadline)) return nullptr;
+  if (handle.finished.is_set()) Py_RETURN_NONE;
+  if (deadline == Instant::max() && !help(handle)) return nullptr;
   PyObject* done = wait_blocking(*handle.state, name, handle.finished.wait(), deadline);
   if (done == nullptr && PyErr_ExceptionMatches(PyExc_TimeoutError) != 0) {
     PyErr_Format(PyExc_TimeoutError, "%R did not end within %S seconds", self, timeout);

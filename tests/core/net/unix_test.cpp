@@ -2,6 +2,8 @@
 #include "core/driver/support.hpp"
 #include "core/net/support.hpp"
 
+#include <blitzio/net/tcp.hpp>
+#include <blitzio/net/udp.hpp>
 #include <blitzio/net/unix.hpp>
 #include <blitzio/stream/transfer.hpp>
 
@@ -65,7 +67,26 @@ TEST_P(UnixTest, MissingPathsAreErrors) {
     if (!missing) {
       EXPECT_TRUE(missing.error().is_os(ENOENT));
     }
-    EXPECT_FALSE(UnixListener::bind(Address::loopback_v4(0)));
+  }(this));
+}
+
+TEST_P(UnixTest, AddressesOfAnotherKindAreRefused) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    const Error invalid = Error::runtime(RuntimeErrc::invalid_argument);
+    TcpListener listener = get(TcpListener::bind(Address::loopback_v4(0)));
+    const Address internet = get(listener.local_address());
+    EXPECT_EQ((co_await UnixStream::connect(internet)).error(), invalid);
+    EXPECT_EQ((co_await UnixStream::connect(Address())).error(), invalid);
+    EXPECT_EQ(UnixListener::bind(internet).error(), invalid);
+    EXPECT_EQ(UnixDatagram::bind(internet).error(), invalid);
+
+    driver::contract::TempDir folder;
+    const Address local = get(Address::local(folder.file("socket")));
+    const UnixListener at_path = get(UnixListener::bind(local));
+    EXPECT_EQ((co_await TcpStream::connect(local)).error(), invalid);
+    EXPECT_EQ((co_await TcpStream::connect(Address())).error(), invalid);
+    EXPECT_EQ(TcpListener::bind(local).error(), invalid);
+    EXPECT_EQ(UdpSocket::bind(local).error(), invalid);
   }(this));
 }
 

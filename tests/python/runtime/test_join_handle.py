@@ -308,3 +308,20 @@ def test_threads_spawn_cancel_and_join_at_once() -> None:
             thread.join(PATIENCE)
     assert len(ends) == 800
     assert ends.count("result") >= 400
+
+
+def test_a_running_loop_is_not_blocked_even_for_what_is_there() -> None:
+    async def main() -> None:
+        handle = blitzio.spawn_blocking(int)
+        assert await handle == 0
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            handle.blocking_join()
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            handle.blocking_join(PATIENCE)
+        assert handle.try_join() == 0
+
+    blitzio.run(main())
+    handle = blitzio.spawn_blocking(int)
+    assert handle.blocking_join(PATIENCE) == 0
+    with pytest.raises(ValueError, match="timeout must be None or seconds"):
+        handle.blocking_join(-1)

@@ -123,9 +123,6 @@ Result<UdpSocket> NativeNetwork::bind_udp(const Address& address) {
 }
 
 AnyFuture<Result<UnixStream>> NativeNetwork::connect_unix(const Address& address) {
-  if (!address.is_local()) {
-    return ready(Result<UnixStream>(fail(Error::runtime(RuntimeErrc::invalid_argument))));
-  }
   return wrap_connect<UnixStream>(net::UnixStream::connect(address));
 }
 

@@ -15,18 +15,23 @@ runs on threads, on an event loop, or in a simulation.
 
 `async_` may run at once; `concurrent` must run at the same time as its starter, or raises
 `ConcurrencyUnavailable`. Futures are awaited and cancelled as often as one likes.
+
+`Reader` and `Writer` read and write any stream through a buffer of the caller's.
 """
 
 from __future__ import annotations
 
 from blitzio._io.evented import Evented
 from blitzio._io.handle import Io, IoFuture, IoGroup
+from blitzio._io.reader import Reader
 from blitzio._io.sim_loop import Deadlock
 from blitzio._io.threaded import Threaded
 from blitzio._io.world import Deterministic, Faults
+from blitzio._io.writer import AllocatingWriter, Writer
 from blitzio._task.group import ConcurrencyUnavailable
 
 __all__ = (
+    "AllocatingWriter",
     "ConcurrencyUnavailable",
     "Deadlock",
     "Deterministic",
@@ -35,5 +40,7 @@ __all__ = (
     "Io",
     "IoFuture",
     "IoGroup",
+    "Reader",
     "Threaded",
+    "Writer",
 )

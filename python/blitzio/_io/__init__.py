@@ -9,4 +9,6 @@ sim_net    its network
 sim_stream a connection of it
 sim_fs     its files
 sim_system its signals and processes
+
+reader, writer  any stream through a buffer; stream_calls is what both need
 """

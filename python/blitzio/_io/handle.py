@@ -357,7 +357,8 @@ class Io:
 
     @property
     def net(self) -> Any:
-        """Network: `connect`, `listen`, `bind_udp`, `resolve`."""
+        """Network: `connect`, `listen`, `bind_udp`, `resolve`; of Unix sockets `connect_unix`,
+        `listen_unix`, `bind_unix`."""
         return self._implementation._net
 
     @property

@@ -31,6 +31,20 @@ class NativeNetwork:
         """A socket for datagrams."""
         return net.UdpSocket.bind(address, **options)
 
+    def connect_unix(self, address: net.Address | str, /) -> Awaitable[net.UnixStream]:
+        """Connects to a path or abstract name."""
+        return net.UnixStream.connect(address)
+
+    def listen_unix(
+        self, address: net.Address | str, /, *, backlog: int = 1024
+    ) -> net.UnixListener:
+        """Listens at a path or abstract name. The path stays when the listener is closed."""
+        return net.UnixListener.bind(address, backlog=backlog)
+
+    def bind_unix(self, address: net.Address | str | None = None, /) -> net.UnixDatagram:
+        """A socket for datagrams; without an address nobody can answer."""
+        return net.UnixDatagram.bind() if address is None else net.UnixDatagram.bind(address)
+
     def resolve(self, host: str, port: int) -> Awaitable[list[net.Address]]:
         """The addresses of a host."""
         return net.resolve(host, port)

@@ -1,4 +1,4 @@
-"""`SimFileSystem`: files in memory, with names of `blitzio.fs` for whole files and directories.
+"""`SimFileSystem`: files in memory, with names of `blitzio.fs`.
 
 Each call lets other tasks run before it has its effect, which then happens at once.
 
@@ -13,18 +13,16 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from blitzio._io.sim_file import SimFile, SimOpening, SimTextFile, open_file
+from blitzio._io.sim_tree import SimMetadata, SimTree, metadata_of, path_error
 from blitzio.time import sleep
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from typing_extensions import Buffer
 
-    _Path = str | os.PathLike[str]
-
-
-def _error(code: int, path: str) -> OSError:
-    return OSError(code, os.strerror(code), path)
+    from blitzio._io.sim_tree import Path
 
 
 @dataclass(frozen=True)
@@ -72,124 +70,125 @@ class SimReadDir:
 class SimFileSystem:
     """`io.fs` of a simulated host; begins with an empty "/"."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, bytes] = {}
-        self._folders = {"/"}
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.tree = SimTree(clock)
 
-    async def read_file(self, path: _Path) -> bytes:
+    # ---- open files --------------------------------------------------------------------------
+
+    def open(
+        self,
+        file: Path,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> SimOpening:
+        """As `blitzio.fs.open`; text is UTF-8 unless `encoding` says otherwise."""
+
+        async def opened() -> SimFile | SimTextFile:
+            await sleep(0)
+            return open_file(self.tree, file, mode, buffering, encoding, errors, newline)
+
+        return SimOpening(opened)
+
+    # ---- whole files -------------------------------------------------------------------------
+
+    async def read_file(self, path: Path) -> bytes:
         """All of a file. FileNotFoundError, IsADirectoryError."""
-        name = await self._enter(path)
-        if name in self._folders:
-            raise _error(errno.EISDIR, name)
-        if name not in self._files:
-            raise _error(errno.ENOENT, name)
-        return self._files[name]
+        await sleep(0)
+        return bytes(self.tree.find(path).existing_file.data)
 
-    async def read_text(self, path: _Path, encoding: str = "utf-8") -> str:
+    async def read_text(self, path: Path, encoding: str = "utf-8") -> str:
         """All of a file, decoded."""
         return (await self.read_file(path)).decode(encoding)
 
-    async def write_file(self, path: _Path, data: Buffer) -> None:
+    async def write_file(self, path: Path, data: Buffer, mode: int = 0o666) -> None:
         """Makes a file, or replaces what is in it."""
-        self._files[await self._place(path)] = bytes(data)
+        await self._put(path, data, mode, truncates=True)
 
-    async def write_text(self, path: _Path, text: str, encoding: str = "utf-8") -> None:
+    async def write_text(self, path: Path, text: str, encoding: str = "utf-8") -> None:
         """As write_file(), of text."""
         await self.write_file(path, text.encode(encoding))
 
-    async def append(self, path: _Path, data: Buffer) -> None:
+    async def append(self, path: Path, data: Buffer, mode: int = 0o666) -> None:
         """Adds to the end of a file, making it."""
-        name = await self._place(path)
-        self._files[name] = self._files.get(name, b"") + bytes(data)
+        await self._put(path, data, mode, truncates=False)
 
-    async def exists(self, path: _Path) -> bool:
+    async def append_text(self, path: Path, text: str, encoding: str = "utf-8") -> None:
+        """As append(), of text."""
+        await self.append(path, text.encode(encoding))
+
+    # ---- paths -------------------------------------------------------------------------------
+
+    async def stat(self, path: Path) -> SimMetadata:
+        """What is known of a file or directory."""
+        await sleep(0)
+        return metadata_of(self.tree.find(path).existing)
+
+    async def exists(self, path: Path) -> bool:
         """Whether there is a file or directory."""
-        name = await self._enter(path)
-        return name in self._files or name in self._folders
+        await sleep(0)
+        try:
+            return self.tree.find(path).node is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
-    async def mkdir(self, path: _Path) -> None:
+    async def mkdir(self, path: Path, mode: int = 0o777) -> None:
         """Makes a directory. FileExistsError; FileNotFoundError if its parent is not there."""
-        name = await self._enter(path)
-        if name in self._files or name in self._folders:
-            raise _error(errno.EEXIST, name)
-        self._check_parent(name)
-        self._folders.add(name)
+        await sleep(0)
+        self.tree.make_directory(path, mode)
 
-    async def mkdir_all(self, path: _Path) -> None:
+    async def mkdir_all(self, path: Path, mode: int = 0o777) -> None:
         """Makes a directory, and its parents, where they are not there."""
-        name = await self._enter(path)
-        while name not in self._folders:
-            if name in self._files:
-                raise _error(errno.ENOTDIR, name)
-            self._folders.add(name)
-            name = posixpath.dirname(name)
+        await sleep(0)
+        self.tree.make_directories(path, mode)
 
-    def read_dir(self, path: _Path = "/") -> SimReadDir:
+    def read_dir(self, path: Path = "/") -> SimReadDir:
         """What is in a directory, in the order of names: to be awaited for a list, or iterated."""
-        return SimReadDir(self, os.fspath(path))
+        return SimReadDir(self, os.fsdecode(path))
 
-    async def remove(self, path: _Path) -> None:
-        """Removes a file."""
-        name = await self._enter(path)
-        if name in self._folders:
-            raise _error(errno.EISDIR, name)
-        if self._files.pop(name, None) is None:
-            raise _error(errno.ENOENT, name)
+    async def remove(self, path: Path) -> None:
+        """Removes a file, or what a Unix socket has left."""
+        await sleep(0)
+        self.tree.remove(path)
 
-    async def remove_dir(self, path: _Path) -> None:
+    async def remove_dir(self, path: Path) -> None:
         """Removes an empty directory."""
-        name = await self._enter(path)
-        if name not in self._folders:
-            raise _error(errno.ENOTDIR if name in self._files else errno.ENOENT, name)
-        if name == "/" or self._names(name):
-            raise _error(errno.ENOTEMPTY if name != "/" else errno.EBUSY, name)
-        self._folders.discard(name)
+        await sleep(0)
+        self.tree.remove_directory(path, with_content=False)
 
-    async def rename(self, path: _Path, to: _Path) -> None:
-        """Moves a file, replacing what is there."""
-        name = await self._enter(path)
-        if name not in self._files:
-            raise _error(errno.EISDIR if name in self._folders else errno.ENOENT, name)
-        target = await self._place(to)
-        if name not in self._files:
-            raise _error(errno.ENOENT, name)
-        self._files[target] = self._files.pop(name)
+    async def remove_dir_all(self, path: Path) -> None:
+        """Removes a directory and what is in it."""
+        await sleep(0)
+        self.tree.remove_directory(path, with_content=True)
+
+    async def rename(self, source: Path, target: Path) -> None:
+        """Moves a file or directory, replacing what is there: a file, or an empty directory."""
+        await sleep(0)
+        self.tree.move(source, target)
+
+    async def copy(self, source: Path, target: Path) -> int:
+        """Makes a file's content another's. Gives how many bytes that are."""
+        await sleep(0)
+        data = bytes(self.tree.find(source).existing_file.data)
+        node = self.tree.open(target, creates=True, truncates=True)
+        node.data += data
+        return len(data)
+
+    async def _put(self, path: Path, data: Buffer, mode: int, *, truncates: bool) -> None:
+        content = bytes(memoryview(data))
+        await sleep(0)
+        node = self.tree.open(path, creates=True, truncates=truncates, mode=mode)
+        node.data += content
+        self.tree.touch(node)
 
     async def _entries(self, path: str) -> list[SimDirEntry]:
-        name = await self._enter(path)
-        if name not in self._folders:
-            raise _error(errno.ENOTDIR if name in self._files else errno.ENOENT, name)
-        return [
-            SimDirEntry(
-                each,
-                posixpath.join(path, each),
-                "directory" if posixpath.join(name, each) in self._folders else "file",
-            )
-            for each in self._names(name)
-        ]
-
-    def _names(self, folder: str) -> list[str]:
-        everything = (*self._files, *self._folders)
-        return sorted(
-            posixpath.basename(name)
-            for name in everything
-            if name != "/" and posixpath.dirname(name) == folder
-        )
-
-    async def _enter(self, path: _Path) -> str:
         await sleep(0)
-        # One slash: POSIX leaves it open what two mean.
-        return posixpath.normpath("/" + os.fspath(path).lstrip("/"))
-
-    async def _place(self, path: _Path) -> str:
-        """A path whose parent is there, and which is no directory."""
-        name = await self._enter(path)
-        self._check_parent(name)
-        if name in self._folders:
-            raise _error(errno.EISDIR, name)
-        return name
-
-    def _check_parent(self, name: str) -> None:
-        parent = posixpath.dirname(name)
-        if parent not in self._folders:
-            raise _error(errno.ENOTDIR if parent in self._files else errno.ENOENT, name)
+        folder = self.tree.find(path).existing
+        if not folder.is_directory:
+            raise path_error(errno.ENOTDIR, path)
+        return [
+            SimDirEntry(name, posixpath.join(path, name), node.type)
+            for name, node in sorted(folder.entries.items())
+        ]

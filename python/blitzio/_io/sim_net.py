@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import errno
 import socket
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from blitzio._io.sim_stream import Bell, Flow, SimStream, os_error
+from blitzio._io.sim_bound import Bound, SimListener, to_address
+from blitzio._io.sim_stream import Flow, SimStream, os_error
+from blitzio._io.sim_unix import SimUnixNetwork
 from blitzio._native import Address
 from blitzio.time import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
     from blitzio._io.world import Host
 
@@ -27,88 +28,12 @@ _RETRY = 1.0
 _GIVE_UP = 120.0
 
 
-def to_address(where: Address | str) -> Address:
-    return where if isinstance(where, Address) else Address.parse(where)
-
-
-class _Bound(ABC):
-    """What holds an address of a host until it is closed."""
-
-    def __init__(self, host: Host, address: Address) -> None:
-        self._host = host
-        self._address = address
-        self._bell = Bell()
-        self._is_closed = False
-
-    @abstractmethod
-    def close(self) -> None:
-        """Gives the address up. Idempotent."""
-
-    @property
-    def is_closed(self) -> bool:
-        return self._is_closed
-
-    @property
-    def local_address(self) -> Address:
-        return self._address
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-class SimListener(_Bound):
-    """Accepts connections; made by `io.net.listen`."""
-
-    def __init__(self, host: Host, address: Address) -> None:
-        super().__init__(host, address)
-        self._waiting: list[SimStream] = []
-
-    async def accept(self) -> tuple[SimStream, Address]:
-        """Waits for a connection. Gives (stream, peer)."""
-        while (accepted := self.try_accept()) is None:
-            await self._bell.wait()
-        return accepted
-
-    def try_accept(self) -> tuple[SimStream, Address] | None:
-        """accept(), now; None if there is none."""
-        if self._is_closed:
-            raise os_error(errno.EBADF)
-        if not self._waiting:
-            return None
-        stream = self._waiting.pop(0)
-        return stream, stream.peer_address
-
-    def __aiter__(self) -> SimListener:
-        return self
-
-    async def __anext__(self) -> SimStream:
-        return (await self.accept())[0]
-
-    def close(self) -> None:
-        """Ends listening; connections that were not accepted are reset."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._host.listeners.pop(self._address.port, None)
-        for stream in self._waiting:
-            stream._outgoing.fail(errno.ECONNRESET)
-            stream._incoming.fail(errno.ECONNRESET)
-        self._waiting.clear()
-        self._bell.ring()
-
-    def add(self, stream: SimStream) -> None:
-        self._waiting.append(stream)
-        self._bell.ring()
-
-
-class SimUdpSocket(_Bound):
+class SimUdpSocket(Bound):
     """Datagrams; made by `io.net.bind_udp`."""
 
     def __init__(self, host: Host, address: Address) -> None:
-        super().__init__(host, address)
+        super().__init__(host, address, host.sockets, address.port)
+        self._local = address
         self._arrived: list[tuple[bytes, Address]] = []
 
     async def recv_from(self) -> tuple[bytes, Address]:
@@ -119,35 +44,23 @@ class SimUdpSocket(_Bound):
 
     def try_recv_from(self) -> tuple[bytes, Address] | None:
         """recv_from(), now; None if there is none."""
-        if self._is_closed:
-            raise os_error(errno.EBADF)
+        self._check_open()
         return self._arrived.pop(0) if self._arrived else None
 
     async def send_to(self, data: Buffer, address: Address | str, /) -> int:
         """Sends a datagram, which may be lost."""
-        if self._is_closed:
-            raise os_error(errno.EBADF)
-        payload = bytes(data)
-        self._host.world.send_datagram(self._host, self._address, payload, to_address(address))
+        self._check_open()
+        payload = bytes(memoryview(data))
+        self._host.world.send_datagram(self._host, self._local, payload, to_address(address))
         return len(payload)
-
-    def close(self) -> None:
-        """Closes it; what waits ends with OSError (EBADF)."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._host.sockets.pop(self._address.port, None)
-            self._bell.ring()
 
     def add(self, data: bytes, source: Address) -> None:
         self._arrived.append((data, source))
         self._bell.ring()
 
 
-class SimNetwork:
+class SimNetwork(SimUnixNetwork):
     """`io.net` of a simulated host."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
 
     async def connect(self, where: Address | str, port: int | None = None, /) -> SimStream:
         """Connects to an address, or to the first of a host's that answers.
@@ -176,8 +89,8 @@ class SimNetwork:
             OSError: EADDRINUSE, EADDRNOTAVAIL.
         """
         where = self._own(address, self._host.listeners)
-        listener = SimListener(self._host, where)
-        self._host.listeners[where.port] = listener
+        taken = self._host.listeners
+        listener = taken[where.port] = SimListener(self._host, where, taken, where.port, backlog)
         return listener
 
     def bind_udp(self, address: Address | str, /, **options: object) -> SimUdpSocket:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from blitzio._net.split import ReadHalf, WriteHalf, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer
 
@@ -51,6 +53,32 @@ class Bell:
 
 def os_error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
+
+
+def _checked(n: int) -> int:
+    if n < 0:
+        raise ValueError(f"n must be at least 0, got {n}")
+    return n
+
+
+def _writable(buffers: Iterable[Buffer]) -> list[memoryview]:
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    if any(view.readonly for view in views):
+        raise BufferError("Object is not writable.")
+    return views
+
+
+def _scatter(data: bytes, views: list[memoryview]) -> int:
+    at = 0
+    for view in views:
+        part = data[at : at + len(view)]
+        view[: len(part)] = part
+        at += len(part)
+    return at
+
+
+def _gathered(buffers: Iterable[Buffer]) -> bytes:
+    return b"".join(memoryview(buffer).cast("B") for buffer in buffers)
 
 
 class Flow:
@@ -124,7 +152,9 @@ class Flow:
 class SimStream:
     """One end of a connection; made by `io.net.connect` and `accept`."""
 
-    def __init__(self, incoming: Flow, outgoing: Flow, local: Address, peer: Address) -> None:
+    def __init__(
+        self, incoming: Flow, outgoing: Flow, local: Address | None, peer: Address | None
+    ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._local = local
@@ -133,12 +163,13 @@ class SimStream:
         #: What was read ahead, by a read that needs more.
         self._ahead = bytearray()
         self._is_closed = False
+        self._is_split = False
 
     # ---- reading -----------------------------------------------------------------------------
 
     async def read(self, n: int = 65536) -> bytes:
         """Reads what is there, at most n bytes, or waits for some; none at the end."""
-        if n == 0:
+        if _checked(n) == 0:
             return b""
         while True:
             data = self.try_read(n)
@@ -150,6 +181,8 @@ class SimStream:
         """read(), now; None if nothing is there."""
         flow = self._incoming
         self._check_open()
+        if _checked(n) == 0:
+            return b""
         if not self._ahead and flow.arrived:
             self._ahead += flow.take(flow.world.some_of(len(flow.arrived)))
         if self._ahead:
@@ -158,8 +191,38 @@ class SimStream:
             raise os_error(flow.error)
         return b"" if flow.has_ended else None
 
+    async def peek(self, n: int = 65536) -> bytes:
+        """read() that leaves the bytes there."""
+        data = await self.read(n)
+        self._ahead[:0] = data
+        return data
+
+    async def read_into(self, buffer: Buffer, /) -> int:
+        """read() into a writable buffer. Gives how many bytes came."""
+        return await self.read_vectored([buffer])
+
+    async def read_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """read() into several writable buffers, one after the other. Gives how many bytes came."""
+        views = _writable(buffers)
+        return _scatter(await self.read(sum(map(len, views))), views)
+
+    def try_read_vectored(self, buffers: Iterable[Buffer], /) -> int | None:
+        """read_vectored(), now; None if nothing is there."""
+        views = _writable(buffers)
+        data = self.try_read(sum(map(len, views)))
+        return None if data is None else _scatter(data, views)
+
+    async def readable(self) -> None:
+        """Waits until reading would not wait."""
+        flow = self._incoming
+        while not (self._ahead or flow.arrived or flow.error or flow.has_ended):
+            self._check_open()
+            await flow.bell.wait()
+        self._check_open()
+
     async def read_exact(self, n: int, /) -> bytes:
         """Reads exactly n bytes. Cancellation: loses no byte."""
+        _checked(n)
         if not await self._gather(lambda: len(self._ahead) >= n):
             raise asyncio.IncompleteReadError(self._take(len(self._ahead)), n)
         return self._take(n)
@@ -226,20 +289,35 @@ class SimStream:
     async def write(self, data: Buffer, /) -> int:
         """Writes some of data, waiting for room. Gives how much."""
         async with self._writing:
-            return await self._write_some(bytes(data))
+            return await self._write_some(bytes(memoryview(data)))
 
     async def write_all(self, data: Buffer, /) -> None:
         """Writes all of data. Several writers take turns."""
-        left = bytes(data)
+        left = bytes(memoryview(data))
         async with self._writing:
             while left:
                 left = left[await self._write_some(left) :]
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
-        if self._writing.locked():
-            return 0
-        return self._write_now(bytes(data))
+        payload = bytes(memoryview(data))
+        return 0 if self._writing.locked() else self._write_now(payload)
+
+    async def write_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """write() from several buffers. Gives how many bytes of them were written."""
+        return await self.write(_gathered(buffers))
+
+    def try_write_vectored(self, buffers: Iterable[Buffer], /) -> int:
+        """write_vectored(), now; 0 if there is no room, or others wait."""
+        return self.try_write(_gathered(buffers))
+
+    async def writable(self) -> None:
+        """Waits until writing would not wait."""
+        flow = self._outgoing
+        while not (flow.room or flow.error or flow.is_finished):
+            self._check_open()
+            await flow.bell.wait()
+        self._check_open()
 
     async def _write_some(self, data: bytes) -> int:
         while not (count := self._write_now(data)) and data:
@@ -270,6 +348,14 @@ class SimStream:
         if how != "read":
             self._finish()
 
+    def split(self) -> tuple[ReadHalf, WriteHalf]:
+        """Two halves, for two tasks. The stream is theirs from then on."""
+        if self._is_split:
+            raise RuntimeError("the stream has been split already")
+        self._is_split = True
+        alike: Any = self  # to a stream of the machine
+        return split(alike)
+
     def close(self) -> None:
         """Closes it now; what waits on it ends with OSError (EBADF)."""
         if self._is_closed:
@@ -295,13 +381,13 @@ class SimStream:
         return self._is_closed
 
     @property
-    def local_address(self) -> Address:
-        """The Address of this end."""
+    def local_address(self) -> Any:
+        """The Address of this end; None of a Unix socket without one."""
         return self._local
 
     @property
-    def peer_address(self) -> Address:
-        """The Address of the other end."""
+    def peer_address(self) -> Any:
+        """The Address of the other end; None of a Unix socket without one."""
         return self._peer
 
     async def __aenter__(self) -> SimStream:

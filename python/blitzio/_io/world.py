@@ -19,7 +19,7 @@ from blitzio._duration import Duration, Instant
 from blitzio._io.handle import Io
 from blitzio._io.sim_fs import SimFileSystem
 from blitzio._io.sim_loop import Deadlock, SimLoop
-from blitzio._io.sim_net import SimListener, SimNetwork, SimUdpSocket
+from blitzio._io.sim_net import SimNetwork, SimUdpSocket
 from blitzio._io.sim_system import SimProcesses, SimSignals, SimSignalStream
 from blitzio._native import Address, _start_soon
 from blitzio._runtime.waiting import wait_for, when_ended
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from blitzio._duration import Seconds
+    from blitzio._io.sim_bound import SimListener
     from blitzio._io.sim_stream import Flow
+    from blitzio._io.sim_tree import Node
+    from blitzio._io.sim_unix import SimUnixDatagram
     from blitzio._native import JoinHandle
 
 
@@ -407,8 +410,10 @@ class Host:
         self.address = address
         self.listeners: dict[int, SimListener] = {}
         self.sockets: dict[int, SimUdpSocket] = {}
+        self.unix_listeners: dict[Node | str, SimListener] = {}
+        self.unix_datagrams: dict[Node | str, SimUnixDatagram] = {}
         self._next_port = 32_768
-        self._fs = SimFileSystem()
+        self._fs = SimFileSystem(lambda: world.now().as_secs_f64())
         self._net = SimNetwork(self)
         self._process = SimProcesses()
         self._signal = SimSignals(simulation._streams)

@@ -259,16 +259,27 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            assert loop is not None
-            source = _compat.callback_source(callback, args, debug=loop.get_debug())
-            loop.call_exception_handler(
-                {
-                    "message": f"Exception in callback {source}",
-                    "exception": exc,
-                    "transport": self,
-                    "protocol": protocol,
-                }
-            )
+            self._report(exc, loop, protocol, callback, args)
+
+    def _report(
+        self,
+        exc: BaseException,
+        loop: SubprocessMixin | None,
+        protocol: asyncio.BaseProtocol,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> None:
+        """`loop` and `protocol` are those from before the call, which may have ended the rest."""
+        assert loop is not None
+        source = _compat.callback_source(callback, args, debug=loop.get_debug())
+        loop.call_exception_handler(
+            {
+                "message": f"Exception in callback {source}",
+                "exception": exc,
+                "transport": self,
+                "protocol": protocol,
+            }
+        )
 
     def _pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._event(self._protocol.pipe_connection_lost, fd, exc)
@@ -355,6 +366,17 @@ class _WritePipe(asyncio.BaseProtocol):
 
 class _ReadPipe(_WritePipe, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
+        # What _event() and _call() do, in the one function that runs per message.
         owner = self._owner
         assert owner is not None
-        owner._event(owner._protocol.pipe_data_received, self.fd, data)
+        loop, protocol = owner._loop, owner._protocol
+        received = protocol.pipe_data_received
+        if owner._pending is not None:
+            owner._pending.append((received, (self.fd, data)))
+            return
+        try:
+            received(self.fd, data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            owner._report(exc, loop, protocol, received, (self.fd, data))

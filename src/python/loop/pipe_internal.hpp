@@ -60,6 +60,7 @@ struct ReadPipe final : PipeTransport {
   bool paused = false;
   bool drain_again = false;      ///< a turn's share was used up; go on in the next
   bool edge_said_end = false;    ///< a short read does not mean that all was read
+  bool reads_small = false;      ///< the last message was small, so the next may be
   std::uint32_t read_bytes = 0;  ///< size of the next `bytes`
   PipeOperation read;            ///< poll_multishot
   PipeOperation resume;          ///< nop: goes on reading next turn

@@ -1,9 +1,10 @@
 // Receiving from a pipe.
 //
-// One poll_multishot stays in flight while data is wanted; each event is followed by reads straight
-// into the final `bytes`, until the pipe is empty. pause_reading() cancels the poll, and nothing
-// was taken that would have to be held. What reads with a small `bytes` would cost more than the
-// allocation of a large one that is cut.
+// One poll_multishot stays in flight while data is wanted; each event is followed by reads until the
+// pipe is empty: straight into a large `bytes` that is cut, or, after a small message, into the
+// stack, from where a `bytes` of its size is made. (A large one is allocated and cut for the read
+// that finds nothing, too.) pause_reading() cancels the poll, and nothing was taken that would have
+// to be held.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/support/arguments.hpp>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 
@@ -22,6 +24,9 @@ namespace {
 /// The `bytes` that are read into: what a pipe holds by default, and asyncio's largest.
 constexpr std::uint32_t kReadBytesMin = 64 * 1024;
 constexpr std::uint32_t kReadBytesMax = 256 * 1024;
+/// What is read into the stack. One that fills it is bulk, and its rest is read as such.
+constexpr std::uint32_t kSmallBytes = 4 * 1024;
+static_assert(kSmallBytes >= PIPE_BUF, "of a packet, what a read has no room for is lost");
 /// What one pipe may deliver in a turn before others get theirs.
 constexpr std::size_t kTurnBytes = 256 * 1024;
 
@@ -89,7 +94,23 @@ void deliver(ReadPipe& t, PyObject* bytes) noexcept {
   transport_report(t, "Exception in callback ReadPipeTransport._read_ready()");
 }
 
-Received receive(ReadPipe& t) noexcept {
+Received receive_small(ReadPipe& t) noexcept {
+  std::array<char, kSmallBytes> buffer;  // Not set to anything first: that would cost a message.
+  const std::size_t size = faults::perhaps_fewer(buffer.size());
+  const std::int32_t count = read_once(t.fd, buffer.data(), size);
+  if (count <= 0) return {count, false};
+  const bool filled = static_cast<std::size_t>(count) == size;
+  t.reads_small = !filled;
+  const PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(buffer.data(), count));
+  if (!bytes) {
+    pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
+    return {-EAGAIN, false};
+  }
+  deliver(t, bytes.get());
+  return {count, filled};
+}
+
+Received receive_large(ReadPipe& t) noexcept {
   if (t.read_bytes == 0) t.read_bytes = kReadBytesMin;
   const auto size = static_cast<std::uint32_t>(faults::perhaps_fewer(t.read_bytes));
   PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
@@ -106,6 +127,8 @@ Received receive(ReadPipe& t) noexcept {
   if (got == size) {
     t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
   } else {
+    // Of a socket it may be a datagram, and the next one of any size.
+    t.reads_small = t.kind == PipeKind::fifo && got < kSmallBytes;
     if (got < t.read_bytes / 4) t.read_bytes = std::max(t.read_bytes / 2, kReadBytesMin);
     if (_PyBytes_Resize(&bytes, count) != 0) {
       pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
@@ -138,7 +161,7 @@ void drain(ReadPipe& t) noexcept {
       }
       return;
     }
-    const Received received = receive(t);
+    const Received received = t.reads_small ? receive_small(t) : receive_large(t);
     if (received.result == -EAGAIN) return;
     if (received.result == 0) {
       end(t);

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import os
+import select
 import socket
 import warnings
 import weakref
@@ -87,6 +88,62 @@ def test_every_packet_of_a_pipe_in_packet_mode_arrives(loop: asyncio.AbstractEve
                 put(writer, packet)
             transport, protocol = await loop.connect_read_pipe(PipeRecorder, reader)
             assert await protocol.received(6) == b"abcdef"
+            transport.close()
+            await soon(protocol.lost)
+
+    loop.run_until_complete(main())
+
+
+def test_a_packet_is_whole_whatever_came_before(loop: asyncio.AbstractEventLoop) -> None:
+    # After small ones less is read at once, and of a packet what is not read is lost.
+    largest = select.PIPE_BUF
+
+    async def main() -> None:
+        read_fd, write_fd = os.pipe2(os.O_DIRECT)
+        with open(read_fd, "rb", 0) as reader, open(write_fd, "wb", 0) as writer:
+            transport, protocol = await loop.connect_read_pipe(PipeRecorder, reader)
+            total = b""
+            for size in (5, 7, largest, largest - 1, 3, largest):
+                packet = os.urandom(size)
+                put(writer, packet)
+                total += packet
+                assert await protocol.received(len(total)) == total
+            transport.close()
+            await soon(protocol.lost)
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_messages_arrive_whole_whatever_size_came_before(
+    loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with pipe_ends(kind, tmp_path) as ends:
+            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+            total = b""
+            for size in (8, 60_000, 9, 4096, 4097, 10, 4095, 20_000, 11):
+                message = os.urandom(size)
+                put(ends.writer, message)
+                total += message
+                assert await protocol.received(len(total)) == total
+            transport.close()
+            await soon(protocol.lost)
+
+    loop.run_until_complete(main())
+
+
+def test_a_long_datagram_after_a_short_one_is_whole(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with ours, peer:
+            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ours)
+            total = b""
+            for size in (6, 30_000, 7, 5000):
+                message = os.urandom(size)
+                peer.send(message)
+                total += message
+                assert await protocol.received(len(total)) == total
             transport.close()
             await soon(protocol.lost)
 

@@ -41,6 +41,7 @@ _PYTHON_BENCHMARKS = {
     "files": (str(ROOT / "benchmarks/files.py"),),
     "tls": (str(ROOT / "benchmarks/handshakes.py"),),
     "cost": (str(ROOT / "benchmarks/cost.py"),),
+    "instructions": (str(ROOT / "benchmarks/instructions.py"),),
     "primitives": (str(ROOT / "benchmarks/primitives.py"),),
     "parallel": (str(ROOT / "benchmarks/parallel.py"),),
 }
@@ -194,6 +195,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         partial(conformance.suite, "uvloop", main_interpreter),
     )
     add("cost", python_tests.cost)
+    add("instructions", python_tests.instructions)
     add("ecosystem", python_tests.ecosystem)
     add("model", model.test)
     add("types", checks.types)

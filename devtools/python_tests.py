@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from devtools import native
 from devtools.environments import Environment
 from devtools.interpreters import DEBUG, Interpreter, build_debug, running
-from devtools.process import ROOT, Failed, NothingToRun, run, say
+from devtools.process import IN_CI, ROOT, Failed, NothingToRun, first_program, run, say
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:
@@ -158,6 +158,21 @@ def cost() -> str:
         raise NothingToRun("no process may trace another here") from error
     run([*command, "--check"], env=PYTHON_PATH, what="benchmarks/cost.py")
     return "system calls per operation as before"
+
+
+def instructions() -> str:
+    """What operations of the loop cost in instructions, against what they cost before."""
+    if first_program("valgrind") is None:
+        if IN_CI:
+            raise Failed("valgrind is not installed")
+        raise NothingToRun("no valgrind")
+    command = [native.extension(running()).python, ROOT / "benchmarks/instructions.py"]
+    try:
+        run([*command, "--can-check"], env=PYTHON_PATH)
+    except Failed as error:
+        raise NothingToRun("recorded with another CPython or compiler") from error
+    run([*command, "--check"], env=PYTHON_PATH, what="benchmarks/instructions.py")
+    return "instructions per operation as before"
 
 
 def installed() -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Without these nothing builds.
 _REQUIRED = ("git", "g++", "cmake", "ninja-build", "pkg-config")
 #: Without these something is left out: io_uring, C++ tests and benchmarks, compiling again fast,
-#: the pages of the C++ interface, real servers.
+#: the pages of the C++ interface, counting instructions, real servers.
 _WANTED = (
     "ccache",
     "liburing-dev",
@@ -28,6 +28,7 @@ _WANTED = (
     "python3-venv",
     "openssl",
     "doxygen",
+    "valgrind",
     "wrk",
     # Servers that tests/ecosystem starts for itself.
     "postgresql",

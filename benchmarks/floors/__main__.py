@@ -4,7 +4,8 @@
 A floor is the same work with no loop in it. What asyncio's tasks, queues and timeouts cost is
 measured on bare_loop.cpp, which keeps callbacks in an array and does nothing else; what the kernel,
 OpenSSL and the protocol's own methods cost, by making the calls one after the other, without ever
-waiting for readiness. No loop can lead uvloop by more than the last column says.
+waiting for readiness, those of small messages by bare_end.cpp. No loop can lead uvloop by more than
+the last column says.
 
     ./dev.py bench floors --rounds 5
 """
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from workloads import load_all
 
-from floors import calls, tasks
+from floors import calls, messages, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
 ARMS = ["uvloop", *loops.OURS]
 
 
-def build_bare_loop(folder: str) -> Any:
-    """Compiles bare_loop.cpp for this interpreter and imports it."""
-    source = Path(__file__).with_name("bare_loop.cpp")
-    target = Path(folder) / f"bare_loop{sysconfig.get_config_var('EXT_SUFFIX')}"
+def build(name: str, folder: str) -> Any:
+    """Compiles a module of this folder for this interpreter and imports it."""
+    source = Path(__file__).with_name(f"{name}.cpp")
+    target = Path(folder) / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = sysconfig.get_path("include")
     command = ["c++", "-std=c++20", "-O3", "-shared", "-fPIC", f"-I{include}"]
     subprocess.run([*command, str(source), "-o", str(target)], check=True)
-    spec = importlib.util.spec_from_file_location("bare_loop", target)
+    spec = importlib.util.spec_from_file_location(name, target)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -72,7 +73,12 @@ def main() -> int:
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory() as folder:
-        floors: dict[str, Floor] = {**tasks.floors(build_bare_loop(folder)), **calls.FLOORS}
+        bare_loop = build("bare_loop", folder)
+        floors: dict[str, Floor] = {
+            **tasks.floors(bare_loop),
+            **messages.floors(bare_loop, build("bare_end", folder)),
+            **calls.FLOORS,
+        }
         unknown = sorted(set(args.work) - set(floors))
         if unknown:
             parser.error(f"no floor for {', '.join(unknown)}; there are: {', '.join(floors)}")

@@ -6,10 +6,10 @@
 // Not a transport to use: a message is at most 64 KiB, and a write that takes less is an error.
 #include <Python.h>
 
-#include <array>
-#include <cstddef>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <array>
+#include <cstddef>
 
 namespace {
 
@@ -41,8 +41,8 @@ bool is_bytes(PyObject* data) {
 PyObject* write_now(PyObject* self, PyObject* data) {
   if (!is_bytes(data)) return nullptr;
   const Py_ssize_t size = PyBytes_GET_SIZE(data);
-  return written(
-      ::write(as_end(self).fd, PyBytes_AS_STRING(data), static_cast<std::size_t>(size)), size);
+  return written(::write(as_end(self).fd, PyBytes_AS_STRING(data), static_cast<std::size_t>(size)),
+                 size);
 }
 
 PyObject* gather(PyObject* self, PyObject* data) {

@@ -1,9 +1,9 @@
 // Receiving from a pipe.
 //
-// One poll_multishot stays in flight while data is wanted; each event is followed by reads until the
-// pipe is empty: straight into a large `bytes` that is cut, or, after a small message, into the
-// stack, from where a `bytes` of its size is made. (A large one is allocated and cut for the read
-// that finds nothing, too.) pause_reading() cancels the poll, and nothing was taken that would have
+// One poll_multishot stays in flight while data is wanted; each event is followed by reads until
+// the pipe is empty: straight into a large `bytes` that is cut, or, after a small message, into the
+// stack, from where a `bytes` of its size is made. (For the read that finds nothing a large one
+// would be allocated, too.) pause_reading() cancels the poll, and nothing was taken that would have
 // to be held.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>

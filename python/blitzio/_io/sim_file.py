@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from blitzio._io.sim_tree import Path
+    from blitzio._io.sim_tree import _Path
 
 _T = TypeVar("_T", str, bytes)
 
@@ -279,7 +279,7 @@ class SimOpening:
 
 def open_file(
     tree: SimTree,
-    path: Path,
+    path: _Path,
     mode: str,
     buffering: int,
     encoding: str | None,

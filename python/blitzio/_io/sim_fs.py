@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from blitzio._io.sim_tree import Path
+    from blitzio._io.sim_tree import _Path
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SimFileSystem:
 
     def open(
         self,
-        file: Path,
+        file: _Path,
         mode: str = "r",
         buffering: int = -1,
         encoding: str | None = None,
@@ -94,39 +94,39 @@ class SimFileSystem:
 
     # ---- whole files -------------------------------------------------------------------------
 
-    async def read_file(self, path: Path) -> bytes:
+    async def read_file(self, path: _Path) -> bytes:
         """All of a file. FileNotFoundError, IsADirectoryError."""
         await sleep(0)
         return bytes(self.tree.find(path).existing_file.data)
 
-    async def read_text(self, path: Path, encoding: str = "utf-8") -> str:
+    async def read_text(self, path: _Path, encoding: str = "utf-8") -> str:
         """All of a file, decoded."""
         return (await self.read_file(path)).decode(encoding)
 
-    async def write_file(self, path: Path, data: Buffer, mode: int = 0o666) -> None:
+    async def write_file(self, path: _Path, data: Buffer, mode: int = 0o666) -> None:
         """Makes a file, or replaces what is in it."""
         await self._put(path, data, mode, truncates=True)
 
-    async def write_text(self, path: Path, text: str, encoding: str = "utf-8") -> None:
+    async def write_text(self, path: _Path, text: str, encoding: str = "utf-8") -> None:
         """As write_file(), of text."""
         await self.write_file(path, text.encode(encoding))
 
-    async def append(self, path: Path, data: Buffer, mode: int = 0o666) -> None:
+    async def append(self, path: _Path, data: Buffer, mode: int = 0o666) -> None:
         """Adds to the end of a file, making it."""
         await self._put(path, data, mode, truncates=False)
 
-    async def append_text(self, path: Path, text: str, encoding: str = "utf-8") -> None:
+    async def append_text(self, path: _Path, text: str, encoding: str = "utf-8") -> None:
         """As append(), of text."""
         await self.append(path, text.encode(encoding))
 
     # ---- paths -------------------------------------------------------------------------------
 
-    async def stat(self, path: Path) -> SimMetadata:
+    async def stat(self, path: _Path) -> SimMetadata:
         """What is known of a file or directory."""
         await sleep(0)
         return metadata_of(self.tree.find(path).existing)
 
-    async def exists(self, path: Path) -> bool:
+    async def exists(self, path: _Path) -> bool:
         """Whether there is a file or directory."""
         await sleep(0)
         try:
@@ -134,41 +134,41 @@ class SimFileSystem:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    async def mkdir(self, path: Path, mode: int = 0o777) -> None:
+    async def mkdir(self, path: _Path, mode: int = 0o777) -> None:
         """Makes a directory. FileExistsError; FileNotFoundError if its parent is not there."""
         await sleep(0)
         self.tree.make_directory(path, mode)
 
-    async def mkdir_all(self, path: Path, mode: int = 0o777) -> None:
+    async def mkdir_all(self, path: _Path, mode: int = 0o777) -> None:
         """Makes a directory, and its parents, where they are not there."""
         await sleep(0)
         self.tree.make_directories(path, mode)
 
-    def read_dir(self, path: Path = "/") -> SimReadDir:
+    def read_dir(self, path: _Path = "/") -> SimReadDir:
         """What is in a directory, in the order of names: to be awaited for a list, or iterated."""
         return SimReadDir(self, os.fsdecode(path))
 
-    async def remove(self, path: Path) -> None:
+    async def remove(self, path: _Path) -> None:
         """Removes a file, or what a Unix socket has left."""
         await sleep(0)
         self.tree.remove(path)
 
-    async def remove_dir(self, path: Path) -> None:
+    async def remove_dir(self, path: _Path) -> None:
         """Removes an empty directory."""
         await sleep(0)
         self.tree.remove_directory(path, with_content=False)
 
-    async def remove_dir_all(self, path: Path) -> None:
+    async def remove_dir_all(self, path: _Path) -> None:
         """Removes a directory and what is in it."""
         await sleep(0)
         self.tree.remove_directory(path, with_content=True)
 
-    async def rename(self, source: Path, target: Path) -> None:
+    async def rename(self, source: _Path, target: _Path) -> None:
         """Moves a file or directory, replacing what is there: a file, or an empty directory."""
         await sleep(0)
         self.tree.move(source, target)
 
-    async def copy(self, source: Path, target: Path) -> int:
+    async def copy(self, source: _Path, target: _Path) -> int:
         """Makes a file's content another's. Gives how many bytes that are."""
         await sleep(0)
         data = bytes(self.tree.find(source).existing_file.data)
@@ -176,7 +176,7 @@ class SimFileSystem:
         node.data += data
         return len(data)
 
-    async def _put(self, path: Path, data: Buffer, mode: int, *, truncates: bool) -> None:
+    async def _put(self, path: _Path, data: Buffer, mode: int, *, truncates: bool) -> None:
         content = bytes(memoryview(data))
         await sleep(0)
         node = self.tree.open(path, creates=True, truncates=truncates, mode=mode)

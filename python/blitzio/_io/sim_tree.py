@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+    _Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _MODES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "socket": stat.S_IFSOCK}
 
@@ -105,7 +105,7 @@ class SimTree:
         self._made = 0
         self._root = self._new("directory", 0o777)
 
-    def find(self, path: Path) -> Place:
+    def find(self, path: _Path) -> Place:
         """Where a path is; relative ones begin at "/".
 
         Raises:
@@ -134,7 +134,7 @@ class SimTree:
 
     def open(
         self,
-        path: Path,
+        path: _Path,
         *,
         creates: bool = False,
         is_new: bool = False,
@@ -157,13 +157,13 @@ class SimTree:
         """Its content has changed."""
         node.modified = self._clock()
 
-    def make_directory(self, path: Path, mode: int) -> None:
+    def make_directory(self, path: _Path, mode: int) -> None:
         place = self.find(path)
         if place.node is not None:
             raise path_error(errno.EEXIST, place.path)
         self._make(place, "directory", mode)
 
-    def make_directories(self, path: Path, mode: int) -> None:
+    def make_directories(self, path: _Path, mode: int) -> None:
         text = os.fsdecode(path)
         parts = text.split("/")
         for i in range(1, len(parts) + 1):
@@ -173,20 +173,20 @@ class SimTree:
             elif not place.node.is_directory:
                 raise path_error(errno.EEXIST if i == len(parts) else errno.ENOTDIR, text)
 
-    def make_socket(self, path: Path) -> Node:
+    def make_socket(self, path: _Path) -> Node:
         """Raises OSError (EADDRINUSE) if the path exists."""
         place = self.find(path)
         if place.node is not None:
             raise path_error(errno.EADDRINUSE, place.path)
         return self._make(place, "socket", 0o777)
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: _Path) -> None:
         place = self.find(path)
         if place.existing.is_directory:
             raise path_error(errno.EISDIR, place.path)
         self._unlink(place)
 
-    def remove_directory(self, path: Path, *, with_content: bool) -> None:
+    def remove_directory(self, path: _Path, *, with_content: bool) -> None:
         place = self.find(path)
         node = place.existing
         if not node.is_directory:
@@ -197,7 +197,7 @@ class SimTree:
             raise path_error(errno.ENOTEMPTY, place.path)
         self._unlink(place)
 
-    def move(self, path: Path, to: Path) -> None:
+    def move(self, path: _Path, to: _Path) -> None:
         """Replaces what is there: a file a file, a directory an empty one."""
         source, target = self.find(path), self.find(to)
         code = self._why_not(source, target)

@@ -34,8 +34,12 @@ file(GLOB model_core_sources CONFIGURE_DEPENDS ${core_parts})
 # The explorer has its own end for a check that fails.
 list(FILTER model_core_sources EXCLUDE REGEX "/base/(check|futex)\\.cpp$")
 add_library(blitzio_model_core STATIC ${model_core_sources}
+            ${PROJECT_SOURCE_DIR}/src/blitzio/driver/driver.cpp
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/async_fd.cpp
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/blocking_pool.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/cancel_token.cpp
-            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/group_state.cpp)
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/group_state.cpp
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/thread_poll.cpp)
 target_link_libraries(blitzio_model_core PRIVATE blitzio_model_doorway blitzio_model_instrumented
                       blitzio_flags PUBLIC blitzio_model_explorer)
 

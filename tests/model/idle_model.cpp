@@ -1,14 +1,19 @@
-// Injector and idle map together, as the workers use them (executor/worker.cpp): a task that was
-// queued is run, whoever goes to sleep meanwhile.
+// How workers fall asleep and are woken: a task that was queued is run, whoever goes to sleep
+// meanwhile, and no worker sleeps for good while another has tasks to spare.
 #include <blitzio/driver/park_word.hpp>
 #include <blitzio/executor/idle_map.hpp>
+#include <blitzio/executor/idling.hpp>
 #include <blitzio/executor/injector.hpp>
+#include <blitzio/executor/local_ring.hpp>
 
 #include <model/support.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <functional>
 #include <utility>
 
 namespace blitzio::model {
@@ -39,113 +44,285 @@ TEST(InjectorModel, EveryTaskIsTakenOnce) {
   });
 }
 
-// The parts of a Runtime that decide who sleeps.
-struct Workers {
-  blitzio::detail::Injector injector;
-  blitzio::detail::IdleMap idle;
-  struct Sleep {
-    driver::ParkWord park;
-    Event event;
-  };
-  std::array<Sleep, 2> sleeps;
+class Workers;
+class IdleWorker;
 
-  // Runtime::schedule() from elsewhere.
-  void schedule(QueuedTask& task) {
-    injector.push(task);
-    notify();
+// A task that runs a function of the scenario.
+class Job : public QueuedTask {
+ public:
+  explicit Job(std::function<void(IdleWorker&)> action = [](IdleWorker&) {})
+      : QueuedTask(scheduler_), action_(std::move(action)) {
+    prepare(5);
   }
-  void notify() {
-    if (const auto index = idle.choose()) wake(*index);
+  void run(IdleWorker& worker) {
+    take(5);
+    action_(worker);
   }
-  void wake(unsigned index) {
-    if (sleeps[index].park.notify()) sleeps[index].event.signal();
-  }
-  // Worker::run(), of a worker that has nothing of its own, until it has run `count` tasks.
-  void run(unsigned index, int count) {
-    bool is_searching = false;
-    while (count > 0) {
-      Task* task = injector.pop(1);
-      if (task == nullptr) {
-        park(index, is_searching);
-        continue;
-      }
-      if (std::exchange(is_searching, false) && idle.end_search()) notify();
-      static_cast<QueuedTask*>(task)->take(5);
-      --count;
-    }
-    if (is_searching && idle.end_search()) notify();
-  }
-  void park(unsigned index, bool& is_searching) {
-    idle.sleep(index, std::exchange(is_searching, false));
-    if (injector.is_empty() && sleeps[index].park.begin_sleep()) {
-      sleeps[index].event.wait();
-      sleeps[index].park.end_sleep();
-    }
-    is_searching = idle.wake_up(index);
-  }
+
+ private:
+  NoScheduler scheduler_;
+  std::function<void(IdleWorker&)> action_;
 };
 
-TEST(IdleMapModel, ATaskFromElsewhereWakesTheWorker) {
-  expect_sound([] {
-    NoScheduler scheduler;
-    QueuedTask one(scheduler);
-    QueuedTask two(scheduler);
-    Workers workers;
-    Thread worker([&] { workers.run(0, 2); });
-    for (QueuedTask* task : {&one, &two}) {
-      task->prepare(5);
-      workers.schedule(*task);
+// A Worker without I/O, timers and a policy of what is worth stealing: everything is.
+class IdleWorker {
+ public:
+  IdleWorker(Workers& all, unsigned index);
+
+  /// Ends its sleep. Any thread.
+  void wake() {
+    if (park_.notify()) event_.signal();
+  }
+  [[nodiscard]] bool has_stealable() const { return !ring_.is_empty(); }
+
+  // Worker::run(), until all jobs are done.
+  void run();
+  // Worker::schedule_local(), by the task that this worker runs.
+  void schedule_local(Job& job);
+
+ private:
+  friend class blitzio::detail::Idling;
+  [[nodiscard]] bool has_own() const;
+  [[nodiscard]] bool has_injected() const;
+  [[nodiscard]] bool has_spare() const;
+  void sleep(bool stands_by);
+  void wake_one();
+
+  void wake_another();
+  Job* next();
+  Job* find();
+  Job* steal();
+
+  Workers& all_;
+  blitzio::detail::Idling idling_;
+  blitzio::detail::BasicLocalRing<4> ring_;
+  driver::ParkWord park_;
+  Event event_;
+};
+
+// The parts of a Runtime that decide who sleeps.
+class Workers {
+ public:
+  static constexpr unsigned kCount = 3;  // scenarios need not run all of them
+  enum class Bug : std::uint8_t {
+    none,
+    hands_nothing_on,  ///< a searcher that has found work wakes nobody for the rest
+    stands_by_asleep,  ///< a worker that stands by sleeps until it is woken
+  };
+
+  explicit Workers(int jobs, Bug which = Bug::none) : bug(which), left_(jobs) {}
+
+  // Runtime::schedule() from elsewhere.
+  void schedule(Job& job) {
+    injector.push(job);
+    notify();
+  }
+  // Runtime::notify().
+  void notify() {
+    if (const auto index = idle.choose()) each[*index].wake();
+  }
+  // Runtime::stop_workers(), after the last job.
+  void finish_one() {
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    is_stopping.store(true, std::memory_order_release);
+    for (IdleWorker& worker : each) worker.wake();
+  }
+
+  const Bug bug;
+  blitzio::detail::Injector injector;
+  blitzio::detail::IdleMap idle;
+  Atomic<bool> is_stopping{false};
+  // Written by who searches, and by who stands by: two at a time are a data race.
+  int searches = 0;
+  int standbys = 0;
+  std::array<IdleWorker, kCount> each{IdleWorker(*this, 0), IdleWorker(*this, 1),
+                                      IdleWorker(*this, 2)};
+
+ private:
+  Atomic<int> left_;
+};
+
+IdleWorker::IdleWorker(Workers& all, unsigned index) : all_(all), idling_(all.idle, index) {}
+
+bool IdleWorker::has_own() const {
+  return all_.is_stopping.load(std::memory_order_acquire);
+}
+bool IdleWorker::has_injected() const {
+  return !all_.injector.is_empty();
+}
+bool IdleWorker::has_spare() const {
+  return std::ranges::any_of(all_.each,
+                             [](const IdleWorker& worker) { return worker.has_stealable(); });
+}
+void IdleWorker::sleep(bool stands_by) {
+  if (!park_.begin_sleep()) return;
+  if (stands_by) {
+    ++all_.standbys;
+    if (all_.bug == Workers::Bug::stands_by_asleep) {
+      event_.wait();
+    } else {
+      event_.wait_for(1);
     }
-    worker.join();
+  } else {
+    event_.wait();
+  }
+  park_.end_sleep();
+}
+void IdleWorker::wake_one() {
+  if (all_.bug != Workers::Bug::hands_nothing_on) all_.notify();
+}
+
+void IdleWorker::run() {
+  while (!has_own()) {
+    Job* job = next();
+    if (job == nullptr) job = find();
+    if (job == nullptr) {
+      idling_.park(*this);
+      continue;
+    }
+    job->run(*this);
+    all_.finish_one();
+  }
+}
+void IdleWorker::schedule_local(Job& job) {
+  BLITZIO_CHECK(ring_.push(job));
+  ring_.announce();
+  wake_another();
+}
+void IdleWorker::wake_another() {
+  if (all_.idle.may_choose()) all_.notify();
+}
+Job* IdleWorker::next() {
+  Task* task = ring_.pop();
+  if (ring_.size() != 0) wake_another();
+  return static_cast<Job*>(task);
+}
+Job* IdleWorker::find() {
+  auto* job = static_cast<Job*>(all_.injector.pop(1));
+  if (job == nullptr && idling_.search()) {
+    ++all_.searches;
+    job = steal();
+    if (job == nullptr) job = static_cast<Job*>(all_.injector.pop(1));
+  }
+  if (job != nullptr) idling_.found_work(*this);
+  return job;
+}
+Job* IdleWorker::steal() {
+  for (IdleWorker& victim : all_.each) {
+    if (&victim == this) continue;
+    if (Task* task = victim.ring_.steal_into(ring_)) return static_cast<Job*>(task);
+  }
+  return nullptr;
+}
+
+// Two jobs each of which goes on for as long as the other has not been begun.
+struct Meeting {
+  Event one_has_begun;
+  Event two_has_begun;
+  Job one{[this](IdleWorker&) {
+    one_has_begun.signal();
+    two_has_begun.wait();
+  }};
+  Job two{[this](IdleWorker&) {
+    two_has_begun.signal();
+    one_has_begun.wait();
+  }};
+};
+
+TEST(IdleModel, ATaskFromElsewhereWakesAWorker) {
+  expect_sound([] {
+    Job one;
+    Job two;
+    Workers workers(2);
+    Thread worker([&] { workers.each[0].run(); });
+    workers.schedule(one);
+    workers.schedule(two);
   });
 }
 
-TEST(IdleMapModel, TwoProducersAndOneWorker) {
+TEST(IdleModel, TwoProducersAndOneWorker) {
   expect_sound([] {
-    NoScheduler scheduler;
-    QueuedTask one(scheduler);
-    QueuedTask two(scheduler);
-    Workers workers;
-    const auto produce = [&](QueuedTask& task) {
-      task.prepare(5);
-      workers.schedule(task);
-    };
-    Thread worker([&] { workers.run(0, 2); });
-    Thread producer([&] { produce(one); });
-    produce(two);
-    producer.join();
-    worker.join();
+    Job one;
+    Job two;
+    Workers workers(2);
+    Thread worker([&] { workers.each[0].run(); });
+    Thread producer([&] { workers.schedule(one); });
+    workers.schedule(two);
   });
 }
 
-TEST(IdleMapModel, TwoWorkersShareTwoTasks) {
-  expect_sound([] {
-    NoScheduler scheduler;
-    QueuedTask one(scheduler);
-    QueuedTask two(scheduler);
-    Workers workers;
-    Thread first([&] { workers.run(0, 1); });
-    Thread second([&] { workers.run(1, 1); });
-    for (QueuedTask* task : {&one, &two}) {
-      task->prepare(5);
-      workers.schedule(*task);
-    }
-    first.join();
-    second.join();
+void two_tasks_from_elsewhere(Workers::Bug bug) {
+  Meeting meeting;
+  Workers workers(2, bug);
+  Thread first([&] { workers.each[0].run(); });
+  Thread second([&] { workers.each[1].run(); });
+  workers.schedule(meeting.one);
+  workers.schedule(meeting.two);
+}
+
+// At most one worker is woken at a time, and yet both come.
+TEST(IdleModel, TwoTasksFromElsewhereRunAtOnce) {
+  expect_sound([] { two_tasks_from_elsewhere(Workers::Bug::none); });
+}
+
+void long_poll(Workers::Bug bug) {
+  Meeting meeting;
+  Workers workers(3, bug);
+  Job begins([&](IdleWorker& worker) {
+    worker.schedule_local(meeting.one);
+    worker.schedule_local(meeting.two);
   });
+  Thread sleeper([&] { workers.each[1].run(); });
+  workers.injector.push(begins);
+  workers.each[0].run();
+}
+
+TEST(IdleModel, ATaskInARingIsTakenWhileItsWorkerIsInALongPoll) {
+  expect_sound([] { long_poll(Workers::Bug::none); });
+}
+
+void task_that_goes_on() {
+  Meeting meeting;
+  Workers workers(2);
+  Job begins([&](IdleWorker& worker) {
+    worker.schedule_local(meeting.one);
+    meeting.two.run(worker);
+  });
+  Thread sleeper([&] { workers.each[1].run(); });
+  workers.injector.push(begins);
+  workers.each[0].run();
+}
+
+TEST(IdleModel, ATaskInARingIsTakenWhileTheTaskThatQueuedItGoesOn) {
+  expect_sound(task_that_goes_on);
+}
+
+// One of the two sleepers stands by, and the other one leaves it to that.
+void two_sleepers() {
+  Meeting meeting;
+  Workers workers(2);
+  Thread first([&] { workers.each[1].run(); });
+  Thread second([&] { workers.each[2].run(); });
+  // Begins its long poll at once, with the other task in its ring.
+  workers.each[0].schedule_local(meeting.two);
+  meeting.one.run(workers.each[0]);
+  workers.finish_one();
+}
+
+TEST(IdleModel, OfTwoSleepersOneStandsBy) {
+  Options options;
+  options.stale_reads_max = 1;
+  expect_sound(two_sleepers, options);
 }
 
 void one_task_one_worker() {
-  NoScheduler scheduler;
-  QueuedTask task(scheduler);
-  Workers workers;
-  Thread worker([&] { workers.run(0, 1); });
-  task.prepare(5);
-  workers.schedule(task);
-  worker.join();
+  Job job;
+  Workers workers(1);
+  Thread worker([&] { workers.each[0].run(); });
+  workers.schedule(job);
 }
 
-TEST(IdleMapModel, FindsATaskThatIsQueuedWithoutSeqCst) {
+TEST(IdleModel, FindsATaskThatIsQueuedWithoutSeqCst) {
   expect_finds("deadlock", one_task_one_worker,
                {.weakenings = {{.file = "executor/injector.hpp",
                                 .function = "push_chain",
@@ -154,13 +331,45 @@ TEST(IdleMapModel, FindsATaskThatIsQueuedWithoutSeqCst) {
                                 .to = std::memory_order_release}}});
 }
 
-TEST(IdleMapModel, FindsASleeperWhoseLastLookIsTooEarly) {
+TEST(IdleModel, FindsASleeperWhoseLastLookIsTooEarly) {
   expect_finds("deadlock", one_task_one_worker,
                {.weakenings = {{.file = "executor/injector.hpp",
                                 .function = "size",
                                 .access = Access::load,
                                 .from = std::memory_order_seq_cst,
                                 .to = std::memory_order_acquire}}});
+}
+
+TEST(IdleModel, FindsATaskThatWasNotAnnounced) {
+  expect_finds("deadlock", task_that_goes_on,
+               {.weakenings = {{.file = "executor/local_ring.hpp",
+                                .function = "announce",
+                                .access = Access::exchange,
+                                .from = std::memory_order_seq_cst,
+                                .to = std::memory_order_acq_rel}}});
+  expect_finds("deadlock", task_that_goes_on,
+               {.weakenings = {{.file = "executor/idle_map.hpp",
+                                .function = "may_choose",
+                                .access = Access::load,
+                                .from = std::memory_order_seq_cst,
+                                .to = std::memory_order_acquire}}});
+}
+
+TEST(IdleModel, FindsASearcherThatHandsNothingOn) {
+  expect_finds("deadlock", [] { two_tasks_from_elsewhere(Workers::Bug::hands_nothing_on); });
+}
+
+TEST(IdleModel, FindsAStandbyThatSleepsForGood) {
+  expect_finds("deadlock", [] { long_poll(Workers::Bug::stands_by_asleep); });
+}
+
+TEST(IdleModel, FindsAStandbyThatIsTakenOverTooEarly) {
+  expect_finds("data race", two_sleepers,
+               {.weakenings = {{.file = "executor/idle_map.hpp",
+                                .function = "begin_standby",
+                                .access = Access::exchange,
+                                .from = std::memory_order_seq_cst,
+                                .to = std::memory_order_relaxed}}});
 }
 
 }  // namespace

@@ -90,14 +90,14 @@ IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker
 void IoSource::arm(IoSide& side) noexcept {
   const bool is_io_uring = side.home_->backend() == driver::Backend::io_uring;
   if (side.direction_ == IoDirection::write) {
-    side.poll(number_, POLLOUT);
+    side.poll(fd(), POLLOUT);
   } else if (side.home_->backend() == driver::Backend::poll) {
     // Level-triggered: a multishot one would report in each turn until somebody reads.
-    side.poll(number_, POLLIN | POLLRDHUP);
+    side.poll(fd(), POLLIN | POLLRDHUP);
   } else {
     // Urgent data ends a read short of what is there. Asking io_uring for it costs a poll(2) per
     // event, more than the EAGAIN that trusting saves.
-    side.poll_multishot(number_, POLLIN | POLLRDHUP | (is_io_uring ? 0U : unsigned{POLLPRI}));
+    side.poll_multishot(fd(), POLLIN | POLLRDHUP | (is_io_uring ? 0U : unsigned{POLLPRI}));
   }
   // Relaxed: see trusts_short_reads().
   side.trusts_short_reads_.store(!is_io_uring, std::memory_order_relaxed);

@@ -4,6 +4,7 @@
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/mutex.hpp>
+#include <blitzio/base/native_thread.hpp>
 
 #include <pthread.h>
 
@@ -128,13 +129,8 @@ int BlockingPool::State::start_thread(Job& job) noexcept {
   // Relaxed: the caller holds a reference itself.
   refs_.fetch_add(1, std::memory_order_relaxed);
 
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  const int error = pthread_create(
-      &thread, &attributes, [](void* data) -> void* { return thread_main(data); }, worker);
-  pthread_attr_destroy(&attributes);
+  const int error =
+      start_detached_thread([](void* data) -> void* { return thread_main(data); }, worker);
   if (error != 0) {
     worker->job = nullptr;
     worker->next_free = std::exchange(free_, worker);

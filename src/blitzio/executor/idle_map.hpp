@@ -19,9 +19,13 @@
 // Either the producer sees the bit, and no searcher, and wakes the sleeper; or it saw a searcher,
 // which looks again after it has stopped searching; or the sleeper sees the task.
 //
+// A searcher that sees something at its last look searches on: as long as it searched, nobody was
+// woken for what came, and there may be more of it.
+//
 // Tasks in the ring of a worker that is awake are another matter: that worker will run them, and
 // only a long poll keeps it from it. For these a sleeper may stand by (worker.hpp): it sleeps for a
-// moment only and then looks again, so nobody need be woken meanwhile.
+// moment only and then looks again, so nobody need be woken meanwhile. Who stops standing by looks
+// once more, and who finds that another one stands by leaves it to that one.
 //
 // Threads: any; a worker's own bit is set by itself.
 #pragma once
@@ -86,8 +90,8 @@ class IdleMap {
   }
   /// sleeping → sleeping, standing by. False if another one does so already.
   [[nodiscard]] bool begin_standby() noexcept {
-    // Relaxed: a hint, see may_choose().
-    return !has_standby_.exchange(true, std::memory_order_relaxed);
+    // Seq_cst: if it reads that another one stands by, that one's next look comes later.
+    return !has_standby_.exchange(true, std::memory_order_seq_cst);
   }
   /// Before a last look at the rings.
   void end_standby() noexcept {
@@ -95,13 +99,13 @@ class IdleMap {
     has_standby_.store(false, std::memory_order_seq_cst);
   }
 
-  /// A hint for a worker that has tasks to spare: whether one might be woken for them.
+  /// For a worker that has tasks to spare and has announced them (LocalRing): whether one might be
+  /// woken for them. If not, nobody sleeps who has not looked, or will look, after it.
   [[nodiscard]] bool may_choose() const noexcept {
-    // Relaxed, all: a worker that queues a task for itself runs it anyway, and asks again before
-    // each task that it runs; if it reads an old value, only parallelism comes later.
-    return sleeping_.load(std::memory_order_relaxed) != 0 &&
-           searchers_.load(std::memory_order_relaxed) == 0 &&
-           !has_standby_.load(std::memory_order_relaxed);
+    // Seq_cst, all: after the tasks were announced; see the top.
+    return sleeping_.load(std::memory_order_seq_cst) != 0 &&
+           searchers_.load(std::memory_order_seq_cst) == 0 &&
+           !has_standby_.load(std::memory_order_seq_cst);
   }
   /// How many sleep; a snapshot.
   [[nodiscard]] unsigned sleeping() const noexcept {

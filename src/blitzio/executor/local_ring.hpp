@@ -14,7 +14,8 @@
 // gives the slots back with another. Positions count up and wrap around at 2^32; a slot is its
 // position modulo their number.
 //
-// push, pop: the owner. steal_into: another worker, into its own ring. size, is_empty: any.
+// push, pop, announce: the owner. steal_into: another worker, into its own ring. size, is_empty:
+// any.
 //
 // Source: the local queue of Tokio's multi-thread scheduler, which goes back to Go's.
 #pragma once
@@ -69,14 +70,21 @@ class BasicLocalRing {
       const std::uint32_t steal = steal_of(heads);
       // Without a thief both ends move; else only ours, and the thief closes the gap.
       const std::uint64_t next = pack(steal == head ? head + 1 : steal, head + 1);
-      // Acquire-release: against thieves, which claim by the same exchange; the task itself was
-      // written by this thread.
-      if (heads_.compare_exchange_weak(heads, next, std::memory_order_acq_rel,
+      // Acquire-release against thieves, which claim by the same exchange; the task itself was
+      // written by this thread. Seq_cst, as it announces the tasks that are left.
+      if (heads_.compare_exchange_weak(heads, next, std::memory_order_seq_cst,
                                        std::memory_order_relaxed)) {
         // Relaxed: written by this thread.
         return slot(head).load(std::memory_order_relaxed);
       }
     }
+  }
+
+  /// What was pushed comes before what the owner reads next, as after a pop(): either a sleeper's
+  /// last look sees it, or the owner sees the sleeper (idle_map.hpp).
+  void announce() noexcept {
+    // Changes nothing. Seq_cst: pairs with is_empty(), which reads it first and then the tail.
+    heads_.fetch_add(0, std::memory_order_seq_cst);
   }
 
   /// Moves half of this ring's tasks, rounded up, to `thief`, which must be empty, all but the last

@@ -16,6 +16,7 @@ Worker::Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver>
       index_(index),
       driver_(std::move(driver)),
       random_(0x9E3779B9U * (index + 1)),
+      idling_(runtime.idle_, index),
       seen_polls_(runtime.worker_count()),
       timers_([](void* data) noexcept { static_cast<Worker*>(data)->wake(); }, this,
               runtime.config().timer_tick, runtime.config().timers_max) {}
@@ -78,7 +79,7 @@ void Worker::run() noexcept {
     if (polls == kPollsPerTick) count(yields_);
     turn();
     if (has_local()) {
-      found_work();
+      idling_.found_work(*this);
       continue;
     }
     if (Task* task = find_work()) {
@@ -109,28 +110,34 @@ void Worker::turn() noexcept {
 }
 
 void Worker::park() noexcept {
-  runtime_.idle_.sleep(index_, std::exchange(is_searching_, false));
-  // The last look before sleeping; see idle_map.hpp.
-  if (inbox_.is_empty() && runtime_.injector_.is_empty() && !runtime_.is_stopping()) {
-    watch_others();
-    count(parks_);
-    FramePool::share();
-    const Instant until = timers_.before_sleep();
-    const Duration to_timer = until == Instant::max() ? Duration::max() : until - Instant::now();
-    driver_->wait(stands_by_ ? std::min(to_timer, kLookInterval) : to_timer);
-    timers_.after_sleep();
-  }
-  is_searching_ = runtime_.idle_.wake_up(index_);
+  idling_.park(*this);
   turn();
-  if (has_local()) found_work();
+  if (has_local()) idling_.found_work(*this);
 }
 
-// Stands by if others have tasks to spare and nobody else does so.
-void Worker::watch_others() noexcept {
-  if (!runtime_.is_stealing()) return;
-  // Before the look: who queues a task after it wakes somebody.
-  if (std::exchange(stands_by_, false)) runtime_.idle_.end_standby();
-  if (has_stealable_anywhere()) stands_by_ = runtime_.idle_.begin_standby();
+void Worker::sleep(bool stands_by) noexcept {
+  count(parks_);
+  FramePool::share();
+  const Instant until = timers_.before_sleep();
+  const Duration to_timer = until == Instant::max() ? Duration::max() : until - Instant::now();
+  driver_->wait(stands_by ? std::min(to_timer, kLookInterval) : to_timer);
+  timers_.after_sleep();
+}
+
+bool Worker::has_own() const noexcept {
+  return !inbox_.is_empty() || runtime_.is_stopping();
+}
+
+bool Worker::has_injected() const noexcept {
+  return !runtime_.injector_.is_empty();
+}
+
+bool Worker::has_spare() const noexcept {
+  return runtime_.is_stealing() && has_stealable_anywhere();
+}
+
+void Worker::wake_one() noexcept {
+  runtime_.notify();
 }
 
 bool Worker::has_stealable_anywhere() const noexcept {
@@ -143,21 +150,32 @@ bool Worker::has_stealable_anywhere() const noexcept {
 Task* Worker::next_task() noexcept {
   Task* task = nullptr;
   if (++tick_ % kInjectorInterval == 0) task = runtime_.injector_.pop(1);
-  if (task == nullptr) task = next_local();
-  // Tasks are left for others.
+  if (task == nullptr && lifo_ != nullptr && lifo_polls_ < kLifoPollsMax) {
+    ++lifo_polls_;
+    task = std::exchange(lifo_, nullptr);
+  }
+  if (task != nullptr) {
+    offer_ring();
+    return task;
+  }
+  task = next_queued();
+  // Tasks are left for others; pop() has announced them.
   if (ring_.size() != 0) wake_another();
   return task;
+}
+
+// Tasks are left for others, and nothing has announced them yet.
+void Worker::offer_ring() noexcept {
+  if (ring_.size() == 0 || !runtime_.is_stealing()) return;
+  ring_.announce();
+  wake_another();
 }
 
 void Worker::wake_another() noexcept {
   if (runtime_.is_stealing() && runtime_.idle_.may_choose()) runtime_.notify();
 }
 
-Task* Worker::next_local() noexcept {
-  if (lifo_ != nullptr && lifo_polls_ < kLifoPollsMax) {
-    ++lifo_polls_;
-    return std::exchange(lifo_, nullptr);
-  }
+Task* Worker::next_queued() noexcept {
   lifo_polls_ = 0;
   if (Task* task = ring_.pop()) return task;
   if (BLITZIO_UNLIKELY(!backlog_.is_empty())) return from_backlog();
@@ -241,33 +259,13 @@ Task* Worker::steal() noexcept {
 }
 
 Task* Worker::find_work() noexcept {
-  if (Task* task = from_injector()) {
-    found_work();
-    return task;
+  Task* task = from_injector();
+  if (task == nullptr && runtime_.is_stealing() && idling_.search()) {
+    task = steal();
+    if (task == nullptr) task = from_injector();
   }
-  if (!runtime_.is_stealing()) return nullptr;
-  if (!is_searching_) {
-    is_searching_ = runtime_.idle_.begin_search();
-    // Somebody else searches; he will wake us if there is more than one worker's work.
-    if (!is_searching_) return nullptr;
-  }
-  Task* task = steal();
-  if (task == nullptr) task = from_injector();
-  if (task != nullptr) found_work();
+  if (task != nullptr) idling_.found_work(*this);
   return task;
-}
-
-// It has something to run. Those who queued tasks while it searched or stood by have woken nobody:
-// somebody else shall look after what is left.
-void Worker::found_work() noexcept {
-  const bool stood_by = std::exchange(stands_by_, false);
-  if (stood_by) runtime_.idle_.end_standby();
-  const bool was_last_searcher = std::exchange(is_searching_, false) && runtime_.idle_.end_search();
-  if (was_last_searcher && !runtime_.injector_.is_empty()) {
-    runtime_.notify();
-  } else if ((was_last_searcher || stood_by) && has_stealable_anywhere()) {
-    wake_another();
-  }
 }
 
 // ---- queueing --------------------------------------------------------------------------------
@@ -310,12 +308,12 @@ void Worker::schedule_local(Task& task) noexcept {
   if (to_ring == nullptr) return;
   push_back(*to_ring);
   // What dispatching woke is counted when the first of it runs (next_task()).
-  if (is_running_task_) wake_another();
+  if (is_running_task_) offer_ring();
 }
 
 void Worker::share_slot() noexcept {
   if (lifo_ != nullptr) push_back(*std::exchange(lifo_, nullptr));
-  if (ring_.size() != 0) wake_another();
+  offer_ring();
 }
 
 void Worker::schedule(Task& task) noexcept {

@@ -34,6 +34,7 @@
 #include <blitzio/base/intrusive_queue.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/driver_context.hpp>
+#include <blitzio/executor/idling.hpp>
 #include <blitzio/executor/local_ring.hpp>
 #include <blitzio/task/task.hpp>
 #include <blitzio/time/timer_context.hpp>
@@ -118,7 +119,7 @@ class Worker final : public Scheduler {
  private:
   void run_task(Task& task) noexcept;
   [[nodiscard]] Task* next_task() noexcept;
-  [[nodiscard]] Task* next_local() noexcept;
+  [[nodiscard]] Task* next_queued() noexcept;
   [[nodiscard]] Task* from_backlog() noexcept;
   [[nodiscard]] Task* from_injector() noexcept;
   [[nodiscard]] Task* steal() noexcept;
@@ -128,13 +129,20 @@ class Worker final : public Scheduler {
   BLITZIO_COLD void overflow(Task& task) noexcept;
   void turn() noexcept;
   void park() noexcept;
+  // What Idling asks of its worker; see idling.hpp.
+  friend class Idling;
+  [[nodiscard]] bool has_own() const noexcept;
+  [[nodiscard]] bool has_injected() const noexcept;
+  [[nodiscard]] bool has_spare() const noexcept;
+  void sleep(bool stands_by) noexcept;
+  void wake_one() noexcept;
+
   /// Before this thread blocks in a poll: the slot's task goes where others can steal it.
   void share_slot() noexcept;
   void drain_inbox() noexcept;
   void add_to_backlog_size(std::uint32_t change) noexcept;
-  void found_work() noexcept;
-  void watch_others() noexcept;
   [[nodiscard]] bool has_stealable_anywhere() const noexcept;
+  void offer_ring() noexcept;
   void wake_another() noexcept;
   [[nodiscard]] bool has_local() const noexcept {
     return lifo_ != nullptr || ring_.size() != 0 || !backlog_.is_empty();
@@ -152,8 +160,7 @@ class Worker final : public Scheduler {
   std::uint32_t tick_ = 0;
   std::uint32_t random_;
   bool is_running_task_ = false;
-  bool is_searching_ = false;
-  bool stands_by_ = false;
+  Idling idling_;
   // While standing by: looks at which others had tasks to spare, when the last one was, and how far
   // each worker was then.
   unsigned looks_ = 0;

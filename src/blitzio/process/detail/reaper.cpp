@@ -1,6 +1,7 @@
 #include <blitzio/process/detail/reaper.hpp>
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/native_thread.hpp>
 
 #include <poll.h>
 #include <pthread.h>
@@ -67,13 +68,7 @@ Result<void> Reaper::start() {
   sigset_t former;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &former);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  const int error =
-      pthread_create(&thread, &attributes, [](void* data) -> void* { return run(data); }, this);
-  pthread_attr_destroy(&attributes);
+  const int error = start_detached_thread([](void* data) -> void* { return run(data); }, this);
   pthread_sigmask(SIG_SETMASK, &former, nullptr);
   if (error != 0) return fail(Error::os(error));
   is_running_ = true;

@@ -50,13 +50,19 @@ class NativeCondVar {
       execution->wait_for(this, lock.mutex(), false, where);
     }
   }
-  /// Times out when nothing else is left to happen, whatever the clock says.
+  /// Times out when nothing else is left to happen; at once if the deadline has passed, in which
+  /// case a notification may still be meant for it.
   template <class Instant>
-  std::cv_status wait_until(std::unique_lock<NativeMutex>& lock, const Instant& /*deadline*/,
+  std::cv_status wait_until(std::unique_lock<NativeMutex>& lock, const Instant& deadline,
                             model::Where where = model::Where::current()) noexcept {
     model::Execution* execution = model::Execution::active();
-    const bool is_notified =
-        execution != nullptr && execution->wait_for(this, lock.mutex(), true, where);
+    if (execution == nullptr) return std::cv_status::timeout;
+    if (deadline <= Instant::clock::now()) {
+      lock.mutex()->unlock(where);
+      lock.mutex()->lock(where);
+      return std::cv_status::timeout;
+    }
+    const bool is_notified = execution->wait_for(this, lock.mutex(), true, where);
     return is_notified ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   void notify_one(model::Where where = model::Where::current()) noexcept {

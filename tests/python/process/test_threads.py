@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blitzio import net
 from tests.python.loop.support import Recorder, raw_pair, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -279,3 +281,36 @@ def test_a_recursion_limit_met_in_a_callback_ends_that_callback_alone(
     loop.call_soon(deeper)
     loop.run_until_complete(turns())
     assert [type(report["exception"]) for report in reports] == [RecursionError]
+
+
+def test_a_loop_that_is_never_idle_lets_other_threads_run(
+    new_loop: LoopFactory, tmp_path: Path
+) -> None:
+    # The kernel says of a datagram socket without a peer that it can be written to, although the
+    # receiver has no room: the wait is over at once, again and again, and no Python runs.
+    path = str(tmp_path / "receiver")
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.bind(path)
+    receiver.settimeout(PATIENCE)
+    is_full = threading.Event()
+
+    async def fill() -> None:
+        async with net.UnixDatagram.bind() as sender:
+            while sender.try_send_to(b"first", path) is not None:
+                pass
+            is_full.set()
+            await sender.send_to(b"last", path)
+
+    def run() -> None:
+        loop = new_loop()
+        loop.run_until_complete(fill())
+        loop.close()
+
+    sending = threading.Thread(target=run)
+    sending.start()
+    assert is_full.wait(PATIENCE)
+    while receiver.recv(16) != b"last":
+        pass
+    sending.join(PATIENCE)
+    assert not sending.is_alive()
+    receiver.close()

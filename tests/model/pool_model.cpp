@@ -52,7 +52,7 @@ class Meeting : public BlockingJob {
 // These scenarios are mutexes and little else: they afford more switches.
 void expect_thoroughly_sound(const std::function<void()>& scenario) {
   Options options;
-  options.preemptions_max = 4;
+  options.preemptions_max = 3;
   expect_sound(scenario, options);
 }
 
@@ -128,7 +128,6 @@ void shut_down_with_jobs(Duration keep_alive, bool cancel_pending) {
   for (const Work& work : works) {
     BLITZIO_CHECK(work.has_ended_once() && (cancel_pending || work.runs() == 1));
   }
-  BLITZIO_CHECK(works[0].runs() == 1);
 }
 
 TEST(BlockingPoolModel, AShutdownFinishesOrDropsWhatIsQueued) {

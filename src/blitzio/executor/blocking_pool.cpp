@@ -58,10 +58,24 @@ class BlockingPool::State {
     while (made_ != nullptr) delete std::exchange(made_, made_->next_made);
   }
 
+  struct Called {
+    bool has_job = false;
+    Worker* sleeper = nullptr;  // to be notified, without the lock
+    int error = 0;              // of creating a thread
+  };
+  Called call_for(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
+  Worker* call_for_rest() noexcept BLITZIO_REQUIRES(mutex_);
   int start_thread(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   static void* thread_main(void* worker) noexcept;
   void run_worker(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
+  Job* first_job(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
   Job* next_job(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
+  bool await_call(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
+  struct Taken {
+    Job* job = nullptr;
+    Worker* sleeper = nullptr;  // to be notified, as above
+  };
+  Taken take(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   void push(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Job* pop() noexcept BLITZIO_REQUIRES(mutex_);
 
@@ -77,6 +91,8 @@ class BlockingPool::State {
   std::size_t idle_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
   // Threads that will look at the queue again. While the queue is not empty there is at least one.
   std::size_t working_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  // One of them was woken or created and has not looked yet: nobody else is called until then.
+  bool is_one_called_ BLITZIO_GUARDED_BY(mutex_) = false;
   std::size_t alive_ BLITZIO_GUARDED_BY(mutex_) = 0;  // and those that are running their stop hook
   std::size_t made_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
   Worker* made_ = nullptr;  // guarded by mutex_, and by the last reference in the destructor
@@ -94,24 +110,43 @@ thread_local constinit BlockingPool::State* BlockingPool::State::current_ = null
 Result<void> BlockingPool::State::submit(Job& job) noexcept {
   MutexLock lock(mutex_);
   if (is_shut_down_) return fail(Error::runtime(RuntimeErrc::shut_down));
-  if (Worker* worker = idle_.pop_front()) {
-    --idle_count_;
-    worker->job = &job;
-    lock.unlock();
-    worker->wake.notify_one();
-    return {};
-  }
-  if (working_ < config_.threads_max) {
-    const int error = start_thread(job);
-    if (error == 0) return {};
-    if (working_ == 0) return fail(Error::os(error));
-  }
-  push(job);
+  const Called called = call_for(job);
+  if (called.error != 0 && working_ == 0) return fail(Error::os(called.error));
+  if (!called.has_job) push(job);
+  lock.unlock();
+  if (called.sleeper != nullptr) called.sleeper->wake.notify_one();
   return {};
 }
 
+// Hands it to a thread that has nothing else to do, unless one is on its way or there is no room.
+BlockingPool::State::Called BlockingPool::State::call_for(Job& job) noexcept {
+  if (is_one_called_) return {};
+  if (Worker* worker = idle_.pop_front()) {
+    --idle_count_;
+    worker->job = &job;
+    is_one_called_ = true;
+    return {.has_job = true, .sleeper = worker};
+  }
+  if (working_ == config_.threads_max) return {};
+  const int error = start_thread(job);
+  is_one_called_ = error == 0;
+  return {.has_job = error == 0, .error = error};
+}
+
+// The same for the oldest job of the queue. Returns whom to notify.
+BlockingPool::State::Worker* BlockingPool::State::call_for_rest() noexcept {
+  if (queue_head_ == nullptr) return nullptr;
+  Job* next = queue_head_->next;
+  const Called called = call_for(*queue_head_);
+  if (called.has_job) {
+    queue_head_ = next;
+    --queued_count_;
+  }
+  return called.sleeper;
+}
+
 // Creates the thread with the lock held, so that whoever fails knows whether others are there to
-// take the job. The new thread has its job already and does not need the lock to begin.
+// take the job.
 int BlockingPool::State::start_thread(Job& job) noexcept {
   Worker* worker = free_;
   if (worker != nullptr) {
@@ -200,8 +235,10 @@ void* BlockingPool::State::thread_main(void* data) noexcept {
 }
 
 void BlockingPool::State::run_worker(Worker& worker) noexcept {
+  // Before the hook, which may take its time: until this thread has looked, no other is called.
+  Job* job = first_job(worker);
   if (config_.on_thread_start != nullptr) config_.on_thread_start(config_.hook_data);
-  for (Job* job = std::exchange(worker.job, nullptr); job != nullptr; job = next_job(worker)) {
+  for (; job != nullptr; job = next_job(worker)) {
     job->run(*job);  // the job may be gone afterwards
     if (BLITZIO_UNLIKELY(fork_guard_.in_child())) break;
   }
@@ -214,25 +251,55 @@ void BlockingPool::State::run_worker(Worker& worker) noexcept {
   if (is_last) all_ended_.notify_all();  // this thread's reference keeps it there
 }
 
+BlockingPool::Job* BlockingPool::State::first_job(Worker& worker) noexcept {
+  Taken taken;
+  {
+    const MutexLock lock(mutex_);
+    taken = take(worker);
+  }
+  if (taken.sleeper != nullptr) taken.sleeper->wake.notify_one();
+  return taken.job;
+}
+
 // Null: the thread shall end, and does not count as working any more.
 BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
-  const MutexLock lock(mutex_);
-  if (Job* job = pop()) return job;
-  if (!is_shut_down_) {
-    idle_.push_front(worker);
-    ++idle_count_;
-    const Instant deadline = Instant::now() + config_.keep_alive;
-    bool is_young = true;
-    while (worker.job == nullptr && !is_shut_down_ && is_young) {
-      is_young = worker.wake.wait_until(mutex_, deadline);
-    }
-    // A job that came with the last tick still counts: it was handed to this thread alone.
-    if (worker.job != nullptr) return std::exchange(worker.job, nullptr);
-    worker.unlink();
-    --idle_count_;
+  Taken taken;
+  {
+    const MutexLock lock(mutex_);
+    taken = take(worker);
+    while (taken.job == nullptr && !is_shut_down_ && await_call(worker)) taken = take(worker);
+    if (taken.job == nullptr) --working_;
   }
-  --working_;
-  return nullptr;
+  if (taken.sleeper != nullptr) taken.sleeper->wake.notify_one();
+  return taken.job;
+}
+
+// False: nobody has called it for too long, or the pool is shut down.
+bool BlockingPool::State::await_call(Worker& worker) noexcept {
+  idle_.push_front(worker);
+  ++idle_count_;
+  const Instant deadline = Instant::now() + config_.keep_alive;
+  bool is_young = true;
+  while (worker.job == nullptr && !is_shut_down_ && is_young) {
+    is_young = worker.wake.wait_until(mutex_, deadline);
+  }
+  // A job that came with the last tick still counts: it was handed to this thread alone.
+  if (worker.job != nullptr) return true;
+  worker.unlink();
+  --idle_count_;
+  return false;
+}
+
+// The job that was handed to it, or the oldest; and sees to it that somebody comes for the others.
+BlockingPool::State::Taken BlockingPool::State::take(Worker& worker) noexcept {
+  Taken taken{.job = std::exchange(worker.job, nullptr)};
+  if (taken.job != nullptr) {
+    is_one_called_ = false;
+  } else {
+    taken.job = pop();
+  }
+  taken.sleeper = call_for_rest();
+  return taken;
 }
 
 // ---- the handle ------------------------------------------------------------------------------

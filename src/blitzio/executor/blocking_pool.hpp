@@ -4,9 +4,18 @@
 // `threads_max`; else to a queue, first in, first out. The last idle thread has the warmest cache,
 // and the others can grow old: one that is idle for `keep_alive` ends.
 //
-// A job is handed to one chosen thread, each of which sleeps on its own condition variable: no
-// thread wakes in vain, and none that is about to end can be counted as idle. The job is a node
-// that its owner keeps, so submitting allocates nothing, save for the thread it may start.
+// One thread at a time is on its way to its job. While it is, further jobs go to the queue and wake
+// nobody; before it runs its own it calls a thread for the oldest of these. So no job waits for
+// another to end while there is a thread to be had, and a burst of short ones is run by a few
+// threads rather than by one each, awake for a microsecond.
+//
+//     idle ──called──▶ on its way ──looks──▶ running ──queue empty──▶ idle ──keep_alive──▶ gone
+//           created ──────▲                   │    ▲
+//                                             └────┘ queue not empty
+//
+// Each sleeps on a condition variable of its own, so none that is about to end is called. The job
+// is a node that its owner keeps, so submitting allocates nothing, save for the thread it may
+// start.
 //
 // Threads are detached and share the pool's state by reference count, so a pool may go while jobs
 // still run (shutdown(wait = false)); shutdown(wait = true) waits until the last thread has left

@@ -251,7 +251,7 @@ def named_temp_file(parent: _Path, prefix: _Path, /) -> Awaitable[tuple[File, An
     """A file of a name nobody else has, and its path."""
 
 def set_inline_writes(allowed: bool, /) -> None:
-    """Whether writing and creating may be tried on the loop's thread, in this process."""
+    """Whether writing and changing folders may be tried on the loop's thread, here."""
 
 @final
 class NativeWatcher:

@@ -1,6 +1,7 @@
 #include <blitzio/fs/directory.hpp>
 
 #include <blitzio/fs/detail/calls.hpp>
+#include <blitzio/fs/detail/inline_policy.hpp>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -40,6 +41,15 @@ bool is_directory(const std::string& path) noexcept {
   return found && found->is_directory();
 }
 
+Result<void> make_directory(const std::string& path, mode_t mode) noexcept {
+  if (auto checked = detail::check_path(path); !checked) return checked;
+  return detail::retry_void([&] { return ::mkdir(path.c_str(), mode); });
+}
+Result<void> remove_directory(const std::string& path) noexcept {
+  if (auto checked = detail::check_path(path); !checked) return checked;
+  return detail::retry_void([&] { return ::rmdir(path.c_str()); });
+}
+
 }  // namespace
 
 Result<std::vector<DirEntry>> blocking_read_dir(const std::string& path) {
@@ -60,19 +70,25 @@ Result<std::vector<DirEntry>> blocking_read_dir(const std::string& path) {
 }
 
 Result<void> blocking_mkdir(const std::string& path, mode_t mode) noexcept {
-  if (auto checked = detail::check_path(path); !checked) return checked;
-  return detail::retry_void([&] { return ::mkdir(path.c_str(), mode); });
+  const auto made = make_directory(path, mode);
+  detail::look_at_folder(path);
+  return made;
+}
+std::optional<Result<void>> try_mkdir(const std::string& path, mode_t mode) noexcept {
+  if (!detail::may_change(path)) return std::nullopt;
+  const detail::Risk risk;
+  return make_directory(path, mode);
 }
 
 Result<void> blocking_mkdir_all(const std::string& path, mode_t mode) {
-  auto made = blocking_mkdir(path, mode);
+  auto made = make_directory(path, mode);
   if (made) return made;
   if (made.error().is_os(ENOENT)) {
     const auto last = path.find_last_not_of('/');
     const auto slash = last == std::string::npos ? last : path.find_last_of('/', last);
     if (slash == std::string::npos || slash == 0) return made;
     if (auto above = blocking_mkdir_all(path.substr(0, slash), 0777); !above) return above;
-    made = blocking_mkdir(path, mode);
+    made = make_directory(path, mode);
   }
   // Somebody else may have made it a moment ago.
   if (!made && made.error().is_os(EEXIST) && is_directory(path)) return {};
@@ -80,8 +96,14 @@ Result<void> blocking_mkdir_all(const std::string& path, mode_t mode) {
 }
 
 Result<void> blocking_remove_dir(const std::string& path) noexcept {
-  if (auto checked = detail::check_path(path); !checked) return checked;
-  return detail::retry_void([&] { return ::rmdir(path.c_str()); });
+  const auto removed = remove_directory(path);
+  detail::look_at_folder(path);
+  return removed;
+}
+std::optional<Result<void>> try_remove_dir(const std::string& path) noexcept {
+  if (!detail::may_change(path)) return std::nullopt;
+  const detail::Risk risk;
+  return remove_directory(path);
 }
 
 Result<void> blocking_remove_dir_all(const std::string& path) {

@@ -172,16 +172,7 @@ class [[nodiscard]] File {
 // ---- the bodies of what returns `auto` -------------------------------------------------------
 
 inline auto File::open(std::string path, OpenOptions options) {
-  struct Request {
-    std::string path;
-    OpenOptions options;
-  };
-  auto request = std::make_shared<const Request>(Request{std::move(path), options});
-  return detail::Attempt(
-      [request] { return try_open(request->path, request->options); },
-      [request] {
-        return call_blocking([request] { return blocking_open(request->path, request->options); });
-      });
+  return detail::attempt_or_block(&File::try_open, &File::blocking_open, std::move(path), options);
 }
 
 inline auto File::metadata() {

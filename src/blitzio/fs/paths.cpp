@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <memory>
 
 namespace blitzio::fs {
 
@@ -60,6 +62,38 @@ Result<std::uint64_t> copy_content(int from, int to) noexcept {
   }
 }
 
+// What stat(2) said, as an answer to "is there anything?".
+Result<bool> to_existence(const Result<Metadata>& found) noexcept {
+  if (found) return true;
+  const Error error = found.error();
+  if (error.is_os(ENOENT) || error.is_os(ENOTDIR) || error.is_os(ELOOP)) return false;
+  return fail(error);
+}
+
+// ---- what changes a folder: the bare calls -----------------------------------------------------
+
+Result<void> unlink_path(const std::string& path) noexcept {
+  if (auto checked = detail::check_path(path); !checked) return checked;
+  return detail::retry_void([&] { return ::unlink(path.c_str()); });
+}
+
+// A call with two paths.
+template <class Call>
+Result<void> call_with(const std::string& one, const std::string& other, Call call) noexcept {
+  if (auto checked = detail::check_path(one); !checked) return checked;
+  if (auto checked = detail::check_path(other); !checked) return checked;
+  return detail::retry_void([&] { return call(one.c_str(), other.c_str()); });
+}
+Result<void> rename_path(const std::string& from, const std::string& to) noexcept {
+  return call_with(from, to, ::rename);
+}
+Result<void> make_symlink(const std::string& target, const std::string& path) noexcept {
+  return call_with(target, path, ::symlink);
+}
+Result<void> make_hard_link(const std::string& target, const std::string& path) noexcept {
+  return call_with(target, path, ::link);
+}
+
 }  // namespace
 
 std::optional<Result<op::Bytes>> try_read_file(const std::string& path) {
@@ -105,18 +139,36 @@ std::optional<Result<Metadata>> try_stat(const std::string& path, bool follow_sy
 }
 
 Result<bool> blocking_exists(const std::string& path) noexcept {
-  return detail::to_existence(blocking_stat(path, true));
+  return to_existence(blocking_stat(path, true));
+}
+std::optional<Result<bool>> try_exists(const std::string& path) noexcept {
+  const auto found = try_stat(path);
+  return found ? std::optional(to_existence(*found)) : std::nullopt;
 }
 
 Result<void> blocking_remove(const std::string& path) noexcept {
-  if (auto checked = detail::check_path(path); !checked) return checked;
-  return detail::retry_void([&] { return ::unlink(path.c_str()); });
+  const auto removed = unlink_path(path);
+  detail::look_at_folder(path);
+  return removed;
+}
+std::optional<Result<void>> try_remove(const std::string& path) noexcept {
+  if (!detail::may_change(path)) return std::nullopt;
+  const detail::Risk risk;
+  if (!detail::may_free(path)) return std::nullopt;
+  return unlink_path(path);
 }
 
 Result<void> blocking_rename(const std::string& from, const std::string& to) noexcept {
-  if (auto checked = detail::check_path(from); !checked) return checked;
-  if (auto checked = detail::check_path(to); !checked) return checked;
-  return detail::retry_void([&] { return std::rename(from.c_str(), to.c_str()); });
+  const auto renamed = rename_path(from, to);
+  detail::look_at_folder(from);
+  detail::look_at_folder(to);
+  return renamed;
+}
+std::optional<Result<void>> try_rename(const std::string& from, const std::string& to) noexcept {
+  if (!detail::may_change(from) || !detail::may_change(to)) return std::nullopt;
+  const detail::Risk risk;
+  if (!detail::may_free(to)) return std::nullopt;
+  return rename_path(from, to);
 }
 
 Result<std::uint64_t> blocking_copy(const std::string& from, const std::string& to) {
@@ -165,15 +217,28 @@ Result<std::string> blocking_read_link(const std::string& path) {
 }
 
 Result<void> blocking_symlink(const std::string& target, const std::string& path) noexcept {
-  if (auto checked = detail::check_path(target); !checked) return checked;
-  if (auto checked = detail::check_path(path); !checked) return checked;
-  return detail::retry_void([&] { return ::symlink(target.c_str(), path.c_str()); });
+  const auto made = make_symlink(target, path);
+  detail::look_at_folder(path);
+  return made;
+}
+std::optional<Result<void>> try_symlink(const std::string& target,
+                                        const std::string& path) noexcept {
+  if (!detail::may_change(path)) return std::nullopt;
+  const detail::Risk risk;
+  return make_symlink(target, path);
 }
 
 Result<void> blocking_hard_link(const std::string& target, const std::string& path) noexcept {
-  if (auto checked = detail::check_path(target); !checked) return checked;
-  if (auto checked = detail::check_path(path); !checked) return checked;
-  return detail::retry_void([&] { return ::link(target.c_str(), path.c_str()); });
+  const auto made = make_hard_link(target, path);
+  detail::look_at_folder(target);
+  detail::look_at_folder(path);
+  return made;
+}
+std::optional<Result<void>> try_hard_link(const std::string& target,
+                                          const std::string& path) noexcept {
+  if (!detail::may_change(target) || !detail::may_change(path)) return std::nullopt;
+  const detail::Risk risk;
+  return make_hard_link(target, path);
 }
 
 void set_inline_writes(bool allowed) noexcept {

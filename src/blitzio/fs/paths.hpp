@@ -1,9 +1,9 @@
 // Files by their path, whole: reading, writing, looking, moving.
 //
 // `x` is a future: it tries to have its answer on the spot where that takes microseconds
-// (read_file, write_file, append, stat, exists; docs/design/files.md says when), and else runs
-// `blocking_x` in a thread of a pool, all of it in one trip. `try_x` is that attempt alone: empty
-// if it would have to wait.
+// (docs/design/files.md says when), and else runs `blocking_x` in a thread of a pool, all of it in
+// one trip. `try_x` is that attempt alone: empty if it would have to wait. What has no `try_x` goes
+// to a thread always.
 //
 // Threads: any.   Cancel: dropping a future before a thread has begun means that nothing happens;
 // afterwards it is done to its end, and nobody is told.   Errors: those of the system calls;
@@ -21,28 +21,14 @@
 #include <fcntl.h>
 #include <sys/types.h>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
 namespace blitzio::fs {
-
-namespace detail {
-
-/// What stat(2) said, as an answer to "is there anything?".
-[[nodiscard]] inline Result<bool> to_existence(const Result<Metadata>& found) noexcept {
-  if (found) return true;
-  const Error error = found.error();
-  if (error.is_os(ENOENT) || error.is_os(ENOTDIR) || error.is_os(ELOOP)) return false;
-  return fail(error);
-}
-
-}  // namespace detail
 
 /// What write_file() does with the content that is there.
 enum class WriteMode : std::uint8_t { replace, append };
@@ -68,93 +54,63 @@ namespace detail {
 [[nodiscard]] std::optional<Result<Metadata>> try_stat(const std::string& path,
                                                        bool follow_symlinks = true) noexcept;
 [[nodiscard]] Result<bool> blocking_exists(const std::string& path) noexcept;
+[[nodiscard]] std::optional<Result<bool>> try_exists(const std::string& path) noexcept;
 [[nodiscard]] Result<void> blocking_remove(const std::string& path) noexcept;
+[[nodiscard]] std::optional<Result<void>> try_remove(const std::string& path) noexcept;
 [[nodiscard]] Result<void> blocking_rename(const std::string& from, const std::string& to) noexcept;
+[[nodiscard]] std::optional<Result<void>> try_rename(const std::string& from,
+                                                     const std::string& to) noexcept;
 [[nodiscard]] Result<std::uint64_t> blocking_copy(const std::string& from, const std::string& to);
 [[nodiscard]] Result<void> blocking_set_permissions(const std::string& path, mode_t mode) noexcept;
 [[nodiscard]] Result<std::string> blocking_read_link(const std::string& path);
 [[nodiscard]] Result<void> blocking_symlink(const std::string& target,
                                             const std::string& path) noexcept;
+[[nodiscard]] std::optional<Result<void>> try_symlink(const std::string& target,
+                                                      const std::string& path) noexcept;
 [[nodiscard]] Result<void> blocking_hard_link(const std::string& target,
                                               const std::string& path) noexcept;
+[[nodiscard]] std::optional<Result<void>> try_hard_link(const std::string& target,
+                                                        const std::string& path) noexcept;
 
-/// Whether writing and creating may be tried on the spot at all, in this process (they may, at
-/// first): if not, they always go to a thread. Reading what is cached is not affected.
+/// Whether writing, and changing folders, may be tried on the spot at all, in this process (they
+/// may, at first): if not, they always go to a thread. Reading what is cached is not affected.
 void set_inline_writes(bool allowed) noexcept;
 
 /// The whole content.   Returns  future of Result<op::Bytes>.
 inline auto read_file(std::string path) {
-  auto shared = std::make_shared<const std::string>(std::move(path));
-  return detail::Attempt(
-      [shared] { return try_read_file(*shared); },
-      [shared] { return call_blocking([shared] { return blocking_read_file(*shared); }); });
+  return detail::attempt_or_block(&try_read_file, &blocking_read_file, std::move(path));
 }
-
-namespace detail {
-
-inline auto write_whole(std::string path, op::Bytes data, WriteMode how, mode_t mode) {
-  struct Request {
-    std::string path;
-    op::Bytes data;
-    WriteMode how;
-    mode_t mode;
-  };
-  auto request =
-      std::make_shared<const Request>(Request{std::move(path), std::move(data), how, mode});
-  return Attempt(
-      [request] {
-        return try_write_file(request->path, request->data, request->how, request->mode);
-      },
-      [request] {
-        return call_blocking([request] {
-          return blocking_write_file(request->path, request->data, request->how, request->mode);
-        });
-      });
-}
-
-}  // namespace detail
 
 /// Makes `data` the content of the file, which is made if there is none; `mode` before the umask.
 /// Not atomic: a reader may see a part. Returns  future of Result<void>.
 inline auto write_file(std::string path, op::Bytes data, mode_t mode = 0666) {
-  return detail::write_whole(std::move(path), std::move(data), WriteMode::replace, mode);
+  return detail::attempt_or_block(&try_write_file, &blocking_write_file, std::move(path),
+                                  std::move(data), WriteMode::replace, mode);
 }
 /// Writes `data` to the end of the file, which is made if there is none.
 inline auto append(std::string path, op::Bytes data, mode_t mode = 0666) {
-  return detail::write_whole(std::move(path), std::move(data), WriteMode::append, mode);
+  return detail::attempt_or_block(&try_write_file, &blocking_write_file, std::move(path),
+                                  std::move(data), WriteMode::append, mode);
 }
 
 /// Returns  future of Result<Metadata>.
 inline auto stat(std::string path, bool follow_symlinks = true) {
-  auto shared = std::make_shared<const std::string>(std::move(path));
-  return detail::Attempt([shared, follow_symlinks] { return try_stat(*shared, follow_symlinks); },
-                         [shared, follow_symlinks] {
-                           return call_blocking([shared, follow_symlinks] {
-                             return blocking_stat(*shared, follow_symlinks);
-                           });
-                         });
+  return detail::attempt_or_block(&try_stat, &blocking_stat, std::move(path), follow_symlinks);
 }
 
 /// Whether there is anything; a symbolic link that leads nowhere is nothing.
 /// Returns  future of Result<bool>.   Errors   what keeps it from telling (EACCES).
 inline auto exists(std::string path) {
-  auto shared = std::make_shared<const std::string>(std::move(path));
-  return detail::Attempt(
-      [shared] {
-        auto found = try_stat(*shared);
-        return found ? std::optional(detail::to_existence(*found)) : std::nullopt;
-      },
-      [shared] { return call_blocking([shared] { return blocking_exists(*shared); }); });
+  return detail::attempt_or_block(&try_exists, &blocking_exists, std::move(path));
 }
 
 /// Removes a file or a symbolic link.   Returns  future of Result<void>.
 inline auto remove(std::string path) {
-  return call_blocking([path = std::move(path)] { return blocking_remove(path); });
+  return detail::attempt_or_block(&try_remove, &blocking_remove, std::move(path));
 }
 /// Renames; replaces what is at `to`.
 inline auto rename(std::string from, std::string to) {
-  return call_blocking(
-      [from = std::move(from), to = std::move(to)] { return blocking_rename(from, to); });
+  return detail::attempt_or_block(&try_rename, &blocking_rename, std::move(from), std::move(to));
 }
 /// Copies content and permissions of a regular file; replaces the content at `to`.
 /// Returns  future of Result<std::uint64_t>: bytes copied.
@@ -173,15 +129,13 @@ inline auto read_link(std::string path) {
 }
 /// Makes `path` a symbolic link to `target`.
 inline auto symlink(std::string target, std::string path) {
-  return call_blocking([target = std::move(target), path = std::move(path)] {
-    return blocking_symlink(target, path);
-  });
+  return detail::attempt_or_block(&try_symlink, &blocking_symlink, std::move(target),
+                                  std::move(path));
 }
 /// Makes `path` another name of the file `target`.
 inline auto hard_link(std::string target, std::string path) {
-  return call_blocking([target = std::move(target), path = std::move(path)] {
-    return blocking_hard_link(target, path);
-  });
+  return detail::attempt_or_block(&try_hard_link, &blocking_hard_link, std::move(target),
+                                  std::move(path));
 }
 
 }  // namespace blitzio::fs

@@ -49,14 +49,12 @@ struct Stat : OnePath {
 };
 struct Exists : OnlyPath {
   BLITZIO_NAMES_OF(exists);
-  [[nodiscard]] auto try_now() const -> std::optional<Result<bool>> {
-    const auto found = fs::try_stat(path);
-    return found ? std::optional(fs::detail::to_existence(*found)) : std::nullopt;
-  }
+  [[nodiscard]] auto try_now() const { return fs::try_exists(path); }
   auto operator()() const { return fs::blocking_exists(path); }
 };
 struct Mkdir : PathAndMode {
   BLITZIO_NAMES_OF(mkdir);
+  [[nodiscard]] auto try_now() const { return fs::try_mkdir(path, mode); }
   auto operator()() const { return fs::blocking_mkdir(path, mode); }
 };
 struct MkdirAll : PathAndMode {
@@ -70,6 +68,7 @@ struct SetPermissions : PathAndMode {
 };
 struct RemoveDir : OnlyPath {
   BLITZIO_NAMES_OF(remove_dir);
+  [[nodiscard]] auto try_now() const { return fs::try_remove_dir(path); }
   auto operator()() const { return fs::blocking_remove_dir(path); }
 };
 struct RemoveDirAll : OnlyPath {
@@ -78,10 +77,12 @@ struct RemoveDirAll : OnlyPath {
 };
 struct Remove : OnlyPath {
   BLITZIO_NAMES_OF(remove);
+  [[nodiscard]] auto try_now() const { return fs::try_remove(path); }
   auto operator()() const { return fs::blocking_remove(path); }
 };
 struct Rename : FromAndTo {
   BLITZIO_NAMES_OF(rename);
+  [[nodiscard]] auto try_now() const { return fs::try_rename(path, other); }
   auto operator()() const { return fs::blocking_rename(path, other); }
 };
 struct Copy : FromAndTo {
@@ -94,10 +95,12 @@ struct ReadLink : OnlyPath {
 };
 struct Symlink : TargetAndPath {
   BLITZIO_NAMES_OF(symlink);
+  [[nodiscard]] auto try_now() const { return fs::try_symlink(path, other); }
   auto operator()() const { return fs::blocking_symlink(path, other); }
 };
 struct HardLink : TargetAndPath {
   BLITZIO_NAMES_OF(hard_link);
+  [[nodiscard]] auto try_now() const { return fs::try_hard_link(path, other); }
   auto operator()() const { return fs::blocking_hard_link(path, other); }
 };
 /// All of a directory, as (name, type, inode).

@@ -1,5 +1,6 @@
 // `Attempt`: a future that tries to have its answer on the spot, and starts another future only if
-// that would block: "in line first" for every file operation.
+// that would block: "in line first" for every file operation. `attempt_or_block`: one made of a
+// function that tries and of one for a thread.
 //
 //            first poll: try gives the answer
 //     idle ─────────────────────────────────────────▶ ready
@@ -9,10 +10,13 @@
 // Threads: any, one at a time.
 #pragma once
 
+#include <blitzio/executor/blocking_call.hpp>
 #include <blitzio/task/future.hpp>
 
 #include <concepts>
+#include <memory>
 #include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -47,5 +51,16 @@ class [[nodiscard]] Attempt {
   Wait wait_;
   std::optional<Slow> slow_;
 };
+
+/// `try_now(arguments…)`, and if that gives nothing, `blocking(arguments…)` in a thread.
+template <class Try, class Blocking, class... Arguments>
+auto attempt_or_block(Try try_now, Blocking blocking, Arguments... arguments) {
+  auto shared = std::make_shared<const std::tuple<Arguments...>>(std::move(arguments)...);
+  return Attempt(
+      [shared, try_now] { return std::apply(try_now, *shared); },
+      [shared, blocking] {
+        return call_blocking([shared, blocking] { return std::apply(blocking, *shared); });
+      });
+}
 
 }  // namespace blitzio::fs::detail

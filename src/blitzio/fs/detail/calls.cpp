@@ -51,6 +51,24 @@ std::optional<std::unexpected<Error>> answer_of(int error) noexcept {
   }
 }
 
+// Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
+// to, so it does not matter what that is.
+Now<Opened> try_create(const std::string& path, int flags, mode_t mode) noexcept {
+  const Risk risk;
+  const int fd = ::open(path.c_str(), flags | O_EXCL | O_CLOEXEC, mode);
+  if (fd < 0) {
+    const bool is_there = errno == EEXIST && (flags & O_EXCL) == 0;
+    return is_there ? std::nullopt : Now<Opened>(answer_of(errno));
+  }
+  Opened file{OwnedFd::adopt(fd), {}};
+  if (::fstat(fd, &file.status) != 0) return fail(Error::os(errno));
+  return file;
+}
+
+bool is_large(std::uint64_t blocks) noexcept {
+  return blocks * 512 > kInlineFreeBytesMax;
+}
+
 timespec to_timespec(const statx_timestamp& at) noexcept {
   timespec time{};
   time.tv_sec = at.tv_sec;
@@ -90,18 +108,24 @@ Result<Opened> blocking_open(const std::string& path, int flags, mode_t mode) no
 Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
   if (auto checked = check_path(path); !checked) return fail(checked.error());
   if (!is_folder_local(path)) return std::nullopt;
-  const bool changes = (flags & (O_CREAT | O_TRUNC)) != 0;
+  const bool creates = (flags & O_CREAT) != 0;
+  const bool changes = creates || (flags & O_TRUNC) != 0;
   if (changes && !may_risk()) return std::nullopt;
+  if (creates && (flags & O_EXCL) != 0) return try_create(path, flags, mode);
 
   // What is it? An O_PATH descriptor opens nothing yet.
   Opened file{OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)), {}};
-  const bool is_new = file.fd.get() == -ENOENT && (flags & O_CREAT) != 0;
-  if (!is_new) {
-    if (!file.fd) return answer_of(-file.fd.get());
-    if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
-    const mode_t type = file.status.st_mode & S_IFMT;
-    if (type != S_IFREG && type != S_IFDIR) return std::nullopt;
+  if (!file.fd) {
+    const int error = -file.fd.get();
+    // EAGAIN: a name that nobody has looked up lately, which a new one is as a rule.
+    if (creates && (error == ENOENT || error == EAGAIN)) return try_create(path, flags, mode);
+    return answer_of(error);
   }
+  if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
+  const mode_t type = file.status.st_mode & S_IFMT;
+  if (type != S_IFREG && type != S_IFDIR) return std::nullopt;
+  const auto blocks = static_cast<std::uint64_t>(file.status.st_blocks);
+  if ((flags & O_TRUNC) != 0 && is_large(blocks)) return std::nullopt;
 
   // Without O_NONBLOCK it would wait for somebody to give back a lease.
   const int careful = flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
@@ -114,9 +138,20 @@ Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
   }
   if (!file.fd) return answer_of(-file.fd.get());
   const int fd = file.fd.get();
-  if (is_new && ::fstat(fd, &file.status) != 0) return fail(Error::os(errno));
   if ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags) != 0) return fail(Error::os(errno));
   return file;
+}
+
+bool may_change(const std::string& path) noexcept {
+  return is_folder_local(path) && may_risk();
+}
+
+bool may_free(const std::string& path) noexcept {
+  struct statx status{};
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  const unsigned mask = STATX_TYPE | STATX_NLINK | STATX_BLOCKS;
+  if (::statx(AT_FDCWD, path.c_str(), flags, mask, &status) != 0) return errno == ENOENT;
+  return !S_ISREG(status.stx_mode) || status.stx_nlink > 1 || !is_large(status.stx_blocks);
 }
 
 Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) noexcept {

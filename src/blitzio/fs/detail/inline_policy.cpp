@@ -1,13 +1,12 @@
 #include <blitzio/fs/detail/inline_policy.hpp>
 
-#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/platform.hpp>
 
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <array>
-#include <cstdint>
 #include <ctime>
 #include <functional>
 #include <string>
@@ -65,9 +64,8 @@ Atomic<std::uint64_t>& entry_of(std::uint64_t hash) noexcept {
   return folders[(hash >> 16) % kFolders];
 }
 
-// When risks may be taken again; the far future if they are not allowed at all. Relaxed, always:
-// an old value costs or saves one operation in the pool.
-constinit Atomic<std::int64_t> paused_until_ns{0};
+constinit Pace pace;
+// Relaxed, always: an old value costs or saves one operation in the pool.
 constinit Atomic<bool> risks_allowed{true};
 
 }  // namespace
@@ -93,11 +91,34 @@ bool is_file_local(int fd) noexcept {
   return ::fstatfs(fd, &found) == 0 && is_local(found);
 }
 
+bool Pace::is_untroubled() const noexcept {
+  // Relaxed: see the declaration.
+  return paused_until_ns_.load(std::memory_order_relaxed) == 0;
+}
+
+bool Pace::is_going(Instant now) const noexcept {
+  // Relaxed: see the declaration.
+  return now.as_nanos() >= paused_until_ns_.load(std::memory_order_relaxed);
+}
+
+void Pace::pay(Instant begin, Instant end) noexcept {
+  // Relaxed, all: see the declaration.
+  const std::int64_t before = credit_ns_.load(std::memory_order_relaxed);
+  const Duration credit = Duration::from_nanos(before) + kHandOver - (end - begin);
+  const std::int64_t after = std::clamp(credit, Duration::zero(), kCreditMax).as_nanos();
+  // A full account, which it is as a rule, is not written to: other threads read it.
+  if (after != before) credit_ns_.store(after, std::memory_order_relaxed);
+  if (BLITZIO_LIKELY(!credit.is_negative())) return;
+  const Instant until = end + std::min(credit.abs() * kPatience, kPauseMax);
+  // The longer pause of two threads that were stalled at the same time.
+  if (!is_going(until)) return;
+  paused_until_ns_.store(until.as_nanos(), std::memory_order_relaxed);
+}
+
 bool may_risk() noexcept {
-  // Relaxed, both: see above.
+  // Relaxed: see above.
   if (!risks_allowed.load(std::memory_order_relaxed)) return false;
-  const std::int64_t until = paused_until_ns.load(std::memory_order_relaxed);
-  return BLITZIO_LIKELY(until == 0) || Instant::now().as_nanos() >= until;
+  return BLITZIO_LIKELY(pace.is_untroubled()) || pace.is_going(Instant::now());
 }
 
 void allow_risks(bool allowed) noexcept {
@@ -106,10 +127,7 @@ void allow_risks(bool allowed) noexcept {
 }
 
 Risk::~Risk() {
-  const Instant now = Instant::now();
-  if (BLITZIO_LIKELY(now - begin_ < kSlow)) return;
-  // Relaxed: see above.
-  paused_until_ns.store((now + kPause).as_nanos(), std::memory_order_relaxed);
+  pace.pay(begin_, Instant::now());
 }
 
 }  // namespace blitzio::fs::detail

@@ -5,17 +5,30 @@
 //
 //   locality  A path's folder must be known to lie on a local file system. The first operation in a
 //             folder goes to the pool, which looks; that is believed for kBeliefSeconds.
-//   pace      Writing and creating on a local file system take microseconds, until the kernel
-//             throttles writers or a journal is full. One that took longer than kSlow sends all
-//             others to the pool for kPause: at most one stall in that time.
+//   pace      Writing, and changing a folder, take microseconds on a local file system, until the
+//             kernel throttles writers or a journal is full. So there is an account, which each
+//             call on the spot pays for its time, and which is paid the hand-over that it saved:
+//
+//                   ┌────┐ the account stays at or above zero
+//                   │    ▼
+//        pause    ┌────────┐ it is overdrawn: the debt is forgiven, for a pause ┌────────┐
+//        is over  │ going  │───────────────────────────────────────────────────▶│ paused │
+//            ┌───▶└────────┘        of kPatience times the debt                 └────────┘
+//            └──────────────────────────────────────────────────────────────────────┘
+//
+//             While calls are as quick as hand-overs on the whole, a slow one now and then is
+//             worth it, up to kCreditMax. If they are not, they take one part in kPatience of the
+//             time at most, and all others go to the pool.
 //
 // Threads: any; a handful of atomic words, no locks.
 #pragma once
 
+#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace blitzio::fs::detail {
@@ -23,8 +36,15 @@ namespace blitzio::fs::detail {
 /// What is copied on the spot at most: tens of microseconds.
 inline constexpr std::size_t kInlineReadBytesMax = 256 * 1024;
 inline constexpr std::size_t kInlineWriteBytesMax = 64 * 1024;
-inline constexpr Duration kSlow = Duration::from_millis(5);
-inline constexpr Duration kPause = Duration::from_secs(1);
+/// What may be freed, by removing or truncating a file.
+inline constexpr std::size_t kInlineFreeBytesMax = 1024 * 1024;
+/// What a hand-over to a thread and back takes.
+inline constexpr Duration kHandOver = Duration::from_micros(50);
+/// The longest stall that quick calls can have earned.
+inline constexpr Duration kCreditMax = Duration::from_millis(10);
+inline constexpr std::int64_t kPatience = 10;
+/// A process that was stopped by a signal looks like a stall of hours.
+inline constexpr Duration kPauseMax = Duration::from_secs(60);
 inline constexpr unsigned kBeliefSeconds = 5;
 
 /// Whether the folder that `path` names a thing in was seen to be local, a moment ago.
@@ -33,6 +53,22 @@ inline constexpr unsigned kBeliefSeconds = 5;
 void look_at_folder(std::string_view path) noexcept;
 /// Whether the open file lies on a local file system. May block.
 [[nodiscard]] bool is_file_local(int fd) noexcept;
+
+/// The account of what is done on the spot; see the top.
+class Pace {
+ public:
+  [[nodiscard]] bool is_going(Instant now) const noexcept;
+  /// A call on the spot was made from `begin` to `end`.
+  void pay(Instant begin, Instant end) noexcept;
+  /// Whether there was never a pause, so nobody needs to ask for the time.
+  [[nodiscard]] bool is_untroubled() const noexcept;
+
+ private:
+  // Relaxed, always: no other memory goes with these words, and an update that another one
+  // overwrites costs or saves an operation in the pool.
+  Atomic<std::int64_t> credit_ns_{0};
+  Atomic<std::int64_t> paused_until_ns_{0};
+};
 
 /// Whether operations that may wait, though they hardly do, may be made now.
 [[nodiscard]] bool may_risk() noexcept;

@@ -1,0 +1,164 @@
+// When calls may be made on the spot: the account of their time, and what a known folder allows.
+#include <blitzio/fs/detail/inline_policy.hpp>
+#include <blitzio/fs/directory.hpp>
+#include <blitzio/fs/file.hpp>
+#include <blitzio/fs/paths.hpp>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <core/fs/support.hpp>
+
+#include <cerrno>
+#include <string>
+#include <thread>
+
+namespace blitzio::fs {
+namespace {
+
+using namespace blitzio::literals;
+using detail::kCreditMax;
+using detail::kHandOver;
+using detail::kPatience;
+using detail::kPauseMax;
+using detail::Pace;
+
+/// A Pace and the time, which moves by what is done.
+class PaceTest : public testing::Test {
+ protected:
+  void call(Duration takes) {
+    const Instant begin = now_;
+    now_ += takes;
+    pace_.pay(begin, now_);
+  }
+  [[nodiscard]] bool is_going() const { return pace_.is_going(now_); }
+
+  Pace pace_;
+  Instant now_ = Instant::from_nanos(1'000'000'000);
+};
+
+TEST_F(PaceTest, CallsAsQuickAsAHandOverNeverPause) {
+  for (int i = 0; i < 10'000; ++i) call(kHandOver);
+  EXPECT_TRUE(is_going());
+  EXPECT_TRUE(pace_.is_untroubled());
+}
+
+TEST_F(PaceTest, ThePauseIsInProportionToTheStall) {
+  for (const Duration stall : {1_ms, 20_ms, 500_ms}) {
+    call(kHandOver + stall);
+    EXPECT_FALSE(is_going());
+    now_ += stall * kPatience - 1_ns;
+    EXPECT_FALSE(is_going());
+    now_ += 1_ns;
+    EXPECT_TRUE(is_going());
+  }
+  EXPECT_FALSE(pace_.is_untroubled());
+}
+
+TEST_F(PaceTest, QuickCallsEarnASlowOneButOnlyUpToALimit) {
+  for (int i = 0; i < 100; ++i) call(kHandOver - 40_us);
+  call(kHandOver + 4_ms);
+  EXPECT_TRUE(is_going());
+  call(kHandOver + 1_us);
+  EXPECT_FALSE(is_going());
+
+  now_ += 1_s;
+  for (int i = 0; i < 10'000; ++i) call(0_us);
+  call(kHandOver + kCreditMax);
+  EXPECT_TRUE(is_going());
+  call(kHandOver + 1_us);
+  EXPECT_FALSE(is_going());
+}
+
+TEST_F(PaceTest, WhatStaysSlowTakesASmallPartOfTheTime) {
+  Duration stalled;
+  const Instant begin = now_;
+  for (int i = 0; i < 1'000; ++i) {
+    now_ += 1_ms;
+    if (!is_going()) continue;
+    call(3_ms);
+    stalled += 3_ms;
+  }
+  EXPECT_LE(stalled * (kPatience - 1), now_ - begin);
+  EXPECT_GT(stalled, Duration::zero());
+}
+
+TEST_F(PaceTest, APauseIsNotShortenedByAnotherThreadNorWithoutEnd) {
+  const Instant begin = now_;
+  pace_.pay(begin, begin + 100_ms);
+  pace_.pay(begin, begin + 1_ms);  // was stalled meanwhile, and for less
+  EXPECT_FALSE(pace_.is_going(begin + 900_ms));
+  pace_.pay(begin, begin + 1_h);
+  EXPECT_FALSE(pace_.is_going(begin + 1_h));
+  EXPECT_TRUE(pace_.is_going(begin + 1_h + kPauseMax));
+}
+
+/// In a folder that is known to be local, where there is one.
+class KnownFolderTest : public InFolder {
+ protected:
+  void SetUp() override {
+    InFolder::SetUp();
+    ASSERT_TRUE(blocking_write_file(path("there"), bytes("content")).has_value());
+    if (!try_stat(path("there"))) GTEST_SKIP() << "the temporary folder is not local";
+  }
+  // A stall of some other test's must not count: what is tried is tried until it is tried.
+  template <class Try>
+  auto tried(Try attempt) {
+    for (;;) {
+      if (auto answer = attempt()) return *answer;
+      std::this_thread::yield();
+    }
+  }
+};
+
+TEST_F(KnownFolderTest, NamesThatNobodyLookedUpAreMadeOnTheSpot) {
+  EXPECT_TRUE(tried([&] { return try_write_file(path("new"), bytes("on the spot")); }));
+  EXPECT_EQ(text(blocking_read_file(path("new")).value()), "on the spot");
+  const OpenOptions anew{.write = true, .create_new = true};
+  EXPECT_TRUE(tried([&] { return File::try_open(path("newer"), anew); }).has_value());
+  const auto again = tried([&] { return File::try_open(path("newer"), anew); });
+  EXPECT_TRUE(again.error().is_os(EEXIST));
+}
+
+TEST_F(KnownFolderTest, FoldersAreChangedOnTheSpot) {
+  EXPECT_TRUE(tried([&] { return try_mkdir(path("d"), 0700); }));
+  EXPECT_TRUE(tried([&] { return try_mkdir(path("d"), 0700); }).error().is_os(EEXIST));
+  EXPECT_EQ(blocking_stat(path("d")).value().mode() & 07777, 0700U);
+  EXPECT_TRUE(tried([&] { return try_rename(path("there"), path("moved")); }));
+  EXPECT_TRUE(tried([&] { return try_hard_link(path("moved"), path("other")); }));
+  EXPECT_TRUE(tried([&] { return try_symlink("moved", path("link")); }));
+  EXPECT_EQ(text(blocking_read_file(path("link")).value()), "content");
+  for (const char* name : {"moved", "other", "link"}) {
+    EXPECT_TRUE(tried([&] { return try_remove(path(name)); }));
+    EXPECT_TRUE(tried([&] { return try_remove(path(name)); }).error().is_os(ENOENT));
+  }
+  EXPECT_TRUE(tried([&] { return try_remove_dir(path("d")); }));
+  EXPECT_FALSE(blocking_exists(path("d")).value());
+}
+
+TEST_F(KnownFolderTest, NothingIsChangedOnTheSpotWhereItMayNotBe) {
+  set_inline_writes(false);
+  EXPECT_FALSE(try_mkdir(path("d")).has_value());
+  EXPECT_FALSE(try_remove(path("there")).has_value());
+  set_inline_writes(true);
+  // The folder above is known, this one is not.
+  ASSERT_TRUE(blocking_mkdir(path("unknown")).has_value());
+  EXPECT_FALSE(try_mkdir(path("unknown/d")).has_value());
+  EXPECT_FALSE(try_rename(path("there"), path("unknown/there")).has_value());
+  EXPECT_FALSE(try_hard_link(path("there"), path("unknown/there")).has_value());
+}
+
+TEST_F(KnownFolderTest, LargeFilesAreFreedInAThread) {
+  const op::Bytes large(detail::kInlineFreeBytesMax + 1);
+  ASSERT_TRUE(blocking_write_file(path("large"), large).has_value());
+  EXPECT_FALSE(try_remove(path("large")).has_value());
+  EXPECT_FALSE(try_rename(path("there"), path("large")).has_value());
+  EXPECT_FALSE(try_write_file(path("large"), bytes("small")).has_value());
+  EXPECT_EQ(blocking_stat(path("large")).value().size(), large.size());
+  ASSERT_TRUE(blocking_hard_link(path("large"), path("other")).has_value());
+  EXPECT_TRUE(tried([&] { return try_remove(path("other")); }));  // only a name of it
+  EXPECT_TRUE(block_on(remove(path("large"))).has_value());
+  EXPECT_FALSE(blocking_exists(path("large")).value());
+}
+
+}  // namespace
+}  // namespace blitzio::fs

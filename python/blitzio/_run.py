@@ -50,7 +50,8 @@ def run(
 
     Raises:
         RuntimeError: a loop is already running in this thread.
-        ValueError: `main` is not a coroutine.
+        ValueError: `main` is not a coroutine. From CPython 3.14 on any awaitable will do, and
+            TypeError says that it is none.
 
     Cancellation: the first Ctrl-C cancels `main` (3.10: leaves at once), a second one interrupts.
     """

@@ -5,6 +5,7 @@
 #include <array>
 #include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace blitzio::python {
@@ -43,10 +44,15 @@ BLITZIO_COLD bool debug_check(const LoopObject& loop, const char* method, PyObje
         "Non-thread-safe operation invoked on an event loop other than the current one");
     return false;
   }
-  const PyRef coroutines = PyRef::steal(PyImport_ImportModule("asyncio.coroutines"));
-  if (!coroutines) return false;
-  for (const char* test : {"iscoroutine", "iscoroutinefunction"}) {
-    const PyRef answer = PyRef::steal(PyObject_CallMethod(coroutines.get(), test, "O", callback));
+  // asyncio's own second test also knows functions that are marked, and is deprecated from 3.14 on.
+  constexpr const char* kFunctions =
+      PY_VERSION_HEX >= 0x030E0000 ? "inspect" : "asyncio.coroutines";
+  constexpr std::pair<const char*, const char*> kTests[] = {{"asyncio.coroutines", "iscoroutine"},
+                                                            {kFunctions, "iscoroutinefunction"}};
+  for (const auto& [module, test] : kTests) {
+    const PyRef home = PyRef::steal(PyImport_ImportModule(module));
+    const PyRef answer =
+        home ? PyRef::steal(PyObject_CallMethod(home.get(), test, "O", callback)) : PyRef();
     const int is_coroutine = answer ? PyObject_IsTrue(answer.get()) : -1;
     if (is_coroutine < 0) return false;
     if (is_coroutine != 0) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +23,14 @@ PATIENCE = 30.0
 async def soon(awaitable: Awaitable[_T]) -> _T:
     """Awaits what must happen; a test that is wrong fails instead of hanging."""
     return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+def others_that_hold(thing: object) -> list[object]:
+    """What refers to a local of the calling coroutine, but for the coroutine itself: from CPython
+    3.14 on one that runs shows its locals to the collector (gh-124392)."""
+    task = asyncio.current_task()
+    own = None if task is None else task.get_coro()
+    return [each for each in gc.get_referrers(thing) if each is not own]
 
 
 async def turns(count: int = 3) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import HOST, Recorder, raw_pair, soon, turns, unused_port
+from tests.python.loop.support import (
+    HOST,
+    Recorder,
+    others_that_hold,
+    raw_pair,
+    soon,
+    turns,
+    unused_port,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -343,6 +350,6 @@ def test_the_exception_of_a_failed_connect_is_in_no_cycle(
         except OSError as exc:
             caught = exc
         assert caught is not None
-        assert gc.get_referrers(caught) == []
+        assert others_that_hold(caught) == []
 
     loop.run_until_complete(main())

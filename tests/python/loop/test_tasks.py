@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.python.loop.support import others_that_hold
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -292,7 +294,7 @@ def test_the_exception_of_a_task_that_failed_eagerly_is_in_no_cycle(
         try:
             del task
             assert reference() is None
-            assert gc.get_referrers(exc) == []
+            assert others_that_hold(exc) == []
         finally:
             gc.enable()
 

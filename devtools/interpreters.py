@@ -95,7 +95,7 @@ def missing(found: list[Interpreter]) -> list[str]:
 
 def select(found: list[Interpreter], wanted: list[str]) -> list[Interpreter]:
     """Returns the interpreters called `wanted`; "all" is all, nothing is the ends of the range:
-    the oldest, the newest and the free-threaded one.
+    the oldest, the two newest and the free-threaded one.
 
     Raises Failed if a wanted one is not here.
     """
@@ -104,7 +104,7 @@ def select(found: list[Interpreter], wanted: list[str]) -> list[Interpreter]:
     if not wanted:
         with_gil = [i for i in found if not i.is_free_threaded]
         without = [i for i in found if i.version == FREE_THREADED]
-        return list(dict.fromkeys([*with_gil[:1], *with_gil[-1:], *without[-1:]]))
+        return list(dict.fromkeys([*with_gil[:1], *with_gil[-2:], *without[-1:]]))
     by_version = {interpreter.version: interpreter for interpreter in found}
     absent = [version for version in wanted if version not in by_version]
     if absent:

@@ -28,6 +28,12 @@ def _saturate(nanos: int) -> int:
     return _LEAST if nanos < _LEAST else _MOST if nanos > _MOST else nanos
 
 
+def _count(units: int) -> int:
+    if not isinstance(units, int) or isinstance(units, bool):
+        raise TypeError(f"a count of units must be an int, not {type(units).__name__}")
+    return units
+
+
 @final
 class Duration:
     """A span of time in nanoseconds, immutable and ordered.
@@ -57,15 +63,23 @@ class Duration:
 
     @classmethod
     def from_micros(cls, micros: int) -> Duration:
-        return cls(micros * 1_000)
+        return cls(_count(micros) * 1_000)
 
     @classmethod
     def from_millis(cls, millis: int) -> Duration:
-        return cls(millis * 1_000_000)
+        return cls(_count(millis) * 1_000_000)
 
     @classmethod
     def from_secs(cls, secs: int) -> Duration:
-        return cls(secs * 1_000_000_000)
+        return cls(_count(secs) * 1_000_000_000)
+
+    @classmethod
+    def from_mins(cls, mins: int) -> Duration:
+        return cls(_count(mins) * 60_000_000_000)
+
+    @classmethod
+    def from_hours(cls, hours: int) -> Duration:
+        return cls(_count(hours) * 3_600_000_000_000)
 
     @classmethod
     def from_secs_f64(cls, seconds: float) -> Duration:
@@ -116,11 +130,20 @@ class Duration:
     def as_secs(self) -> int:
         return _toward_zero(self._nanos, 1_000_000_000)
 
+    def as_mins(self) -> int:
+        return _toward_zero(self._nanos, 60_000_000_000)
+
+    def as_hours(self) -> int:
+        return _toward_zero(self._nanos, 3_600_000_000_000)
+
     def as_secs_f64(self) -> float:
         return self._nanos / 1e9
 
     def is_zero(self) -> bool:
         return self._nanos == 0
+
+    def is_negative(self) -> bool:
+        return self._nanos < 0
 
     def is_forever(self) -> bool:
         return self._nanos == _MOST
@@ -146,6 +169,9 @@ class Duration:
         if not isinstance(divisor, int):
             return NotImplemented
         return Duration(_toward_zero(self._nanos, divisor))
+
+    def __abs__(self) -> Duration:
+        return Duration(abs(self._nanos))
 
     def __neg__(self) -> Duration:
         return Duration(-self._nanos)

@@ -32,6 +32,15 @@ class DebugInfoMixin(LoopBase):
         timers, the transports by their type, and the counters of metrics(). For people; programs
         have metrics().
 
+        >>> import blitzio
+        >>> loop = blitzio.new_event_loop(blitzio.Config(backend="poll"))
+        >>> loop.print_debug_info()  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+        loop
+          backend...poll
+          state...stopped
+        ...
+        >>> loop.close()
+
         Raises:
             RuntimeError: the loop is closed, or another thread runs it.
         """

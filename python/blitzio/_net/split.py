@@ -3,6 +3,21 @@
 The halves share the stream, and `left`, a list of one: who takes the item out is the first of the
 two to be closed, and the other, who finds none, closes the stream. Taking it is atomic, for halves
 may be dropped in different threads.
+
+>>> import asyncio
+>>> from blitzio import net
+>>> async def main():
+...     near, far = net.UnixStream.pair()
+...     reader, writer = near.split()
+...     await writer.write_vectored([b"head", b"er"])
+...     writer.close()
+...     head, rest = bytearray(4), bytearray(8)
+...     count = await far.read_vectored([head, rest])
+...     far.close()
+...     reader.close()
+...     return count, bytes(head), bytes(rest[:2]), near.is_closed
+>>> asyncio.run(main())
+(6, b'head', b'er', True)
 """
 
 from __future__ import annotations

@@ -33,6 +33,22 @@ def test_durations_convert_between_units() -> None:
     assert (span.as_secs(), span.as_millis(), span.as_micros()) == (1, 1_500, 1_500_000)
     assert span.as_secs_f64() == 1.500000001
     assert Duration.from_nanos(-1_500_000_001).as_secs() == -1  # As in C++: toward zero.
+    assert Duration.from_mins(90) == Duration.from_secs(5_400)
+    assert Duration.from_hours(2).as_mins() == 120
+    assert (Duration.from_mins(-119).as_hours(), Duration.from_secs(-119).as_mins()) == (-1, -1)
+    assert Duration.from_hours(10**9) == Duration.MAX
+    for make in (
+        Duration.from_micros,
+        Duration.from_millis,
+        Duration.from_secs,
+        Duration.from_mins,
+    ):
+        for wrong in ("1", 1.5, True, None):
+            with pytest.raises(TypeError, match="must be an int"):
+                make(wrong)  # type: ignore[arg-type]
+    assert abs(Duration.from_secs(-2)) == abs(Duration.from_secs(2)) == Duration.from_secs(2)
+    assert Duration.from_nanos(-1).is_negative()
+    assert not Duration.ZERO.is_negative()
     assert Duration.of(0.25) == Duration.of(timedelta(milliseconds=250))
     assert Duration.of(3) == Duration.from_secs(3)
     # A wait is never shorter than asked.

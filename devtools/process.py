@@ -99,11 +99,19 @@ def run(
         raise Failed(f"{what or shlex.join(words[:6])}: exit status {code}")
 
 
-def output(command: Command, *, cwd: Path = ROOT) -> str | None:
-    """Returns what `command` writes to its standard output, or None if it fails or is missing."""
+def output(
+    command: Command, *, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> str | None:
+    """Returns what `command` writes to its standard output, or None if it fails or is missing.
+    `env` is added to the environment."""
     try:
         done = subprocess.run(
-            [str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False
+            [str(word) for word in command],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return None

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from devtools import native
 from devtools.environments import Environment
 from devtools.interpreters import DEBUG, Interpreter, build_debug, running
-from devtools.process import IN_CI, ROOT, Failed, NothingToRun, first_program, run, say
+from devtools.process import IN_CI, ROOT, Failed, NothingToRun, first_program, output, run, say
 from devtools.stages import LOGS
 
 if TYPE_CHECKING:

@@ -89,8 +89,10 @@ class IdleWorker {
   void wake_one();
 
   void wake_another();
+  void offer_ring();
   Job* next();
   Job* find();
+  Job* from_injector();
   Job* steal();
 
   Workers& all_;
@@ -98,6 +100,7 @@ class IdleWorker {
   blitzio::detail::BasicLocalRing<4> ring_;
   driver::ParkWord park_;
   Event event_;
+  unsigned tick_ = 0;
 };
 
 // The parts of a Runtime that decide who sleeps.
@@ -106,8 +109,10 @@ class Workers {
   static constexpr unsigned kCount = 3;  // scenarios need not run all of them
   enum class Bug : std::uint8_t {
     none,
-    hands_nothing_on,  ///< a searcher that has found work wakes nobody for the rest
-    stands_by_asleep,  ///< a worker that stands by sleeps until it is woken
+    hands_nothing_on,   ///< a searcher that has found work wakes nobody for the rest
+    searches_for_ever,  ///< who was woken to search and finds a task in passing still counts so
+    hides_its_share,    ///< a worker's share of what came from elsewhere is not announced
+    stands_by_asleep,   ///< a worker that stands by sleeps until it is woken
   };
 
   explicit Workers(int jobs, Bug which = Bug::none) : bug(which), left_(jobs) {}
@@ -192,20 +197,45 @@ void IdleWorker::schedule_local(Job& job) {
 void IdleWorker::wake_another() {
   if (all_.idle.may_choose()) all_.notify();
 }
+void IdleWorker::offer_ring() {
+  if (ring_.size() == 0) return;
+  ring_.announce();
+  wake_another();
+}
 Job* IdleWorker::next() {
-  Task* task = ring_.pop();
+  Task* task = nullptr;
+  // In passing, once in a while; here every other time.
+  if (++tick_ % 2 == 0) task = all_.injector.pop(1);
+  if (task != nullptr) {
+    if (all_.bug != Workers::Bug::searches_for_ever) idling_.found_work(*this);
+    offer_ring();
+    return static_cast<Job*>(task);
+  }
+  task = ring_.pop();
   if (ring_.size() != 0) wake_another();
   return static_cast<Job*>(task);
 }
 Job* IdleWorker::find() {
-  auto* job = static_cast<Job*>(all_.injector.pop(1));
+  Job* job = from_injector();
   if (job == nullptr && idling_.search()) {
     ++all_.searches;
     job = steal();
-    if (job == nullptr) job = static_cast<Job*>(all_.injector.pop(1));
+    if (job == nullptr) job = from_injector();
   }
-  if (job != nullptr) idling_.found_work(*this);
+  if (job != nullptr) {
+    idling_.found_work(*this);
+    if (all_.bug != Workers::Bug::hides_its_share) offer_ring();
+  }
   return job;
+}
+// One to run, and one into the ring.
+Job* IdleWorker::from_injector() {
+  Task* first = all_.injector.pop(2);
+  if (first == nullptr) return nullptr;
+  if (InboxNode* rest = std::exchange(first->inbox_next, nullptr)) {
+    BLITZIO_CHECK(ring_.push(static_cast<Task&>(*rest)));
+  }
+  return static_cast<Job*>(first);
 }
 Job* IdleWorker::steal() {
   for (IdleWorker& victim : all_.each) {
@@ -357,6 +387,14 @@ TEST(IdleModel, FindsATaskThatWasNotAnnounced) {
 
 TEST(IdleModel, FindsASearcherThatHandsNothingOn) {
   expect_finds("deadlock", [] { two_tasks_from_elsewhere(Workers::Bug::hands_nothing_on); });
+}
+
+TEST(IdleModel, FindsAWorkerThatSearchesForEver) {
+  expect_finds("deadlock", [] { two_tasks_from_elsewhere(Workers::Bug::searches_for_ever); });
+}
+
+TEST(IdleModel, FindsAShareThatWasNotAnnounced) {
+  expect_finds("deadlock", [] { two_tasks_from_elsewhere(Workers::Bug::hides_its_share); });
 }
 
 TEST(IdleModel, FindsAStandbyThatSleepsForGood) {

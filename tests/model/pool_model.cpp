@@ -128,6 +128,8 @@ void shut_down_with_jobs(Duration keep_alive, bool cancel_pending) {
   for (const Work& work : works) {
     BLITZIO_CHECK(work.has_ended_once() && (cancel_pending || work.runs() == 1));
   }
+  // It was handed over, and never in the queue.
+  BLITZIO_CHECK(works[0].runs() == 1);
 }
 
 TEST(BlockingPoolModel, AShutdownFinishesOrDropsWhatIsQueued) {

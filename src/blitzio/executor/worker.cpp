@@ -149,7 +149,11 @@ bool Worker::has_stealable_anywhere() const noexcept {
 
 Task* Worker::next_task() noexcept {
   Task* task = nullptr;
-  if (++tick_ % kInjectorInterval == 0) task = runtime_.injector_.pop(1);
+  if (++tick_ % kInjectorInterval == 0) {
+    task = runtime_.injector_.pop(1);
+    // Whoever woke up to search has found something this way, too.
+    if (task != nullptr) idling_.found_work(*this);
+  }
   if (task == nullptr && lifo_ != nullptr && lifo_polls_ < kLifoPollsMax) {
     ++lifo_polls_;
     task = std::exchange(lifo_, nullptr);
@@ -264,7 +268,11 @@ Task* Worker::find_work() noexcept {
     task = steal();
     if (task == nullptr) task = from_injector();
   }
-  if (task != nullptr) idling_.found_work(*this);
+  if (task != nullptr) {
+    idling_.found_work(*this);
+    // The rest was in no queue for a moment: whoever looked then has gone to sleep.
+    offer_ring();
+  }
   return task;
 }
 

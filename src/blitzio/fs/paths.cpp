@@ -153,8 +153,8 @@ Result<void> blocking_remove(const std::string& path) noexcept {
 }
 std::optional<Result<void>> try_remove(const std::string& path) noexcept {
   if (!detail::may_change(path)) return std::nullopt;
-  const detail::Risk risk;
-  if (!detail::may_free(path)) return std::nullopt;
+  detail::Risk risk;
+  if (!detail::may_free(path)) return risk.was_in_vain(), std::nullopt;
   return unlink_path(path);
 }
 
@@ -166,8 +166,8 @@ Result<void> blocking_rename(const std::string& from, const std::string& to) noe
 }
 std::optional<Result<void>> try_rename(const std::string& from, const std::string& to) noexcept {
   if (!detail::may_change(from) || !detail::may_change(to)) return std::nullopt;
-  const detail::Risk risk;
-  if (!detail::may_free(to)) return std::nullopt;
+  detail::Risk risk;
+  if (!detail::may_free(to) || !detail::may_move(from)) return risk.was_in_vain(), std::nullopt;
   return rename_path(from, to);
 }
 
@@ -237,7 +237,8 @@ Result<void> blocking_hard_link(const std::string& target, const std::string& pa
 std::optional<Result<void>> try_hard_link(const std::string& target,
                                           const std::string& path) noexcept {
   if (!detail::may_change(target) || !detail::may_change(path)) return std::nullopt;
-  const detail::Risk risk;
+  detail::Risk risk;
+  if (!detail::may_move(target)) return risk.was_in_vain(), std::nullopt;
   return make_hard_link(target, path);
 }
 

@@ -54,6 +54,17 @@ TEST_F(PaceTest, ThePauseIsInProportionToTheStall) {
   EXPECT_FALSE(pace_.is_untroubled());
 }
 
+TEST_F(PaceTest, WhatSavedNothingEarnsNothing) {
+  for (int i = 0; i < 100; ++i) {
+    const Instant begin = now_;
+    now_ += 1_us;
+    pace_.pay(begin, now_, Duration::zero());
+    now_ += 10_us;  // the pause that this cost
+  }
+  call(kHandOver + 1_us);
+  EXPECT_FALSE(is_going());
+}
+
 TEST_F(PaceTest, QuickCallsEarnASlowOneButOnlyUpToALimit) {
   for (int i = 0; i < 100; ++i) call(kHandOver - 40_us);
   call(kHandOver + 4_ms);

@@ -4,10 +4,12 @@
 #include <blitzio/fs/detail/inline_policy.hpp>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,11 +56,13 @@ std::optional<std::unexpected<Error>> answer_of(int error) noexcept {
 // Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
 // to, so it does not matter what that is.
 Now<Opened> try_create(const std::string& path, int flags, mode_t mode) noexcept {
-  const Risk risk;
+  Risk risk;
   const int fd = ::open(path.c_str(), flags | O_EXCL | O_CLOEXEC, mode);
   if (fd < 0) {
-    const bool is_there = errno == EEXIST && (flags & O_EXCL) == 0;
-    return is_there ? std::nullopt : Now<Opened>(answer_of(errno));
+    const int error = errno;
+    if (error != EEXIST || (flags & O_EXCL) != 0) return answer_of(error);
+    risk.was_in_vain();
+    return std::nullopt;
   }
   Opened file{OwnedFd::adopt(fd), {}};
   if (::fstat(fd, &file.status) != 0) return fail(Error::os(errno));
@@ -67,6 +71,19 @@ Now<Opened> try_create(const std::string& path, int flags, mode_t mode) noexcept
 
 bool is_large(std::uint64_t blocks) noexcept {
   return blocks * 512 > kInlineFreeBytesMax;
+}
+
+// Whether a file may first have to be copied for a change: an overlay, as the root of containers is
+// one, does so with what lies in a lower layer.
+bool may_copy_up(const struct statfs& where) noexcept {
+  return where.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
+// Type, links and size of what has that name itself. False with errno.
+bool look_at(const std::string& path, struct statx& status) noexcept {
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  const unsigned mask = STATX_TYPE | STATX_NLINK | STATX_BLOCKS;
+  return ::statx(AT_FDCWD, path.c_str(), flags, mask, &status) == 0;
 }
 
 timespec to_timespec(const statx_timestamp& at) noexcept {
@@ -125,7 +142,11 @@ Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
   const mode_t type = file.status.st_mode & S_IFMT;
   if (type != S_IFREG && type != S_IFDIR) return std::nullopt;
   const auto blocks = static_cast<std::uint64_t>(file.status.st_blocks);
-  if ((flags & O_TRUNC) != 0 && is_large(blocks)) return std::nullopt;
+  if ((flags & O_ACCMODE) != O_RDONLY && is_large(blocks)) {
+    if ((flags & O_TRUNC) != 0) return std::nullopt;
+    struct statfs where{};
+    if (::fstatfs(file.fd.get(), &where) != 0 || may_copy_up(where)) return std::nullopt;
+  }
 
   // Without O_NONBLOCK it would wait for somebody to give back a lease.
   const int careful = flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
@@ -148,10 +169,16 @@ bool may_change(const std::string& path) noexcept {
 
 bool may_free(const std::string& path) noexcept {
   struct statx status{};
-  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-  const unsigned mask = STATX_TYPE | STATX_NLINK | STATX_BLOCKS;
-  if (::statx(AT_FDCWD, path.c_str(), flags, mask, &status) != 0) return errno == ENOENT;
+  if (!look_at(path, status)) return errno == ENOENT;
   return !S_ISREG(status.stx_mode) || status.stx_nlink > 1 || !is_large(status.stx_blocks);
+}
+
+bool may_move(const std::string& path) noexcept {
+  struct statx status{};
+  if (!look_at(path, status)) return errno == ENOENT;
+  if (!S_ISREG(status.stx_mode) || !is_large(status.stx_blocks)) return true;
+  struct statfs where{};
+  return ::statfs(path.c_str(), &where) == 0 && !may_copy_up(where);
 }
 
 Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) noexcept {

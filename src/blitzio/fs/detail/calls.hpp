@@ -64,14 +64,18 @@ struct Opened {
                                            mode_t mode) noexcept;
 /// Opens a regular file or a directory in a folder known to be local, if the kernel has all it
 /// takes in memory. Creating and truncating is a risk (inline_policy.hpp); a large file is not
-/// truncated. What is neither, or a symbolic link to something, is not opened: a FIFO waits for its
-/// other end, a device does as it likes, a link leads elsewhere.
+/// truncated, nor opened for writing where that would copy it. What is neither, or a symbolic link
+/// to something, is not opened: a FIFO waits for its other end, a device does as it likes, a link
+/// leads elsewhere.
 [[nodiscard]] Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept;
 
 /// Whether the folder that `path` names a thing in may be changed on the spot; a risk.
 [[nodiscard]] bool may_change(const std::string& path) noexcept;
 /// Whether what has that name, if anything, may be removed on the spot; itself a risk.
 [[nodiscard]] bool may_free(const std::string& path) noexcept;
+/// Whether what has that name may get another one on the spot; itself a risk. Not a large file
+/// where that would copy it.
+[[nodiscard]] bool may_move(const std::string& path) noexcept;
 
 [[nodiscard]] Result<Metadata> blocking_stat(const std::string& path,
                                              bool follow_symlinks) noexcept;

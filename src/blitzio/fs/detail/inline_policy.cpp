@@ -101,10 +101,10 @@ bool Pace::is_going(Instant now) const noexcept {
   return now.as_nanos() >= paused_until_ns_.load(std::memory_order_relaxed);
 }
 
-void Pace::pay(Instant begin, Instant end) noexcept {
+void Pace::pay(Instant begin, Instant end, Duration saved) noexcept {
   // Relaxed, all: see the declaration.
   const std::int64_t before = credit_ns_.load(std::memory_order_relaxed);
-  const Duration credit = Duration::from_nanos(before) + kHandOver - (end - begin);
+  const Duration credit = Duration::from_nanos(before) + saved - (end - begin);
   const std::int64_t after = std::clamp(credit, Duration::zero(), kCreditMax).as_nanos();
   // A full account, which it is as a rule, is not written to: other threads read it.
   if (after != before) credit_ns_.store(after, std::memory_order_relaxed);
@@ -127,7 +127,7 @@ void allow_risks(bool allowed) noexcept {
 }
 
 Risk::~Risk() {
-  pace.pay(begin_, Instant::now());
+  pace.pay(begin_, Instant::now(), saved_);
 }
 
 }  // namespace blitzio::fs::detail

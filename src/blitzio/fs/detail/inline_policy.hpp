@@ -58,8 +58,9 @@ void look_at_folder(std::string_view path) noexcept;
 class Pace {
  public:
   [[nodiscard]] bool is_going(Instant now) const noexcept;
-  /// A call on the spot was made from `begin` to `end`.
-  void pay(Instant begin, Instant end) noexcept;
+  /// A call on the spot was made from `begin` to `end`, and `saved` what it would have taken to
+  /// have a thread make it.
+  void pay(Instant begin, Instant end, Duration saved = kHandOver) noexcept;
   /// Whether there was never a pause, so nobody needs to ask for the time.
   [[nodiscard]] bool is_untroubled() const noexcept;
 
@@ -83,8 +84,12 @@ class Risk {
   Risk& operator=(const Risk&) = delete;
   ~Risk();
 
+  /// A thread has to do it after all, or what this belongs to has been paid for already.
+  void was_in_vain() noexcept { saved_ = Duration::zero(); }
+
  private:
   Instant begin_;
+  Duration saved_ = kHandOver;
 };
 
 }  // namespace blitzio::fs::detail

@@ -43,7 +43,8 @@ Now<void> try_write_whole(const std::string& path, int flags, mode_t mode,
   auto opened = try_open(path, flags, mode);
   if (!opened) return std::nullopt;
   if (!*opened) return fail(opened->error());
-  const Risk risk;
+  Risk risk;
+  risk.was_in_vain();  // opening has been paid for
   return write_and_close(std::move((*opened)->fd), data);
 }
 

@@ -90,9 +90,10 @@ class Duration:
         """
         if math.isnan(seconds):
             raise ValueError("Invalid delay: NaN (not a number)")
-        if math.isinf(seconds):
-            return cls(_MOST if seconds > 0 else _LEAST)
-        return cls(math.ceil(seconds * 1e9))
+        nanos = seconds * 1e9  # which may be infinite where `seconds` are not
+        if math.isinf(nanos):
+            return cls(_MOST if nanos > 0 else _LEAST)
+        return cls(math.ceil(nanos))
 
     @classmethod
     def of(cls, value: Seconds) -> Duration:

@@ -12,9 +12,10 @@ Threads: one task at a time.
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Any, Protocol
 
-from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view
+from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view, would_block
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     _Source = _ReadsInto | _Reads
     _ReadSome = Callable[[memoryview], Awaitable[int]]
+
+#: How many bytes at most are asked for at a time, and allocated, past the buffer.
+_CHUNK_BYTES = 65536
 
 
 class Reader:
@@ -60,7 +64,8 @@ class Reader:
         ValueError: the buffer has no byte.
 
     Every function raises what the stream raises; TypeError and ValueError if what that gives are
-    no bytes, or more than were asked for; RuntimeError while another task reads.
+    no bytes, or more than were asked for; BlockingIOError if it is a file of Python's that does not
+    block and has nothing; RuntimeError while another task reads.
     """
 
     __slots__ = ("_begin", "_end", "_is_fixed", "_is_reading", "_read_some", "_view")
@@ -234,17 +239,18 @@ class Reader:
 
         Cancellation: if n is more than the buffer holds, what came is lost.
         """
-        if n <= len(self._view):
+        if n <= len(self._view) or self._is_fixed:
             if not await self._gather(n):
                 raise asyncio.IncompleteReadError(self._take(self._end - self._begin), n)
             return self._take(n)
-        whole = bytearray(n)
-        done = 0
-        while done < n:
-            count = await self.read_into(memoryview(whole)[done:])
+        # Grows with what comes: n may be a number that the other side has sent.
+        whole = bytearray()
+        part = memoryview(bytearray(min(n, _CHUNK_BYTES)))
+        while left := n - len(whole):
+            count = await self.read_into(part[:left])
             if not count:
-                raise asyncio.IncompleteReadError(bytes(whole[:done]), n)
-            done += count
+                raise asyncio.IncompleteReadError(bytes(whole), n)
+            whole += part[:count]
         return bytes(whole)
 
     async def read_until(self, separator: Buffer, limit: int | None = None) -> bytes:
@@ -278,7 +284,7 @@ class Reader:
         """Reads all that is to come.
 
         Raises:
-            asyncio.LimitOverrunError: it is more than `limit` bytes.
+            asyncio.LimitOverrunError: it is more than `limit` bytes; what came is lost.
 
         Cancellation: what came is lost.
         """
@@ -359,6 +365,8 @@ def _reading(stream: Any) -> _ReadSome:
 
             async def read_into(room: memoryview, into: Callable[[Any], Any] = into) -> int:
                 count = await outcome_of(into(room))
+                if count is None and isinstance(stream, io.IOBase):
+                    raise would_block()
                 return _checked_answer(count, len(room), count)
 
             return read_into
@@ -368,6 +376,8 @@ def _reading(stream: Any) -> _ReadSome:
 
     async def read_and_copy(room: memoryview) -> int:
         data = await outcome_of(read(len(room)))
+        if data is None and isinstance(stream, io.IOBase):
+            raise would_block()
         try:
             view = to_bytes_view(data)
         except TypeError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,3 +41,8 @@ def to_buffer(buffer: Buffer | int) -> memoryview:
 async def outcome_of(answer: Any) -> Any:
     """What a call gave, awaited if it can be."""
     return await answer if hasattr(answer, "__await__") else answer
+
+
+def would_block() -> BlockingIOError:
+    """What a None of Python's own files means: they do not block, and would have to wait."""
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -12,12 +12,13 @@ Threads: one task at a time.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, Protocol
 
-from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view
+from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view, would_block
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from typing_extensions import Buffer
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How many bytes of a large write the stream is given at a time.
 _CHUNK_BYTES = 65536
+#: About how many bytes of a repeated pattern are written at a time.
+_SPLAT_BYTES = 4096
 
 
 class Writer:
@@ -50,7 +53,8 @@ class Writer:
     Args:
         stream: has `write(data)`, which gives how many bytes it took, or None for all of them; that
             is awaited if it can be, and so is `drain()` after a None, if there is one: the streams
-            and files of this package, asyncio's, `io.BytesIO`, or an object of the caller's.
+            and files of this package, asyncio's, `io.BytesIO`, or an object of the caller's. A None
+            of an `io.RawIOBase` means that it took nothing, as everywhere in Python.
         buffer: a writable, contiguous buffer of at least one byte, which is the Writer's from then
             on; or the size of one that it makes, in bytes.
 
@@ -59,7 +63,8 @@ class Writer:
         ValueError: the buffer has no byte.
 
     Every function raises what the stream raises; TypeError and ValueError if what that gives is no
-    number, or none that can be; RuntimeError while another task writes.
+    number, or none that can be; BlockingIOError if it is an `io.RawIOBase` that would have to wait,
+    and nothing was taken; RuntimeError while another task writes.
     """
 
     __slots__ = ("_begin", "_end", "_is_writing", "_stream", "_view")
@@ -123,8 +128,14 @@ class Writer:
         """
         if times < 0:
             raise ValueError(f"times must not be negative, got {times}")
-        for _ in range(times):
-            await self.write_all(pattern)
+        view = to_bytes_view(pattern)
+        if not view or not times:
+            return
+        at_once = min(times, max(_SPLAT_BYTES // len(view), 1))
+        piece = bytes(view) * at_once
+        for _ in range(times // at_once):
+            await self.write_all(piece)
+        await self.write_all(piece[: times % at_once * len(view)])
 
     async def flush(self) -> None:
         """Hands on all that is buffered.
@@ -139,13 +150,27 @@ class Writer:
     async def finish(self) -> None:
         """flush(), then tells the other side that no more will come: by the stream's `finish()`,
         `shutdown("write")` or `write_eof()`, the first of these that there is. The stream stays
-        open."""
+        open.
+
+        Raises:
+            NotImplementedError: the stream's `can_write_eof()` says that it cannot, as asyncio's
+                over TLS; nothing was handed on. There flush(), and close the stream.
+        """
+        end = self._end_of_stream()
         await self.flush()
-        for name, args in (("finish", ()), ("shutdown", ("write",)), ("write_eof", ())):
-            end = getattr(self._stream, name, None)
-            if callable(end):
-                await outcome_of(end(*args))
-                return
+        await outcome_of(end())
+
+    def _end_of_stream(self) -> Callable[[], Any]:
+        stream = self._stream
+        if callable(getattr(stream, "finish", None)):
+            return stream.finish  # type: ignore[no-any-return]
+        if callable(getattr(stream, "shutdown", None)):
+            return lambda: stream.shutdown("write")
+        if not callable(getattr(stream, "write_eof", None)):
+            return lambda: None
+        if callable(can := getattr(stream, "can_write_eof", None)) and not can():
+            raise NotImplementedError(f"{type(stream).__name__} cannot end writing but by closing")
+        return stream.write_eof  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         waits = self._end - self._begin
@@ -163,6 +188,8 @@ class Writer:
         try:
             count = await outcome_of(self._stream.write(part))
             is_all = count is None
+            if is_all and isinstance(self._stream, io.RawIOBase):
+                raise would_block()
             if is_all:
                 count = len(part)
             elif not isinstance(count, int):

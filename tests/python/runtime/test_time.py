@@ -61,6 +61,8 @@ def test_durations_saturate_at_both_ends() -> None:
     assert Duration.from_secs(2**62) * 2 == Duration.MAX
     assert -Duration.MIN == Duration.MAX
     assert Duration.of(float("inf")).is_forever()
+    assert Duration.of(1e300).is_forever()
+    assert Duration.of(-1e300) == Duration.MIN
     assert Instant.MAX + Duration.from_secs(1) == Instant.MAX
 
 

@@ -1,0 +1,116 @@
+"""blitzio.io.Reader and Writer: what is refused, waits or has an end, and loses no byte by it."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import errno
+import io
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from blitzio.io import Reader, Writer
+
+if TYPE_CHECKING:
+    from tests.python.runtime.conftest import Run
+
+
+class Counting:
+    """Keeps what it is given, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.calls = 0
+
+    def write(self, data: bytes, /) -> int:
+        self.calls += 1
+        self.data += data
+        return len(data)
+
+
+class ClosingOnly(Counting):
+    """Ends as asyncio's StreamWriter over TLS."""
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def write_eof(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_file_that_would_block_loses_nothing(run: Run) -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        with open(reading, "rb", 0) as source, open(writing, "wb", 0) as target:
+            with open(os.dup(reading), "rb") as gathered:
+                for stream in (source, gathered):
+                    with pytest.raises(BlockingIOError) as waits:
+                        await Reader(stream).read()
+                    assert waits.value.errno == errno.EAGAIN
+            while target.write(b"x" * 65536):
+                pass
+            writer = Writer(target, 8)
+            await writer.write_all(b"kept")
+            with pytest.raises(BlockingIOError) as waits:
+                await writer.flush()
+            assert waits.value.errno == errno.EAGAIN
+            assert bytes(writer.buffered) == b"kept"
+            while source.read(65536):
+                pass
+            await writer.flush()
+            assert source.read(65536) == b"kept"
+
+    run(main())
+
+
+def test_a_number_that_came_allocates_nothing(run: Run) -> None:
+    async def main() -> None:
+        for reader in (Reader.fixed(b"abc"), Reader(io.BytesIO(b"abc"), 8)):
+            with pytest.raises(asyncio.IncompleteReadError) as ended:
+                await reader.read_exact(10**13)
+            assert (ended.value.partial, ended.value.expected) == (b"abc", 10**13)
+        many = bytes(range(256)) * 1024
+        reader = Reader(io.BytesIO(many + b"end"), 8)
+        assert await reader.read_exact(1) == many[:1]
+        assert await reader.read_exact(len(many) - 1) == many[1:]
+        assert await reader.read() == b"end"
+
+    run(main())
+
+
+def test_a_pattern_is_written_in_pieces(run: Run) -> None:
+    async def main() -> None:
+        target = Counting()
+        writer = Writer(target, 64)
+        await writer.write_splat(b"", 10**12)
+        await writer.write_splat(array.array("H", [0x6161] * 3), 10_000)
+        await writer.write_splat(b"x" * 5000, 2)
+        await writer.write_splat(b".", 3)
+        await writer.flush()
+        assert target.data == b"a" * 60_000 + b"x" * 10_000 + b"..."
+        assert target.calls < 30
+        with pytest.raises(TypeError):
+            await writer.write_splat("text", 0)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            await writer.write_splat(b"x", 2.0)  # type: ignore[arg-type]
+
+    run(main())
+
+
+def test_a_stream_that_cannot_end_writing_says_so_first(run: Run) -> None:
+    async def main() -> None:
+        target = ClosingOnly()
+        writer = Writer(target)
+        await writer.write_all(b"kept")
+        with pytest.raises(NotImplementedError, match="ClosingOnly cannot end writing"):
+            await writer.finish()
+        assert bytes(writer.buffered) == b"kept"
+        assert not target.data
+        await writer.flush()
+        assert target.data == b"kept"
+
+    run(main())

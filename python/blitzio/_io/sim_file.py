@@ -10,6 +10,7 @@ Threads: the simulation's.
 from __future__ import annotations
 
 import io
+import operator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blitzio._io.sim_tree import Node, SimMetadata, SimTree, metadata_of
@@ -36,19 +37,23 @@ class _Content(io.RawIOBase):
         self._at = len(node.data) if "a" in mode else 0
 
     def readable(self) -> bool:
+        self._checkClosed()
         return "r" in self.mode or "+" in self.mode
 
     def writable(self) -> bool:
+        self._checkClosed()
         return "r" not in self.mode or "+" in self.mode
 
     def seekable(self) -> bool:
+        self._checkClosed()
         return True
 
     def readinto(self, buffer: Any, /) -> int:
         if not self.readable():
             raise io.UnsupportedOperation("not readable")
-        data = self._node.data[self._at : self._at + len(buffer)]
-        buffer[: len(data)] = data
+        view = memoryview(buffer).cast("B")
+        data = self._node.data[self._at : self._at + len(view)]
+        view[: len(data)] = data
         self._at += len(data)
         return len(data)
 
@@ -57,27 +62,32 @@ class _Content(io.RawIOBase):
             raise io.UnsupportedOperation("not writable")
         if "a" in self.mode:
             self._at = len(self._node.data)
-        self._at += self.put(data, self._at)
-        return len(data)
+        count = self.put(data, self._at)
+        self._at += count
+        return count
 
     def put(self, data: Any, at: int) -> int:
-        content = self._node.data
-        content.extend(bytes(max(at - len(content), 0)))
-        content[at : at + len(data)] = data
-        self._tree.touch(self._node)
-        return len(data)
+        view, content = memoryview(data).cast("B"), self._node.data
+        if view:
+            content.extend(bytes(max(at - len(content), 0)))
+            content[at : at + len(view)] = view
+            self._tree.touch(self._node)
+        return len(view)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        base = (0, self._at, len(self._node.data))[whence]
-        if base + offset < 0:
+        self._checkClosed()
+        if whence not in (0, 1, 2):
+            raise ValueError(f"whence value {whence} unsupported")
+        at = (0, self._at, len(self._node.data))[whence] + operator.index(offset)
+        if at < 0:
             raise OSError(22, "Invalid argument")
-        self._at = base + offset
-        return self._at
+        self._at = at
+        return at
 
     def truncate(self, size: int | None = None, /) -> int:
         if not self.writable():
             raise io.UnsupportedOperation("truncate")
-        length = self._at if size is None else size
+        length = self._at if size is None else operator.index(size)
         if length < 0:
             raise OSError(22, "Invalid argument")
         content = self._node.data
@@ -139,9 +149,12 @@ class _Open(Generic[_T]):
         """Cuts, or lengthens with zeros: to the position, or `size` bytes. Gives the length."""
         return self._later("truncate", size)
 
-    def set_len(self, size: int, /) -> Awaitable[None]:
+    async def set_len(self, size: int, /) -> None:
         """Cuts, or lengthens with zeros."""
-        return self._later("truncate", size)
+        length = operator.index(size)
+        if length < 0:
+            raise ValueError(f"size must be at least 0, got {size}")
+        await self.truncate(length)
 
     def flush(self) -> Awaitable[None]:
         """Writes what is buffered."""
@@ -163,15 +176,19 @@ class _Open(Generic[_T]):
         return int(self._file.fileno())
 
     def isatty(self) -> bool:
+        self._check_open()
         return False
 
     def readable(self) -> bool:
+        self._check_open()
         return bool(self._file.readable())
 
     def writable(self) -> bool:
+        self._check_open()
         return bool(self._file.writable())
 
     def seekable(self) -> bool:
+        self._check_open()
         return bool(self._file.seekable())
 
     def __aiter__(self) -> Self:
@@ -183,6 +200,7 @@ class _Open(Generic[_T]):
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
+        self._check_open()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -190,6 +208,10 @@ class _Open(Generic[_T]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} mode={self.mode!r}>"
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
 
     async def _later(self, method: str, *args: Any) -> Any:
         await sleep(0)
@@ -211,9 +233,16 @@ class SimFile(_Open[bytes]):
 
     readinto1 = readinto
 
-    def peek(self, size: int | None = 0, /) -> Awaitable[bytes]:
+    async def peek(self, size: int | None = 0, /) -> bytes:
         """What is read ahead, at least a byte unless at the end; it stays."""
-        return self._later("peek", size or 0)
+        wanted = 0 if size is None else operator.index(size)
+        await sleep(0)
+        if not self.readable():
+            raise io.UnsupportedOperation("not readable")
+        if self._file is not self._content:
+            return bytes(self._file.peek(wanted))
+        at = self._content.tell()
+        return bytes(self._content._node.data[at : at + 1])
 
     async def read_at(self, size: int, offset: int, /) -> bytes:
         """Reads at most `size` bytes at `offset`. The position stays."""
@@ -226,11 +255,12 @@ class SimFile(_Open[bytes]):
     async def write_at(self, data: Buffer, offset: int, /) -> int:
         """Writes all of data at `offset`; to the end if the file was opened for appending."""
         _check_place(offset)
+        content = bytes(memoryview(data))
         await self.flush()
         if not self.writable():
             raise io.UnsupportedOperation("not writable")
         at = len(self._content._node.data) if "a" in self.mode else offset
-        return self._content.put(bytes(data), at)
+        return self._content.put(content, at)
 
 
 class SimTextFile(_Open[str]):

@@ -128,11 +128,11 @@ class SimFileSystem:
 
     async def exists(self, path: _Path) -> bool:
         """Whether there is a file or directory."""
-        await sleep(0)
         try:
-            return self.tree.find(path).node is not None
+            await self.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
+        return True
 
     async def mkdir(self, path: _Path, mode: int = 0o777) -> None:
         """Makes a directory. FileExistsError; FileNotFoundError if its parent is not there."""

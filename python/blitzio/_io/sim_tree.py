@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     _Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
+_NAME_MAX = 255  # bytes
+_PATH_MAX = 4096  # bytes, with the zero that ends it
 _MODES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "socket": stat.S_IFSOCK}
 
 
@@ -55,9 +57,21 @@ class Place(NamedTuple):
     node: Node | None
 
     @property
+    def is_of_directory(self) -> bool:
+        """Whether the path can only be that of a directory, as it ends with a slash."""
+        return self.path.endswith("/")
+
+    @property
+    def last(self) -> str:
+        """The last name in the path, which may be "." or ".."; nothing of "/"."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
+    @property
     def existing(self) -> Node:
         if self.node is None:
             raise path_error(errno.ENOENT, self.path)
+        if self.is_of_directory and not self.node.is_directory:
+            raise path_error(errno.ENOTDIR, self.path)
         return self.node
 
     @property
@@ -110,6 +124,7 @@ class SimTree:
 
         Raises:
             FileNotFoundError, NotADirectoryError: what is above it is not there, or no directory.
+            OSError: ENAMETOOLONG.
             TypeError, ValueError: it is no path.
         """
         text = os.fsdecode(path)
@@ -117,19 +132,23 @@ class SimTree:
             raise ValueError("embedded null byte")
         if not text:
             raise path_error(errno.ENOENT, text)
+        if len(os.fsencode(text)) >= _PATH_MAX:
+            raise path_error(errno.ENAMETOOLONG, text)
         way = [Place(text, None, "/", self._root)]
         for name in text.split("/"):
-            if name in ("", "."):
+            if not name:
                 continue
             folder = way[-1].node
             if folder is None:
                 raise path_error(errno.ENOENT, text)
             if not folder.is_directory:
                 raise path_error(errno.ENOTDIR, text)
-            if name != "..":
+            if len(os.fsencode(name)) > _NAME_MAX:
+                raise path_error(errno.ENAMETOOLONG, text)
+            if name == "..":
+                way[1:] = way[1:-1]
+            elif name != ".":
                 way.append(Place(text, folder, name, folder.entries.get(name)))
-            elif len(way) > 1:
-                way.pop()
         return way[-1]
 
     def open(
@@ -143,6 +162,8 @@ class SimTree:
     ) -> Node:
         """The file at a path, made if it may be and is not there."""
         place = self.find(path)
+        if creates and place.is_of_directory:
+            raise path_error(errno.EISDIR, place.path)
         if place.node is None and creates:
             return self._make(place, "file", mode)
         if place.node is not None and is_new:
@@ -165,7 +186,9 @@ class SimTree:
 
     def make_directories(self, path: _Path, mode: int) -> None:
         text = os.fsdecode(path)
-        parts = text.split("/")
+        if not text:
+            raise path_error(errno.ENOENT, text)
+        parts = text.rstrip("/").split("/")
         for i in range(1, len(parts) + 1):
             place = self.find("/".join(parts[:i]) or "/")
             if place.node is None:
@@ -178,6 +201,8 @@ class SimTree:
         place = self.find(path)
         if place.node is not None:
             raise path_error(errno.EADDRINUSE, place.path)
+        if place.is_of_directory:
+            raise path_error(errno.ENOENT, place.path)
         return self._make(place, "socket", 0o777)
 
     def remove(self, path: _Path) -> None:
@@ -193,6 +218,8 @@ class SimTree:
             raise path_error(errno.ENOTDIR, place.path)
         if place.folder is None:
             raise path_error(errno.EBUSY, place.path)
+        if place.last == ".":
+            raise path_error(errno.EINVAL, place.path)
         if node.entries and not with_content:
             raise path_error(errno.ENOTEMPTY, place.path)
         self._unlink(place)
@@ -212,10 +239,14 @@ class SimTree:
 
     def _why_not(self, source: Place, target: Place) -> int:
         node, there = source.node, target.node
-        if node is None:
-            return errno.ENOENT
         if source.folder is None or target.folder is None:
             return errno.EBUSY
+        if {source.last, target.last} & {".", ".."}:
+            return errno.EBUSY
+        if node is None:
+            return errno.ENOENT
+        if not node.is_directory and (source.is_of_directory or target.is_of_directory):
+            return errno.ENOTDIR
         if node.is_directory and (node is target.folder or _is_within(node, target.folder)):
             return errno.EINVAL
         if there is None or there is node:

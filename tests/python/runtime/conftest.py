@@ -1,4 +1,5 @@
-"""Fixtures of the runtime's tests: every kind of loop that a task may run on, ours and others'."""
+"""Fixtures of the runtime's tests: every kind of loop that a task may run on, ours and others', and
+every implementation of blitzio.io."""
 
 from __future__ import annotations
 
@@ -11,9 +12,13 @@ import pytest
 
 import blitzio
 from blitzio import net, process
+from blitzio.io import Deterministic, Evented, Faults, Threaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    from blitzio.io import Io
 
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
     Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -68,3 +73,29 @@ def run(any_loop: LoopFactory) -> Run:
             loop.close()
 
     return run_one
+
+
+def _world() -> Deterministic:
+    made = Deterministic(seed=2)
+    made.set_faults(Faults(short_transfers=False))
+    return made
+
+
+IOS: dict[str, Callable[[], Any]] = {
+    "threaded": Threaded,
+    "evented": Evented,
+    "deterministic": _world,
+}
+
+
+@pytest.fixture(params=IOS)
+def io(request: pytest.FixtureRequest) -> Iterator[Io]:
+    with IOS[request.param]() as implementation:
+        yield implementation.io()
+
+
+@pytest.fixture
+def folder(io: Io, tmp_path: Path) -> str:
+    """A directory that is there, of the machine or of the simulation."""
+    io.run(io.fs.mkdir_all, str(tmp_path))
+    return str(tmp_path)

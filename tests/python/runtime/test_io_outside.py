@@ -11,37 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blitzio import net
-from blitzio.io import Deterministic, Evented, Faults, Io, Threaded
+from blitzio.io import Deterministic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-
-def world() -> Deterministic:
-    made = Deterministic(seed=2)
-    made.set_faults(Faults(short_transfers=False))
-    return made
-
-
-MAKERS: dict[str, Callable[[], Any]] = {
-    "threaded": Threaded,
-    "evented": Evented,
-    "deterministic": world,
-}
-
-
-@pytest.fixture(params=MAKERS)
-def io(request: pytest.FixtureRequest) -> Iterator[Io]:
-    with MAKERS[request.param]() as implementation:
-        yield implementation.io()
-
-
-@pytest.fixture
-def folder(io: Io, tmp_path: Path) -> str:
-    """A directory that is there, of the machine or of the simulation."""
-    io.run(io.fs.mkdir_all, str(tmp_path))
-    return str(tmp_path)
+    from blitzio.io import Io
 
 
 async def pair(io: Io) -> tuple[Any, Any]:

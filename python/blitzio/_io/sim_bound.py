@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from blitzio._io.sim_stream import SimStream
     from blitzio._io.world import Host
 
+#: What the system makes of a larger backlog, and of a negative one.
+_BACKLOG_MAX = 4096
+
 
 def to_address(where: Address | str) -> Address:
     return where if isinstance(where, Address) else Address.parse(where)
@@ -74,7 +77,7 @@ class SimListener(Bound):
         self, host: Host, address: Address, registry: dict[Any, Any], key: object, backlog: int
     ) -> None:
         super().__init__(host, address, registry, key)
-        self._backlog = backlog
+        self._backlog = backlog if 0 <= backlog < _BACKLOG_MAX else _BACKLOG_MAX
         self._waiting: list[SimStream] = []
 
     async def accept(self) -> tuple[SimStream, Any]:

@@ -28,6 +28,13 @@ _RETRY = 1.0
 _GIVE_UP = 120.0
 
 
+def _to_internet(address: Address | str) -> Address:
+    where = to_address(address)
+    if where.is_local:
+        raise ValueError(f"{address!r} is the address of a Unix socket")
+    return where
+
+
 class SimUdpSocket(Bound):
     """Datagrams; made by `io.net.bind_udp`."""
 
@@ -48,10 +55,12 @@ class SimUdpSocket(Bound):
         return self._arrived.pop(0) if self._arrived else None
 
     async def send_to(self, data: Buffer, address: Address | str, /) -> int:
-        """Sends a datagram, which may be lost."""
+        """Sends a datagram, which may be lost. OSError (EINVAL): to a Unix socket."""
         self._check_open()
-        payload = bytes(memoryview(data))
-        self._host.world.send_datagram(self._host, self._local, payload, to_address(address))
+        payload, where = bytes(memoryview(data)), to_address(address)
+        if where.is_local:
+            raise os_error(errno.EINVAL)
+        self._host.world.send_datagram(self._host, self._local, payload, where)
         return len(payload)
 
     def add(self, data: bytes, source: Address) -> None:
@@ -69,9 +78,10 @@ class SimNetwork(SimUnixNetwork):
             ConnectionRefusedError: nobody listens there.
             TimeoutError: nothing passes, or there is no such host (OSError ETIMEDOUT).
             socket.gaierror: no such name.
+            ValueError: it is the address of a Unix socket.
         """
         if port is None:
-            return await self._connect(to_address(where))
+            return await self._connect(_to_internet(where))
         failure: OSError | None = None
         for address in await self.resolve(str(where), port):
             try:
@@ -87,6 +97,7 @@ class SimNetwork(SimUnixNetwork):
 
         Raises:
             OSError: EADDRINUSE, EADDRNOTAVAIL.
+            ValueError: it is the address of a Unix socket.
         """
         where = self._own(address, self._host.listeners)
         taken = self._host.listeners
@@ -117,7 +128,7 @@ class SimNetwork(SimUnixNetwork):
         return [address.with_port(port) for address in names[host]]
 
     def _own(self, address: Address | str, taken: Mapping[int, object]) -> Address:
-        where = to_address(address)
+        where = _to_internet(address)
         if not where.is_unspecified and where.host != self._host.address.host:
             raise os_error(errno.EADDRNOTAVAIL)
         port = where.port

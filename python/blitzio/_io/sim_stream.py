@@ -35,14 +35,18 @@ class Bell:
     def __init__(self) -> None:
         self._waiters: list[asyncio.Future[None]] = []
 
-    async def wait(self) -> None:
+    async def wait(self, *others: Bell) -> None:
+        """Until this one rings, or one of the others."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        bells = (self, *others)
+        for bell in bells:
+            bell._waiters.append(waiter)
         try:
             await waiter
         finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            for bell in bells:
+                if waiter in bell._waiters:
+                    bell._waiters.remove(waiter)
 
     def ring(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -229,7 +233,7 @@ class SimStream:
 
     async def read_until(self, separator: Buffer, limit: int = 65536) -> bytes:
         """Reads up to and with the separator. Cancellation: loses no byte."""
-        wanted = bytes(separator)
+        wanted = bytes(memoryview(separator))
         if not wanted:
             raise ValueError("the separator must have at least one byte")
         ahead = self._ahead
@@ -249,13 +253,12 @@ class SimStream:
             return end.partial
 
     async def read_to_end(self, limit: int | None = None) -> bytes:
-        """Reads all that is to come, at most `limit` bytes."""
-        parts = bytearray()
-        while data := await self.read():
-            parts += data
-            if limit is not None and len(parts) > limit:
-                raise asyncio.LimitOverrunError(f"more than {limit} bytes came", len(parts))
-        return bytes(parts)
+        """Reads all that is to come. asyncio.LimitOverrunError: it is more than `limit` bytes; they
+        stay. Cancellation: loses no byte."""
+        ahead = self._ahead
+        if await self._gather(lambda: limit is not None and len(ahead) > limit):
+            raise asyncio.LimitOverrunError(f"more than {limit} bytes came", len(ahead))
+        return self._take(len(ahead))
 
     def __aiter__(self) -> SimStream:
         return self

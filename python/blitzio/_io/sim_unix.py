@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from operator import index
 from typing import TYPE_CHECKING
 
 from blitzio._io.sim_bound import Bound, SimListener, to_address
@@ -87,7 +88,7 @@ class SimUnixDatagram(Bound):
 
         Raises:
             OSError: FileNotFoundError, ConnectionRefusedError: nobody is there; EPROTOTYPE: a
-                listener is; EMSGSIZE: it is too long.
+                listener is; EMSGSIZE: it is too long; EBADF: it was closed meanwhile.
         """
         where, payload = _to_local(address), bytes(memoryview(data))
         if len(payload) > _DATAGRAM_MAX:
@@ -101,7 +102,7 @@ class SimUnixDatagram(Bound):
                 raise os_error(errno.EPROTOTYPE if is_stream else errno.ECONNREFUSED)
             if len(target._arrived) < _QUEUE_MAX:
                 break
-            await target._bell.wait()
+            await target._bell.wait(self._bell)
         self._host.world.note("deliver", len(payload))
         target._arrived.append((payload, self._address))
         target._bell.ring()
@@ -142,13 +143,11 @@ class SimUnixNetwork:
 
         Raises:
             OSError: EADDRINUSE if the path exists; FileNotFoundError, NotADirectoryError.
-            ValueError: it is another address; `backlog` is negative.
+            ValueError: it is another address.
         """
-        if backlog < 0:
-            raise ValueError(f"backlog must not be negative, got {backlog}")
-        where, taken = _to_local(address), self._host.unix_listeners
+        where, taken, length = _to_local(address), self._host.unix_listeners, index(backlog)
         key = _claim(self._host, where, taken)
-        listener = taken[key] = SimListener(self._host, where, taken, key, backlog)
+        listener = taken[key] = SimListener(self._host, where, taken, key, length)
         return listener
 
     def bind_unix(self, address: Address | str | None = None, /) -> SimUnixDatagram:

@@ -73,6 +73,9 @@ def test_streams_refuse_bad_arguments(io: Io) -> None:
                         await write(data)
             with pytest.raises(ValueError, match="how must be"):
                 a.shutdown("some")
+            for separator in (5, "x", None):
+                with pytest.raises(TypeError):
+                    await a.read_until(separator)
 
     io.run(main)
 
@@ -92,6 +95,41 @@ def test_a_split_stream_ends_one_way(io: Io) -> None:
             assert not a.is_closed
             reader.close()
             assert a.is_closed
+
+    io.run(main)
+
+
+def test_what_is_refused_or_cancelled_stays_in_the_stream(io: Io) -> None:
+    async def main() -> None:
+        a, b = await pair(io)
+        async with a, b:
+            await a.write_all(b"x" * 100)
+            with pytest.raises(asyncio.LimitOverrunError, match="more than 10"):
+                await b.read_to_end(10)
+            assert await b.read_exact(100) == b"x" * 100
+            waiting = asyncio.ensure_future(b.read_to_end())
+            await a.write_all(b"kept")
+            await io.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            a.shutdown("write")
+            assert await b.read_to_end(4) == b"kept"
+            assert await b.read_to_end() == b""
+
+    io.run(main)
+
+
+def test_unix_addresses_are_no_internet_addresses(io: Io) -> None:
+    async def main() -> None:
+        for address in ("/path", net.Address.parse("@name")):
+            for make in (io.net.connect, io.net.listen, io.net.bind_udp):
+                with pytest.raises(ValueError, match=r".+"):
+                    await make(address)
+            udp = io.net.bind_udp("127.0.0.1:0")
+            with pytest.raises(OSError, match="Invalid argument"):
+                await udp.send_to(b"x", address)
+            udp.close()
 
     io.run(main)
 
@@ -184,6 +222,41 @@ def test_unix_datagrams_arrive_in_order_and_wait_for_room(io: Io, folder: str) -
                 await sender.send_to(b"x", path)
             with pytest.raises(FileNotFoundError):
                 await sender.send_to(b"x", f"{folder}/none")
+
+    io.run(main)
+
+
+def test_closing_a_socket_ends_its_sending(io: Io, folder: str) -> None:
+    async def main() -> None:
+        path = f"{folder}/socket"
+
+        async def send_all(sender: Any) -> None:
+            while True:
+                await sender.send_to(b"x", path)
+
+        for closes_sender in (True, False):
+            receiver, sender = io.net.bind_unix(path), io.net.bind_unix()
+            sending = io.async_(send_all, sender)
+            await io.sleep(0.01)
+            (sender if closes_sender else receiver).close()
+            with pytest.raises(OSError, match=r".+") as ended:
+                await sending
+            expected = errno.EBADF if closes_sender else errno.ECONNREFUSED
+            assert ended.value.errno == expected
+            sender.close()
+            receiver.close()
+            await io.fs.remove(path)
+
+    io.run(main)
+
+
+def test_a_negative_backlog_is_the_systems(io: Io, folder: str) -> None:
+    async def main() -> None:
+        with pytest.raises(TypeError):
+            io.net.listen_unix(f"{folder}/socket", backlog="1")
+        async with io.net.listen_unix(f"{folder}/socket", backlog=-1):
+            for _ in range(3):
+                (await io.net.connect_unix(f"{folder}/socket")).close()
 
     io.run(main)
 
@@ -335,8 +408,6 @@ def test_a_unix_backlog_has_an_end() -> None:
         for stream in waiting:
             with pytest.raises(ConnectionResetError):
                 await stream.read()
-        with pytest.raises(ValueError, match="negative"):
-            io.net.listen_unix("/other", backlog=-1)
 
     with Deterministic() as simulation:
         simulation.run(main)

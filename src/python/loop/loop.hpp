@@ -18,7 +18,7 @@
 // timers; and what all these schedule waits for the next turn, also for what that finds. Protocols
 // are called without a handle between, and before the readers' callbacks of the same turn.
 // The GIL is released in one place only: around a wait that may block (WaitHooks), or in its stead
-// after many turns that found something to do, and nothing of it in Python.
+// after many turns that found something to do.
 //
 // Threads: the loop belongs to the thread that runs it (`thread`), or to nobody.
 // call_soon_threadsafe, stop from a callback and _wake come from anywhere. With the interpreter
@@ -103,7 +103,7 @@ struct LoopObject {
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.
-  unsigned turns_without_wait;   ///< in a row, and without a callback
+  unsigned turns_without_wait;   ///< in a row
   bool initialised;
   bool stopping;
   bool closed;

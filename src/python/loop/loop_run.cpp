@@ -42,9 +42,9 @@ struct LockRelease {
   }
 };
 
-/// So many turns in a row may find something to do without a callback in Python before the
-/// interpreter gets its due. Callbacks look after that by themselves; native work, such as a wait
-/// that always seems to be over, would keep all other threads, and Ctrl-C, waiting for ever.
+/// So many turns in a row may find something to do before the interpreter gets its due. Callbacks
+/// in Python look after that by themselves; native ones, such as a wait that always seems to be
+/// over, would keep all other threads, and Ctrl-C, waiting for ever. Handles run either kind.
 constexpr unsigned kTurnsWithoutWaitMax = 64;
 
 /// Counts a turn. Returns whether the interpreter lock was given up, so that signals may be there.
@@ -87,7 +87,6 @@ BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
 /// Runs the first `count` handles of `queue`. Returns -1 with a fatal exception set; the rest stays
 /// queued.
 int run_batch(LoopObject& loop, ReadyQueue& queue, std::size_t count) noexcept {
-  if (count != 0) loop.turns_without_wait = 0;
   for (; count != 0; --count) {
     HandleObject* handle = queue.pop();
     const int outcome =

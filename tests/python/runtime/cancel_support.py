@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
@@ -122,6 +123,10 @@ def cancel_everywhere(make: Make, kind: str) -> None:
         for cancel_at in range(1, steps + 1):
             for late in (False, True):
                 loop.run_until_complete(play(make, cancel_at, late))
+        # A thread that was looking up a name finishes, and closes what it has opened for that.
+        patience = time.monotonic() + 30
+        while descriptors() != before and time.monotonic() < patience:
+            time.sleep(0.01)
         assert descriptors() == before
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:

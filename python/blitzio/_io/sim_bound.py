@@ -8,12 +8,10 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
-from blitzio._io.sim_stream import Bell, os_error
+from blitzio._io.sim_stream import Bell, SimEnd
 from blitzio._native import Address
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from blitzio._io.sim_stream import SimStream
     from blitzio._io.world import Host
 
@@ -25,7 +23,7 @@ def to_address(where: Address | str) -> Address:
     return where if isinstance(where, Address) else Address.parse(where)
 
 
-class Bound:
+class Bound(SimEnd):
     """`registry` is where the host finds it, by `key`, while it is open."""
 
     def __init__(
@@ -36,7 +34,6 @@ class Bound:
         self._registry = registry
         self._key = key
         self._bell = Bell()
-        self._is_closed = False
 
     def close(self) -> None:
         """Gives the address up; what waits ends with OSError (EBADF). Idempotent."""
@@ -45,25 +42,10 @@ class Bound:
             self._registry.pop(self._key, None)
             self._bell.ring()
 
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise os_error(errno.EBADF)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether close() was called."""
-        return self._is_closed
-
     @property
     def local_address(self) -> Any:
         """The Address; None of a Unix socket without one."""
         return self._address
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 from blitzio._net.split import ReadHalf, WriteHalf, split
@@ -21,7 +22,7 @@ from blitzio._net.split import ReadHalf, WriteHalf, split
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
     from blitzio._io.world import Host, World
     from blitzio._native import Address
@@ -153,7 +154,32 @@ class Flow:
         self.bell.ring()
 
 
-class SimStream:
+class SimEnd(ABC):
+    """What is open until it is closed; how that goes, each kind knows for itself."""
+
+    _is_closed = False
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes it; what waits ends with OSError (EBADF). Idempotent."""
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise os_error(errno.EBADF)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called."""
+        return self._is_closed
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class SimStream(SimEnd):
     """One end of a connection; made by `io.net.connect` and `accept`."""
 
     def __init__(
@@ -166,7 +192,6 @@ class SimStream:
         self._writing = asyncio.Lock()
         #: What was read ahead, by a read that needs more.
         self._ahead = bytearray()
-        self._is_closed = False
         self._is_split = False
 
     # ---- reading -----------------------------------------------------------------------------
@@ -374,15 +399,6 @@ class SimStream:
             self._outgoing.is_finished = True
             self._outgoing.send(None)
 
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise os_error(errno.EBADF)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether close() was called."""
-        return self._is_closed
-
     @property
     def local_address(self) -> Any:
         """The Address of this end; None of a Unix socket without one."""
@@ -392,12 +408,6 @@ class SimStream:
     def peer_address(self) -> Any:
         """The Address of the other end; None of a Unix socket without one."""
         return self._peer
-
-    async def __aenter__(self) -> SimStream:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""

@@ -67,21 +67,27 @@ class Address:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
-class _Socket:
-    """What every socket has. Not a class at run time."""
+class _Descriptor:
+    """What every open end has. Not a class at run time."""
 
     @property
     def is_closed(self) -> bool:
         """Whether close() or detach() was called."""
-
-    def close(self) -> None:
-        """Close it now; what waits on it ends with OSError (EBADF)."""
 
     def fileno(self) -> int:
         """The descriptor; -1 once closed."""
 
     def detach(self) -> int:
         """Give the descriptor, in non-blocking mode, to the caller."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
+
+class _Socket(_Descriptor):
+    """What every socket has. Not a class at run time."""
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
 
     def readable(self) -> Awaitable[None]:
         """Wait until reading, or accepting, would not block."""
@@ -100,9 +106,6 @@ class _Socket:
 
     def set_option(self, level: int, name: int, value: int, /) -> None:
         """setsockopt() of an int."""
-
-    def __aenter__(self) -> Awaitable[Self]: ...
-    def __aexit__(self, *exc_info: object) -> Awaitable[None]: ...
 
 @final
 class TcpListener(_Socket):

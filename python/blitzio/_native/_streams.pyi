@@ -7,12 +7,12 @@ from typing_extensions import Buffer, Self
 
 from blitzio._duration import Seconds as _Seconds
 from blitzio._native._awaitable import Awaitable
-from blitzio._native._net import Address, _Socket
+from blitzio._native._net import Address, _Descriptor, _Socket
 from blitzio._net.split import ReadHalf as _ReadHalf
 from blitzio._net.split import WriteHalf as _WriteHalf
 
-class _ByteStream(_Socket):
-    """What the connections share. Not a class at run time."""
+class _ReadEnd(_Descriptor):
+    """What can be read from. Not a class at run time."""
 
     def read(self, n: int = 65536) -> Awaitable[bytes]:
         """Read what is there, at most n bytes, or wait for some; none at the end.
@@ -22,12 +22,6 @@ class _ByteStream(_Socket):
 
     def blocking_read(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
         """read() for threads. TimeoutError after `timeout` seconds."""
-
-    def peek(self, n: int = 65536) -> Awaitable[bytes]:
-        """read() that leaves the bytes there."""
-
-    def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
-        """peek() for threads. TimeoutError after `timeout` seconds."""
 
     def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
         """read() into a writable buffer. Gives how many bytes came."""
@@ -80,6 +74,12 @@ class _ByteStream(_Socket):
     def try_read(self, n: int = 65536) -> bytes | None:
         """read(), now; None if nothing is there."""
 
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+class _WriteEnd(_Descriptor):
+    """What can be written to. Not a class at run time."""
+
     def write(self, data: Buffer, /) -> Awaitable[int]:
         """Write some of data, waiting for room. Gives how much.
 
@@ -100,6 +100,15 @@ class _ByteStream(_Socket):
 
     def try_write(self, data: Buffer, /) -> int:
         """write(), now; 0 if there is no room, or others wait."""
+
+class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
+    """What the connections share. Not a class at run time."""
+
+    def peek(self, n: int = 65536) -> Awaitable[bytes]:
+        """read() that leaves the bytes there."""
+
+    def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
+        """peek() for threads. TimeoutError after `timeout` seconds."""
 
     def read_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
         """read() into several writable buffers, one after the other; of more than 1,024 into the
@@ -141,9 +150,6 @@ class _ByteStream(_Socket):
         Raises:
             RuntimeError: it has been split already.
         """
-
-    def __aiter__(self) -> Self: ...
-    def __anext__(self) -> Awaitable[bytes]: ...
 
 @final
 class TcpStream(_ByteStream):

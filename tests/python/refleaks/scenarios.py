@@ -17,13 +17,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blitzio import process
+import blitzio
+from blitzio import channel, process, sync
 from blitzio import signal as blitzio_signal
 from blitzio.io import Deadlock, Deterministic
+from tests.python.loop.support import client_context, server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
     from blitzio.io import Io
@@ -254,6 +258,87 @@ def servers(loop: Loop) -> None:
         await server.wait_closed()
 
     done = asyncio.Event()
+    loop.run_until_complete(main())
+
+
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    with tempfile.TemporaryDirectory() as folder:
+        return server_context(Path(folder)), client_context()
+
+
+_SERVER_TLS, _CLIENT_TLS = _contexts()
+
+
+@scenario
+def tls(loop: Loop) -> None:
+    async def main() -> None:
+        line, done = b"line\n", asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readline())
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            done.set()
+
+        server = await asyncio.start_server(serve, HOST, 0, ssl=_SERVER_TLS)
+        reader, writer = await asyncio.open_connection(
+            *server.sockets[0].getsockname(), ssl=_CLIENT_TLS, server_hostname="localhost"
+        )
+        writer.write(line)
+        assert await reader.readline() == line
+        writer.get_extra_info("ssl_object").getpeercert()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        await done.wait()
+        server.close()
+        await server.wait_closed()
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def upgrades_to_tls(loop: Loop) -> None:
+    async def main() -> None:
+        with pair() as (ours, peer):
+            near, near_protocol = await loop.create_connection(Protocol, sock=ours.dup())
+            far, far_protocol = await loop.create_connection(Protocol, sock=peer.dup())
+            both = await asyncio.gather(
+                loop.start_tls(near, near_protocol, _SERVER_TLS, server_side=True),
+                loop.start_tls(far, far_protocol, _CLIENT_TLS, server_hostname="localhost"),
+            )
+            for transport in both:
+                assert transport is not None
+                transport.write(b"hello")
+            await near_protocol.received(5)
+            await far_protocol.received(5)
+            for transport in both:
+                assert transport is not None
+                transport.close()
+            await near_protocol.lost
+            await far_protocol.lost
+
+    loop.run_until_complete(main())
+
+
+@scenario
+def primitives(loop: Loop) -> None:
+    async def main() -> None:
+        numbers: channel.Channel[int] = channel.Channel(2)
+
+        async def send() -> None:
+            for number in range(5):
+                await numbers.send(number)
+
+        handle = blitzio.spawn(send())
+        assert [await numbers.recv() for _ in range(5)] == [*range(5)]
+        await handle
+        async with sync.Mutex() as _, sync.Semaphore(2) as _:
+            with contextlib.suppress(TimeoutError):
+                await blitzio.timeout(0.001, sync.Event().wait())
+        await blitzio.join_all([asyncio.sleep(0), asyncio.sleep(0)])
+
     loop.run_until_complete(main())
 
 

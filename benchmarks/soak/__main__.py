@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import random
@@ -25,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from soak.certificate import CERTIFICATE, KEY
-from soak.ledger import Ledger, Verdict, Wrong, sample
+from soak.ledger import Ledger, Verdict, Wrong
 from soak.parts import PARTS
+from soak.rests import Gate, sample, settled_sample
 from soak.streams import client, serve
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _ONCE_SECONDS = 180  # What one round may take on a busy machine; then it hangs.
 _WRONG_MAX = 50
+_RESTS = 60
+_WORK_SECONDS_MIN = 1.0  # Between two rests.
 
 
 class Soak:
@@ -44,6 +46,7 @@ class Soak:
         self.seed = seed
         self.folder = folder
         self.console = console
+        self.gate = Gate()
         self.started = time.monotonic()
         self.deadline = self.started + seconds
         self.absent: list[str] = []
@@ -60,17 +63,19 @@ class Soak:
         pause: float,
     ) -> None:
         rng = random.Random(f"{self.seed}-{name}-{number}")
-        while not self.is_over:
-            try:
-                await asyncio.wait_for(once(self.ledger, rng), _ONCE_SECONDS)
-            except NotImplementedError:
-                self.absent.append(name)
-                return
-            except asyncio.TimeoutError:
-                self.ledger.wrong.append(f"{name}: did not end in {_ONCE_SECONDS} s")
-            except (Wrong, OSError, EOFError) as error:
-                self.ledger.wrong.append(f"{name}: {error!r}")
-            await asyncio.sleep(pause * rng.random())
+        with self.gate.joined():
+            while not self.is_over:
+                await self.gate.passed()
+                try:
+                    await asyncio.wait_for(once(self.ledger, rng), _ONCE_SECONDS)
+                except NotImplementedError:
+                    self.absent.append(name)
+                    return
+                except asyncio.TimeoutError:
+                    self.ledger.wrong.append(f"{name}: did not end in {_ONCE_SECONDS} s")
+                except (Wrong, OSError, EOFError) as error:
+                    self.ledger.wrong.append(f"{name}: {error!r}")
+                await asyncio.sleep(pause * rng.random())
 
     async def run(self) -> list[Verdict]:
         loop = asyncio.get_running_loop()
@@ -113,7 +118,9 @@ class Soak:
             for number in range(count)
         ]
         watching = asyncio.ensure_future(self.watch())
+        resting = asyncio.ensure_future(self.rest(peer))
         await asyncio.gather(*work)
+        await resting
         await self.end_peer(peer)
         await watching
         for server in servers:
@@ -155,20 +162,36 @@ class Soak:
         for part, counts in found["counts"].items():
             self.ledger.add(part, **counts)
 
-    async def watch(self) -> None:
-        """Samples the process, and shows a line now and then."""
-        every = min(1.0, (self.deadline - self.started) / 40)
-        shown = self.started
-        while not self.is_over:
+    async def rest(self, peer: Any) -> None:
+        """Stops all work some sixty times, and takes the state of the process at rest."""
+        every = max(_WORK_SECONDS_MIN, (self.deadline - self.started) / _RESTS)
+        while time.monotonic() + every < self.deadline and not self.is_over:
             await asyncio.sleep(every)
-            now = time.monotonic()
-            self.ledger.samples.append(sample(now - self.started))
-            if now - shown >= (1 if self.console.is_terminal else 30):
-                shown = now
-                self.show(now)
+            try:
+                await asyncio.wait_for(self.rest_once(peer), _ONCE_SECONDS)
+            except asyncio.TimeoutError:
+                self.ledger.wrong.append(f"no rest in {_ONCE_SECONDS} s")
+
+    async def rest_once(self, peer: Any) -> None:
+        try:
+            if peer is not None:
+                peer.stdin.write(b"rest\n")
+                await peer.stdout.readline()
+            async with self.gate.closed():
+                self.ledger.rests.append(await settled_sample(time.monotonic() - self.started))
+        finally:
+            if peer is not None:
+                peer.stdin.write(b"go\n")
+
+    async def watch(self) -> None:
+        """Shows a line now and then."""
+        every = 1.0 if self.console.is_terminal else 30.0
+        while not self.is_over:
+            await asyncio.sleep(min(every, max(0.0, self.deadline - time.monotonic())))
+            self.show(time.monotonic())
 
     def show(self, now: float) -> None:
-        last = self.ledger.samples[-1]
+        last = sample(now - self.started)
         total = sum(counts["bytes"] for counts in self.ledger.counts.values())
         text = (
             f"{now - self.started:6.0f} of {self.deadline - self.started:.0f} s  "
@@ -179,12 +202,7 @@ class Soak:
 
     async def nothing_left(self, before: Any) -> Verdict:
         """When all has ended, nothing of it is left."""
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            gc.collect()
-            after = sample(0)
-            if after.fds <= before.fds + 2 and after.tasks <= before.tasks:
-                break
+        after = await settled_sample(0)
         text = f"fds {before.fds} → {after.fds}, tasks {before.tasks} → {after.tasks}"
         ok = after.fds <= before.fds + 2 and after.tasks <= before.tasks
         return Verdict("nothing left at the end", ok, text)

@@ -1,55 +1,32 @@
-"""What a soak counts, and how it judges the process over time.
+"""What a soak counts, and how it judges the process from rest to rest.
 
-A leak shows as a slope, and noise must not. The process breathes by tens of MiB as large messages
-come and go, but what has leaked stays: memory is judged by its floor, the least of each stretch of
-the run, and the median of the slopes between all pairs of floors (Theil and Sen). It is bad if that
-is above zero with 95% confidence (as Kendall's test has it) and stands for more than caches.
+A leak shows as a slope: the median of the slopes between all pairs of rests (Theil and Sen). It is
+bad if it is above zero with 95% confidence (as Kendall's test has it) and has grown to more than
+caches are.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-import os
 import statistics
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-#: Growth from the warm-up to the end that is no verdict: arenas, caches, a burst at the end.
+if TYPE_CHECKING:
+    from soak.rests import Sample
+
+#: Growth from the warm-up to the end that is no verdict: an arena more, a cache that fills late.
 _GROWTH_KIB_MIN = 4 * 1024
-_STRETCHES = 24
+_GROWTH_BLOCKS_MIN = 4_000
 _CONFIDENCE_SIGMAS = 1.645
-#: Over less than this a slope says nothing.
-_JUDGED_SECONDS_MIN = 40
+#: Over fewer rests than this a slope says nothing.
+_JUDGED_RESTS_MIN = 20
 _WARM_UP = 0.25
 
 
 class Wrong(Exception):
     """Something was lost, doubled, changed, or came at the wrong time."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    seconds: float
-    rss_kib: int
-    fds: int
-    tasks: int
-    threads: int
-
-
-def sample(seconds: float) -> Sample:
-    """The state of this process, from inside its running loop."""
-    return Sample(
-        seconds,
-        int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_KIB,
-        len(os.listdir("/proc/self/fd")),
-        len(asyncio.all_tasks()),
-        threading.active_count(),
-    )
 
 
 @dataclass
@@ -67,7 +44,7 @@ class Ledger:
     wrong: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     expected: Counter[str] = field(default_factory=Counter)
-    samples: list[Sample] = field(default_factory=list)
+    rests: list[Sample] = field(default_factory=list)
 
     def add(self, part: str, **amounts: int) -> None:
         self.counts.setdefault(part, Counter()).update(amounts)
@@ -81,56 +58,53 @@ class Ledger:
             self.unexpected.append(f"{context['message']}: {error!r}")
 
     def verdicts(self) -> list[Verdict]:
-        """Everything that is judged, over the samples after the warm-up."""
-        settled = self.samples[int(len(self.samples) * _WARM_UP) :]
+        """Everything that is judged; slopes over the rests after the warm-up."""
+        settled = self.rests[int(len(self.rests) * _WARM_UP) :]
         rows = [
             Verdict("nothing lost, doubled or changed", not self.wrong, _first(self.wrong)),
             Verdict("exception handler", not self.unexpected, _first(self.unexpected)),
         ]
-        if settled and settled[-1].seconds - settled[0].seconds >= _JUDGED_SECONDS_MIN:
-            rows.append(_memory(settled))
-            rows += [_steady(settled, name) for name in ("fds", "tasks", "threads")]
+        if len(settled) >= _JUDGED_RESTS_MIN:
+            rows.append(_flat(settled, "memory, KiB", "rss_kib", _GROWTH_KIB_MIN))
+            rows.append(_flat(settled, "objects", "blocks", _GROWTH_BLOCKS_MIN))
+            rows += [_same(settled, name) for name in ("fds", "tasks", "threads")]
         return rows
 
 
-def floors(samples: list[Sample]) -> list[Sample]:
-    """The sample with the least memory of each stretch."""
-    size = max(1, len(samples) // _STRETCHES)
-    stretches = [samples[at : at + size] for at in range(0, len(samples) - size + 1, size)]
-    return [min(stretch, key=lambda sample: sample.rss_kib) for stretch in stretches]
-
-
-def slope_per_minute(samples: list[Sample]) -> tuple[float, float]:
-    """The median slope of memory, KiB per minute, and what it is above with 95% confidence."""
+def slope_per_minute(samples: list[Sample], name: str) -> tuple[float, float]:
+    """The median slope of what is so called, and what it is above with 95% confidence."""
+    points = [(sample.seconds / 60, getattr(sample, name)) for sample in samples]
     slopes = sorted(
-        (b.rss_kib - a.rss_kib) / (b.seconds - a.seconds) * 60
-        for i, a in enumerate(samples)
-        for b in samples[i + 1 :]
-        if b.seconds > a.seconds
+        (later - earlier) / (end - start)
+        for i, (start, earlier) in enumerate(points)
+        for end, later in points[i + 1 :]
+        if end > start
     )
     if not slopes:
         return 0.0, 0.0
-    count = len(samples)
+    count = len(points)
     spread = _CONFIDENCE_SIGMAS * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     return statistics.median(slopes), slopes[max(0, int((len(slopes) - spread) / 2))]
 
 
-def _memory(samples: list[Sample]) -> Verdict:
-    slope, at_least = slope_per_minute(floors(samples))
-    growth = slope * (samples[-1].seconds - samples[0].seconds) / 60
+def _flat(rests: list[Sample], what: str, name: str, growth_min: int) -> Verdict:
+    slope, at_least = slope_per_minute(rests, name)
+    growth = slope * (rests[-1].seconds - rests[0].seconds) / 60
+    values = [getattr(rest, name) for rest in rests]
     text = (
-        f"floor {slope:+.0f} KiB per minute, more than {at_least:+.0f}; {growth / 1024:+.1f} MiB "
-        f"in all; median {statistics.median(s.rss_kib for s in samples) / 1024:.0f} MiB"
+        f"{slope:+,.0f} per minute, more than {at_least:+,.0f}; {growth:+,.0f} in all; "
+        f"{min(values):,} to {max(values):,}"
     )
-    return Verdict("memory", at_least <= 0 or growth < _GROWTH_KIB_MIN, text)
+    return Verdict(what, at_least <= 0 or growth < growth_min, text)
 
 
-def _steady(samples: list[Sample], name: str) -> Verdict:
-    third = max(1, len(samples) // 3)
-    first = statistics.median(getattr(s, name) for s in samples[:third])
-    last = statistics.median(getattr(s, name) for s in samples[-third:])
-    top = max(getattr(s, name) for s in samples)
-    return Verdict(name, last <= first * 1.25 + 8, f"median {first:g}, later {last:g}; top {top}")
+def _same(rests: list[Sample], name: str) -> Verdict:
+    """At rest there are as many as there were: one that stays is one that was lost."""
+    third = max(1, len(rests) // 3)
+    first = max(getattr(rest, name) for rest in rests[:third])
+    last = min(getattr(rest, name) for rest in rests[-third:])
+    text = f"{first} at most in the first third, then {last} at least"
+    return Verdict(name, last <= first, text)
 
 
 def _first(lines: list[str]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import Any
 
 import pytest
 from rich.console import Console
 from soak.__main__ import Soak, main
-from soak.ledger import Ledger, Sample, slope_per_minute
-
-if TYPE_CHECKING:
-    import asyncio
+from soak.ledger import Ledger, slope_per_minute
+from soak.parts import PARTS
+from soak.rests import Gate, Sample
 
 SECONDS = 3.0
+CLIENTS = 12
+SOAKS_OWN_TASKS = 4  # The run, its lines, its rests, and wait_for's of a rest.
 
 
 @pytest.mark.no_faults("a round may take as long as the machine lets it")
@@ -22,6 +24,10 @@ def test_a_short_soak_finds_nothing_wrong(loop: asyncio.AbstractEventLoop, tmp_p
     assert [verdict for verdict in verdicts if not verdict.ok] == []
     assert soak.ledger.counts["tcp"]["bytes"] > 0
     assert soak.ledger.counts["timers"]["fired"] > 0
+    # Nothing is under way at a rest: the tasks are those that wait for its end, and the soak's own.
+    waiting = CLIENTS + sum(count for _, _, count, _ in PARTS)
+    assert soak.ledger.rests
+    assert max(rest.tasks for rest in soak.ledger.rests) <= waiting + SOAKS_OWN_TASKS
 
 
 def test_a_bad_choice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,11 +36,9 @@ def test_a_bad_choice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid choice" in capsys.readouterr().err
 
 
-def samples(rss_kib: list[int], fds: list[int]) -> list[Sample]:
-    return [
-        Sample(float(second), rss, count, 10, 2)
-        for second, (rss, count) in enumerate(zip(rss_kib, fds, strict=True))
-    ]
+def rests(rss_kib: list[int], blocks: list[int], fds: list[int]) -> list[Sample]:
+    rows = enumerate(zip(rss_kib, blocks, fds, strict=True))
+    return [Sample(30.0 * number, *row, 10, 2) for number, row in rows]
 
 
 def failing(ledger: Ledger) -> list[str]:
@@ -42,20 +46,54 @@ def failing(ledger: Ledger) -> list[str]:
 
 
 def test_a_leak_is_told_from_noise() -> None:
-    noise = [80_000 + (second * 7919) % 5000 for second in range(200)]
-    ledger = Ledger(samples=samples(noise, [20] * 200))
+    count = 60
+    memory = [80_000 + (number * 7919) % 1500 for number in range(count)]
+    blocks = [300_000 + (number * 7919) % 900 for number in range(count)]
+    fds = [20 + number % 2 for number in range(count)]
+    ledger = Ledger(rests=rests(memory, blocks, fds))
     assert failing(ledger) == []
-    ledger.samples = samples([rss + 100 * i for i, rss in enumerate(noise)], [20] * 200)
-    assert 5000 < slope_per_minute(ledger.samples)[0] < 7000
-    assert failing(ledger) == ["memory"]
-    # Twenty minutes with 300 KiB a minute under a breath of 25 MiB.
-    breath = [80_000 + (second * 7919) % 25_000 for second in range(1200)]
-    ledger.samples = samples([rss + 5 * i for i, rss in enumerate(breath)], [20] * 1200)
-    assert failing(ledger) == ["memory"]
-    ledger.samples = samples(breath, [20] * 1200)
-    assert failing(ledger) == []
-    ledger.samples = samples(noise, [20 + second for second in range(200)])
+    leaking = [rss + 150 * number for number, rss in enumerate(memory)]
+    ledger.rests = rests(leaking, blocks, fds)
+    assert 250 < slope_per_minute(ledger.rests, "rss_kib")[0] < 350
+    assert failing(ledger) == ["memory, KiB"]
+    ledger.rests = rests(memory, [now + 100 * number for number, now in enumerate(blocks)], fds)
+    assert failing(ledger) == ["objects"]
+    # One descriptor in five minutes.
+    ledger.rests = rests(memory, blocks, [now + number // 10 for number, now in enumerate(fds)])
     assert failing(ledger) == ["fds"]
+
+
+def test_nobody_works_at_a_rest() -> None:
+    async def main() -> None:
+        gate = Gate()
+        working: set[int] = set()
+        rounds = [0, 0, 0]
+
+        async def work(number: int) -> None:
+            with gate.joined():
+                while rounds[number] < 50:
+                    await gate.passed()
+                    working.add(number)
+                    for _ in range(number + 1):
+                        await asyncio.sleep(0)
+                    working.remove(number)
+                    rounds[number] += 1
+
+        async def rest() -> None:
+            while min(rounds) < 50:
+                async with gate.closed():
+                    before = list(rounds)
+                    for _ in range(10):
+                        await asyncio.sleep(0)
+                    assert not working
+                    assert before == rounds
+                await asyncio.sleep(0)
+
+        await asyncio.gather(rest(), *(work(number) for number in range(3)))
+        async with gate.closed():
+            pass  # Nobody is left to wait for.
+
+    asyncio.run(main())
 
 
 def test_what_the_handler_hears_is_judged() -> None:

@@ -11,44 +11,45 @@ start work, `join_all`, `Group` and `CancelToken` hold it together, `sleep`, `in
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from blitzio._capi import get_include
 from blitzio._config import Config
 from blitzio._loop import Loop
 from blitzio._native import build_info
 from blitzio._run import new_event_loop, run
-from blitzio._serve import Server, serve
-from blitzio._shutdown import Shutdown, WorkGuard
-from blitzio.runtime import Runtime, get_runtime, run_with
-from blitzio.task import (
-    CancelToken,
-    ConcurrencyUnavailable,
-    Group,
-    JoinHandle,
-    compute,
-    join_all,
-    parallel_map,
-    race,
-    select,
-    spawn,
-    spawn_blocking,
-    spawn_future,
-    try_join_all,
-    yield_now,
-)
-from blitzio.time import (
-    Duration,
-    Instant,
-    deadline,
-    interval,
-    sleep,
-    sleep_until,
-    timeout,
-)
 
 if TYPE_CHECKING:
+    from blitzio._capi import get_include
     from blitzio._policy import EventLoopPolicy, install
+    from blitzio._serve import Server, serve
+    from blitzio._shutdown import Shutdown, WorkGuard
+    from blitzio.runtime import Runtime, get_runtime, run_with
+    from blitzio.task import (
+        CancelToken,
+        ConcurrencyUnavailable,
+        Group,
+        JoinHandle,
+        compute,
+        join_all,
+        parallel_map,
+        race,
+        select,
+        spawn,
+        spawn_blocking,
+        spawn_future,
+        try_join_all,
+        yield_now,
+    )
+    from blitzio.time import (
+        Duration,
+        Instant,
+        deadline,
+        interval,
+        sleep,
+        sleep_until,
+        timeout,
+    )
 
 __all__ = (
     "CancelToken",
@@ -92,15 +93,46 @@ __all__ = (
 __version__: str = build_info()["version"]
 
 
-def __getattr__(name: str) -> object:
-    # Policies are on their way out of asyncio, and naming their base class warns there. Whoever
-    # does not ask for them should not pay for the import nor see the warning.
-    if name in ("EventLoopPolicy", "install"):
-        from blitzio import _policy
+#: What is imported when it is first asked for, and where it is: a program that wants the loop alone
+#: does not pay for the rest. Policies are on their way out of asyncio, too, and naming their base
+#: class warns there: who does not ask for them is not to see that.
+_ELSEWHERE = {
+    "_capi": ("get_include",),
+    "_policy": ("EventLoopPolicy", "install"),
+    "_serve": ("Server", "serve"),
+    "_shutdown": ("Shutdown", "WorkGuard"),
+    "runtime": ("Runtime", "get_runtime", "run_with"),
+    "task": (
+        "CancelToken",
+        "ConcurrencyUnavailable",
+        "Group",
+        "JoinHandle",
+        "compute",
+        "join_all",
+        "parallel_map",
+        "race",
+        "select",
+        "spawn",
+        "spawn_blocking",
+        "spawn_future",
+        "try_join_all",
+        "yield_now",
+    ),
+    "time": ("Duration", "Instant", "deadline", "interval", "sleep", "sleep_until", "timeout"),
+}
+_MODULES = ("channel", "fs", "io", "net", "process", "runtime", "signal", "sync", "task", "time")
+_HOMES = {name: home for home, names in _ELSEWHERE.items() for name in names}
 
-        return getattr(_policy, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"blitzio.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"blitzio.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -215,3 +216,20 @@ def test_exported_names_exist() -> None:
     with pytest.raises(AttributeError, match="module 'blitzio' has no attribute 'nothing'"):
         _ = blitzio.nothing
     assert blitzio.__version__[0].isdigit()
+
+
+def test_the_loop_alone_imports_nothing_else() -> None:
+    program = """
+import sys
+import blitzio
+async def main(): pass
+blitzio.run(main())
+loaded = {name.removeprefix("blitzio.") for name in sys.modules if name.startswith("blitzio.")}
+assert loaded.isdisjoint(("runtime", "task", "time", "sync", "net", "_serve")), loaded
+for name in ("channel", "fs", "io", "net", "process", "runtime", "signal", "sync", "task", "time"):
+    assert name in dir(blitzio)
+    assert getattr(blitzio, name).__name__ == "blitzio." + name
+assert blitzio.sleep is blitzio.time.sleep
+assert "sleep" in vars(blitzio)  # Found without a call of Python from now on.
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

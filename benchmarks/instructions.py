@@ -55,13 +55,13 @@ RECORDED_PYTHON = "3.11.7 (main, May  9 2026, 07:35:25) [GCC 12.2.0]"
 RECORDED_GCC = 12
 RECORDED: dict[str, Count] = {
     "sleep_0": Count(own=427, all=4905),
-    "task": Count(own=1325, all=14544),
-    "queue": Count(own=1308, all=29241),
+    "task": Count(own=1337, all=14657),
+    "queue": Count(own=1320, all=29258),
     "call_soon": Count(own=456, all=1317),
     "timer_cancel": Count(own=468, all=1594),
-    "echo_1k": Count(own=2497, all=7439),
-    "header_body": Count(own=2787, all=9932),
-    "streams_readline": Count(own=3852, all=47756),
+    "echo_1k": Count(own=2625, all=6291),
+    "header_body": Count(own=2926, all=8717),
+    "streams_readline": Count(own=3988, all=47043),
 }
 #: What may come on top.
 MARGIN = 1.05

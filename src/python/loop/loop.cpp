@@ -72,6 +72,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.in_flight) decltype(loop.in_flight)();
   new (&loop.datagram_scratch) decltype(loop.datagram_scratch)();
   new (&loop.tls_scratch) decltype(loop.tls_scratch)();
+  new (&loop.spare_bytes) SpareBytes();
   return self;
 }
 
@@ -256,6 +257,7 @@ void loop_dealloc(PyObject* self) {
   job_pool_release(loop);
   if (loop.gate != nullptr && !loop.stranded) loop.gate->release_ref();
   loop.tls_scratch.~unique_ptr();
+  loop.spare_bytes.~SpareBytes();
   if (!loop.stranded) {
     loop.datagram_scratch.~unique_ptr();
     loop.in_flight.~IntrusiveList();

@@ -37,6 +37,7 @@
 #include <blitzio/executor/local_executor.hpp>
 #include <python/loop/handle.hpp>
 #include <python/loop/ready_queue.hpp>
+#include <python/loop/spare_bytes.hpp>
 #include <python/support/state.hpp>
 
 #include <cstddef>
@@ -129,6 +130,7 @@ struct LoopObject {
   std::unique_ptr<std::byte[]> datagram_scratch;
   /// Made by the first large receive; see stream_read.cpp.
   std::unique_ptr<std::byte[]> tls_scratch;
+  SpareBytes spare_bytes;
 #if BLITZIO_FREE_THREADED
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< from other threads, oldest first; strong

@@ -101,12 +101,14 @@ Received receive_small(ReadPipe& t) noexcept {
   if (count <= 0) return {count, false};
   const bool filled = static_cast<std::size_t>(count) == size;
   t.reads_small = !filled;
-  const PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(buffer.data(), count));
-  if (!bytes) {
+  PyObject* bytes = t.loop->spare_bytes.make(
+      std::as_bytes(std::span(buffer).first(static_cast<std::size_t>(count))));
+  if (bytes == nullptr) {
     pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
     return {-EAGAIN, false};
   }
-  deliver(t, bytes.get());
+  deliver(t, bytes);
+  t.loop->spare_bytes.drop(bytes);
   return {count, filled};
 }
 

@@ -78,7 +78,7 @@ void flush(WritePipe& t) noexcept {
       return;
     }
     const std::size_t written = result < 0 ? 0 : static_cast<std::size_t>(result);
-    t.queue.consume(written);
+    t.queue.consume(written, t.loop->spare_bytes);
     if (written < total) {
       wait_until_writable(t);
       return;

@@ -145,10 +145,10 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
       return;
     }
     if (!t.is_buffered) {
-      const PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(
-          reinterpret_cast<const char*>(data.data()), static_cast<Py_ssize_t>(data.size())));
-      if (BLITZIO_LIKELY(static_cast<bool>(bytes))) {
-        deliver_bytes(t, bytes.get());
+      PyObject* bytes = t.loop->spare_bytes.make(data);
+      if (BLITZIO_LIKELY(bytes != nullptr)) {
+        deliver_bytes(t, bytes);
+        t.loop->spare_bytes.drop(bytes);
       } else {
         stream_protocol_failed(t, "Fatal read error on socket transport");
       }
@@ -206,9 +206,17 @@ void end_reading(StreamTransport& t, std::int32_t result) noexcept {
 }
 
 void ask_for_next_turn(StreamTransport& t) noexcept {
-  if (t.resume.is_idle()) {
-    t.resume.nop();
-    transport_submit(t, t.resume);
+  if (BLITZIO_UNLIKELY(t.resume == nullptr)) {
+    t.resume.reset(new (std::nothrow) StreamOperation(t, stream_on_resume));
+    if (t.resume == nullptr) {
+      PyErr_NoMemory();
+      stream_protocol_failed(t, "Fatal read error on socket transport");
+      return;
+    }
+  }
+  if (t.resume->is_idle()) {
+    t.resume->nop();
+    transport_submit(t, *t.resume);
   }
 }
 

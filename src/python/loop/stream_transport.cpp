@@ -21,8 +21,7 @@ StreamFlush::StreamFlush(StreamTransport& transport) noexcept
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
     : SocketTransport(module_state),
       flush(*this),
-      read(*this, stream_on_read),
-      resume(*this, stream_on_resume) {}
+      read(*this, stream_on_read) {}
 
 namespace {
 
@@ -88,7 +87,8 @@ void stream_dealloc(PyObject* self) noexcept {
 /// For the loop's traversal: the references of operations in flight and of a pending flush.
 int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   const StreamTransport& t = as_stream(self);
-  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), &t.resume};
+  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(),
+                                                          t.resume.get()};
   for (const StreamOperation* operation : operations) {
     if (operation != nullptr && !operation->is_idle()) Py_VISIT(self);
   }

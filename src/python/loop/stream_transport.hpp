@@ -108,10 +108,9 @@ struct StreamTransport : SocketTransport {
   StreamFlush flush;  ///< linked: the loop will send before it waits
 
   StreamOperation read;  ///< recv_multishot or poll_multishot
-  /// poll(POLLOUT): in flight while the kernel's buffer is full. Made when that first happens,
-  /// which for most connections is never.
-  std::unique_ptr<StreamOperation> writable;
-  StreamOperation resume;  ///< nop: goes on with held data or a large read next turn
+  // Made when first needed, which for most connections is never.
+  std::unique_ptr<StreamOperation> writable;  ///< poll(POLLOUT): the kernel's buffer is full
+  std::unique_ptr<StreamOperation> resume;  ///< nop: held data or a large read go on next turn
 
   StoredAddress local;
   StoredAddress peer;

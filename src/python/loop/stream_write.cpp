@@ -142,7 +142,7 @@ std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noex
       return tail_sent;
     }
     const auto sent = static_cast<std::size_t>(result);
-    t.queue.consume(std::min(sent, queued));
+    t.queue.consume(std::min(sent, queued), t.loop->spare_bytes);
     if (sent > queued) tail_sent += sent - queued;
     if (sent < total) {
       wait_until_writable(t);
@@ -227,11 +227,9 @@ void stream_flush(StreamTransport& t) noexcept {
   if (t.queue.pieces() == 1) {  // Nearly always: no vectors to fill.
     iovec vector = t.queue.front();
     const std::int64_t result = send_vectors(t.fd, {&vector, 1});
-    if (BLITZIO_LIKELY(result == static_cast<std::int64_t>(vector.iov_len))) {
-      t.queue.clear();
-    } else if (result >= 0) {
-      t.queue.consume(static_cast<std::size_t>(result));
-      wait_until_writable(t);
+    if (BLITZIO_LIKELY(result >= 0)) {
+      t.queue.consume(static_cast<std::size_t>(result), t.loop->spare_bytes);
+      if (!t.queue.is_empty()) wait_until_writable(t);
     } else if (result == -EAGAIN) {
       wait_until_writable(t);
     } else {

@@ -107,7 +107,7 @@ int write_backlog(TlsProtocol& t) noexcept {
                                       count);
     if (outcome == Encrypted::error) return -1;
     if (outcome == Encrypted::again) return 0;
-    t.backlog.consume(std::min(count, t.backlog.size_bytes()));
+    t.backlog.consume(std::min(count, t.backlog.size_bytes()), t.loop->spare_bytes);
     unsent += count;
     if (unsent >= kSliceBytes) {
       if (pump(t, !t.backlog.is_empty()) != 0) return -1;

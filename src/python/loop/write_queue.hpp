@@ -6,6 +6,7 @@
 #pragma once
 
 #include <blitzio/base/check.hpp>
+#include <python/loop/spare_bytes.hpp>
 #include <python/support/py_ref.hpp>
 
 #include <sys/uio.h>
@@ -53,8 +54,8 @@ class WriteQueue {
     return count;
   }
 
-  /// Drops the oldest `sent` bytes, at most size_bytes().
-  void consume(std::size_t sent) noexcept {
+  /// Drops the oldest `sent` bytes, at most size_bytes(). What nobody else has goes to `spare`.
+  void consume(std::size_t sent, SpareBytes& spare) noexcept {
     BLITZIO_DCHECK(sent <= bytes_, sent, bytes_);
     bytes_ -= sent;
     while (sent != 0) {
@@ -65,7 +66,7 @@ class WriteQueue {
         return;
       }
       sent -= piece.size;
-      Py_DECREF(piece.owner);
+      spare.drop(piece.owner);
       ++first_;
     }
     compact();

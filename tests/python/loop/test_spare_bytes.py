@@ -1,0 +1,175 @@
+"""Messages whose memory is used again: what a program keeps of one stays as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ROUNDS = 400
+#: About what is kept and what is not: below, at the edges of the powers of two, above.
+SIZES = (1, 400, 511, 512, 513, 1023, 1024, 1025, 1500, 2047, 2048, 4096, 16_384, 16_385, 40_000)
+
+
+def kept(data: bytes) -> object:
+    return data
+
+
+def viewed(data: bytes) -> object:
+    return memoryview(data)
+
+
+def closed_over(data: bytes) -> object:
+    return lambda: data
+
+
+def as_key(data: bytes) -> object:
+    return {data: None}  # Its hash is kept as well.
+
+
+def dropped(data: bytes) -> object:
+    hash(data)  # The next one in its place has another.
+    return None
+
+
+WAYS: tuple[Callable[[bytes], object], ...] = (kept, viewed, closed_over, as_key, dropped)
+
+
+def content(way: Callable[[bytes], object], found: object) -> bytes:
+    if way is closed_over:
+        return found()  # type: ignore[operator, no-any-return]
+    if way is as_key:
+        (key,) = found  # type: ignore[misc, attr-defined]
+        return key  # type: ignore[no-any-return]
+    return bytes(found)  # type: ignore[call-overload, no-any-return]
+
+
+class Keeper(asyncio.Protocol):
+    """Answers, with what came itself, and keeps it in one of the ways."""
+
+    def __init__(self, copies: int) -> None:
+        self.copies = copies
+        self.rng = random.Random(7)
+        self.bytes = 0
+        self.came: list[tuple[Callable[[bytes], object], object, str]] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        way = self.rng.choice(WAYS)
+        self.bytes += len(data)
+        self.came.append((way, way(data), hashlib.sha256(data).hexdigest()))
+        assert hash(data) == hash(bytes(bytearray(data)))
+        assert data[len(data) :] == b""
+        assert sys.getsizeof(data) == sys.getsizeof(b"") + len(data)
+        for _ in range(self.copies):
+            self.transport.write(data)  # type: ignore[attr-defined]
+
+    def check(self) -> int:
+        for way, found, digest in self.came:
+            if way is not dropped:
+                assert hashlib.sha256(content(way, found)).hexdigest() == digest
+        return len(self.came)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_what_is_kept_of_a_message_stays(
+    loop: asyncio.AbstractEventLoop, kind: str, copies: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        keepers: list[Keeper] = []
+
+        def factory() -> Keeper:
+            keepers.append(Keeper(copies))
+            return keepers[-1]
+
+        if kind == "unix":
+            server = await loop.create_unix_server(factory, tmp_path / "s")
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        else:
+            server = await loop.create_server(factory, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        rng = random.Random(3)
+        for _ in range(ROUNDS):
+            message = rng.randbytes(rng.choice(SIZES))
+            writer.write(message)
+            back = await reader.readexactly(copies * len(message))
+            assert copies > 1 or back == message  # A large one may have come in two parts.
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        assert keepers[0].check() >= ROUNDS
+
+    loop.run_until_complete(main())
+
+
+def test_datagrams_too(loop: asyncio.AbstractEventLoop) -> None:
+    class Endpoint(asyncio.DatagramProtocol):
+        def __init__(self) -> None:
+            self.keeper = Keeper(1)
+            self.arrived = asyncio.Event()
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+            self.keeper.transport = self  # type: ignore[assignment]
+
+        def write(self, data: bytes) -> None:
+            self.transport.sendto(data, self.peer)  # type: ignore[attr-defined]
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            self.peer = addr
+            self.keeper.data_received(data)
+
+    async def main() -> None:
+        transport, endpoint = await loop.create_datagram_endpoint(
+            Endpoint, local_addr=("127.0.0.1", 0)
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.setblocking(False)
+            peer.connect(transport.get_extra_info("sockname"))
+            rng = random.Random(3)
+            for _ in range(ROUNDS):
+                message = rng.randbytes(rng.choice(SIZES))
+                await loop.sock_sendall(peer, message)
+                assert await loop.sock_recv(peer, 65536) == message
+        transport.close()
+        assert endpoint.keeper.check() == ROUNDS
+
+    loop.run_until_complete(main())
+
+
+def test_a_pipe_too(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        read_end, write_end = os.pipe()
+        keeper = Keeper(0)
+        reading, _ = await loop.connect_read_pipe(lambda: keeper, os.fdopen(read_end, "rb", 0))
+        writing, _ = await loop.connect_write_pipe(
+            asyncio.BaseProtocol, os.fdopen(write_end, "wb", 0)
+        )
+        rng = random.Random(3)
+        sent = 0
+        for _ in range(ROUNDS):
+            message = rng.randbytes(rng.choice(SIZES))
+            sent += len(message)
+            writing.write(message)
+            await asyncio.sleep(0)
+        writing.close()
+        while not reading.is_closing():
+            await asyncio.sleep(0.001)
+        assert keeper.check() > 0
+        assert keeper.bytes == sent
+
+    loop.run_until_complete(main())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+_LIBC = ctypes.CDLL(None)
 _SETTLED_LOOKS = 5
 _LOOK_SECONDS = 0.02
 _LOOKS_MAX = 250
@@ -65,7 +66,7 @@ async def settled_sample(seconds: float) -> Sample:
         before = now
     gc.collect()
     with contextlib.suppress(AttributeError):  # Only the GNU C library has it.
-        ctypes.CDLL(None).malloc_trim(0)
+        _LIBC.malloc_trim(0)
     return sample(seconds)
 
 

@@ -42,6 +42,13 @@ class Duration:
     1.5
     >>> Duration.from_secs(2) + Duration.from_millis(1) > Duration.from_secs(2)
     True
+
+    Of two spans `//` is how often the second fits into the first and `%` what is left, `/` their
+    ratio. Whole numbers are rounded towards zero, as in C++.
+
+    >>> span, second = Duration.from_millis(2500), Duration.from_secs(1)
+    >>> span // second, span % second, span / second
+    (2, Duration(500ms), 2.5)
     """
 
     __slots__ = ("_nanos",)
@@ -166,10 +173,32 @@ class Duration:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: int) -> Duration:
+    @overload
+    def __truediv__(self, divisor: int) -> Duration: ...
+    @overload
+    def __truediv__(self, divisor: Duration) -> float: ...
+    def __truediv__(self, divisor: int | Duration) -> Duration | float:
+        if isinstance(divisor, Duration):
+            return self._nanos / divisor._nanos
         if not isinstance(divisor, int):
             return NotImplemented
         return Duration(_toward_zero(self._nanos, divisor))
+
+    @overload
+    def __floordiv__(self, divisor: int) -> Duration: ...
+    @overload
+    def __floordiv__(self, divisor: Duration) -> int: ...
+    def __floordiv__(self, divisor: int | Duration) -> Duration | int:
+        if isinstance(divisor, Duration):
+            return _toward_zero(self._nanos, divisor._nanos)
+        if not isinstance(divisor, int):
+            return NotImplemented
+        return Duration(_toward_zero(self._nanos, divisor))
+
+    def __mod__(self, divisor: Duration) -> Duration:
+        if not isinstance(divisor, Duration):
+            return NotImplemented
+        return self - divisor * (self // divisor)
 
     def __abs__(self) -> Duration:
         return Duration(abs(self._nanos))

@@ -28,11 +28,14 @@ from blitzio._fs.temporary import (
     NamedTempFile,
     TempDir,
     TempFile,
+    blocking_named_temp_file,
+    blocking_temp_dir,
+    blocking_temp_file,
     named_temp_file,
     temp_dir,
     temp_file,
 )
-from blitzio._fs.watching import Watcher, WatchEvent, watch
+from blitzio._fs.watching import Watcher, WatchEvent, blocking_watch, watch
 from blitzio._native.fs import (
     File,
     Metadata,
@@ -102,6 +105,7 @@ __all__ = (
     "blocking_hard_link",
     "blocking_mkdir",
     "blocking_mkdir_all",
+    "blocking_named_temp_file",
     "blocking_open",
     "blocking_read_dir",
     "blocking_read_file",
@@ -114,6 +118,9 @@ __all__ = (
     "blocking_set_permissions",
     "blocking_stat",
     "blocking_symlink",
+    "blocking_temp_dir",
+    "blocking_temp_file",
+    "blocking_watch",
     "blocking_write_file",
     "blocking_write_text",
     "copy",

@@ -1,25 +1,28 @@
 """Time: sleeping, intervals, time limits, on whatever asyncio loop the caller's task runs.
 
 Spans are seconds as a number, a `datetime.timedelta` or a `Duration`; points in time are an
-`Instant` of the monotonic clock. Timers never fire early. Everything here costs one timer of the
-running loop, and none once it is over.
+`Instant` of the monotonic clock, or a `Deadline`. Timers never fire early. Everything here costs
+one timer of the running loop, and none once it is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 
 from blitzio._duration import Duration, Instant, Seconds
 from blitzio._time_limit import TimeLimit, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from typing import TypeAlias
 
     #: What an Interval does about ticks that nobody waited for in time.
     _MissedTicks = Literal["burst", "delay", "skip"]
+    _Point: TypeAlias = "Instant | Deadline"
 
 __all__ = (
+    "Deadline",
     "Duration",
     "Instant",
     "Interval",
@@ -59,18 +62,84 @@ async def sleep(duration: Seconds) -> None:
     await asyncio.sleep(span.as_secs_f64())
 
 
-async def sleep_until(when: Instant) -> None:
+async def sleep_until(when: _Point) -> None:
     """Sleeps until `when`; lets other tasks run once if that is past.
+
+    >>> import blitzio
+    >>> blitzio.run(sleep_until(now() + Duration.from_millis(1)))
+
+    Raises:
+        TypeError: `when` is no Instant and no Deadline.
 
     Cancellation: as sleep().
     """
-    if not isinstance(when, Instant):
-        raise TypeError(f"when must be an Instant, not {type(when).__name__}")
-    await sleep(when - Instant.now())
+    await sleep(_instant(when) - Instant.now())
+
+
+def _instant(point: _Point) -> Instant:
+    if isinstance(point, Deadline):
+        return point.at
+    if not isinstance(point, Instant):
+        raise TypeError(f"when must be an Instant or a Deadline, not {type(point).__name__}")
+    return point
+
+
+@final
+class Deadline:
+    """A point in time by which several steps must be done: `deadline(budget, step)` for each.
+
+    >>> import blitzio
+    >>> async def main():
+    ...     budget = Deadline.after(10)
+    ...     await deadline(budget, sleep(0))
+    ...     async with deadline(budget):
+    ...         await sleep(0.001)
+    ...     return budget.is_expired(), budget.remaining() < Duration.from_secs(10)
+    >>> blitzio.run(main())
+    (False, True)
+
+    A value, immutable. Thread: any.
+    """
+
+    __slots__ = ("_at",)
+
+    def __init__(self, at: Instant) -> None:
+        if not isinstance(at, Instant):
+            raise TypeError(f"at must be an Instant, not {type(at).__name__}")
+        self._at = at
+
+    @classmethod
+    def after(cls, duration: Seconds) -> Deadline:
+        """`duration` from now."""
+        return cls(Instant.now() + Duration.of(duration))
+
+    @property
+    def at(self) -> Instant:
+        """The point in time."""
+        return self._at
+
+    def is_expired(self) -> bool:
+        """Whether it is now, or was."""
+        return Instant.now() >= self._at
+
+    def remaining(self) -> Duration:
+        """What is left of it; zero if it is expired."""
+        return max(self._at - Instant.now(), Duration.ZERO)
+
+    def __eq__(self, other: object) -> bool:
+        return self._at == other._at if isinstance(other, Deadline) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Deadline, self._at))
+
+    def __repr__(self) -> str:
+        return f"Deadline({self._at!r})"
 
 
 class Interval:
     """Ticks at fixed times; made by `interval()`. An asynchronous iterator without end.
+
+    A tick that is taken more than 5 ms late has been missed; see `interval()` for what then.
 
     Threads: belongs to one task at a time.
     """
@@ -109,9 +178,22 @@ class Interval:
         self._due = self._after(due, Instant.now())
         return due
 
-    def reset(self, after: Seconds | None = None) -> None:
-        """The next tick comes a period from now, or `after` from now; counting starts there."""
-        self._due = Instant.now() + (self._period if after is None else Duration.of(after))
+    def reset(self) -> None:
+        """The next tick is a period from now, and those after it a period apart; so for the
+        others."""
+        self._due = Instant.now() + self._period
+
+    def reset_immediately(self) -> None:
+        """The next tick is at once."""
+        self._due = Instant.now()
+
+    def reset_after(self, duration: Seconds) -> None:
+        """The next tick is after `duration`."""
+        self._due = Instant.now() + Duration.of(duration)
+
+    def reset_at(self, at: _Point) -> None:
+        """The next tick is at `at`."""
+        self._due = _instant(at)
 
     def __aiter__(self) -> Interval:
         return self
@@ -120,18 +202,21 @@ class Interval:
         return await self.tick()
 
     def _after(self, due: Instant, at: Instant) -> Instant:
-        following = due + self._period
-        if following > at or self._missed == "burst":
-            return following
-        if self._missed == "delay":
-            return at + self._period
-        late = (at - due).as_nanos()
-        period = self._period.as_nanos()
-        return due + Duration.from_nanos(late - late % period + period)
+        late = at - due
+        if late > _LATE:
+            if self._missed == "delay":
+                return at + self._period
+            if self._missed == "skip":
+                return at + self._period - late % self._period
+        return due + self._period
+
+
+#: Lateness that a loop's turn explains; no tick counts as missed for it. As Interval::kLate.
+_LATE = Duration.from_millis(5)
 
 
 def interval(
-    period: Seconds, *, missed: _MissedTicks = "burst", start: Instant | None = None
+    period: Seconds, *, missed: _MissedTicks = "burst", start: _Point | None = None
 ) -> Interval:
     """Ticks every `period`, the first time at once (or at `start`).
 
@@ -142,6 +227,13 @@ def interval(
             them out and keeps to the original times.
         start: when the first tick is due; None: now.
 
+    >>> import blitzio
+    >>> async def main():
+    ...     ticks = interval(0.001, missed="skip")
+    ...     return await ticks.tick() < await ticks.tick()
+    >>> blitzio.run(main())
+    True
+
     Raises:
         TypeError: `period` is no span of time.
         ValueError: it is not above zero; `missed` is no policy.
@@ -149,7 +241,8 @@ def interval(
     span = Duration.of(period)
     if span <= Duration.ZERO:
         raise ValueError(f"period must be above zero, not {span!r}")
-    return Interval(span, _checked_policy(missed), Instant.now() if start is None else start)
+    first = Instant.now() if start is None else _instant(start)
+    return Interval(span, _checked_policy(missed), first)
 
 
 def _checked_policy(policy: _MissedTicks) -> _MissedTicks:
@@ -187,13 +280,22 @@ def timeout(
 
 
 @overload
-def deadline(when: Instant | None, awaitable: None = None) -> Timeout: ...
+def deadline(when: _Point | None, awaitable: None = None) -> Timeout: ...
 @overload
-def deadline(when: Instant | None, awaitable: Awaitable[_T]) -> TimeLimit[_T]: ...
+def deadline(when: _Point | None, awaitable: Awaitable[_T]) -> TimeLimit[_T]: ...
 def deadline(
-    when: Instant | None, awaitable: Awaitable[Any] | None = None
+    when: _Point | None, awaitable: Awaitable[Any] | None = None
 ) -> Timeout | TimeLimit[Any]:
-    """As timeout(), up to a point in time."""
-    if when is not None and not isinstance(when, Instant):
-        raise TypeError(f"when must be an Instant or None, not {type(when).__name__}")
-    return Timeout(when) if awaitable is None else TimeLimit(when, awaitable)
+    """As timeout(), up to a point in time; see `Deadline` for one that several share.
+
+    >>> import blitzio
+    >>> async def main():
+    ...     await deadline(now() + Duration.from_secs(1), sleep(0))
+    >>> blitzio.run(main())
+
+    Raises:
+        TypeError: `when` is no point in time and not None.
+        TimeoutError: as timeout().
+    """
+    at = None if when is None else _instant(when)
+    return Timeout(at) if awaitable is None else TimeLimit(at, awaitable)

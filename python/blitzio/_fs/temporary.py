@@ -1,15 +1,19 @@
-"""Temporary files and directories, gone when they are left."""
+"""Temporary files and directories, gone when they are left: by `async with` in a task, by `with` in
+a plain thread.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 import warnings
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from blitzio._native import fs as _native_fs
+from blitzio._runtime.blocking import check_may_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -37,8 +41,50 @@ def _remove_file(path: str) -> None:
         pass
 
 
-class TempDir:
-    """A directory of a name nobody else has; `async with` gives its path and removes it.
+class _Temporary:
+    """Owns what is at a path. Whoever drops it without removing it is warned."""
+
+    _what: ClassVar[str]
+
+    def __init__(self, prefix: str, parent: _Path | None) -> None:
+        self._prefix = prefix
+        self._parent = tempfile.gettempdir() if parent is None else os.fspath(parent)
+        self._late: weakref.finalize[..., _Temporary] | None = None
+        self._path = ""
+        self._is_entered = False
+
+    @property
+    def path(self) -> str:
+        """Where it is; "" before it is made."""
+        return self._path
+
+    def keep(self) -> str:
+        """Leaves it where it is from now on. Gives its path.
+
+        Raises:
+            FileNotFoundError: it is not there: not yet, or no longer.
+        """
+        if not self._take():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
+        return self._path
+
+    def _is_made(self) -> bool:
+        """Whether it is there, for whoever enters it; RuntimeError if somebody has before."""
+        if self._is_entered:
+            raise RuntimeError(f"{self._what} is there already")
+        return self._late is not None
+
+    def _made(self, path: str, remove: Callable[[str], object]) -> None:
+        self._path = path
+        self._late = weakref.finalize(self, _remove_late, remove, path, self._what)
+
+    def _take(self) -> bool:
+        """Whether it is the caller's now to remove it, or to leave it."""
+        return self._late is not None and self._late.detach() is not None
+
+
+class TempDir(_Temporary):
+    """A directory of a name nobody else has: entering it gives its path, leaving it removes it.
 
     Example:
         >>> import asyncio, os
@@ -50,25 +96,23 @@ class TempDir:
         (True, False)
     """
 
-    def __init__(self, prefix: str, parent: _Path | None) -> None:
-        self._prefix = prefix
-        self._parent = tempfile.gettempdir() if parent is None else os.fspath(parent)
-        self._late: weakref.finalize[..., TempDir] | None = None
-        self._path = ""
-
-    @property
-    def path(self) -> str:
-        """Where it is; "" before it is made."""
-        return self._path
+    _what = "a temporary directory"
 
     async def __aenter__(self) -> str:
-        if self._late is not None:
-            raise RuntimeError("the directory is there already")
-        self._path = await _native_fs.temp_dir(self._parent, self._prefix)
-        self._late = weakref.finalize(
-            self, _remove_late, _remove_directory, self._path, "a temporary directory"
-        )
+        if not self._is_made():
+            self._made(await _native_fs.temp_dir(self._parent, self._prefix), _remove_directory)
+        self._is_entered = True
         return self._path
+
+    def __enter__(self) -> str:
+        check_may_block("with temp_dir", "async with fs.temp_dir()")
+        if not self._is_made():
+            self._make()
+        self._is_entered = True
+        return self._path
+
+    def _make(self) -> None:
+        self._made(_native_fs.blocking_temp_dir(self._parent, self._prefix), _remove_directory)
 
     async def __aexit__(
         self,
@@ -78,12 +122,23 @@ class TempDir:
     ) -> None:
         await self.remove()
 
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.blocking_remove()
+
     async def remove(self) -> None:
         """Remove it and everything in it, if it is there still.
 
+        Raises:
+            OSError: of remove_dir_all().
+
         Cancellation: it is removed all the same.
         """
-        if self._late is None or self._late.detach() is None:
+        if not self._take():
             return
         try:
             await _native_fs.remove_dir_all(self._path)
@@ -92,6 +147,16 @@ class TempDir:
         except BaseException:
             _remove_directory(self._path)
             raise
+
+    def blocking_remove(self) -> None:
+        """remove(), for plain threads."""
+        check_may_block("blocking_remove", "remove()")
+        if not self._take():
+            return
+        try:
+            _native_fs.blocking_remove_dir_all(self._path)
+        except FileNotFoundError:
+            pass
 
 
 def temp_dir(prefix: str = "blitzio-", parent: _Path | None = None) -> TempDir:
@@ -107,8 +172,26 @@ def temp_dir(prefix: str = "blitzio-", parent: _Path | None = None) -> TempDir:
     return TempDir(prefix, parent)
 
 
-class NamedTempFile:
-    """A file with a name; `async with` gives it, closes it and removes it.
+def blocking_temp_dir(prefix: str = "blitzio-", parent: _Path | None = None) -> TempDir:
+    """temp_dir(), for plain threads: it is there already, and `with` gives its path.
+
+    Example:
+        >>> import os
+        >>> with blocking_temp_dir() as path:
+        ...     os.path.isdir(path)
+        True
+
+    Raises:
+        RuntimeError: an event loop runs in this thread.
+        OSError: of mkdtemp(3).
+    """
+    made = TempDir(prefix, parent)
+    made._make()
+    return made
+
+
+class NamedTempFile(_Temporary):
+    """A file with a name: entering it gives `.file` and `.path`, leaving it closes and removes it.
 
     Example:
         >>> import asyncio
@@ -122,17 +205,8 @@ class NamedTempFile:
         'text'
     """
 
-    def __init__(self, prefix: str, parent: _Path | None) -> None:
-        self._prefix = prefix
-        self._parent = tempfile.gettempdir() if parent is None else os.fspath(parent)
-        self._late: weakref.finalize[..., NamedTempFile] | None = None
-        self._file: File | None = None
-        self._path = ""
-
-    @property
-    def path(self) -> str:
-        """Where it is; "" before it is made."""
-        return self._path
+    _what = "a temporary file"
+    _file: File | None = None
 
     @property
     def file(self) -> File:
@@ -142,13 +216,24 @@ class NamedTempFile:
         return self._file
 
     async def __aenter__(self) -> NamedTempFile:
-        if self._file is not None:
-            raise RuntimeError("the file is there already")
-        self._file, self._path = await _native_fs.named_temp_file(self._parent, self._prefix)
-        self._late = weakref.finalize(
-            self, _remove_late, _remove_file, self._path, "a temporary file"
-        )
+        if not self._is_made():
+            self._opened(*await _native_fs.named_temp_file(self._parent, self._prefix))
+        self._is_entered = True
         return self
+
+    def __enter__(self) -> NamedTempFile:
+        check_may_block("with named_temp_file", "async with fs.named_temp_file()")
+        if not self._is_made():
+            self._make()
+        self._is_entered = True
+        return self
+
+    def _make(self) -> None:
+        self._opened(*_native_fs.blocking_named_temp_file(self._parent, self._prefix))
+
+    def _opened(self, file: File, path: str) -> None:
+        self._file = file
+        self._made(path, _remove_file)
 
     async def __aexit__(
         self,
@@ -156,9 +241,19 @@ class NamedTempFile:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._late is not None and self._late.detach() is not None:
+        if self._take():
             _remove_file(self._path)
         await self.file.close()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._take():
+            _remove_file(self._path)
+        self.file.blocking_close()
 
 
 def named_temp_file(prefix: str = "blitzio-", parent: _Path | None = None) -> NamedTempFile:
@@ -172,6 +267,25 @@ def named_temp_file(prefix: str = "blitzio-", parent: _Path | None = None) -> Na
         OSError: of mkstemp(3), when it is entered.
     """
     return NamedTempFile(prefix, parent)
+
+
+def blocking_named_temp_file(
+    prefix: str = "blitzio-", parent: _Path | None = None
+) -> NamedTempFile:
+    """named_temp_file(), for plain threads: it is there already, for `with`.
+
+    Example:
+        >>> with blocking_named_temp_file() as temporary:
+        ...     temporary.file.blocking_write(b"text")
+        4
+
+    Raises:
+        RuntimeError: an event loop runs in this thread.
+        OSError: of mkstemp(3).
+    """
+    made = NamedTempFile(prefix, parent)
+    made._make()
+    return made
 
 
 class TempFile:
@@ -218,3 +332,24 @@ def temp_file(parent: _Path | None = None) -> TempFile:
         OSError: of open(2), when it is awaited or entered.
     """
     return TempFile(parent)
+
+
+def blocking_temp_file(parent: _Path | None = None) -> File:
+    """temp_file(), for plain threads: the open file, for `with`.
+
+    Example:
+        >>> with blocking_temp_file() as file:
+        ...     file.blocking_write(b"text")
+        ...     file.blocking_seek(0)
+        ...     file.blocking_read()
+        4
+        0
+        b'text'
+
+    Raises:
+        RuntimeError: an event loop runs in this thread.
+        OSError: of open(2).
+    """
+    return _native_fs.blocking_temp_file(
+        tempfile.gettempdir() if parent is None else os.fspath(parent)
+    )

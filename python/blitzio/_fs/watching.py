@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from blitzio._native import fs as _native_fs
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from blitzio._duration import Seconds
 
     _Path = str | os.PathLike[str]
     _EventKind = Literal[
@@ -30,7 +32,10 @@ class WatchEvent(NamedTuple):
 
 
 class Watcher:
-    """What watch() returns: iterate over it with `async for`; leave it with `async with`."""
+    """What watch() returns: iterate over it with `async for`; leave it with `async with`.
+
+    In a plain thread: `blocking_next()`, and `with`. One task, or thread, uses it at a time.
+    """
 
     __slots__ = ("_is_closed", "_native", "_paths", "_recursive")
 
@@ -50,6 +55,13 @@ class Watcher:
                 self._native = native
         return self._native
 
+    def _blocking_started(self) -> _native_fs.NativeWatcher:
+        if self._native is None:
+            if self._is_closed:
+                raise ValueError("the watcher is closed")
+            self._native = _native_fs.blocking_watch(self._paths, self._recursive)
+        return self._native
+
     async def __aenter__(self) -> Watcher:
         await self._started()
         return self
@@ -62,19 +74,50 @@ class Watcher:
     ) -> None:
         self.close()
 
+    def __enter__(self) -> Watcher:
+        self._blocking_started()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def __aiter__(self) -> Watcher:
         return self
 
     async def __anext__(self) -> WatchEvent:
-        row = await (await self._started()).next()
-        if row is None:
+        event = await self.next()
+        if event is None:
             raise StopAsyncIteration
-        return WatchEvent(*cast("WatchEvent", row))
+        return event
+
+    async def next(self) -> WatchEvent | None:
+        """Waits for the next event; None: nothing is watched any more, or it is closed.
+
+        Raises:
+            ValueError: it was closed before it began.
+            OSError: as watch().
+
+        Cancellation: takes no event.
+        """
+        return _event(await (await self._started()).next())
 
     def try_next(self) -> WatchEvent | None:
         """The next event if it is there; None if not, before it was entered, and at the end."""
-        row = None if self._native is None else self._native.try_next()
-        return None if row is None else WatchEvent(*cast("WatchEvent", row))
+        return None if self._native is None else _event(self._native.try_next())
+
+    def blocking_next(self, timeout: Seconds | None = None) -> WatchEvent | None:
+        """next() for threads.
+
+        Raises:
+            TimeoutError: `timeout` was over first.
+            RuntimeError: an event loop runs in this thread.
+        """
+        return _event(self._blocking_started().blocking_next(timeout))
 
     @property
     def is_closed(self) -> bool:
@@ -86,6 +129,10 @@ class Watcher:
         self._is_closed = True
         if self._native is not None:
             self._native.close()
+
+
+def _event(row: tuple[str, Any, Any, bool] | None) -> WatchEvent | None:
+    return None if row is None else WatchEvent(*cast("WatchEvent", row))
 
 
 def watch(*paths: _Path, recursive: bool = False) -> Watcher:
@@ -122,3 +169,21 @@ def watch(*paths: _Path, recursive: bool = False) -> Watcher:
     if not paths:
         raise ValueError("there is nothing to watch")
     return Watcher(tuple(os.fspath(path) for path in paths), recursive)
+
+
+def blocking_watch(*paths: _Path, recursive: bool = False) -> Watcher:
+    """watch(), for plain threads: it has begun already.
+
+    Example:
+        >>> import tempfile
+        >>> from blitzio import fs
+        >>> with tempfile.TemporaryDirectory() as folder, fs.blocking_watch(folder) as events:
+        ...     fs.blocking_write_file(folder + "/new", b"")
+        ...     events.blocking_next(timeout=10).kind
+        'created'
+
+    Raises:
+        RuntimeError: an event loop runs in this thread.
+        OSError: as watch().
+    """
+    return watch(*paths, recursive=recursive).__enter__()

@@ -1,5 +1,6 @@
 """Channels: `blitzio.channel`."""
 
+from collections.abc import Callable
 from types import GenericAlias
 from typing import Any, Generic, TypeVar, final
 
@@ -77,6 +78,12 @@ class Channel(Generic[_T]):
     def is_closed(self) -> bool:
         """Whether close() was called."""
 
+    def is_empty(self) -> bool:
+        """Whether it holds nothing; a snapshot, as `len()` is."""
+
+    def is_full(self) -> bool:
+        """Whether it holds `capacity` values; a snapshot."""
+
 @final
 class Oneshot(Generic[_T]):
     """One value from one sender to one receiver."""
@@ -135,6 +142,10 @@ class BroadcastReceiver(Generic[_T]):
     """Receives what is sent to a Broadcast: from Broadcast.subscribe()."""
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def __len__(self) -> int:
+        """How many values were sent that it has not received, those it has missed included."""
+
+    def __bool__(self) -> bool: ...
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[_T]: ...
     def recv(self) -> Awaitable[_T]:
@@ -161,6 +172,24 @@ class Watch(Generic[_T]):
     def __new__(cls, initial: _T) -> Self: ...
     def send(self, value: _T, /) -> None:
         """Replace the value and wake every receiver. Closed."""
+
+    def send_modify(self, change: Callable[[_T], _T], /) -> None:
+        """Put `change(value)` in the value's place and wake every receiver.
+
+        What others send comes before or after, never between: then `change` is called again, with
+        their value, so it should do nothing but compute, and leave this Watch alone.
+
+        Raises:
+            Closed: nothing was sent.
+            Exception: what `change` raised; nothing was sent.
+        """
+
+    def send_if_modified(self, change: Callable[[_T], _T], /) -> bool:
+        """send_modify(), unless `change` gives back the very object it was given.
+
+        Returns:
+            whether there is a new value; else nobody is woken.
+        """
 
     def borrow(self) -> _T:
         """The value."""

@@ -62,7 +62,19 @@ class Guard:
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> None: ...
     def release(self) -> None:
-        """Give back what it holds. RuntimeError if it holds nothing."""
+        """Give back what it holds; leaving a block gives back what it holds still.
+
+        Raises:
+            RuntimeError: it holds nothing.
+            ValueError: as Semaphore.release().
+        """
+
+    def forget(self) -> None:
+        """Take its permits out of the semaphore for good: nothing gives them back.
+
+        Raises:
+            RuntimeError: it holds no permits.
+        """
 
     def downgrade(self) -> None:
         """Turn the write lock that it holds into a read lock; nobody writes in between.
@@ -138,6 +150,9 @@ class Semaphore:
 
     def permit(self, count: int = 1) -> Guard:
         """A guard for `count` permits: `async with semaphore.permit(3):`."""
+
+    def adopt(self, count: int = 1) -> Guard:
+        """A held guard for permits that acquire() or try_acquire() took."""
 
     async def __aenter__(self) -> None: ...
     async def __aexit__(self, *exc_info: object) -> None: ...

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, final, overload
 
 from typing_extensions import Buffer
 
+from blitzio._duration import Seconds as _Seconds
 from blitzio._native import Awaitable
 from blitzio._native._files import File as File
 from blitzio._native._files import Metadata as Metadata
@@ -247,8 +248,16 @@ def blocking_temp_dir(parent: _Path, prefix: _Path) -> Any:
 def temp_file(parent: _Path, /) -> Awaitable[File]:
     """A file without a name."""
 
+def blocking_temp_file(parent: _Path, /, *, timeout: _Seconds | None = None) -> File:
+    """temp_file(), for plain threads."""
+
 def named_temp_file(parent: _Path, prefix: _Path, /) -> Awaitable[tuple[File, Any]]:
     """A file of a name nobody else has, and its path."""
+
+def blocking_named_temp_file(
+    parent: _Path, prefix: _Path, /, *, timeout: _Seconds | None = None
+) -> tuple[File, Any]:
+    """named_temp_file(), for plain threads."""
 
 def set_inline_writes(allowed: bool, /) -> None:
     """Whether writing and changing folders may be tried on the loop's thread, here."""
@@ -262,6 +271,9 @@ class NativeWatcher:
     def next(self) -> Awaitable[tuple[str, Any, Any, bool] | None]:
         """(kind, path, from, is_directory), or None at the end."""
 
+    def blocking_next(self, timeout: _Seconds | None = None) -> tuple[str, Any, Any, bool] | None:
+        """next() for threads. TimeoutError after `timeout` seconds."""
+
     def try_next(self) -> tuple[str, Any, Any, bool] | None:
         """next() now; None if there is none."""
 
@@ -270,3 +282,8 @@ class NativeWatcher:
 
 def watch(paths: Iterable[_Path], recursive: bool, /) -> Awaitable[NativeWatcher]:
     """Begin to watch."""
+
+def blocking_watch(
+    paths: Iterable[_Path], recursive: bool, /, *, timeout: _Seconds | None = None
+) -> NativeWatcher:
+    """watch(), for plain threads."""

@@ -16,9 +16,12 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from blitzio._duration import Duration
+from blitzio._duration import Duration, Instant
 from blitzio._process.status import ExitStatus
+from blitzio._run import run
+from blitzio._runtime.blocking import check_may_block
 from blitzio._task.branches import end
+from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +143,28 @@ class Child:
             raise
         await self.wait()
         return stdout, stderr
+
+    def blocking_wait_with_output(
+        self, input: bytes | None = None, timeout: Seconds | None = None
+    ) -> tuple[bytes, bytes]:
+        """wait_with_output() for threads.
+
+        >>> from blitzio import process
+        >>> process.spawn("cat", stdin="pipe", stdout="pipe").blocking_wait_with_output(b"meow")
+        (b'meow', b'')
+
+        Raises:
+            TimeoutError: `timeout` was over first; as if wait_with_output() had been cancelled.
+            RuntimeError: a loop runs in this thread, which would stand still.
+        """
+        check_may_block("blocking_wait_with_output", "child.wait_with_output()")
+        when = None if timeout is None else Instant.now() + Duration.of(timeout)
+
+        async def work() -> tuple[bytes, bytes]:
+            async with Timeout(when):
+                return await self.wait_with_output(input)
+
+        return run(work())
 
     # ---- signals -----------------------------------------------------------------------------
 

@@ -195,7 +195,7 @@ class Command:
         Cancellation: kills the process and waits for its end.
         """
         done = await self._complete(self._standard, None, timeout)
-        if check and not done.status.success:
+        if check and not done.status.is_success:
             raise subprocess.CalledProcessError(done.status.return_code, list(self._args))
         return done.status
 
@@ -230,7 +230,7 @@ class Command:
         if input is not None and standard[0] != subprocess.PIPE:
             raise ValueError("input needs stdin='pipe', or none")
         done = await self._complete(standard, input, timeout)
-        if check and not done.status.success:
+        if check and not done.status.is_success:
             raise subprocess.CalledProcessError(
                 done.status.return_code, list(self._args), done.stdout, done.stderr
             )

@@ -12,7 +12,7 @@ from typing import final
 class ExitStatus:
     """How a process ended: with a code, or by a signal.
 
-    >>> ExitStatus(0).success, ExitStatus(3).code, ExitStatus(-9).signal.name
+    >>> ExitStatus(0).is_success, ExitStatus(3).code, ExitStatus(-9).signal.name
     (True, 3, 'SIGKILL')
 
     Args:
@@ -22,7 +22,7 @@ class ExitStatus:
     return_code: int
 
     @property
-    def success(self) -> bool:
+    def is_success(self) -> bool:
         """Whether it exited with 0."""
         return self.return_code == 0
 

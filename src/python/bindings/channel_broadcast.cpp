@@ -121,6 +121,11 @@ PyObject* receiver_anext(PyObject* self) {
                        });
 }
 
+Py_ssize_t receiver_length(PyObject* self) {
+  const ObjectLock lock(self);
+  return static_cast<Py_ssize_t>(ReceiverBox::of(self).value->size());
+}
+
 PyMethodDef receiver_methods[] = {
     {"recv", receiver_recv, METH_NOARGS,
      PyDoc_STR("recv($self)\n--\n\nWait for the next value; Closed or Lagged.")},
@@ -133,6 +138,8 @@ PyMethodDef receiver_methods[] = {
 };
 
 PyType_Slot receiver_slots[] = {
+    {Py_sq_length, slot(receiver_length)},
+    {Py_nb_bool, slot(always_true)},
     {Py_am_aiter, slot(PyObject_SelfIter)},
     {Py_am_anext, slot(receiver_anext)},
     {0, nullptr},

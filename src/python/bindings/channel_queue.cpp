@@ -149,17 +149,20 @@ PyObject* channel_is_closed(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(ChannelBox::of(self).value->is_closed() ? 1 : 0);
 }
 
+PyObject* channel_is_empty(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(ChannelBox::of(self).value->is_empty() ? 1 : 0);
+}
+
+PyObject* channel_is_full(PyObject* self, PyObject* /*unused*/) {
+  return PyBool_FromLong(ChannelBox::of(self).value->is_full() ? 1 : 0);
+}
+
 PyObject* channel_capacity(PyObject* self, void* /*unused*/) {
   return PyLong_FromSize_t(ChannelBox::of(self).value->capacity());
 }
 
 Py_ssize_t channel_length(PyObject* self) {
   return static_cast<Py_ssize_t>(ChannelBox::of(self).value->size());
-}
-
-// An empty channel is not false: `if channel` asks whether there is one.
-int channel_bool(PyObject* /*self*/) {
-  return 1;
 }
 
 PyMethodDef channel_methods[] = {
@@ -178,6 +181,8 @@ PyMethodDef channel_methods[] = {
     {"close", channel_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nNothing more can be sent; what was sent can be received.")},
     {"is_closed", channel_is_closed, METH_NOARGS, PyDoc_STR("is_closed($self)\n--\n\n")},
+    {"is_empty", channel_is_empty, METH_NOARGS, PyDoc_STR("is_empty($self)\n--\n\n")},
+    {"is_full", channel_is_full, METH_NOARGS, PyDoc_STR("is_full($self)\n--\n\n")},
     kSubscript,
     {nullptr, nullptr, 0, nullptr},
 };
@@ -189,7 +194,7 @@ PyGetSetDef channel_attributes[] = {
 
 PyType_Slot channel_slots[] = {
     {Py_sq_length, slot(channel_length)},
-    {Py_nb_bool, slot(channel_bool)},
+    {Py_nb_bool, slot(always_true)},
     {Py_am_aiter, slot(PyObject_SelfIter)},
     {Py_am_anext, slot(channel_anext)},
     {0, nullptr},

@@ -5,6 +5,7 @@
 #include <python/support/state.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -12,6 +13,7 @@ namespace blitzio::python {
 class SharedRef {
  public:
   explicit SharedRef(PyObject* object) noexcept : ref_(PyRef::borrow(object)) {}
+  explicit SharedRef(PyRef object) noexcept : ref_(std::move(object)) {}
   SharedRef(const SharedRef& other) noexcept : ref_(PyRef::borrow(other.ref_.get())) {}
   SharedRef(SharedRef&&) noexcept = default;
   SharedRef& operator=(SharedRef&&) noexcept = default;
@@ -29,6 +31,12 @@ class SharedRef {
  private:
   PyRef ref_;
 };
+
+/// Py_nb_bool of what has a length: an empty channel is not false, `if channel` asks whether there
+/// is one.
+inline int always_true(PyObject* /*self*/) {
+  return 1;
+}
 
 /// Each sets an exception and returns null.
 inline PyObject* raise_closed(const ModuleState& state, const char* what) noexcept {

@@ -135,6 +135,42 @@ PyObject* watch_send(PyObject* self, PyObject* value) {
   return raise_closed(*box.state, "send");
 }
 
+/// Puts what `change(value)` gives in the value's place. The call is made without the core's lock,
+/// so it is repeated where somebody else has sent meanwhile.
+/// Returns  1, 0 if `is_optional` and it gave the value itself back, or -1 with an error set.
+int replace(PyObject* self, const char* what, PyObject* change, bool is_optional) noexcept {
+  WatchBox& box = WatchBox::of(self);
+  for (;;) {
+    if (box.value->is_closed()) break;
+    const SharedRef before = box.value->get();
+    PyObject* given = before.get() == nullptr ? Py_None : before.get();
+    SharedRef after(PyRef::steal(PyObject_CallOneArg(change, given)));
+    if (after.get() == nullptr) return -1;
+    if (is_optional && after.get() == given) return 0;
+    bool is_same = true;
+    // Out of the lock, for its last reference may be this one.
+    SharedRef replaced(nullptr);
+    const bool is_sent = box.value->send_if_modified([&](SharedRef& current) noexcept {
+      is_same = current.get() == before.get();
+      if (is_same) replaced = std::exchange(current, std::move(after));
+      return is_same;
+    });
+    if (is_sent) return 1;
+    if (is_same) break;  // It was closed meanwhile.
+  }
+  raise_closed(*box.state, what);
+  return -1;
+}
+
+PyObject* watch_send_modify(PyObject* self, PyObject* change) {
+  return replace(self, "send_modify", change, false) < 0 ? nullptr : Py_NewRef(Py_None);
+}
+
+PyObject* watch_send_if_modified(PyObject* self, PyObject* change) {
+  const int is_sent = replace(self, "send_if_modified", change, true);
+  return is_sent < 0 ? nullptr : PyBool_FromLong(is_sent);
+}
+
 PyObject* watch_borrow(PyObject* self, PyObject* /*unused*/) {
   return WatchBox::of(self).value->get().to_python();
 }
@@ -156,6 +192,11 @@ PyObject* watch_is_closed(PyObject* self, PyObject* /*unused*/) {
 PyMethodDef watch_methods[] = {
     {"send", watch_send, METH_O,
      PyDoc_STR("send($self, value, /)\n--\n\nReplace the value and tell the receivers; Closed.")},
+    {"send_modify", watch_send_modify, METH_O,
+     PyDoc_STR("send_modify($self, change, /)\n--\n\nReplace the value by change(value); Closed.")},
+    {"send_if_modified", watch_send_if_modified, METH_O,
+     PyDoc_STR("send_if_modified($self, change, /)\n--\n\n"
+               "That, unless it is the same value; whether it was another.")},
     {"borrow", watch_borrow, METH_NOARGS, PyDoc_STR("borrow($self)\n--\n\nThe value.")},
     {"subscribe", watch_subscribe, METH_NOARGS,
      PyDoc_STR("subscribe($self)\n--\n\nA receiver that has seen the present value.")},

@@ -7,6 +7,7 @@
 #include <python/bindings/fs_call.hpp>
 #include <python/bindings/fs_operations.hpp>
 #include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking_form.hpp>
 #include <python/support/arguments.hpp>
 
 #include <unistd.h>
@@ -75,6 +76,17 @@ PyObject* file_aenter(PyObject* self, PyObject* /*unused*/) {
 template <FileOf kFileOf>
 PyObject* file_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
   return await_turn(self, kFileOf(self), "__aexit__", FileClose());
+}
+
+template <FileOf kFileOf>
+PyObject* file_enter(PyObject* self, PyObject* /*unused*/) {
+  // Leaving will block, which is to be said before.
+  const bool may_enter = kFileOf(self).check_open() && may_block(state_of_box(self), "__exit__");
+  return may_enter ? Py_NewRef(self) : nullptr;
+}
+template <FileOf kFileOf>
+PyObject* file_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  return blocking_call<file_close<kFileOf>, "__exit__", 0>(self, nullptr, 0, nullptr);
 }
 
 template <FileOf kFileOf>
@@ -229,6 +241,32 @@ inline const std::array kFileMethods{
                 PyDoc_STR("writable($self)\n--\n\nWhether it was opened for writing.")},
     PyMethodDef{"seekable", detail::file_seekable<kFileOf>, METH_NOARGS,
                 PyDoc_STR("seekable($self)\n--\n\nWhether it has positions.")},
+};
+
+/// The forms for threads.
+template <FileOf kFileOf>
+inline const std::array kBlockingFileMethods{
+    PyMethodDef{"__enter__", detail::file_enter<kFileOf>, METH_NOARGS, nullptr},
+    PyMethodDef{"__exit__", fast(detail::file_exit<kFileOf>), METH_FASTCALL, nullptr},
+    blocking_form<detail::file_flush<kFileOf>, "blocking_flush">(
+        PyDoc_STR("blocking_flush($self, timeout=None)\n--\n\nflush() for threads.")),
+    blocking_form<detail::file_close<kFileOf>, "blocking_close">(
+        PyDoc_STR("blocking_close($self, timeout=None)\n--\n\nclose() for threads.")),
+    blocking_form<detail::file_sync_all<kFileOf>, "blocking_sync_all">(
+        PyDoc_STR("blocking_sync_all($self, timeout=None)\n--\n\nsync_all() for threads.")),
+    blocking_form<detail::file_sync_data<kFileOf>, "blocking_sync_data">(
+        PyDoc_STR("blocking_sync_data($self, timeout=None)\n--\n\nsync_data() for threads.")),
+    blocking_form<detail::file_metadata<kFileOf>, "blocking_metadata">(
+        PyDoc_STR("blocking_metadata($self, timeout=None)\n--\n\nmetadata() for threads.")),
+    blocking_form<detail::file_set_permissions<kFileOf>, "blocking_set_permissions", 1>(
+        PyDoc_STR("blocking_set_permissions($self, mode, /, *, timeout=None)\n--\n\n"
+                  "set_permissions() for threads.")),
+    blocking_form<detail::file_truncate<kFileOf>, "blocking_truncate", kAnyCount>(
+        PyDoc_STR("blocking_truncate($self, size=None, /, *, timeout=None)\n--\n\n"
+                  "truncate() for threads.")),
+    blocking_form<detail::file_set_len<kFileOf>, "blocking_set_len", 1>(
+        PyDoc_STR("blocking_set_len($self, size, /, *, timeout=None)\n--\n\n"
+                  "set_len() for threads.")),
 };
 
 template <FileOf kFileOf>

@@ -151,11 +151,22 @@ PyObject* file_try_write_at(PyObject* self, PyObject* const* args, Py_ssize_t na
   if (!parse_write_at("try_write_at", args, nargs, &data, &offset)) return nullptr;
   return try_write_at(file_of(self), data.bytes(), offset);
 }
+/// Writes what is pending before a blocking call at an offset. False with an error set.
+bool flush_for_blocking(PyObject* self) noexcept {
+  {
+    const ObjectLock lock(self);
+    if (file_of(self).pending().empty()) return true;
+  }
+  return static_cast<bool>(
+      PyRef::steal(detail::blocking_call<detail::file_flush<file_of>, "blocking_flush", 0>(
+          self, nullptr, 0, nullptr)));
+}
+
 PyObject* file_blocking_read_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   std::size_t size = 0;
   std::size_t offset = 0;
   if (!parse_read_at("blocking_read_at", args, nargs, &size, &offset) ||
-      !may_block(state_of_box(self), "blocking_read_at")) {
+      !may_block(state_of_box(self), "blocking_read_at") || !flush_for_blocking(self)) {
     return nullptr;
   }
   return blocking_read_at(file_of(self), size, offset);
@@ -164,7 +175,7 @@ PyObject* file_blocking_write_at(PyObject* self, PyObject* const* args, Py_ssize
   HeldBuffer data;
   std::size_t offset = 0;
   if (!parse_write_at("blocking_write_at", args, nargs, &data, &offset) ||
-      !may_block(state_of_box(self), "blocking_write_at")) {
+      !may_block(state_of_box(self), "blocking_write_at") || !flush_for_blocking(self)) {
     return nullptr;
   }
   return blocking_write_at(file_of(self), data.bytes(), offset);
@@ -210,6 +221,41 @@ const std::array kOwnMethods{
                           "write_at() for threads.")},
 };
 
+const std::array kBlockingMethods{
+    blocking_form<file_read<false>, "blocking_read", kAnyCount>(
+        PyDoc_STR("blocking_read($self, size=-1, /, *, timeout=None)\n--\n\n"
+                  "read() for threads.")),
+    blocking_form<file_read<true>, "blocking_read1", kAnyCount>(
+        PyDoc_STR("blocking_read1($self, size=-1, /, *, timeout=None)\n--\n\n"
+                  "read1() for threads.")),
+    blocking_form<file_readinto<false>, "blocking_readinto", 1>(
+        PyDoc_STR("blocking_readinto($self, buffer, /, *, timeout=None)\n--\n\n"
+                  "readinto() for threads.")),
+    blocking_form<file_readinto<true>, "blocking_readinto1", 1>(
+        PyDoc_STR("blocking_readinto1($self, buffer, /, *, timeout=None)\n--\n\n"
+                  "readinto1() for threads.")),
+    blocking_form<file_readline, "blocking_readline", kAnyCount>(
+        PyDoc_STR("blocking_readline($self, size=-1, /, *, timeout=None)\n--\n\n"
+                  "readline() for threads.")),
+    blocking_form<file_readlines, "blocking_readlines", kAnyCount>(
+        PyDoc_STR("blocking_readlines($self, hint=-1, /, *, timeout=None)\n--\n\n"
+                  "readlines() for threads.")),
+    blocking_form<file_peek, "blocking_peek", kAnyCount>(
+        PyDoc_STR("blocking_peek($self, size=0, /, *, timeout=None)\n--\n\n"
+                  "peek() for threads.")),
+    blocking_form<file_write, "blocking_write", 1>(
+        PyDoc_STR("blocking_write($self, data, /, *, timeout=None)\n--\n\n"
+                  "write() for threads.")),
+    blocking_form<file_writelines, "blocking_writelines", 1>(
+        PyDoc_STR("blocking_writelines($self, lines, /, *, timeout=None)\n--\n\n"
+                  "writelines() for threads.")),
+    blocking_form<file_seek, "blocking_seek", kAnyCount>(
+        PyDoc_STR("blocking_seek($self, offset, whence=0, /, *, timeout=None)\n--\n\n"
+                  "seek() for threads.")),
+    blocking_form<file_tell, "blocking_tell">(PyDoc_STR("blocking_tell($self, timeout=None)\n--\n\n"
+                                                        "tell() for threads.")),
+};
+
 /// A file that nobody closed: a warning, and what was written is not lost.
 void file_finalize(PyObject* self) {
   PyFile& file = file_of(self);
@@ -248,7 +294,8 @@ PyObject* make_file(ModuleState& state, fs::File file, FileMode mode, std::size_
 }
 
 int fs_file_register(PyObject* module, ModuleState& state) noexcept {
-  static auto methods = methods_of({kOwnMethods, kFileMethods<file_of>});
+  static auto methods = methods_of(
+      {kOwnMethods, kBlockingMethods, kFileMethods<file_of>, kBlockingFileMethods<file_of>});
   static auto attributes = attributes_of({kFileAttributes<file_of>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(detail::file_repr<file_of>)},

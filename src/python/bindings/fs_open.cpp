@@ -243,6 +243,10 @@ PyMethodDef functions[] = {
     {"temp_file", temp_file, METH_O, PyDoc_STR("temp_file(parent, /)\n--\n\nSee blitzio.fs.")},
     {"named_temp_file", fast(named_temp_file), METH_FASTCALL,
      PyDoc_STR("named_temp_file(parent, prefix, /)\n--\n\nSee blitzio.fs.")},
+    blocking_form<temp_file, "blocking_temp_file", 1>(
+        PyDoc_STR("blocking_temp_file(parent, /, *, timeout=None)\n--\n\nSee blitzio.fs.")),
+    blocking_form<named_temp_file, "blocking_named_temp_file", 2>(PyDoc_STR(
+        "blocking_named_temp_file(parent, prefix, /, *, timeout=None)\n--\n\nSee blitzio.fs.")),
 };
 
 }  // namespace

@@ -141,6 +141,29 @@ const std::array kOwnMethods{
                 PyDoc_STR("tell($self)\n--\n\nThe position, for seek().")},
 };
 
+const std::array kBlockingMethods{
+    blocking_form<text_read, "blocking_read", kAnyCount>(
+        PyDoc_STR("blocking_read($self, size=-1, /, *, timeout=None)\n--\n\n"
+                  "read() for threads.")),
+    blocking_form<text_readline, "blocking_readline", kAnyCount>(
+        PyDoc_STR("blocking_readline($self, size=-1, /, *, timeout=None)\n--\n\n"
+                  "readline() for threads.")),
+    blocking_form<text_readlines, "blocking_readlines", kAnyCount>(
+        PyDoc_STR("blocking_readlines($self, hint=-1, /, *, timeout=None)\n--\n\n"
+                  "readlines() for threads.")),
+    blocking_form<text_write, "blocking_write", 1>(
+        PyDoc_STR("blocking_write($self, text, /, *, timeout=None)\n--\n\n"
+                  "write() for threads.")),
+    blocking_form<text_writelines, "blocking_writelines", 1>(
+        PyDoc_STR("blocking_writelines($self, lines, /, *, timeout=None)\n--\n\n"
+                  "writelines() for threads.")),
+    blocking_form<text_seek, "blocking_seek", kAnyCount>(
+        PyDoc_STR("blocking_seek($self, cookie, whence=0, /, *, timeout=None)\n--\n\n"
+                  "seek() for threads.")),
+    blocking_form<text_tell, "blocking_tell">(PyDoc_STR("blocking_tell($self, timeout=None)\n--\n\n"
+                                                        "tell() for threads.")),
+};
+
 const std::array kOwnAttributes{
     PyGetSetDef{"encoding", get_encoding, nullptr, nullptr, nullptr},
     PyGetSetDef{"errors", get_errors, nullptr, nullptr, nullptr},
@@ -158,7 +181,8 @@ PyObject* make_text_file(ModuleState& state, PyRef file, const Encoding& encodin
 }
 
 int fs_text_register(PyObject* module, ModuleState& state) noexcept {
-  static auto methods = methods_of({kOwnMethods, kFileMethods<file_of>});
+  static auto methods = methods_of(
+      {kOwnMethods, kBlockingMethods, kFileMethods<file_of>, kBlockingFileMethods<file_of>});
   static auto attributes = attributes_of({kOwnAttributes, kFileAttributes<file_of>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(detail::file_repr<file_of>)},

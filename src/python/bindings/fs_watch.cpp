@@ -3,6 +3,7 @@
 #include <python/bindings/fs_path.hpp>
 #include <python/bindings/fs_watch.hpp>
 #include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking_form.hpp>
 #include <python/bridge/io_context.hpp>
 #include <python/support/ft.hpp>
 
@@ -93,6 +94,8 @@ PyObject* watcher_is_closed(PyObject* self, void* /*unused*/) {
 PyMethodDef methods[] = {
     {"next", watcher_next, METH_NOARGS,
      PyDoc_STR("next($self)\n--\n\n(kind, path, from, is_directory), or None at the end.")},
+    blocking_form<watcher_next, "blocking_next">(
+        PyDoc_STR("blocking_next($self, timeout=None)\n--\n\nnext() for threads.")),
     {"try_next", watcher_try_next, METH_NOARGS,
      PyDoc_STR("try_next($self)\n--\n\nnext() now; None if there is none.")},
     {"close", watcher_close, METH_NOARGS, PyDoc_STR("close($self)\n--\n\nEnd it.")},
@@ -137,6 +140,8 @@ PyObject* watch(PyObject* module, PyObject* const* args, Py_ssize_t nargs) {
 PyMethodDef functions[] = {
     {"watch", fast(watch), METH_FASTCALL,
      PyDoc_STR("watch(paths, recursive, /)\n--\n\nSee blitzio.fs.")},
+    blocking_form<watch, "blocking_watch", 2>(
+        PyDoc_STR("blocking_watch(paths, recursive, /, *, timeout=None)\n--\n\nSee blitzio.fs.")),
 };
 
 }  // namespace

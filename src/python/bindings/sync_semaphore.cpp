@@ -1,6 +1,4 @@
-#include <blitzio/sync/rw_lock.hpp>
-#include <blitzio/sync/semaphore.hpp>
-#include <python/bindings/box.hpp>
+#include <python/bindings/sync_guard.hpp>
 #include <python/bindings/sync_semaphore.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
@@ -11,9 +9,6 @@
 namespace blitzio::python {
 
 namespace {
-
-using SemaphoreBox = Box<sync::Semaphore>;
-using RwLockBox = Box<sync::RwLock>;
 
 /// A number of permits, 1 if `value` is null. Returns false with TypeError or ValueError set.
 bool parse_count(PyObject* value, std::uint32_t* count) noexcept {
@@ -48,94 +43,10 @@ constexpr auto kKeepPermits = [](Result<sync::Permit> permit) noexcept -> PyObje
   return Py_NewRef(Py_None);
 };
 
-// ---- Guard --------------------------------------------------------------------------------------
-//
-//            acquire begins              granted
-//   free ───────────────────▶ acquiring ─────────▶ held
-//    ▲                            │ dropped         │ release, or the guard dies
-//    └────────────────────────────┴─────────────────┘
-
-enum class GuardKind : std::uint8_t { read, write, permits };
-
-class PyGuard {
- public:
-  enum class State : std::uint8_t { free, acquiring, held };
-
-  PyGuard(PyObject* lock, GuardKind kind, std::uint32_t count) noexcept
-      : lock_(PyRef::borrow(lock)), kind_(kind), count_(count) {}
-  PyGuard(const PyGuard&) = delete;
-  PyGuard& operator=(const PyGuard&) = delete;
-  // Not in a tp_clear: a pending acquisition, collected with the guard, still needs the lock.
-  ~PyGuard() {
-    if (step(State::held, State::free)) give_back();
-  }
-
-  int traverse(visitproc visit, void* arg) noexcept {
-    Py_VISIT(lock_.get());
-    return 0;
-  }
-
-  /// The edge `from` → `to`. Returns false if the guard is in another state.
-  [[nodiscard]] bool step(State from, State to) noexcept {
-    // Acquire-release: publishes `kind_`, which downgrade() changes; pairs with itself. Relaxed on
-    // failure: nothing is read.
-    return state_.compare_exchange_strong(from, to, std::memory_order_acq_rel,
-                                          std::memory_order_relaxed);
-  }
-  [[nodiscard]] bool is_held() const noexcept {
-    // Relaxed: a snapshot.
-    return state_.load(std::memory_order_relaxed) == State::held;
-  }
-  [[nodiscard]] bool try_acquire() noexcept {
-    switch (kind_) {
-      case GuardKind::read:
-        return rw_lock().try_read();
-      case GuardKind::write:
-        return rw_lock().try_write();
-      case GuardKind::permits:
-        return semaphore().try_acquire(count_);
-    }
-    return false;
-  }
-  void give_back() noexcept {
-    switch (kind_) {
-      case GuardKind::read:
-        return rw_lock().read_unlock();
-      case GuardKind::write:
-        return rw_lock().write_unlock();
-      case GuardKind::permits:
-        return semaphore().release(count_);
-    }
-  }
-  /// Turns a write lock into a read lock. Returns false if it holds none.
-  [[nodiscard]] bool downgrade() noexcept {
-    // Nobody gives back meanwhile what is being changed.
-    if (!step(State::held, State::acquiring)) return false;
-    const bool is_write = kind_ == GuardKind::write;
-    if (is_write) {
-      rw_lock().downgrade(rw_lock().adopt_write()).forget();
-      kind_ = GuardKind::read;
-    }
-    static_cast<void>(step(State::acquiring, State::held));
-    return is_write;
-  }
-  [[nodiscard]] GuardKind kind() const noexcept { return kind_; }
-  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-  [[nodiscard]] sync::RwLock& rw_lock() noexcept { return RwLockBox::of(lock_.get()).value; }
-  [[nodiscard]] sync::Semaphore& semaphore() noexcept {
-    return SemaphoreBox::of(lock_.get()).value;
-  }
-
- private:
-  PyRef lock_;
-  GuardKind kind_;  // changed by the holder, between two steps
-  const std::uint32_t count_;
-  // By whoever acquires and releases.
-  Atomic<State> state_{State::free};
-};
-
-using GuardBox = Box<PyGuard>;
-using GuardState = PyGuard::State;
+PyObject* raise_too_many() noexcept {
+  return PyErr_Format(PyExc_ValueError, "a Semaphore has at most %u permits",
+                      sync::Semaphore::kMaxPermits);
+}
 
 const char* name(GuardKind kind) noexcept {
   switch (kind) {
@@ -239,8 +150,16 @@ PyObject* guard_release(PyObject* self, PyObject* /*unused*/) {
     PyErr_SetString(PyExc_RuntimeError, "release() of a guard that holds nothing");
     return nullptr;
   }
-  guard.give_back();
-  Py_RETURN_NONE;
+  return guard.give_back() ? Py_NewRef(Py_None) : raise_too_many();
+}
+
+PyObject* guard_forget(PyObject* self, PyObject* /*unused*/) {
+  PyGuard& guard = GuardBox::of(self).value;
+  if (guard.kind() == GuardKind::permits && guard.step(GuardState::held, GuardState::free)) {
+    Py_RETURN_NONE;
+  }
+  PyErr_SetString(PyExc_RuntimeError, "forget() of a guard that holds no permits");
+  return nullptr;
 }
 
 PyObject* guard_downgrade(PyObject* self, PyObject* /*unused*/) {
@@ -263,8 +182,13 @@ PyObject* guard_aenter(PyObject* self, PyObject* /*unused*/) {
   return guard_acquire(self);
 }
 
-PyObject* guard_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
-  const PyRef done = PyRef::steal(guard_release(self, nullptr));
+/// Gives back what it holds still.
+PyObject* guard_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  return GuardBox::of(self).value.is_held() ? guard_release(self, nullptr) : Py_NewRef(Py_None);
+}
+
+PyObject* guard_aexit(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  const PyRef done = PyRef::steal(guard_exit(self, args, nargs));
   return done ? ready_none(*GuardBox::of(self).state) : nullptr;
 }
 
@@ -272,13 +196,11 @@ PyObject* guard_enter(PyObject* self, PyObject* /*unused*/) {
   return guard_acquire_blocking(self, Instant::max());
 }
 
-PyObject* guard_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
-  return guard_release(self, nullptr);
-}
-
 PyMethodDef guard_methods[] = {
     {"release", guard_release, METH_NOARGS,
      PyDoc_STR("release($self)\n--\n\nGive back what it holds.")},
+    {"forget", guard_forget, METH_NOARGS,
+     PyDoc_STR("forget($self)\n--\n\nTake its permits out of the semaphore for good.")},
     {"downgrade", guard_downgrade, METH_NOARGS,
      PyDoc_STR("downgrade($self)\n--\n\nTurn the write lock that it holds into a read lock.")},
     {"held", guard_held, METH_NOARGS, PyDoc_STR("held($self)\n--\n\nWhether it holds it.")},
@@ -392,14 +314,7 @@ PyObject* semaphore_release(PyObject* self, PyObject* const* args, Py_ssize_t na
                             PyObject* kwnames) {
   std::uint32_t count = 1;
   if (!parse_count("release", args, nargs, kwnames, &count)) return nullptr;
-  sync::Semaphore& semaphore = SemaphoreBox::of(self).value;
-  const ObjectLock lock(self);  // Of several that release at once each sees the one before.
-  if (count > sync::Semaphore::kMaxPermits - semaphore.available_permits()) {
-    return PyErr_Format(PyExc_ValueError, "a Semaphore has at most %u permits",
-                        sync::Semaphore::kMaxPermits);
-  }
-  semaphore.release(count);
-  Py_RETURN_NONE;
+  return release_permits(self, count) ? Py_NewRef(Py_None) : raise_too_many();
 }
 
 PyObject* semaphore_permit(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
@@ -409,6 +324,17 @@ PyObject* semaphore_permit(PyObject* self, PyObject* const* args, Py_ssize_t nar
   return guard_new(*SemaphoreBox::of(self).state, self, GuardKind::permits, count);
 }
 
+PyObject* semaphore_adopt(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* kwnames) {
+  std::uint32_t count = 1;
+  if (!parse_count("adopt", args, nargs, kwnames, &count)) return nullptr;
+  PyObject* guard = guard_new(*SemaphoreBox::of(self).state, self, GuardKind::permits, count);
+  if (guard != nullptr) {
+    static_cast<void>(GuardBox::of(guard).value.step(GuardState::free, GuardState::held));
+  }
+  return guard;
+}
+
 PyObject* semaphore_aenter(PyObject* self, PyObject* /*unused*/) {
   SemaphoreBox& box = SemaphoreBox::of(self);
   // `async with` awaits what this returns at once, so taking the permit need not wait for that.
@@ -416,18 +342,16 @@ PyObject* semaphore_aenter(PyObject* self, PyObject* /*unused*/) {
                                  : semaphore_acquire(self, nullptr, 0, nullptr);
 }
 
+PyObject* semaphore_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
+  return release_permits(self, 1) ? Py_NewRef(Py_None) : raise_too_many();
+}
+
 PyObject* semaphore_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
-  SemaphoreBox::of(self).value.release();
-  return ready_none(*SemaphoreBox::of(self).state);
+  return release_permits(self, 1) ? ready_none(*SemaphoreBox::of(self).state) : raise_too_many();
 }
 
 PyObject* semaphore_enter(PyObject* self, PyObject* /*unused*/) {
   return semaphore_blocking_acquire(self, nullptr, 0, nullptr);
-}
-
-PyObject* semaphore_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {
-  SemaphoreBox::of(self).value.release();
-  Py_RETURN_NONE;
 }
 
 PyObject* semaphore_close(PyObject* self, PyObject* /*unused*/) {
@@ -456,6 +380,8 @@ PyMethodDef semaphore_methods[] = {
      PyDoc_STR("close($self)\n--\n\nHave whoever waits, now and later, fail with RuntimeError.")},
     {"permit", fast(semaphore_permit), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("permit($self, count=1)\n--\n\nA guard for `count` permits, to be entered.")},
+    {"adopt", fast(semaphore_adopt), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("adopt($self, count=1)\n--\n\nA held guard for permits that are taken already.")},
     {"__aenter__", semaphore_aenter, METH_NOARGS, nullptr},
     {"__aexit__", fast(semaphore_aexit), METH_FASTCALL, nullptr},
     {"__enter__", semaphore_enter, METH_NOARGS, nullptr},

@@ -46,16 +46,25 @@ bool TimedArguments::are_positional(const char* method, Py_ssize_t positional) c
                  PyTuple_GET_ITEM(names_.get(), 0));
     return false;
   }
-  if (count_ == positional) return true;
+  if (positional == kAnyCount || count_ == positional) return true;
   PyErr_Format(PyExc_TypeError, "%s() takes %zd positional arguments but %zd were given", method,
                positional, count_);
   return false;
 }
 
+namespace {
+
+ModuleState& state_of_callee(PyObject* self) noexcept {
+  if (PyModule_Check(self)) return *static_cast<ModuleState*>(PyModule_GetState(self));
+  return state_of_type(PyType_Check(self) != 0 ? reinterpret_cast<PyTypeObject*>(self)
+                                               : Py_TYPE(self));
+}
+
+}  // namespace
+
 PyObject* detail::run_blocking_call(PyObject* self, const char* name, TimedArguments arguments,
                                     bool has_parameters, MakeAwaitable make) noexcept {
-  ModuleState& state = state_of_type(PyType_Check(self) != 0 ? reinterpret_cast<PyTypeObject*>(self)
-                                                             : Py_TYPE(self));
+  ModuleState& state = state_of_callee(self);
   // Before the awaitable is made, which then would have been for nothing.
   if (!may_block(state, name) || !arguments.take_timeout(name, !has_parameters)) return nullptr;
   PyRef awaitable = PyRef::steal(make(self, arguments));

@@ -3,6 +3,8 @@
 //
 //     blocking_form<stream_read<S>, "blocking_read">(doc)
 //     blocking_form<stream_read_exact<S>, "blocking_read_exact", 1>(doc)   // METH_O: one argument
+//     blocking_form<file_read<F>, "blocking_read", kAnyCount>(doc)         // the method counts
+//     them
 //
 // It takes the method's arguments, and `timeout` by name; where there are no others, by position,
 // too. The awaitable is made as ever, and waited for instead of given back, so that both forms do
@@ -19,6 +21,9 @@
 
 namespace blitzio::python {
 
+/// Of a method that looks itself how many arguments it was given.
+inline constexpr Py_ssize_t kAnyCount = -1;
+
 /// What such a call was given, without `timeout`. Borrows everything but the names.
 class TimedArguments {
  public:
@@ -28,7 +33,8 @@ class TimedArguments {
   /// Takes `timeout` out; `is_only`: the method has no other parameter.
   /// Returns  false with TypeError or ValueError set.
   [[nodiscard]] bool take_timeout(const char* method, bool is_only) noexcept;
-  /// For methods without keywords: whether there are `positional` arguments, and nothing else.
+  /// For methods without keywords: whether there are `positional` arguments, or kAnyCount, and
+  /// nothing else.
   /// Returns  false with TypeError set.
   [[nodiscard]] bool are_positional(const char* method, Py_ssize_t positional) const noexcept;
 
@@ -50,7 +56,8 @@ namespace detail {
 /// Returns a new awaitable, or null with an error set.
 using MakeAwaitable = PyObject* (*)(PyObject* self, const TimedArguments& arguments);
 
-/// `self`: an object of a type of this module, or for a class method the type.
+/// `self`: an object of a type of this module, for a class method the type, for a function the
+/// module.
 [[nodiscard]] PyObject* run_blocking_call(PyObject* self, const char* name,
                                           TimedArguments arguments, bool has_parameters,
                                           MakeAwaitable make) noexcept;
@@ -62,7 +69,7 @@ PyObject* make_awaitable(PyObject* self, const TimedArguments& arguments) {
   } else {
     if (!arguments.are_positional(kName.c_str(), kCount)) return nullptr;
     if constexpr (requires { kMethod(self, arguments.values(), kCount); }) {
-      return kMethod(self, arguments.values(), kCount);
+      return kMethod(self, arguments.values(), arguments.count());
     } else {
       static_assert(kCount <= 1);
       return kMethod(self, kCount == 0 ? nullptr : arguments.values()[0]);
@@ -73,7 +80,7 @@ PyObject* make_awaitable(PyObject* self, const TimedArguments& arguments) {
 template <auto kMethod, Text kName, Py_ssize_t kCount>
 PyObject* blocking_call(PyObject* self, PyObject* const* args, Py_ssize_t count,
                         PyObject* names) noexcept {
-  constexpr bool kHasParameters = kCount > 0 || requires { kMethod(self, args, count, names); };
+  constexpr bool kHasParameters = kCount != 0 || requires { kMethod(self, args, count, names); };
   return run_blocking_call(self, kName.c_str(), TimedArguments(args, count, names), kHasParameters,
                            make_awaitable<kMethod, kName, kCount>);
 }
@@ -81,7 +88,7 @@ PyObject* blocking_call(PyObject* self, PyObject* const* args, Py_ssize_t count,
 }  // namespace detail
 
 /// `kMethod`  a METH_FASTCALL | METH_KEYWORDS function, or one of METH_FASTCALL, METH_O or
-///            METH_NOARGS that takes `kCount` arguments.
+///            METH_NOARGS that takes `kCount` arguments; of METH_FASTCALL also kAnyCount.
 /// `kFlags`   METH_CLASS for a class method.
 template <auto kMethod, Text kName, Py_ssize_t kCount = 0, int kFlags = 0>
 [[nodiscard]] PyMethodDef blocking_form(const char* doc) noexcept {

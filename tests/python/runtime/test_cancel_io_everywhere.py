@@ -284,12 +284,12 @@ async def child() -> Scenario:
     assert stdout is not None
 
     async def work() -> tuple[bytes, bool]:
-        return await stdout.read_exact(4), (await cat.wait()).success
+        return await stdout.read_exact(4), (await cat.wait()).is_success
 
     async def check(result: object) -> None:
         if result is CANCELLED:
             assert await stdout.read_to_end() in (b"data", b"")
-        assert (await cat.wait()).success
+        assert (await cat.wait()).is_success
         cat.close_pipes()
 
     def let_go() -> None:

@@ -38,10 +38,13 @@ async def settle() -> None:
 def test_values_come_in_order_and_full_and_empty_are_told() -> None:
     channel: Channel[int] = Channel(2)
     assert (channel.capacity, len(channel), bool(channel)) == (2, 0, True)
+    assert (channel.is_empty(), channel.is_full()) == (True, False)
     with pytest.raises(Empty, match="nothing to receive"):
         channel.try_recv()
     channel.try_send(1)
+    assert (channel.is_empty(), channel.is_full()) == (False, False)
     channel.try_send(2)
+    assert (channel.is_empty(), channel.is_full()) == (False, True)
     with pytest.raises(Full, match="is full"):
         channel.try_send(3)
     assert [channel.try_recv(), channel.try_recv()] == [1, 2]
@@ -289,6 +292,87 @@ def test_a_watch_tells_of_news_once(run: Run) -> None:
             watch.send(3)
 
     run(main())
+
+
+def test_a_receiver_knows_how_far_it_is_behind() -> None:
+    broadcast: Broadcast[int] = Broadcast(2)
+    receiver = broadcast.subscribe()
+    assert (len(receiver), bool(receiver)) == (0, True)
+    for number in range(3):
+        broadcast.send(number)
+    assert len(receiver) == 3
+    with pytest.raises(Lagged):
+        receiver.try_recv()
+    assert (receiver.try_recv(), len(receiver)) == (1, 1)
+
+
+def test_a_watched_value_is_replaced_by_what_is_made_of_it() -> None:
+    watch: Watch[tuple[int, ...]] = Watch(())
+    receiver = watch.subscribe()
+    watch.send_modify(lambda value: (*value, 1))
+    assert receiver.has_changed()
+    assert receiver.borrow_and_update() == (1,)
+    assert not watch.send_if_modified(lambda value: value)
+    assert not receiver.has_changed()
+    assert watch.send_if_modified(lambda value: (*value, 2))
+    assert receiver.borrow_and_update() == (1, 2)
+    watch.send_modify(lambda value: value)
+    assert receiver.has_changed(), "also if it is the same"
+    assert receiver.borrow_and_update() == (1, 2)
+
+    def fail(_value: object) -> Any:
+        raise LookupError
+
+    for send in (watch.send_modify, watch.send_if_modified):
+        with pytest.raises(LookupError):
+            send(fail)
+        with pytest.raises(TypeError):
+            send(42)  # type: ignore[arg-type]
+    assert not receiver.has_changed()
+
+    def close(value: Any) -> Any:
+        watch.close()
+        return (*value, 3)
+
+    for change in (close, fail):  # Closed meanwhile, and before.
+        for send in (watch.send_modify, watch.send_if_modified):
+            with pytest.raises(Closed):
+                send(change)
+    assert watch.borrow() == (1, 2)
+
+
+def test_no_change_is_lost_when_several_threads_make_them() -> None:
+    watch: Watch[int] = Watch(0)
+    receiver = watch.subscribe()
+
+    def count() -> None:
+        for number in range(300):
+            if number % 2:
+                watch.send_modify(lambda value: value + 1)
+            else:
+                assert watch.send_if_modified(lambda value: value + 1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert receiver.borrow_and_update() == 1200
+
+
+def test_a_change_that_others_came_before_is_made_again() -> None:
+    watch: Watch[list[str]] = Watch([])
+    seen: list[list[str]] = []
+
+    def change(value: list[str]) -> list[str]:
+        seen.append(value)
+        if len(seen) == 1:
+            watch.send(["other"])
+        return [*value, "mine"]
+
+    watch.send_modify(change)
+    assert seen == [[], ["other"]]
+    assert watch.borrow() == ["other", "mine"]
 
 
 def test_what_a_value_does_when_it_dies_may_use_the_channel() -> None:

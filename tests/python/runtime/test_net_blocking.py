@@ -132,7 +132,7 @@ def test_pipes_of_a_child() -> None:
     assert child.stdout.blocking_read_line(timeout=LONG) == b"one\n"
     child.stdin.close()
     assert child.stdout.blocking_read_to_end(timeout=LONG) == b"two\n"
-    assert child.blocking_wait().success
+    assert child.blocking_wait().is_success
     child.close_pipes()
 
 

@@ -44,7 +44,7 @@ def test_output_gives_what_came_and_how_it_ended(run: Run) -> None:
 
     done = run(main())
     assert done == Output(ExitStatus(3), b"out\n", b"err\n")
-    assert not done.status.success
+    assert not done.status.is_success
     assert not has_children()
 
 
@@ -63,7 +63,7 @@ def test_a_program_that_reads_no_input_is_no_error(run: Run) -> None:
     async def main() -> ExitStatus:
         return (await process.output("true", input=bytes(1_000_000))).status
 
-    assert run(main()).success
+    assert run(main()).is_success
 
 
 def test_check_raises_what_subprocess_raises(run: Run) -> None:
@@ -122,7 +122,7 @@ def test_streams_that_are_set_stay(run: Run, tmp_path: Path) -> None:
         assert done.stdout == b"one\ntwo\n"
         with pytest.raises(ValueError, match="input needs stdin='pipe'"):
             await Command("cat", stdin="null").output(input=b"lost")
-        assert (await Command("cat", stdin="pipe").status()).success
+        assert (await Command("cat", stdin="pipe").status()).is_success
 
     run(main())
 
@@ -228,7 +228,7 @@ def test_passed_descriptors_keep_their_numbers_and_others_are_closed() -> None:
         )
         assert os.read(reader, 100) == b"here\n"
         failed = shell(f"echo here >/dev/fd/{writer}").blocking_output()
-        assert not failed.status.success
+        assert not failed.status.is_success
         assert b"here" not in failed.stdout
     finally:
         os.close(reader)

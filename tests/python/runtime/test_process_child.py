@@ -59,7 +59,7 @@ def test_it_is_talked_to(run: Run) -> None:
             assert await child.stdout.read_until(b",") == b"a,"
             assert [line async for line in child.stdout] == [b"b\n", b"c\n", b"d"]
             status = await child.wait()
-        assert status.success
+        assert status.is_success
         assert child.try_wait() == status
         assert child.stdin.is_closed
         assert child.stdout.is_closed
@@ -76,9 +76,9 @@ def test_any_number_wait_and_a_cancelled_wait_loses_nothing(run: Run) -> None:
         await asyncio.sleep(0)
         child.close_pipes()
         ended = await asyncio.gather(*waits[1:])
-        assert all(status.success for status in ended)
+        assert all(status.is_success for status in ended)
         assert waits[0].cancelled()
-        assert (await child.wait()).success
+        assert (await child.wait()).is_success
 
     run(main())
 
@@ -133,7 +133,7 @@ def test_a_blocking_wait_can_time_out() -> None:
     with pytest.raises(TimeoutError):
         child.blocking_wait(timeout=0.001)
     child.close_pipes()
-    assert child.blocking_wait(blitzio.Duration.from_secs(20)).success
+    assert child.blocking_wait(blitzio.Duration.from_secs(20)).is_success
 
     async def main() -> None:
         with pytest.raises(RuntimeError):
@@ -324,6 +324,28 @@ def test_wait_with_output_needs_a_pipe_for_its_input(run: Run) -> None:
             assert await child.wait_with_output() == (b"", b"")
 
     run(main())
+
+
+def test_a_blocking_wait_with_output_is_for_threads() -> None:
+    child = Command("cat", stdin="pipe", stdout="pipe", stderr="pipe").spawn()
+    big = bytes(300_000)  # more than a pipe has room for
+    assert child.blocking_wait_with_output(big) == (big, b"")
+    assert child.blocking_wait_with_output() == (b"", b""), "again, of what has ended"
+
+    slow = Command("cat", stdin="pipe", stdout="pipe", kill_on_drop=True).spawn()
+    assert slow.stdin is not None
+    other_end = os.dup(slow.stdin.fileno())  # It never sees the end of its input.
+    with pytest.raises(TimeoutError):
+        slow.blocking_wait_with_output(timeout=0.01)
+    assert slow.try_wait() is None
+    os.close(other_end)
+    assert slow.blocking_wait_with_output(timeout=60) == (b"", b"")
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            child.blocking_wait_with_output()
+
+    asyncio.run(main())
 
 
 def test_a_detached_pipe_is_the_callers(run: Run) -> None:

@@ -121,6 +121,54 @@ def test_a_waiter_for_many_permits_is_not_overtaken(run: Run) -> None:
     assert run(main()) == [2, 1]
 
 
+def test_forgotten_permits_are_gone_and_adopted_ones_are_given_back(run: Run) -> None:
+    async def main() -> None:
+        semaphore = Semaphore(3)
+        async with semaphore.permit(2) as guard:
+            guard.forget()
+            assert not guard.held()
+            with pytest.raises(RuntimeError, match="holds no permits"):
+                guard.forget()
+        assert semaphore.available_permits == 1
+        async with semaphore.permit() as guard:
+            guard.release()
+        assert semaphore.available_permits == 1
+        assert semaphore.try_acquire()
+        adopted = semaphore.adopt()
+        assert adopted.held()
+        adopted.release()
+        assert semaphore.available_permits == 1
+        await semaphore.acquire()
+        guard = semaphore.adopt()
+        del guard
+        gc.collect()
+        assert semaphore.available_permits == 1
+        async with RwLock().write() as lock_guard:
+            with pytest.raises(RuntimeError, match="no permits"):
+                lock_guard.forget()
+        with pytest.raises(ValueError, match="count must be from 1"):
+            semaphore.adopt(0)
+
+    run(main())
+
+
+def test_more_permits_than_there_can_be_are_refused_however_they_are_given_back() -> None:
+    most = 2**31 - 1
+    semaphore = Semaphore(most)
+    with pytest.raises(ValueError, match="at most"), semaphore.permit() as guard:
+        semaphore.release()
+        guard.release()
+    with pytest.raises(ValueError, match="at most"), semaphore:
+        semaphore.release()
+    guard = semaphore.adopt()
+    with pytest.raises(ValueError, match="at most"):
+        guard.release()
+    guard = semaphore.adopt()
+    del guard
+    gc.collect()
+    assert semaphore.available_permits == most
+
+
 def test_who_waits_for_a_closed_semaphore_fails(run: Run) -> None:
     async def main() -> None:
         semaphore = Semaphore(1)

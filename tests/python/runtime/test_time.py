@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from blitzio.time import (
+    Deadline,
     Duration,
     Instant,
     deadline,
@@ -81,6 +82,57 @@ def test_durations_calculate_and_compare() -> None:
         _ = MILLISECOND < 1  # type: ignore[operator]
     with pytest.raises(AttributeError, match="immutable"):
         MILLISECOND.nanos = 1
+
+
+def test_durations_divide_as_in_cpp() -> None:
+    second = Duration.from_secs(1)
+    for nanos in (2_500_000_000, -2_500_000_000):
+        span = Duration(nanos)
+        sign = 1 if nanos > 0 else -1
+        assert (span // second, span % second) == (2 * sign, Duration(sign * 500_000_000))
+        assert span / second == 2.5 * sign
+        assert span // second == span.as_secs()
+        assert (span // second) * second + span % second == span
+        assert (span // 3, span / 3) == (Duration(sign * 833_333_333),) * 2
+    assert (Duration.MIN // Duration(-1), Duration.MIN % Duration(-1)) == (2**63, Duration.ZERO)
+    for divide in (lambda: second // Duration.ZERO, lambda: second % Duration.ZERO):
+        with pytest.raises(ZeroDivisionError):
+            divide()
+    with pytest.raises(ZeroDivisionError):
+        second / Duration.ZERO
+    with pytest.raises(TypeError):
+        second % 2  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        second // 1.5  # type: ignore[operator]
+
+
+def test_a_deadline_is_a_point_that_several_steps_share(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        budget = Deadline.after(3600)
+        assert not budget.is_expired()
+        assert Duration.from_secs(3000) < budget.remaining() <= Duration.from_secs(3600)
+        await deadline(budget, sleep(0))
+        async with deadline(budget) as limit:
+            assert limit.when == budget.at
+        past = Deadline(now())
+        await sleep_until(past)
+        assert (past.is_expired(), past.remaining()) == (True, Duration.ZERO)
+        with pytest.raises(TimeoutError):
+            await deadline(past, sleep(60))
+        assert await interval(60, start=past).tick() == past.at
+
+    loop.run_until_complete(main())
+
+
+def test_a_deadline_is_a_value() -> None:
+    at = Instant(5)
+    assert Deadline(at) == Deadline(at) != Deadline(Instant(6))
+    assert len({Deadline(at), Deadline(at), at}) == 2
+    assert repr(Deadline(at)) == "Deadline(Instant(5))"
+    assert pickle.loads(pickle.dumps(Deadline(at))) == Deadline(at)
+    assert Deadline.after(Duration.MAX).remaining() > Duration.from_hours(24 * 365 * 200)
+    with pytest.raises(TypeError, match="at must be an Instant, not int"):
+        Deadline(5)  # type: ignore[arg-type]
 
 
 def test_durations_and_instants_have_a_readable_form_and_can_be_pickled() -> None:
@@ -202,13 +254,50 @@ def test_an_interval_can_be_reset_and_its_tick_outlives_a_cancellation(
         first = await ticks.tick()
         with pytest.raises(TimeoutError):
             await timeout(0.001, ticks.tick())
-        ticks.reset(0.001)
+        ticks.reset_after(0.001)
         assert await ticks.tick() - first < Duration.from_secs(60)
+        ticks.reset_immediately()
+        assert await ticks.tick() <= now()
+        soon = now() + MILLISECOND
+        for at in (soon, Deadline(soon)):
+            ticks.reset_at(at)
+            assert await ticks.tick() == soon
         ticks.reset()
         with pytest.raises(TimeoutError):
             await timeout(0.001, ticks.tick())
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize(("policy", "following"), [("burst", 100), ("delay", 150), ("skip", 100)])
+def test_a_tick_that_is_late_by_less_than_a_period_is_missed_too(
+    monkeypatch: pytest.MonkeyPatch, policy: Any, following: int
+) -> None:
+    clock = 0
+    monkeypatch.setattr("blitzio._duration._clock", lambda: clock)
+    ticks = interval(Duration.from_millis(100), missed=policy)
+
+    async def main() -> tuple[Instant, Instant]:
+        nonlocal clock
+        clock = 50_000_000
+        first = await ticks.tick()
+        clock = 200_000_000
+        return first, await ticks.tick()
+
+    assert asyncio.run(main()) == (Instant(0), Instant(following * 1_000_000))
+
+
+def test_lateness_of_a_turn_misses_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0
+    monkeypatch.setattr("blitzio._duration._clock", lambda: clock)
+    ticks = interval(MILLISECOND, missed="skip")
+
+    async def main() -> list[Instant]:
+        nonlocal clock
+        clock = 5_000_000
+        return [await ticks.tick() for _ in range(3)]
+
+    assert asyncio.run(main()) == [Instant(n * 1_000_000) for n in range(3)]
 
 
 def test_a_wrong_interval_is_refused() -> None:
@@ -332,7 +421,7 @@ def test_a_limit_used_wrongly_says_so(loop: asyncio.AbstractEventLoop) -> None:
                     pass
         with pytest.raises(TypeError, match="an awaitable was expected"):
             timeout(1, 42)  # type: ignore[call-overload]
-        with pytest.raises(TypeError, match="when must be an Instant or None"):
+        with pytest.raises(TypeError, match="when must be an Instant or a Deadline"):
             deadline(1.0)  # type: ignore[call-overload]
 
     loop.run_until_complete(main())

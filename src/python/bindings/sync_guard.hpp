@@ -1,0 +1,119 @@
+// `blitzio.sync.Guard` in C++: what holds a RwLock, or permits of a Semaphore.
+//
+//            acquire begins              granted
+//   free ───────────────────▶ acquiring ─────────▶ held
+//    ▲                            │ dropped         │ release, forget, or the guard dies
+//    └────────────────────────────┴─────────────────┘
+//
+// Threads: any. A guard is for one holder at a time; of several that would take the same edge only
+// one does.
+#pragma once
+
+#include <blitzio/sync/rw_lock.hpp>
+#include <blitzio/sync/semaphore.hpp>
+#include <python/bindings/box.hpp>
+#include <python/support/ft.hpp>
+
+#include <cstdint>
+
+namespace blitzio::python {
+
+using SemaphoreBox = Box<sync::Semaphore>;
+using RwLockBox = Box<sync::RwLock>;
+
+/// Gives permits back, or adds new ones. False if there would be more than there can be.
+[[nodiscard]] inline bool release_permits(PyObject* semaphore, std::uint32_t count) noexcept {
+  sync::Semaphore& value = SemaphoreBox::of(semaphore).value;
+  const ObjectLock lock(semaphore);  // Of several that release at once each sees the one before.
+  if (count > sync::Semaphore::kMaxPermits - value.available_permits()) return false;
+  value.release(count);
+  return true;
+}
+
+enum class GuardKind : std::uint8_t { read, write, permits };
+
+class PyGuard {
+ public:
+  enum class State : std::uint8_t { free, acquiring, held };
+
+  PyGuard(PyObject* lock, GuardKind kind, std::uint32_t count) noexcept
+      : lock_(PyRef::borrow(lock)), kind_(kind), count_(count) {}
+  PyGuard(const PyGuard&) = delete;
+  PyGuard& operator=(const PyGuard&) = delete;
+  // Not in a tp_clear: a pending acquisition, collected with the guard, still needs the lock.
+  ~PyGuard() {
+    if (step(State::held, State::free)) static_cast<void>(give_back());
+  }
+
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(lock_.get());
+    return 0;
+  }
+
+  /// The edge `from` → `to`. Returns false if the guard is in another state.
+  [[nodiscard]] bool step(State from, State to) noexcept {
+    // Acquire-release: publishes `kind_`, which downgrade() changes; pairs with itself. Relaxed on
+    // failure: nothing is read.
+    return state_.compare_exchange_strong(from, to, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool is_held() const noexcept {
+    // Relaxed: a snapshot.
+    return state_.load(std::memory_order_relaxed) == State::held;
+  }
+  [[nodiscard]] bool try_acquire() noexcept {
+    switch (kind_) {
+      case GuardKind::read:
+        return rw_lock().try_read();
+      case GuardKind::write:
+        return rw_lock().try_write();
+      case GuardKind::permits:
+        return semaphore().try_acquire(count_);
+    }
+    return false;
+  }
+  /// What was held is free again. False if release_permits() refused.
+  [[nodiscard]] bool give_back() noexcept {
+    switch (kind_) {
+      case GuardKind::read:
+        rw_lock().read_unlock();
+        return true;
+      case GuardKind::write:
+        rw_lock().write_unlock();
+        return true;
+      case GuardKind::permits:
+        return release_permits(lock_.get(), count_);
+    }
+    return true;
+  }
+  /// Turns a write lock into a read lock. Returns false if it holds none.
+  [[nodiscard]] bool downgrade() noexcept {
+    // Nobody gives back meanwhile what is being changed.
+    if (!step(State::held, State::acquiring)) return false;
+    const bool is_write = kind_ == GuardKind::write;
+    if (is_write) {
+      rw_lock().downgrade(rw_lock().adopt_write()).forget();
+      kind_ = GuardKind::read;
+    }
+    static_cast<void>(step(State::acquiring, State::held));
+    return is_write;
+  }
+  [[nodiscard]] GuardKind kind() const noexcept { return kind_; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] sync::RwLock& rw_lock() noexcept { return RwLockBox::of(lock_.get()).value; }
+  [[nodiscard]] sync::Semaphore& semaphore() noexcept {
+    return SemaphoreBox::of(lock_.get()).value;
+  }
+
+ private:
+  PyRef lock_;
+  GuardKind kind_;  // changed by the holder, between two steps
+  const std::uint32_t count_;
+  // By whoever acquires and releases.
+  Atomic<State> state_{State::free};
+};
+
+using GuardBox = Box<PyGuard>;
+using GuardState = PyGuard::State;
+
+}  // namespace blitzio::python

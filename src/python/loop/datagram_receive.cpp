@@ -92,8 +92,7 @@ Received receive_from_fd(DatagramTransport& t) noexcept {
                           reinterpret_cast<sockaddr*>(&address), &address_bytes, sys::Wait::edge);
   } while (BLITZIO_UNLIKELY(count < 0 && errno == EINTR));
   if (BLITZIO_LIKELY(count >= 0)) {
-    PyRef data =
-        PyRef::steal(t.loop->spare_bytes.make({scratch, static_cast<std::size_t>(count)}));
+    PyRef data = PyRef::steal(t.loop->spare_bytes.make({scratch, static_cast<std::size_t>(count)}));
     const PyRef sender = data ? t.sender.object_for(address, address_bytes) : PyRef();
     if (BLITZIO_UNLIKELY(!sender)) return fail(t);
     const Received received = deliver(t, data.get(), sender.get());

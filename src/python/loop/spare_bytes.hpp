@@ -1,13 +1,13 @@
 // `SpareBytes`: the `bytes` of messages that nobody refers to any more, kept to be filled anew.
 //
 // A message of more than some hundred bytes is beyond the interpreter's own allocator, and one of a
-// KiB beyond the quick part of libc's: making and freeing it was a seventh of the instructions of an
-// echo. Most messages are dropped where they came from or left: when data_received() returns, or
+// KiB beyond the quick part of libc's: making and freeing it was a seventh of the instructions of
+// an echo. Most messages are dropped where they came from or left: when data_received() returns, or
 // when the kernel has taken them. What is then referred to by nobody else may be changed, as
 // _PyBytes_Resize() does.
 //
-// Kept by size in powers of two, on a stack that is linked through the messages' own memory. Of each
-// size only as many are kept as were once missing, and kBytesMax of memory at most.
+// Kept by size in powers of two, on a stack that is linked through the messages' own memory. Of
+// each size only as many are kept as were once missing, and kBytesMax of memory at most.
 //
 // Protected by the interpreter lock. Free-threaded builds keep none: there a reference count of one
 // does not say that nobody else is about to take a reference.

@@ -19,9 +19,7 @@ StreamFlush::StreamFlush(StreamTransport& transport) noexcept
     : Flushable(stream_on_flush), owner(transport) {}
 
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
-    : SocketTransport(module_state),
-      flush(*this),
-      read(*this, stream_on_read) {}
+    : SocketTransport(module_state), flush(*this), read(*this, stream_on_read) {}
 
 namespace {
 
@@ -87,8 +85,7 @@ void stream_dealloc(PyObject* self) noexcept {
 /// For the loop's traversal: the references of operations in flight and of a pending flush.
 int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   const StreamTransport& t = as_stream(self);
-  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(),
-                                                          t.resume.get()};
+  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), t.resume.get()};
   for (const StreamOperation* operation : operations) {
     if (operation != nullptr && !operation->is_idle()) Py_VISIT(self);
   }

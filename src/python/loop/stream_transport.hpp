@@ -110,7 +110,7 @@ struct StreamTransport : SocketTransport {
   StreamOperation read;  ///< recv_multishot or poll_multishot
   // Made when first needed, which for most connections is never.
   std::unique_ptr<StreamOperation> writable;  ///< poll(POLLOUT): the kernel's buffer is full
-  std::unique_ptr<StreamOperation> resume;  ///< nop: held data or a large read go on next turn
+  std::unique_ptr<StreamOperation> resume;    ///< nop: held data or a large read go on next turn
 
   StoredAddress local;
   StoredAddress peer;

@@ -403,7 +403,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("bench", _bench, "against other runtimes and loops; micro: the core's own parts")
     parts = ("all", "micro", "core", "net", *_PYTHON_BENCHMARKS)
     sub.add_argument("what", nargs="?", choices=parts, default="all")
-    sub.add_argument("--release", action="store_true", help="loops: of the release wheel")
+    sub.add_argument("--release", action="store_true", help="of the release wheel")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 
     sub = add("wheel", _wheel, "the release wheel, trained by the benchmarks, into build/wheels")

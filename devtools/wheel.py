@@ -53,10 +53,12 @@ def unpack(wheel: Path, folder: Path) -> Path:
 
 
 def unpacked(interpreter: Interpreter) -> tuple[Environment, Path]:
-    """Makes the wheel and unpacks it. Returns the environment and the folder to import it from."""
-    return Environment(interpreter), unpack(
-        build(interpreter), BUILD / f"{interpreter.tag}-release"
-    )
+    """Makes the wheel and installs it apart. Returns the environment and where to import it from."""
+    environment = Environment(interpreter)
+    package = unpack(build(interpreter), BUILD / f"{interpreter.tag}-release")
+    # As pip does: compiling in each process would count as the package's memory.
+    run([environment.python, "-m", "compileall", "-q", package], what="compileall")
+    return environment, package
 
 
 def _pip_wheel(

@@ -45,4 +45,4 @@ async def outcome_of(answer: Any) -> Any:
 
 def would_block() -> BlockingIOError:
     """What a None of Python's own files means: they do not block, and would have to wait."""
-    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), 0)

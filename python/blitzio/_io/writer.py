@@ -63,8 +63,10 @@ class Writer:
         ValueError: the buffer has no byte.
 
     Every function raises what the stream raises; TypeError and ValueError if what that gives is no
-    number, or none that can be; BlockingIOError if it is an `io.RawIOBase` that would have to wait,
-    and nothing was taken; RuntimeError while another task writes.
+    number, or none that can be; RuntimeError while another task writes. If the stream would have to
+    wait (an `io.RawIOBase` takes nothing then, an `io.BufferedWriter` a part) that is
+    BlockingIOError, whose `characters_written` tells how many bytes of what the call was given were
+    taken: they need not be written again.
     """
 
     __slots__ = ("_begin", "_end", "_is_writing", "_stream", "_view")
@@ -112,9 +114,13 @@ class Writer:
 
         Cancellation: part of it may be written.
         """
-        left = to_bytes_view(data)
+        left = view = to_bytes_view(data)
         while True:
-            left = left[await self.write(left) :]
+            try:
+                left = left[await self.write(left) :]
+            except BlockingIOError as waits:
+                waits.characters_written = len(view) - len(left)
+                raise
             if not left:
                 return
 
@@ -133,9 +139,16 @@ class Writer:
             return
         at_once = min(times, max(_SPLAT_BYTES // len(view), 1))
         piece = bytes(view) * at_once
-        for _ in range(times // at_once):
-            await self.write_all(piece)
-        await self.write_all(piece[: times % at_once * len(view)])
+        written = 0
+        total = times * len(view)
+        while written < total:
+            part = piece[: total - written]
+            try:
+                await self.write_all(part)
+            except BlockingIOError as waits:
+                waits.characters_written += written
+                raise
+            written += len(part)
 
     async def flush(self) -> None:
         """Hands on all that is buffered.
@@ -181,12 +194,19 @@ class Writer:
             raise RuntimeError("another task writes already")
 
     async def _hand_on(self, data: memoryview, *, is_buffered: bool = False) -> int:
-        """Has the stream take some of data, which is not empty."""
+        """Has the stream take some of data, which is not empty. What of it was taken by a call that
+        raises BlockingIOError is not lost: that is raised only if there was nothing."""
         # A copy: some streams keep what they are given, while the buffer is used again.
         part = bytes(data[:_CHUNK_BYTES])
         self._is_writing = True
         try:
-            count = await outcome_of(self._stream.write(part))
+            try:
+                count = await outcome_of(self._stream.write(part))
+            except BlockingIOError as waits:
+                count = getattr(waits, "characters_written", 0)
+                waits.characters_written = 0  # Of what the caller wants to write.
+                if count == 0:
+                    raise
             is_all = count is None
             if is_all and isinstance(self._stream, io.RawIOBase):
                 raise would_block()

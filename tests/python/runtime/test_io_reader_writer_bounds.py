@@ -7,7 +7,7 @@ import asyncio
 import errno
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,6 +28,20 @@ class Counting:
         self.calls += 1
         self.data += data
         return len(data)
+
+
+class Hesitant(Counting):
+    """Takes parts of what it is given and says each time that it would have to wait, as a
+    BufferedWriter does."""
+
+    def __init__(self, *parts: int) -> None:
+        super().__init__()
+        self.parts = list(parts)
+
+    def write(self, data: bytes, /) -> int:
+        part = self.parts.pop(0) if self.parts else 0
+        super().write(data[:part])
+        raise BlockingIOError(errno.EAGAIN, "try again", part)
 
 
 class ClosingOnly(Counting):
@@ -63,6 +77,80 @@ def test_a_file_that_would_block_loses_nothing(run: Run) -> None:
                 pass
             await writer.flush()
             assert source.read(65536) == b"kept"
+
+    run(main())
+
+
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize("size", [7, 1000, 100_000])
+def test_what_a_file_that_would_block_has_taken_is_told(
+    run: Run, buffering: int, size: int
+) -> None:
+    data = os.urandom(300_000)
+
+    async def main() -> bytes:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        received = bytearray()
+
+        def drain() -> None:
+            received.extend(os.read(reading, 50_000))
+
+        with open(reading, "rb", 0), open(writing, "wb", buffering) as target:
+            writer = Writer(target, size)
+            sent = blocked = 0
+            while sent < len(data):
+                try:
+                    await writer.write_all(data[sent:])
+                    sent = len(data)
+                except BlockingIOError as waits:
+                    sent += waits.characters_written
+                    blocked += 1
+                    drain()
+            assert blocked > 1
+            for flush in (writer.flush, target.flush):
+                while True:
+                    try:
+                        if (flushed := flush()) is not None:
+                            await flushed
+                        break
+                    except BlockingIOError:
+                        drain()
+            while len(received) < len(data):
+                drain()
+        return bytes(received)
+
+    assert run(main()) == data
+
+
+def test_the_part_that_was_taken_is_told_of_every_way_to_write(run: Run) -> None:
+    async def told(writing: Any) -> int:
+        with pytest.raises(BlockingIOError, match="try again") as waits:
+            await writing
+        return waits.value.characters_written
+
+    async def main() -> None:
+        stream = Hesitant(3)
+        writer = Writer(stream, 8)
+        await writer.write_all(b"0123456789")
+        assert (bytes(stream.data), bytes(writer.buffered)) == (b"012", b"3456789")
+        for write in (writer.write, writer.write_all):
+            assert await told(write(b"ab")) == 0, "nothing of it, whatever was buffered"
+        stream.parts = [2]
+        assert await told(writer.flush()) == 0
+        assert (bytes(stream.data), bytes(writer.buffered)) == (b"01234", b"56789")
+        stream.parts = [4, 1]
+        await writer.flush()
+        assert stream.data == b"0123456789"
+        stream.parts = [5, 6]
+        assert await told(writer.write_all(bytes(20))) == 11
+        stream.parts = [4096, 10]
+        assert await told(writer.write_splat(b"ab", 10_000)) == 4106
+        assert len(stream.data) == 10 + 11 + 4106
+        stream.parts = [10]
+        with pytest.raises(ValueError, match="given 9 bytes and took 10"):
+            await writer.write(b"012345678")
 
     run(main())
 

@@ -6,5 +6,10 @@ import os
 
 
 def get_include() -> str:
-    """The folder of `blitzio_capi.h`, for the include path of a compiler."""
+    """The folder of `blitzio_capi.h`, for the include path of a compiler.
+
+    >>> import os, blitzio
+    >>> os.listdir(blitzio.get_include())
+    ['blitzio_capi.h']
+    """
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")

@@ -24,6 +24,12 @@ _T = TypeVar("_T")
 def new_event_loop(config: Config | None = None) -> Loop:
     """A new loop, not running, owned by the caller.
 
+    >>> import asyncio, blitzio
+    >>> loop = blitzio.new_event_loop()
+    >>> loop.run_until_complete(asyncio.sleep(0, "result"))
+    'result'
+    >>> loop.close()
+
     Args:
         config: options; None for the defaults (see `Config`).
 
@@ -42,6 +48,10 @@ def run(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> _T:
     """Runs `main` on a new loop and returns its result; `asyncio.run` on blitzio.
+
+    >>> import asyncio, blitzio
+    >>> blitzio.run(asyncio.sleep(0, "result"))
+    'result'
 
     Args:
         main: a coroutine.

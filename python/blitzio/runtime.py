@@ -253,7 +253,15 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def get_runtime() -> Runtime | None:
-    """The runtime that the calling coroutine or function runs on, or None."""
+    """The runtime that the calling coroutine or function runs on, or None.
+
+    >>> import blitzio
+    >>> blitzio.get_runtime() is None
+    True
+    >>> with blitzio.Runtime(workers=1) as runtime:
+    ...     runtime.spawn(blitzio.get_runtime).blocking_join() is runtime
+    True
+    """
     return current_runtime()
 
 

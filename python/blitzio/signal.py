@@ -59,6 +59,13 @@ async def wait(*numbers: int) -> _signals.Signals | int:
 
     One that arrived before the wait began is not seen: who must miss none keeps a `stream`.
 
+    >>> import asyncio, os, signal
+    >>> async def main():
+    ...     asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+    ...     return await wait(signal.SIGUSR1, signal.SIGUSR2)
+    >>> asyncio.run(main()).name
+    'SIGUSR1'
+
     Returns:
         the signal that came.
 
@@ -70,7 +77,14 @@ async def wait(*numbers: int) -> _signals.Signals | int:
 
 
 async def ctrl_c() -> None:
-    """Waits for SIGINT, which Ctrl-C in a terminal sends. It raises nothing and cancels nothing."""
+    """Waits for SIGINT, which Ctrl-C in a terminal sends. It raises nothing and cancels nothing.
+
+    >>> import asyncio, os, signal
+    >>> async def main():
+    ...     asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+    ...     await ctrl_c()
+    >>> asyncio.run(main())
+    """
     await wait(_signals.SIGINT)
 
 

@@ -39,5 +39,9 @@ __all__ = (
 
 
 async def yield_now() -> None:
-    """Lets every other ready task run once."""
+    """Lets every other ready task run once.
+
+    >>> import blitzio
+    >>> blitzio.run(yield_now())
+    """
     await asyncio.sleep(0)

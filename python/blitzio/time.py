@@ -40,7 +40,11 @@ _T = TypeVar("_T")
 
 
 def now() -> Instant:
-    """The monotonic clock, read now."""
+    """The monotonic clock, read now.
+
+    >>> now() <= now()
+    True
+    """
     return Instant.now()
 
 

@@ -1,5 +1,8 @@
 """The native extension: the hot half of the loop. Private; use `blitzio.Loop` and friends.
 
+Examples are typed as in `python -m asyncio`, with this package's modules imported and `folder` the
+path of an empty folder.
+
 Threads: an object belongs to the thread that runs its loop, unless its documentation says more.
 """
 

@@ -30,7 +30,14 @@ class Lagged(ChannelError):
 
 @final
 class Channel(Generic[_T]):
-    """A bounded queue: any number of senders and receivers, first in, first out."""
+    """A bounded queue: any number of senders and receivers, first in, first out.
+
+    >>> numbers = channel.Channel(8)
+    >>> await numbers.send(1)
+    >>> numbers.close()
+    >>> [number async for number in numbers]
+    [1]
+    """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __new__(cls, capacity: int) -> Self: ...
@@ -86,7 +93,13 @@ class Channel(Generic[_T]):
 
 @final
 class Oneshot(Generic[_T]):
-    """One value from one sender to one receiver."""
+    """One value from one sender to one receiver.
+
+    >>> answer = channel.Oneshot()
+    >>> answer.send(42)
+    >>> await answer.recv()
+    42
+    """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __new__(cls) -> Self: ...
@@ -117,7 +130,14 @@ class Oneshot(Generic[_T]):
 
 @final
 class Broadcast(Generic[_T]):
-    """Every receiver gets every value; senders never wait for them."""
+    """Every receiver gets every value; senders never wait for them.
+
+    >>> news = channel.Broadcast(8)
+    >>> receiver = news.subscribe()
+    >>> news.send("first")
+    >>> await receiver.recv()
+    'first'
+    """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __new__(cls, capacity: int) -> Self: ...
@@ -166,7 +186,15 @@ class BroadcastReceiver(Generic[_T]):
 
 @final
 class Watch(Generic[_T]):
-    """The latest value of something, and who wants to know when it changes."""
+    """The latest value of something, and who wants to know when it changes.
+
+    >>> volume = channel.Watch(1)
+    >>> receiver = volume.subscribe()
+    >>> volume.send_modify(lambda value: value + 1)
+    >>> await receiver.changed()
+    >>> receiver.borrow()
+    2
+    """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __new__(cls, initial: _T) -> Self: ...

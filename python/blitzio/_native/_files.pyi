@@ -193,6 +193,12 @@ class File(_OpenFile):
     Cancellation: a read has consumed nothing; a write may have happened, or a part of it, and goes
     on meanwhile if a thread was at it.
 
+    >>> async with fs.open(folder + "/file", "w+b") as file:
+    ...     await file.write(b"content")
+    ...     await file.read_at(3, 4)
+    7
+    b'ent'
+
     Raises:
         OSError: of the system.
         ValueError: the file is closed.
@@ -318,7 +324,15 @@ class File(_OpenFile):
 
 @final
 class TextFile(_OpenFile):
-    """An open file of text. As File, with characters for bytes."""
+    """An open file of text. As File, with characters for bytes.
+
+    >>> async with fs.open(folder + "/file", "w+") as file:
+    ...     await file.writelines(["one\\n", "two\\n"])
+    ...     await file.seek(0)
+    ...     [line async for line in file]
+    0
+    ['one\\n', 'two\\n']
+    """
     @property
     def encoding(self) -> str: ...
     @property

@@ -15,6 +15,10 @@ class Address:
 
     A value: compares equal to what is equal, can be a key, and `str()` gives the text that
     `parse()` reads.
+
+    >>> address = net.Address.parse("[::1]:80")
+    >>> address.host, address.port, str(address.with_port(443))
+    ('::1', 80, '[::1]:443')
     """
 
     def __new__(cls, host: str, port: int) -> Self:
@@ -109,7 +113,15 @@ class _Socket(_Descriptor):
 
 @final
 class TcpListener(_Socket):
-    """Accepts TCP connections. Several tasks may accept."""
+    """Accepts TCP connections. Several tasks may accept.
+
+    >>> async with net.TcpListener.bind("127.0.0.1:0") as listener:
+    ...     client = await net.TcpStream.connect(listener.local_address)
+    ...     server, peer = await listener.accept()
+    >>> peer == client.local_address
+    True
+    >>> server.close(); client.close()
+    """
     @classmethod
     def bind(
         cls,
@@ -148,7 +160,17 @@ class TcpListener(_Socket):
 
 @final
 class UnixListener(_Socket):
-    """Accepts connections of processes of this machine."""
+    """Accepts connections of processes of this machine.
+
+    >>> async with net.UnixListener.bind(folder + "/socket") as listener:
+    ...     client = await net.UnixStream.connect(folder + "/socket")
+    ...     server, peer = await listener.accept()
+    >>> await client.write(b"hello")
+    5
+    >>> await server.read()
+    b'hello'
+    >>> server.close(); client.close()
+    """
     @classmethod
     def bind(cls, address: Address | str, *, backlog: int = 1024) -> UnixListener:
         """Listen at a path or abstract name. The path stays when the listener is closed."""
@@ -214,7 +236,14 @@ class _DatagramSocket(_Socket):
 
 @final
 class UdpSocket(_DatagramSocket):
-    """Datagrams over IPv4 and IPv6."""
+    """Datagrams over IPv4 and IPv6.
+
+    >>> async with net.UdpSocket.bind("127.0.0.1:0") as one:
+    ...     await one.send_to(b"to myself", one.local_address)
+    ...     await one.recv()
+    9
+    b'to myself'
+    """
     @classmethod
     def bind(
         cls,
@@ -254,7 +283,15 @@ class UdpSocket(_DatagramSocket):
 
 @final
 class UnixDatagram(_DatagramSocket):
-    """Datagrams between processes of this machine."""
+    """Datagrams between processes of this machine.
+
+    >>> one, other = net.UnixDatagram.pair()
+    >>> await one.send(b"hello")
+    5
+    >>> await other.recv()
+    b'hello'
+    >>> one.close(); other.close()
+    """
     @classmethod
     def bind(cls, address: Address | str = ...) -> UnixDatagram:
         """A socket at a path or abstract name, or without one: then nobody can answer."""

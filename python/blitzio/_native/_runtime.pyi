@@ -55,6 +55,12 @@ class JoinHandle(Generic[_T_co]):
     Dropping the handle detaches the work, which runs on. A handle may be awaited in any task of any
     asyncio loop, by several at once, and again; `blocking_join()` is for threads.
 
+    >>> async def main():
+    ...     handle = blitzio.spawn(asyncio.sleep, 0, "result")
+    ...     return await handle
+    >>> await main()
+    'result'
+
     Thread: any, for every method.
     """
 
@@ -290,18 +296,28 @@ def spawn(
 def spawn(work: Callable[..., _T], /, *args: Any, name: str | None = None) -> JoinHandle[_T]:
     """Runtime.spawn() of the current runtime; on another running loop, a task of that loop.
 
+    >>> await blitzio.spawn(asyncio.sleep, 0, "result")
+    'result'
+
     Raises:
         RuntimeError: neither is there.
         TypeError: `work` is no coroutine and no function.
     """
 
 def spawn_future(awaitable: _AnyAwaitable[_T], /) -> JoinHandle[_T]:
-    """As spawn(), for any awaitable."""
+    """As spawn(), for any awaitable.
+
+    >>> await blitzio.spawn_future(asyncio.sleep(0, "result"))
+    'result'
+    """
 
 def spawn_blocking(
     function: Callable[..., _T], /, *args: Any, name: str | None = None
 ) -> JoinHandle[_T]:
     """Runtime.spawn_blocking() of the current runtime; elsewhere, on threads of the process.
+
+    >>> await blitzio.spawn_blocking(sum, [1, 2])
+    3
 
     Raises:
         TypeError: `function` cannot be called.

@@ -153,7 +153,17 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
 
 @final
 class TcpStream(_ByteStream):
-    """A TCP connection. One task may read while another writes."""
+    """A TCP connection. One task may read while another writes.
+
+    >>> async with net.TcpListener.bind("127.0.0.1:0") as listener:
+    ...     client = await net.TcpStream.connect(listener.local_address)
+    ...     server, _ = await listener.accept()
+    >>> await client.write_all(b"one\\ntwo\\n")
+    >>> client.close()
+    >>> [line async for line in server]
+    [b'one\\n', b'two\\n']
+    >>> server.close()
+    """
     @classmethod
     def connect(cls, address: Address | str, /) -> Awaitable[TcpStream]:
         """Connect to an address; `net.connect` takes names.
@@ -177,7 +187,14 @@ class TcpStream(_ByteStream):
 
 @final
 class UnixStream(_ByteStream):
-    """A connection between processes of this machine, as a TcpStream."""
+    """A connection between processes of this machine, as a TcpStream.
+
+    >>> one, other = net.UnixStream.pair()
+    >>> await one.write_all(b"hello")
+    >>> await other.read_exact(4)
+    b'hell'
+    >>> one.close(); other.close()
+    """
     @classmethod
     def connect(cls, address: Address | str, /) -> Awaitable[UnixStream]:
         """Connect to a path or abstract name."""

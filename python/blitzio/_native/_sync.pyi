@@ -14,6 +14,11 @@ class Mutex:
 
     `async with mutex:` in a task, `with mutex:` in a thread. Fair: unlock() hands the lock to the
     waiter that came first, and nobody overtakes. Not recursive, and not bound to whoever locked it.
+
+    >>> mutex = sync.Mutex()
+    >>> async with mutex:
+    ...     mutex.try_lock()
+    False
     """
 
     def __new__(cls) -> Self: ...
@@ -54,6 +59,11 @@ class Guard:
 
     One guard is for one holder at a time. A guard that is dropped while it holds something gives it
     back.
+
+    >>> guard = await sync.RwLock().write()
+    >>> guard.held()
+    True
+    >>> guard.release()
     """
 
     def __await__(self) -> Generator[Any, Any, Self]: ...
@@ -92,6 +102,11 @@ class RwLock:
 
     Fair: who comes first goes first, so a waiting writer is not overtaken by readers. For the same
     reason a holder of a read lock must not wait for a second one.
+
+    >>> lock = sync.RwLock()
+    >>> async with lock.read(), lock.read():
+    ...     lock.try_write() is None
+    True
     """
 
     def __new__(cls) -> Self: ...
@@ -119,6 +134,11 @@ class Semaphore:
 
     Fair: permits go to waiters in the order of arrival, and nobody overtakes; a waiter for many
     collects them as they are released.
+
+    >>> semaphore = sync.Semaphore(3)
+    >>> async with semaphore, semaphore.permit(2):
+    ...     semaphore.try_acquire()
+    False
     """
 
     def __new__(cls, permits: int) -> Self: ...
@@ -161,7 +181,12 @@ class Semaphore:
 
 @final
 class Notify:
-    """Wakes a waiter, or remembers that the next one need not wait."""
+    """Wakes a waiter, or remembers that the next one need not wait.
+
+    >>> notify = sync.Notify()
+    >>> notify.notify_one()
+    >>> await notify.wait()
+    """
 
     def __new__(cls) -> Self: ...
     def wait(self) -> Awaitable[None]:
@@ -184,7 +209,12 @@ class Notify:
 
 @final
 class Event:
-    """A flag that is waited for."""
+    """A flag that is waited for.
+
+    >>> event = sync.Event()
+    >>> event.set()
+    >>> await event.wait()
+    """
 
     def __new__(cls) -> Self: ...
     def wait(self) -> Awaitable[None]:
@@ -204,7 +234,12 @@ class Event:
 
 @final
 class Barrier:
-    """Lets `parties` go on together, again and again."""
+    """Lets `parties` go on together, again and again.
+
+    >>> barrier = sync.Barrier(2)
+    >>> sorted(await asyncio.gather(barrier.wait(), barrier.wait()))
+    [False, True]
+    """
 
     def __new__(cls, parties: int) -> Self: ...
     @property

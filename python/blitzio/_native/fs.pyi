@@ -39,7 +39,12 @@ def open(
     errors: str | None = None,
     newline: str | None = None,
 ) -> Opening[TextFile]:
-    """Open a file, as open() does."""
+    """Open a file, as open() does.
+
+    >>> async with fs.open(folder + "/log", "w") as file:
+    ...     await file.write("text")
+    4
+    """
 
 @overload
 def open(
@@ -89,7 +94,12 @@ def blocking_open(
     newline: str | None = None,
 ) -> File | TextFile: ...
 def read_file(path: _Path) -> Awaitable[bytes]:
-    """The whole content."""
+    """The whole content.
+
+    >>> await fs.write_file(folder + "/file", b"content")
+    >>> await fs.read_file(folder + "/file")
+    b'content'
+    """
 
 def blocking_read_file(path: _Path) -> bytes:
     """read_file(), for plain threads."""
@@ -97,7 +107,12 @@ def blocking_read_file(path: _Path) -> bytes:
 def read_text(
     path: _Path, encoding: str | None = None, errors: str | None = None, newline: str | None = None
 ) -> Awaitable[str]:
-    """The whole content, decoded as open() does."""
+    """The whole content, decoded as open() does.
+
+    >>> await fs.write_text(folder + "/file", "ä", encoding="utf-8")
+    >>> await fs.read_text(folder + "/file", encoding="utf-8")
+    'ä'
+    """
 
 def blocking_read_text(
     path: _Path, encoding: str | None = None, errors: str | None = None, newline: str | None = None
@@ -108,13 +123,18 @@ def write_file(path: _Path, data: Buffer, mode: int = 0o666) -> Awaitable[None]:
     """Make data the content of the file, which is made if there is none; mode before the umask.
 
     Not atomic: a reader may see a part.
+
+    >>> await fs.write_file(folder + "/file", b"content")
     """
 
 def blocking_write_file(path: _Path, data: Buffer, mode: int = 0o666) -> None:
     """write_file(), for plain threads."""
 
 def append(path: _Path, data: Buffer, mode: int = 0o666) -> Awaitable[None]:
-    """Write data to the end of the file, which is made if there is none."""
+    """Write data to the end of the file, which is made if there is none.
+
+    >>> await fs.append(folder + "/file", b"more")
+    """
 
 def blocking_append(path: _Path, data: Buffer, mode: int = 0o666) -> None:
     """append(), for plain threads."""
@@ -126,7 +146,10 @@ def write_text(
     errors: str | None = None,
     newline: str | None = None,
 ) -> Awaitable[None]:
-    """write_file() of text, encoded as open() does."""
+    """write_file() of text, encoded as open() does.
+
+    >>> await fs.write_text(folder + "/file", "text")
+    """
 
 def blocking_write_text(
     path: _Path,
@@ -144,7 +167,10 @@ def append_text(
     errors: str | None = None,
     newline: str | None = None,
 ) -> Awaitable[None]:
-    """append() of text."""
+    """append() of text.
+
+    >>> await fs.append_text(folder + "/file", "more")
+    """
 
 def blocking_append_text(
     path: _Path,
@@ -156,79 +182,129 @@ def blocking_append_text(
     """append_text(), for plain threads."""
 
 def stat(path: _Path, follow_symlinks: bool = True) -> Awaitable[Metadata]:
-    """What is known of a file."""
+    """What is known of a file.
+
+    >>> (await fs.stat(folder)).is_directory
+    True
+    """
 
 def blocking_stat(path: _Path, follow_symlinks: bool = True) -> Metadata:
     """stat(), for plain threads."""
 
 def exists(path: _Path) -> Awaitable[bool]:
-    """Whether there is anything; a symbolic link that leads nowhere is nothing."""
+    """Whether there is anything; a symbolic link that leads nowhere is nothing.
+
+    >>> await fs.exists(folder), await fs.exists(folder + "/file")
+    (True, False)
+    """
 
 def blocking_exists(path: _Path) -> bool:
     """exists(), for plain threads."""
 
 def mkdir(path: _Path, mode: int = 0o777) -> Awaitable[None]:
-    """Make a directory; mode before the umask."""
+    """Make a directory; mode before the umask.
+
+    >>> await fs.mkdir(folder + "/new", 0o700)
+    """
 
 def blocking_mkdir(path: _Path, mode: int = 0o777) -> None:
     """mkdir(), for plain threads."""
 
 def mkdir_all(path: _Path, mode: int = 0o777) -> Awaitable[None]:
-    """Make a directory and what is missing above it; one that is there is no error."""
+    """Make a directory and what is missing above it; one that is there is no error.
+
+    >>> await fs.mkdir_all(folder + "/new/and below")
+    """
 
 def blocking_mkdir_all(path: _Path, mode: int = 0o777) -> None:
     """mkdir_all(), for plain threads."""
 
 def set_permissions(path: _Path, mode: int) -> Awaitable[None]:
-    """As chmod(); follows symbolic links."""
+    """As chmod(); follows symbolic links.
+
+    >>> await fs.set_permissions(folder, 0o700)
+    """
 
 def blocking_set_permissions(path: _Path, mode: int) -> None:
     """set_permissions(), for plain threads."""
 
 def remove_dir(path: _Path) -> Awaitable[None]:
-    """Remove an empty directory."""
+    """Remove an empty directory.
+
+    >>> await fs.mkdir(folder + "/new")
+    >>> await fs.remove_dir(folder + "/new")
+    """
 
 def blocking_remove_dir(path: _Path) -> None:
     """remove_dir(), for plain threads."""
 
 def remove_dir_all(path: _Path) -> Awaitable[None]:
-    """Remove a directory and everything in it; of a symbolic link in it, the link."""
+    """Remove a directory and everything in it; of a symbolic link in it, the link.
+
+    >>> await fs.mkdir_all(folder + "/new/and below")
+    >>> await fs.remove_dir_all(folder + "/new")
+    """
 
 def blocking_remove_dir_all(path: _Path) -> None:
     """remove_dir_all(), for plain threads."""
 
 def remove(path: _Path) -> Awaitable[None]:
-    """Remove a file or a symbolic link."""
+    """Remove a file or a symbolic link.
+
+    >>> await fs.write_file(folder + "/file", b"")
+    >>> await fs.remove(folder + "/file")
+    """
 
 def blocking_remove(path: _Path) -> None:
     """remove(), for plain threads."""
 
 def rename(source: _Path, target: _Path) -> Awaitable[None]:
-    """Rename; replaces what is at target."""
+    """Rename; replaces what is at target.
+
+    >>> await fs.write_file(folder + "/old", b"")
+    >>> await fs.rename(folder + "/old", folder + "/new")
+    """
 
 def blocking_rename(source: _Path, target: _Path) -> None:
     """rename(), for plain threads."""
 
 def copy(source: _Path, target: _Path) -> Awaitable[int]:
-    """Copy content and permissions of a file; replaces the content at target. Gives the bytes."""
+    """Copy content and permissions of a file; replaces the content at target. Gives the bytes.
+
+    >>> await fs.write_file(folder + "/file", b"content")
+    >>> await fs.copy(folder + "/file", folder + "/copy")
+    7
+    """
 
 def blocking_copy(source: _Path, target: _Path) -> int:
     """copy(), for plain threads."""
 
 def read_link(path: _Path) -> Awaitable[Any]:
-    """Where a symbolic link leads; bytes if path is bytes."""
+    """Where a symbolic link leads; bytes if path is bytes.
+
+    >>> await fs.symlink("target", folder + "/link")
+    >>> await fs.read_link(folder + "/link")
+    'target'
+    """
 
 def blocking_read_link(path: _Path) -> Any:
     """read_link(), for plain threads."""
 
 def symlink(target: _Path, path: _Path) -> Awaitable[None]:
-    """Make path a symbolic link to target."""
+    """Make path a symbolic link to target.
+
+    >>> await fs.symlink("target", folder + "/link")
+    """
 
 def blocking_symlink(target: _Path, path: _Path) -> None:
     """symlink(), for plain threads."""
 
 def hard_link(target: _Path, path: _Path) -> Awaitable[None]:
-    """Make path another name of the file target."""
+    """Make path another name of the file target.
+
+    >>> await fs.write_file(folder + "/file", b"")
+    >>> await fs.hard_link(folder + "/file", folder + "/other name")
+    """
 
 def blocking_hard_link(target: _Path, path: _Path) -> None:
     """hard_link(), for plain threads."""
@@ -260,7 +336,10 @@ def blocking_named_temp_file(
     """named_temp_file(), for plain threads."""
 
 def set_inline_writes(allowed: bool, /) -> None:
-    """Whether writing and changing folders may be tried on the loop's thread, here."""
+    """Whether writing and changing folders may be tried on the loop's thread, here.
+
+    >>> fs.set_inline_writes(True)
+    """
 
 @final
 class NativeWatcher:

@@ -28,6 +28,10 @@ async def resolve(host: str, port: int, *, family: int = socket.AF_UNSPEC) -> li
 
     A numeric host is answered at once, a name by the system's resolver in a thread.
 
+    >>> import asyncio
+    >>> [str(address) for address in asyncio.run(resolve("127.0.0.1", 80))]
+    ['127.0.0.1:80']
+
     Args:
         host: a name, or a numeric address; empty for this machine.
         port: what the addresses shall have as their port.
@@ -93,6 +97,15 @@ async def connect(
     The host's addresses are tried in turn, IPv6 and IPv4 alternating, each next one when the one
     before has failed or not answered within a quarter of a second; the first that answers wins
     ("happy eyeballs", RFC 8305).
+
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     async with net.TcpListener.bind("127.0.0.1:0") as listener:
+    ...         async with await net.connect("127.0.0.1", listener.local_address.port) as stream:
+    ...             return stream.peer_address == listener.local_address
+    >>> asyncio.run(main())
+    True
 
     Args:
         host: a name, or a numeric address.

@@ -36,6 +36,18 @@ class _Stream(ReadStream, WriteStream, Protocol):
 async def copy(reader: ReadStream, writer: WriteStream, *, buffer_bytes: int = 65536) -> int:
     """Copy until `reader` ends. Neither stream is closed.
 
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     near, source = net.UnixStream.pair()
+    ...     target, far = net.UnixStream.pair()
+    ...     async with near, source, target, far:
+    ...         await near.write_all(b"hello")
+    ...         near.shutdown("write")
+    ...         return await copy(source, target), await far.read()
+    >>> asyncio.run(main())
+    (5, b'hello')
+
     Args:
         reader: where bytes come from.
         writer: where they go.
@@ -66,6 +78,20 @@ async def copy_bidirectional(
     """Copy both ways at once, as a proxy does.
 
     When one stream ends, the other is told that no more will come, while the opposite way goes on.
+
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     client, a = net.UnixStream.pair()
+    ...     b, server = net.UnixStream.pair()
+    ...     async with client, a, b, server:
+    ...         await client.write_all(b"question")
+    ...         await server.write_all(b"answer")
+    ...         client.shutdown("write")
+    ...         server.shutdown("write")
+    ...         return await copy_bidirectional(a, b)
+    >>> asyncio.run(main())
+    (8, 6)
 
     Returns:
         How many bytes went from `a` to `b`, and from `b` to `a`, when both have ended.

@@ -28,9 +28,17 @@ class Pool(Generic[T]):
     At most `connections_max` are lent at a time; who comes later waits, in order of arrival. The
     latest to be given back is lent first, so a pool shrinks when less is asked of it.
 
-        pool = net.Pool(lambda: net.connect("127.0.0.1", 5432), connections_max=8)
-        async with pool.acquire() as connection:
-            await connection.write_all(query)
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     async with net.TcpListener.bind("127.0.0.1:0") as listener:
+    ...         port = listener.local_address.port
+    ...         async with net.Pool(lambda: net.connect("127.0.0.1", port)) as pool:
+    ...             async with pool.acquire() as connection:
+    ...                 await connection.write_all(b"query")
+    ...             return pool.idle_count
+    >>> asyncio.run(main())
+    1
 
     A connection that a body leaves by an exception is closed instead of kept: it may be out of
     step. Several loops and threads may share a pool whose connections can be used on any of them:

@@ -53,7 +53,7 @@ def unpack(wheel: Path, folder: Path) -> Path:
 
 
 def unpacked(interpreter: Interpreter) -> tuple[Environment, Path]:
-    """Makes the wheel and installs it apart. Returns the environment and where to import it from."""
+    """Makes the wheel and installs it apart. Returns the environment and where that is."""
     environment = Environment(interpreter)
     package = unpack(build(interpreter), BUILD / f"{interpreter.tag}-release")
     # As pip does: compiling in each process would count as the package's memory.

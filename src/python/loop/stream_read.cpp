@@ -254,12 +254,9 @@ Received receive_bytes(StreamTransport& t) noexcept {
   const auto got = static_cast<std::uint32_t>(count);
   if (got == size) {
     t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
-  } else {
-    if (got < t.read_bytes / 4) t.read_bytes = std::max(t.read_bytes / 2, kReadBytesMin);
-    if (_PyBytes_Resize(&bytes, count) != 0) {
-      stream_protocol_failed(t, "Fatal read error on socket transport");
-      return {-EAGAIN, false};
-    }
+  } else if (_PyBytes_Resize(&bytes, count) != 0) {
+    stream_protocol_failed(t, "Fatal read error on socket transport");
+    return {-EAGAIN, false};
   }
   deliver_bytes(t, bytes);
   Py_DECREF(bytes);
@@ -304,6 +301,7 @@ void count_read(StreamTransport& t, std::size_t bytes) noexcept {
     t.small_reads_left = kSmallReadsMax;
   } else if (--t.small_reads_left == 0) {
     t.wants_edges = false;  // What is left is received by the other mode.
+    t.read_bytes = kReadBytesMin;
   }
 }
 

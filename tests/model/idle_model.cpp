@@ -1,6 +1,6 @@
 // How workers fall asleep and are woken: a task that was queued is run, whoever goes to sleep
 // meanwhile, and no worker sleeps for good while another has tasks to spare.
-#include <blitzio/driver/park_word.hpp>
+#include <blitzio/base/park_word.hpp>
 #include <blitzio/executor/idle_map.hpp>
 #include <blitzio/executor/idling.hpp>
 #include <blitzio/executor/injector.hpp>
@@ -98,7 +98,7 @@ class IdleWorker {
   Workers& all_;
   blitzio::detail::Idling idling_;
   blitzio::detail::BasicLocalRing<4> ring_;
-  driver::ParkWord park_;
+  ParkWord park_;
   Event event_;
   unsigned tick_ = 0;
 };

@@ -1,7 +1,7 @@
 // The inbox, and the handshake by which its owner sleeps: what is pushed is taken once and in
 // order, and a push is never slept through.
 #include <blitzio/base/inbox.hpp>
-#include <blitzio/driver/park_word.hpp>
+#include <blitzio/base/park_word.hpp>
 
 #include <model/model.hpp>
 
@@ -85,7 +85,7 @@ TEST(InboxModel, OneOfSeveralPushersLearnsThatItWasEmpty) {
 // An owner that takes `count` elements, asleep while there are none, and the pushers' side of it.
 struct Sleeper {
   Inbox<Element> inbox;
-  driver::ParkWord park;
+  ParkWord park;
   Event event;
   Atomic<int> interrupts{0};
   int sleeps = 0;
@@ -144,7 +144,7 @@ TEST(ParkWordModel, FindsAWakeThatDoesNotPublish) {
                  sleeper.take(1);
                  first.join();
                },
-               {.weakenings = {{.file = "driver/park_word.hpp",
+               {.weakenings = {{.file = "base/park_word.hpp",
                                 .function = "notify",
                                 .access = Access::exchange,
                                 .from = std::memory_order_acq_rel}}});

@@ -3,7 +3,7 @@
 
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/inbox.hpp>
-#include <blitzio/driver/park_word.hpp>
+#include <blitzio/base/park_word.hpp>
 #include <blitzio/task/future.hpp>
 #include <blitzio/task/task.hpp>
 
@@ -82,7 +82,7 @@ class OneThreadScheduler final : public Scheduler {
 
  private:
   Inbox<Task> inbox_;
-  driver::ParkWord park_;
+  ParkWord park_;
   Event event_;
   int left_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <ctime>
 #else
 #include <algorithm>
@@ -20,7 +21,7 @@ static_assert(sizeof(Atomic<std::uint32_t>) == sizeof(std::uint32_t));
 
 #if BLITZIO_OS_LINUX
 
-void futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept {
+bool futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept {
   timespec until{};
   timespec* limit = nullptr;
   if (deadline != Instant::max()) {
@@ -30,8 +31,9 @@ void futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant dea
   }
   // With a bit set the deadline is absolute, on the monotonic clock. Whatever ends the wait, the
   // caller looks at the word.
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr,
-            FUTEX_BITSET_MATCH_ANY);
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit,
+                                nullptr, FUTEX_BITSET_MATCH_ANY);
+  return result == 0 || errno != ETIMEDOUT;
 }
 
 void futex_wake_one(Atomic<std::uint32_t>& word) noexcept {
@@ -41,13 +43,14 @@ void futex_wake_one(Atomic<std::uint32_t>& word) noexcept {
 #else
 
 // TODO(port): the system's own (os_sync_wait_on_address, WaitOnAddress).
-void futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept {
+bool futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept {
   const Duration left = deadline - Instant::now();
   const auto nap = std::clamp<std::int64_t>(left.as_nanos(), 0, 1'000'000);
   // Relaxed: the caller looks again, and acquires.
   if (word.load(std::memory_order_relaxed) == expected) {
     std::this_thread::sleep_for(std::chrono::nanoseconds(nap));
   }
+  return Instant::now() < deadline;
 }
 
 void futex_wake_one(Atomic<std::uint32_t>& /*word*/) noexcept {}

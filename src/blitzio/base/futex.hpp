@@ -13,7 +13,8 @@ namespace blitzio {
 
 /// Sleeps while `word` holds `expected`: until wake_one(), a signal's handler has run in this
 /// thread, or `deadline` (Instant::max(): none). May return for no reason.
-void futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept;
+/// Returns  false if the deadline has passed.
+bool futex_wait(Atomic<std::uint32_t>& word, std::uint32_t expected, Instant deadline) noexcept;
 /// Wakes one thread that sleeps on `word`. The word may be gone.
 void futex_wake_one(Atomic<std::uint32_t>& word) noexcept;
 

@@ -45,7 +45,7 @@ class Inbox {
   /// A hint from other threads, exact on the owner thread for what was pushed before.
   [[nodiscard]] bool is_empty() const noexcept {
     // Acquire: pairs with the release in push(), so that a sleeper that announced itself first
-    // (see driver/park_word.hpp) sees every earlier push.
+    // (see base/park_word.hpp) sees every earlier push.
     return head_.load(std::memory_order_acquire) == nullptr;
   }
 

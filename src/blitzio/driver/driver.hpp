@@ -21,13 +21,14 @@
 // the child, not even its destructor: it may be half way through a change.
 #pragma once
 
+#include <blitzio/base/adaptive_spin.hpp>
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/faults.hpp>
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/inbox.hpp>
+#include <blitzio/base/park_word.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/driver/operation.hpp>
-#include <blitzio/driver/park_word.hpp>
 #if BLITZIO_FAULTS
 #include <blitzio/driver/faults/held.hpp>
 #endif
@@ -258,6 +259,18 @@ class Driver {
   }
   std::size_t deliver_messages() noexcept;
 
+  /// Announces that wait() is about to block. False: there was a wake, so it must not. Those who
+  /// ended the last wait may soon wake again: then it looks for a moment whether they do, if
+  /// nothing is kept waiting by that.
+  [[nodiscard]] bool begin_sleep(Duration timeout, bool has_to_hand_over) noexcept {
+    if (was_woken_ && timeout > kWorthALook && !has_to_hand_over) {
+      static_cast<void>(spin_.until([this] { return park_.is_notified(); }));
+    }
+    was_woken_ = !park_.begin_sleep();
+    return !was_woken_;
+  }
+  void end_sleep() noexcept { was_woken_ = park_.end_sleep(); }
+
   ParkWord park_;
   Inbox<Message> inbox_;
   IntrusiveList<Operation, InFlightTag> in_flight_;
@@ -271,6 +284,11 @@ class Driver {
     operation.finish(completion);
   }
 
+  /// Shorter waits had better not be delayed.
+  static constexpr Duration kWorthALook = Duration::from_millis(1);
+
+  AdaptiveSpin spin_;
+  bool was_woken_ = false;  ///< from the last wait
 #if BLITZIO_FAULTS
   HeldCompletions held_;
 #endif

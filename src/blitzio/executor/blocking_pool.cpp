@@ -1,10 +1,12 @@
 #include <blitzio/executor/blocking_pool.hpp>
 
+#include <blitzio/base/adaptive_spin.hpp>
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/base/native_thread.hpp>
+#include <blitzio/base/park_word.hpp>
 
 #include <pthread.h>
 
@@ -45,12 +47,20 @@ class BlockingPool::State {
   // A thread's place in the pool. Places are used again and freed with the pool alone, so a
   // notification may come late, after the thread that it was for has gone.
   struct Worker : ListNode<> {
+    /// Any thread.
+    void wake() noexcept {
+      if (park.notify()) park.interrupt();
+    }
+    /// Until it is woken, or `deadline`. Returns false if that has passed.
+    bool sleep(Instant deadline) noexcept;
+
     State* state = nullptr;
     std::size_t number = 0;
     Worker* next_made = nullptr;  // all places, to free them
     Worker* next_free = nullptr;  // places without a thread
     Job* job = nullptr;           // handed over while idle, or before the thread starts
-    CondVar wake;
+    ParkWord park;
+    AdaptiveSpin spin;
   };
 
   ~State() {
@@ -114,7 +124,7 @@ Result<void> BlockingPool::State::submit(Job& job) noexcept {
   if (called.error != 0 && working_ == 0) return fail(Error::os(called.error));
   if (!called.has_job) push(job);
   lock.unlock();
-  if (called.sleeper != nullptr) called.sleeper->wake.notify_one();
+  if (called.sleeper != nullptr) called.sleeper->wake();
   return {};
 }
 
@@ -187,7 +197,7 @@ void BlockingPool::State::shutdown(bool wait, bool cancel_pending) noexcept {
       queued_count_ = 0;
     }
     // Woken with the lock held, unlike elsewhere: it happens once, and the list must not change.
-    idle_.for_each([](Worker& worker) { worker.wake.notify_one(); });
+    idle_.for_each([](Worker& worker) { worker.wake(); });
   }
   while (dropped != nullptr) {
     Job& job = *std::exchange(dropped, dropped->next);
@@ -257,7 +267,7 @@ BlockingPool::Job* BlockingPool::State::first_job(Worker& worker) noexcept {
     const MutexLock lock(mutex_);
     taken = take(worker);
   }
-  if (taken.sleeper != nullptr) taken.sleeper->wake.notify_one();
+  if (taken.sleeper != nullptr) taken.sleeper->wake();
   return taken.job;
 }
 
@@ -270,7 +280,7 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
     while (taken.job == nullptr && !is_shut_down_ && await_call(worker)) taken = take(worker);
     if (taken.job == nullptr) --working_;
   }
-  if (taken.sleeper != nullptr) taken.sleeper->wake.notify_one();
+  if (taken.sleeper != nullptr) taken.sleeper->wake();
   return taken.job;
 }
 
@@ -281,13 +291,24 @@ bool BlockingPool::State::await_call(Worker& worker) noexcept {
   const Instant deadline = Instant::now() + config_.keep_alive;
   bool is_young = true;
   while (worker.job == nullptr && !is_shut_down_ && is_young) {
-    is_young = worker.wake.wait_until(mutex_, deadline);
+    mutex_.unlock();
+    is_young = worker.sleep(deadline);
+    mutex_.lock();
   }
   // A job that came with the last tick still counts: it was handed to this thread alone.
   if (worker.job != nullptr) return true;
   worker.unlink();
   --idle_count_;
   return false;
+}
+
+bool BlockingPool::State::Worker::sleep(Instant deadline) noexcept {
+  bool is_young = true;
+  if (!spin.until([this] { return park.is_notified(); }) && park.begin_sleep()) {
+    is_young = park.sleep(deadline);
+  }
+  park.end_sleep();
+  return is_young;
 }
 
 // The job that was handed to it, or the oldest; and sees to it that somebody comes for the others.

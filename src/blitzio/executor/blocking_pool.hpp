@@ -13,9 +13,9 @@
 //           created ──────▲                   │    ▲
 //                                             └────┘ queue not empty
 //
-// Each sleeps on a condition variable of its own, so none that is about to end is called. The job
-// is a node that its owner keeps, so submitting allocates nothing, save for the thread it may
-// start.
+// Each sleeps on a word of its own, so none that is about to end is called, and looks for a moment
+// first whether it is needed at all (adaptive_spin.hpp). The job is a node that its owner keeps, so
+// submitting allocates nothing, save for the thread it may start.
 //
 // Threads are detached and share the pool's state by reference count, so a pool may go while jobs
 // still run (shutdown(wait = false)); shutdown(wait = true) waits until the last thread has left

@@ -40,11 +40,14 @@ void ThreadParker::park() noexcept {
 }
 
 void ThreadParker::park_until(Instant deadline) noexcept {
+  // Relaxed: a hint; the exchange below acquires.
+  const auto is_notified = [this] { return word_.load(std::memory_order_relaxed) == kNotified; };
   std::uint32_t expected = kEmpty;
   // Acquire-release: acquire, if a wake came before, pairs with the release in unpark(); release
   // on success only orders the announcement.
   // Acquire on failure: as above, the wake is consumed below.
-  if (word_.compare_exchange_strong(expected, kParked, std::memory_order_acq_rel,
+  if (!spin_.until(is_notified) &&
+      word_.compare_exchange_strong(expected, kParked, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
     futex_wait(word_, kParked, deadline);
   }

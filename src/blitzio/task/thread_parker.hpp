@@ -12,6 +12,7 @@
 // made when the thread first needs it, and lives as long as the parker.
 #pragma once
 
+#include <blitzio/base/adaptive_spin.hpp>
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/instant.hpp>
@@ -67,6 +68,7 @@ class ThreadParker {
   Atomic<std::uint32_t> word_{kEmpty};
   // Counted by the thread and by every waker.
   Atomic<std::uint32_t> refs_{1};
+  AdaptiveSpin spin_;  // the thread's
   // Written by the thread, before it says that it is polling; then read by wakers.
   struct Bell {
     OwnedFd eventfd;

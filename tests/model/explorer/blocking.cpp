@@ -82,7 +82,8 @@ void Execution::notify_thread(ThreadId thread) {
 
 // ---- waiting for an atomic -------------------------------------------------------------------
 
-void Execution::wait(AtomicRef atomic, std::uint64_t old, std::memory_order order, Where where) {
+bool Execution::wait(AtomicRef atomic, std::uint64_t old, std::memory_order order,
+                     bool can_time_out, Where where) {
   const arena::Closed closed;
   order = effective(Access::load, order, where);
   for (;;) {
@@ -94,14 +95,17 @@ void Execution::wait(AtomicRef atomic, std::uint64_t old, std::memory_order orde
       take(object, index, order);
       log(short_name(where), "  #", std::to_string(object.number), " wait is over");
       tick();
-      return;
+      return true;
     }
     object.waiting.push_back(running_);
     me().is_notified = false;
     log(short_name(where), "  #", std::to_string(object.number), " waits");
     tick();
-    turn("atomic wait", where, {.need = Need::wake});
+    turn("atomic wait", where, {.need = Need::wake, .can_time_out = can_time_out});
+    const bool is_notified = me().is_notified;
+    if (!is_notified) std::erase(object.waiting, running_);
     tick();
+    if (!is_notified) return false;
   }
 }
 

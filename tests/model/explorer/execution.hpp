@@ -83,7 +83,9 @@ class Execution {
 
   // ---- what blocks: blocking.cpp -----------------------------------------------------------
 
-  void wait(AtomicRef atomic, std::uint64_t old, std::memory_order order, Where where);
+  /// True unless it timed out, as wait_for().
+  bool wait(AtomicRef atomic, std::uint64_t old, std::memory_order order, bool can_time_out,
+            Where where);
   void notify(const void* atomic, bool everybody, Where where);
   void lock(const void* mutex, Where where);
   void unlock(const void* mutex, Where where);

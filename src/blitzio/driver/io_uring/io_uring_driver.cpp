@@ -472,14 +472,14 @@ void IoUringDriver::wait(Duration timeout) noexcept {
     collect();
     return;
   }
-  if (!park_.begin_sleep()) {
+  if (!begin_sleep(timeout, ring_.unsubmitted() != 0)) {
     collect();
     return;
   }
   ++metrics_.waits;
   const __kernel_timespec limit = to_timespec(std::min(timeout, kWaitMax));
   enter(1, timeout.is_forever() ? nullptr : &limit);
-  park_.end_sleep();
+  end_sleep();
 }
 
 }  // namespace io_uring

@@ -99,13 +99,13 @@ void ReadinessDriver::wait(Duration timeout) noexcept {
   if (!timeouts_.is_empty()) {
     timeout = std::min(timeout, timeouts_.earliest() - Instant::now());
   }
-  if (!park_.begin_sleep()) {
+  if (!begin_sleep(timeout, false)) {
     collect();
     return;
   }
   ++metrics_.waits;
   gather(std::max(timeout, Duration::zero()));
-  park_.end_sleep();
+  end_sleep();
   expire_timeouts();
 }
 

@@ -95,8 +95,13 @@ class Atomic {
   void wait(T old, std::memory_order order = std::memory_order_seq_cst,
             Where where = Where::current()) const noexcept {
     if (Execution* execution = Execution::active()) {
-      execution->wait(ref(), to_bits(old), order, where);
+      execution->wait(ref(), to_bits(old), order, false, where);
     }
+  }
+  /// As wait(); false if it timed out: when nothing else is left to happen.
+  bool wait_timed(T old, std::memory_order order, Where where = Where::current()) const noexcept {
+    Execution* execution = Execution::active();
+    return execution == nullptr || execution->wait(ref(), to_bits(old), order, true, where);
   }
   void notify_one(Where where = Where::current()) noexcept {
     if (Execution* execution = Execution::active()) execution->notify(this, false, where);

@@ -10,14 +10,20 @@
 // awake     the owner runs; it will look at its queues before it sleeps.
 // notified  a wake came since; the next begin_sleep() refuses.
 // sleeping  the owner is, or is about to be, blocked in the kernel.
-// notify: any thread. begin_sleep, end_sleep: the owner.
+//
+// Who has nothing else to sleep in sleeps on the word itself: sleep(), and interrupt() by whom
+// notify() told to.
+//
+// notify, interrupt: any thread. The rest: the owner.
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/futex.hpp>
+#include <blitzio/base/instant.hpp>
 
 #include <cstdint>
 
-namespace blitzio::driver {
+namespace blitzio {
 
 class ParkWord {
  public:
@@ -43,11 +49,25 @@ class ParkWord {
     return false;
   }
 
-  void end_sleep() noexcept {
+  /// Returns whether a wake came.
+  bool end_sleep() noexcept {
     // Acquire: pairs with the release in notify(). A read-modify-write rather than a store, so that
     // a notify() between is either seen here or leaves its mark for the next begin_sleep().
-    word_.exchange(kAwake, std::memory_order_acq_rel);
+    return word_.exchange(kAwake, std::memory_order_acq_rel) == kNotified;
   }
+
+  /// Whether begin_sleep() would refuse.
+  [[nodiscard]] bool is_notified() const noexcept {
+    // Relaxed: a hint; begin_sleep() or end_sleep() follows, and acquires.
+    return word_.load(std::memory_order_relaxed) == kNotified;
+  }
+
+  /// Between begin_sleep() and end_sleep(): sleeps until it is interrupted, or `deadline`. May
+  /// return for no reason.
+  /// Returns  false if the deadline has passed.
+  bool sleep(Instant deadline) noexcept { return futex_wait(word_, kSleeping, deadline); }
+  /// Ends sleep(). The word may be gone.
+  void interrupt() noexcept { futex_wake_one(word_); }
 
  private:
   static constexpr std::uint32_t kAwake = 0;
@@ -58,4 +78,4 @@ class ParkWord {
   Atomic<std::uint32_t> word_{kAwake};
 };
 
-}  // namespace blitzio::driver
+}  // namespace blitzio

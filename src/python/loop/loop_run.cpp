@@ -221,6 +221,7 @@ void loop_shut_down(LoopObject& loop) noexcept {
   }
   delete std::exchange(loop.executor, nullptr);
   loop.datagram_scratch.reset();
+  loop.spare_bytes.clear();
   if (exception) restore_exception(std::move(exception));
 }
 

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,3 +174,47 @@ def test_a_pipe_too(loop: asyncio.AbstractEventLoop) -> None:
         assert keeper.bytes == sent
 
     loop.run_until_complete(main())
+
+
+def count_messages(size: int) -> int:
+    """How many `bytes` of `size` there are that were made since tracing began."""
+    traces = tracemalloc.take_snapshot().traces
+    return sum(trace.size == sys.getsizeof(b"") + size for trace in traces)
+
+
+@pytest.mark.no_faults("counts messages that come in one piece")
+def test_a_closed_loop_keeps_none(loop: asyncio.AbstractEventLoop) -> None:
+    size, count = 3001, 12
+
+    class Holder(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.messages: list[bytes] = []
+            self.arrived = asyncio.Event()
+
+        def data_received(self, data: bytes) -> None:
+            self.messages.append(data)
+            self.arrived.set()
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        transport, holder = await loop.create_connection(Holder, sock=ours)
+        for number in range(count):  # None comes back, so that the loop is short of as many.
+            holder.arrived.clear()
+            await loop.sock_sendall(theirs, bytes([number]) * size)
+            await holder.arrived.wait()
+        for number in range(count):
+            transport.write(bytes([number]) * size)
+        left = count * size
+        while left:
+            left -= len(await loop.sock_recv(theirs, left))
+        transport.abort()
+        theirs.close()
+
+    tracemalloc.start()
+    try:
+        loop.run_until_complete(main())
+        loop.close()
+        assert count_messages(size) == 0
+    finally:
+        tracemalloc.stop()

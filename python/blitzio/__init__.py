@@ -20,6 +20,18 @@ from blitzio._native import build_info
 from blitzio._run import new_event_loop, run
 
 if TYPE_CHECKING:
+    from blitzio import (  # noqa: F401  Attributes of the package.
+        channel,
+        fs,
+        io,
+        net,
+        process,
+        runtime,
+        signal,
+        sync,
+        task,
+        time,
+    )
     from blitzio._capi import get_include
     from blitzio._policy import EventLoopPolicy, install
     from blitzio._serve import Server, serve
@@ -124,14 +136,15 @@ _MODULES = ("channel", "fs", "io", "net", "process", "runtime", "signal", "sync"
 _HOMES = {name: home for home, names in _ELSEWHERE.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return import_module(f"blitzio.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"blitzio.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # Who checks types is told of each name above, and of a wrong one.
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            return import_module(f"blitzio.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"blitzio.{_HOMES[name]}"), name)
+        return globals().setdefault(name, value)  # Another thread may have replaced it meanwhile.
 
 
 def __dir__() -> list[str]:

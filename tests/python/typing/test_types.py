@@ -56,3 +56,10 @@ def test_the_policy_makes_our_loops() -> None:
     loop = policy.new_event_loop()
     assert isinstance(loop, blitzio.Loop)
     loop.close()
+
+
+def test_what_is_imported_late_is_known_to_type_checkers() -> None:
+    short = blitzio.time.Duration.from_millis(1)
+    if TYPE_CHECKING:
+        assert_type(short, blitzio.Duration)
+    assert isinstance(short, blitzio.Duration)

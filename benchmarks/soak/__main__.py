@@ -157,7 +157,7 @@ class Soak:
         if peer.returncode != 0:
             self.ledger.wrong.append(f"the process of clients ended with {peer.returncode}")
             return
-        found = json.loads(out)
+        found = json.loads(out.splitlines()[-1])  # Before it: answers for which no rest waited.
         self.ledger.wrong += found["wrong"]
         for part, counts in found["counts"].items():
             self.ledger.add(part, **counts)

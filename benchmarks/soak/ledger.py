@@ -22,6 +22,8 @@ _GROWTH_BLOCKS_MIN = 4_000
 _CONFIDENCE_SIGMAS = 1.645
 #: Over fewer rests than this a slope says nothing.
 _JUDGED_RESTS_MIN = 20
+#: After this long there must be as many: a soak that cannot tell a leak has not found none.
+_UNJUDGED_SECONDS_MAX = 600
 _WARM_UP = 0.25
 
 
@@ -64,7 +66,10 @@ class Ledger:
             Verdict("nothing lost, doubled or changed", not self.wrong, _first(self.wrong)),
             Verdict("exception handler", not self.unexpected, _first(self.unexpected)),
         ]
-        if len(settled) >= _JUDGED_RESTS_MIN:
+        if len(settled) < _JUDGED_RESTS_MIN:
+            is_short = not self.rests or self.rests[-1].seconds < _UNJUDGED_SECONDS_MAX
+            rows.append(Verdict("leaks", is_short, f"too few rests to judge: {len(self.rests)}"))
+        else:
             rows.append(_flat(settled, "memory, KiB", "rss_kib", _GROWTH_KIB_MIN))
             rows.append(_flat(settled, "objects", "blocks", _GROWTH_BLOCKS_MIN))
             rows += [_same(settled, name) for name in ("fds", "tasks", "threads")]

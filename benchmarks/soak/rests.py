@@ -100,7 +100,8 @@ class Gate:
             return
         self._end()
         try:
-            await self._open.wait()
+            while not self._open.is_set():  # It may have been closed again before this one's turn.
+                await self._open.wait()
         finally:
             self._begin()
 
@@ -109,7 +110,8 @@ class Gate:
         """Lets nobody through, and begins when nobody works."""
         self._open.clear()
         try:
-            await self._at_rest.wait()
+            while self._working != 0:  # One may have joined before this one's turn.
+                await self._at_rest.wait()
             yield
         finally:
             self._open.set()

@@ -50,8 +50,7 @@ def content(way: Callable[[bytes], object], found: object) -> bytes:
     if way is closed_over:
         return found()  # type: ignore[operator, no-any-return]
     if way is as_key:
-        (key,) = found  # type: ignore[misc, attr-defined]
-        return key  # type: ignore[no-any-return]
+        return next(iter(found))  # type: ignore[call-overload, no-any-return]
     return bytes(found)  # type: ignore[call-overload, no-any-return]
 
 

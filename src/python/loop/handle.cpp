@@ -3,6 +3,7 @@
 #include <python/loop/handle_internal.hpp>
 #include <python/support/error.hpp>
 
+#include <algorithm>
 #include <new>
 
 namespace blitzio::python {
@@ -29,14 +30,36 @@ void drop_call(HandleObject& handle) noexcept {
   Py_CLEAR(handle.callback);
 }
 
+/// The loop has no more use for the handle. What others hold may be part of a cycle: through its
+/// context, which has the program's variables, or its loop, which has what the program gave it.
+void track_if_held(HandleObject& handle) noexcept {
+  if (Py_REFCNT(as_object(handle)) > 1) handle_track(handle);
+}
+
+int visit_contents(HandleObject& handle, visitproc visit, void* arg) noexcept {
+  Py_VISIT(handle.loop);
+  Py_VISIT(handle.callback);
+  Py_VISIT(handle.context);
+  Py_VISIT(handle.source_traceback);
+  const Py_ssize_t count = stored_args(handle);
+  for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
+  return 0;
+}
+
 }  // namespace
+
+void handle_track(HandleObject& handle) noexcept {
+  if (handle.tracked) return;
+  handle.tracked = true;
+  PyObject_GC_Track(as_object(handle));
+}
 
 PyRef args_tuple(const HandleObject& handle) noexcept {
   if (handle.callback == nullptr) return PyRef::borrow(Py_None);
   if (handle.arg_count > kInlineArgs) return PyRef::borrow(handle.args[0]);
   PyRef tuple = PyRef::steal(PyTuple_New(handle.arg_count));
   if (!tuple) return tuple;
-  for (std::uint32_t i = 0; i < handle.arg_count; ++i) {
+  for (Py_ssize_t i = 0; i < handle.arg_count; ++i) {
     PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(handle.args[i]));
   }
   return tuple;
@@ -95,7 +118,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
     for (Py_ssize_t i = 0; i < arg_count; ++i) PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
     handle.args[0] = tuple;
   }
-  handle.arg_count = static_cast<std::uint32_t>(arg_count);
+  handle.arg_count = static_cast<std::uint8_t>(std::min(arg_count, kInlineArgs + 1));
   if (BLITZIO_UNLIKELY(loop.debug)) {
     // Called from C, the newest Python frame is the caller's: the one to show.
     PyObject* frame = reinterpret_cast<PyObject*>(PyEval_GetFrame());
@@ -106,17 +129,19 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
   return 0;
 }
 
-/// A dead object of exactly `type`, revived or new, with refcount 1; its fields are undefined.
+/// A dead object of exactly `type`, revived or new, with refcount 1, which the collector does not
+/// know; its fields but `tracked` are undefined. One of another type is zeroed and tracked.
 template <class Object, class List>
 Object* revive(PyTypeObject* type, PyTypeObject* listed, List& list) noexcept {
-  if (type == listed) {
-    if (PyObject* dead = list.take()) {
-      PyObject_Init(dead, type);
-      return reinterpret_cast<Object*>(dead);
-    }
-    return PyObject_New(Object, type);
+  const bool is_ours = type == listed;
+  PyObject* object = is_ours ? list.take() : type->tp_alloc(type, 0);
+  if (is_ours && object != nullptr) {
+    PyObject_Init(object, type);
+  } else if (is_ours) {
+    object = reinterpret_cast<PyObject*>(PyObject_GC_New(Object, type));
   }
-  return reinterpret_cast<Object*>(type->tp_alloc(type, 0));
+  if (object != nullptr) as_handle(object).tracked = !is_ours;
+  return reinterpret_cast<Object*>(object);
 }
 
 }  // namespace
@@ -220,6 +245,7 @@ BLITZIO_COLD void free_waiting() noexcept {
 
 template <void (*Free)(PyObject*) noexcept>
 void drop(PyObject* self) noexcept {
+  if (as_handle(self).tracked) PyObject_GC_UnTrack(self);
   if (BLITZIO_UNLIKELY(drops.depth == kNestedDropsMax)) {
     as_handle(self).scratch = std::exchange(drops.waiting, self);
     return;
@@ -237,6 +263,16 @@ void handle_dealloc(PyObject* self) {
 
 void timer_dealloc(PyObject* self) {
   drop<free_timer>(self);
+}
+
+int handle_traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return visit_contents(as_handle(self), visit, arg);
+}
+
+int handle_clear(PyObject* self) {
+  clear(as_handle(self));
+  return 0;
 }
 
 HandleTimer::HandleTimer(TimerHandleObject& owner) noexcept
@@ -294,7 +330,12 @@ void report_callback_exception(HandleObject& handle) noexcept {
 }  // namespace
 
 int handle_run(HandleObject& handle) noexcept {
-  if (is_cancelled(handle) || handle.callback == nullptr || handle.running) return 0;
+  if (handle.running) return 0;
+  if (is_cancelled(handle)) {
+    handle_drop_call(handle);  // What another thread's cancel() left to us.
+    return 0;
+  }
+  if (handle.callback == nullptr) return 0;
   handle.running = true;
   PyObject* result = nullptr;
   CallbackContextScope scope(*handle.loop->state, handle.context);
@@ -327,6 +368,7 @@ int handle_run(HandleObject& handle) noexcept {
   if (handle.repeats && !is_cancelled(handle)) return outcome;
   if (BLITZIO_UNLIKELY(handle.source_traceback != nullptr)) keep_repr(handle);
   drop_call(handle);
+  track_if_held(handle);
   return outcome;
 }
 
@@ -337,7 +379,7 @@ void handle_cancel(HandleObject& handle) noexcept {
   // Another thread leaves the rest to the loop, which finds the mark when the handle's turn comes.
   if (!may_touch_loop(loop)) return;
   if (BLITZIO_UNLIKELY(loop.debug)) keep_repr(handle);
-  if (!handle.running) drop_call(handle);
+  handle_drop_call(handle);
   if (!handle.is_timer) return;
   HandleTimer& timer = as_timer(as_object(handle)).timer;
   if (timer.is_armed()) {
@@ -347,18 +389,18 @@ void handle_cancel(HandleObject& handle) noexcept {
 }
 
 void handle_drop_call(HandleObject& handle) noexcept {
-  if (!handle.running) drop_call(handle);
+  if (handle.running) return;
+  drop_call(handle);
+  track_if_held(handle);
 }
 
 int handle_visit_held(HandleObject& handle, Py_ssize_t references, visitproc visit,
                       void* arg) noexcept {
-  if (Py_REFCNT(as_object(handle)) != references) return 0;
-  Py_VISIT(handle.loop);
-  Py_VISIT(handle.callback);
-  Py_VISIT(handle.context);
-  const Py_ssize_t count = stored_args(handle);
-  for (Py_ssize_t i = 0; i < count; ++i) Py_VISIT(handle.args[i]);
-  return 0;
+  if (handle.tracked) {
+    Py_VISIT(as_object(handle));
+    return 0;
+  }
+  return Py_REFCNT(as_object(handle)) == references ? visit_contents(handle, visit, arg) : 0;
 }
 
 int handle_visit_ready(HandleObject& handle, visitproc visit, void* arg) noexcept {

@@ -4,10 +4,17 @@
 // in it, the callback is called by vectorcall inside its context, and dead handles go to a free
 // list.
 //
+// The collector is told of a handle only when the loop has let go of one that others hold; until
+// then the loop's traversal visits what it keeps alive (docs/design/handles.md):
+//
+//   pending ──── ran, was cancelled, or the loop closed ───▶ ended; tracked if others hold it
+//
+// What Python code made itself, or is of a subclass, is tracked from the beginning.
+//
 // A chain of handles (each the argument of the next) is freed without recursion, however long:
 // below kNestedDropsMax deallocations on one stack the dead handle waits for the outermost of them.
-// CPython's trashcan would do the same for objects that the collector tracks, which handles are
-// not.
+// CPython's trashcan would do the same for objects that the collector tracks, which few handles
+// are.
 //
 // Threads: made and cancelled by whoever is attached; run by the loop's thread.
 #pragma once
@@ -36,7 +43,8 @@ struct HandleObject {
 #if BLITZIO_FREE_THREADED
   HandleObject* inbox_next;  ///< link of the loop's inbox
 #endif
-  std::uint32_t arg_count;
+  std::uint8_t arg_count;  ///< above kInlineArgs: the tuple knows how many
+  bool tracked;            ///< the collector knows it
   Atomic<bool> cancelled;  ///< by cancel(), any thread; read by the loop
   bool is_timer;           ///< a TimerHandleObject; known also when the module forgets its types
   bool repeats;            ///< a reader's or writer's: keeps its callback after a run
@@ -87,8 +95,9 @@ void handle_cancel(HandleObject& handle) noexcept;
 /// Lets go of the callback and its arguments: the handle will not run. Its loop is closing.
 void handle_drop_call(HandleObject& handle) noexcept;
 
-/// Visits what a handle keeps alive to which only the loop refers, with `references`, as if it were
-/// the loop's. A handle that others hold too is theirs: visiting would count its references twice.
+/// Visits a handle that is tracked, as the loop's own; of another what it keeps alive, if only the
+/// loop refers to it, with `references`, as if that were the loop's. One that others hold too is
+/// theirs: visiting would count its references twice.
 [[nodiscard]] int handle_visit_held(HandleObject& handle, Py_ssize_t references, visitproc visit,
                                     void* arg) noexcept;
 /// That, for a handle in the ready queue. A reader's that fired is its watch's, too, and visited

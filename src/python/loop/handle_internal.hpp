@@ -20,6 +20,8 @@ inline bool is_cancelled(const HandleObject& handle) noexcept {
   // Relaxed: a mark, nothing is published through it.
   return handle.cancelled.load(std::memory_order_relaxed);
 }
+/// Lets the collector know the handle, which then visits what it refers to.
+void handle_track(HandleObject& handle) noexcept;
 /// The arguments as asyncio keeps them: a tuple, or None once cancelled. New reference.
 [[nodiscard]] PyRef args_tuple(const HandleObject& handle) noexcept;
 /// The callback, its arguments and where it is defined, in asyncio's words; the handle has a
@@ -37,6 +39,8 @@ inline bool is_cancelled(const HandleObject& handle) noexcept {
 // The types' slots.
 void handle_dealloc(PyObject* self);
 void timer_dealloc(PyObject* self);
+int handle_traverse(PyObject* self, visitproc visit, void* arg);
+int handle_clear(PyObject* self);
 PyObject* handle_repr(PyObject* self);
 
 }  // namespace blitzio::python

@@ -46,6 +46,13 @@ bool check_new_args(PyTypeObject* type, NewArgs& parsed, PyObject* args) noexcep
   return true;
 }
 
+/// A handle that Python code has made, and no loop knows. Null: an error is set.
+PyObject* give_out(HandleObject* handle) noexcept {
+  if (handle == nullptr) return nullptr;
+  handle_track(*handle);
+  return as_object(*handle);
+}
+
 PyObject* handle_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"callback", "args", "loop", "context", nullptr};
   NewArgs parsed;
@@ -55,10 +62,9 @@ PyObject* handle_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
       !check_new_args(type, parsed, call_args)) {
     return nullptr;
   }
-  return reinterpret_cast<PyObject*>(
-      make_handle(type, *reinterpret_cast<LoopObject*>(parsed.loop), parsed.callback,
-                  &PyTuple_GET_ITEM(parsed.args.get(), 0), PyTuple_GET_SIZE(parsed.args.get()),
-                  parsed.context));
+  return give_out(make_handle(type, *reinterpret_cast<LoopObject*>(parsed.loop), parsed.callback,
+                              &PyTuple_GET_ITEM(parsed.args.get(), 0),
+                              PyTuple_GET_SIZE(parsed.args.get()), parsed.context));
 }
 
 PyObject* timer_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -72,10 +78,10 @@ PyObject* timer_new_py(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
       !check_new_args(type, parsed, call_args)) {
     return nullptr;
   }
-  return reinterpret_cast<PyObject*>(
-      make_timer(type, *reinterpret_cast<LoopObject*>(parsed.loop), when, parsed.callback,
-                 &PyTuple_GET_ITEM(parsed.args.get(), 0), PyTuple_GET_SIZE(parsed.args.get()),
-                 parsed.context));
+  TimerHandleObject* timer = make_timer(type, *reinterpret_cast<LoopObject*>(parsed.loop), when,
+                                        parsed.callback, &PyTuple_GET_ITEM(parsed.args.get(), 0),
+                                        PyTuple_GET_SIZE(parsed.args.get()), parsed.context);
+  return give_out(timer == nullptr ? nullptr : &timer->handle);
 }
 
 // ---- how it looks -------------------------------------------------------------------------------
@@ -280,6 +286,8 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
                                     "A scheduled callback; the interface of asyncio.Handle.")},
       {Py_tp_new, slot(handle_new_py)},
       {Py_tp_dealloc, slot(handle_dealloc)},
+      {Py_tp_traverse, slot(handle_traverse)},
+      {Py_tp_clear, slot(handle_clear)},
       {Py_tp_repr, slot(handle_repr)},
       {Py_tp_methods, handle_methods},
       {Py_tp_getset, handle_getset},
@@ -289,7 +297,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
   if (add_type(module, &state.handle_type,
                {.name = "blitzio.Handle",
                 .bytes = sizeof(HandleObject),
-                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
                 .slots = handle_slots}) != 0) {
     return -1;
   }
@@ -299,6 +307,8 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
                          "A callback scheduled for a time; the interface of asyncio.TimerHandle.")},
       {Py_tp_new, slot(timer_new_py)},
       {Py_tp_dealloc, slot(timer_dealloc)},
+      {Py_tp_traverse, slot(handle_traverse)},
+      {Py_tp_clear, slot(handle_clear)},
       {Py_tp_hash, slot(timer_hash)},
       {Py_tp_richcompare, slot(timer_compare)},
       {Py_tp_methods, timer_methods},
@@ -309,7 +319,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
   return add_type(module, &state.timer_handle_type,
                   {.name = "blitzio.TimerHandle",
                    .bytes = sizeof(TimerHandleObject),
-                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
                    .slots = timer_slots,
                    .bases = {reinterpret_cast<PyObject*>(state.handle_type)}});
 }

@@ -1,5 +1,5 @@
 // A stack of dead objects of one type that are ready to be used again: making a handle then costs
-// no allocator call. For types that the garbage collector does not track.
+// no allocator call. For types that the garbage collector knows; dead objects are not tracked.
 //
 // Protected by the interpreter lock. Free-threaded builds keep none: their allocator has per-thread
 // caches already, and a shared stack would need a lock.
@@ -29,7 +29,7 @@ class FreeList {
   }
   /// Frees all that it holds.
   void clear() noexcept {
-    while (count_ != 0) PyObject_Free(items_[--count_]);
+    while (count_ != 0) PyObject_GC_Del(items_[--count_]);
   }
 
  private:

@@ -155,7 +155,8 @@ def _test_everything(options: argparse.Namespace) -> int:
     def refleaks() -> str:
         if not interpreters.has_debug():
             raise NothingToRun("no debug build of CPython here; `./dev.py refleaks` makes it")
-        return python_tests.refleaks()
+        few = python_tests.refleaks(["--suite", *python_tests.FEW_ASKED_FOR_LEAKS])
+        return f"{python_tests.refleaks()}, scenarios and {few}"
 
     stages.add("set-up", prepare, always=True)
     build_free_threaded = f"build CPython {interpreters.FREE_THREADED}"

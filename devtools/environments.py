@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _HOME = ROOT / ".venv"
 #: Groups every interpreter gets; and the one of packages that some interpreters cannot have.
-_TEST_GROUPS = ("build", "test")
+_TEST_GROUPS = ("build", "pytest", "test")
 _OPTIONAL_GROUP = "test-optional"
-_MAIN_GROUPS = ("build", "test", "lint", "docs")
+_MAIN_GROUPS = (*_TEST_GROUPS, "lint", "docs")
 _ECOSYSTEM = "ecosystem"
-#: A debug build runs programs of our own alone: nobody offers wheels for it.
-_DEBUG_GROUPS = ("build",)
+#: What others compiled does not count its references, as a debug build is there to do.
+_DEBUG_GROUPS = ("build", "pytest")
 
 
 class Environment:
@@ -74,7 +74,7 @@ class Environment:
 
     def _groups(self) -> tuple[str, ...]:
         if self._ecosystem:
-            return ("test", _ECOSYSTEM)
+            return ("pytest", "test", _ECOSYSTEM)
         if self.interpreter.is_debug:
             return _DEBUG_GROUPS
         return _MAIN_GROUPS if self.interpreter == running() else _TEST_GROUPS

@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 #: With more failures than this the first verdict stands.
 _SECOND_VERDICTS = 3
+#: Of the Python tests those that use blitzio in their own process; the others' leaks are lost with
+#: the processes they start, or are counted by nobody, as those of others' compiled extensions.
+_ASKED_FOR_LEAKS = tuple(f"tests/python/{name}" for name in ("loop", "runtime", "process"))
+#: Of these a few that take half a minute.
+FEW_ASKED_FOR_LEAKS = tuple(
+    f"tests/python/{name}.py"
+    for name in (
+        "loop/test_callbacks",
+        "loop/test_errors",
+        "loop/test_handle_cycles",
+        "runtime/test_bridge",
+        "runtime/test_channel",
+        "runtime/test_sync",
+        "runtime/test_tasks",
+    )
+)
 #: Where `import blitzio` and the benchmarks' modules are found.
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
 
@@ -64,12 +80,29 @@ def ecosystem(keyword: str | None = None) -> str:
 
 
 def refleaks(words: Sequence[str] = ()) -> str:
-    """Builds the extension for a debug CPython and runs tests/python/refleaks there."""
+    """Builds the extension for a debug CPython and runs the scenarios of tests/python/refleaks
+    there; after the word `--suite` the tests themselves, each several times in one process."""
     interpreter = Interpreter(DEBUG, build_debug())
     environment = native.extension(interpreter)
     _prove_import(environment)
+    if "--suite" in words:
+        words = [word for word in words if word != "--suite"]
+        has_paths = any((ROOT / word.partition("::")[0]).exists() for word in words)
+        return pytest(
+            environment,
+            [
+                "-p",
+                "tests.python.refleaks.plugin",
+                *words,
+                *(() if has_paths else _ASKED_FOR_LEAKS),
+            ],
+            name=f"pytest-{interpreter.tag}-refleaks",
+            shared="-k" not in words,
+            python_path=os.pathsep.join([PYTHON_PATH["PYTHONPATH"], str(ROOT)]),
+            what="the tests, again and again",
+        )
     run(
-        [environment.python, ROOT / "tests/python/refleaks/run.py", *words],
+        [environment.python, "-m", "tests.python.refleaks.run", *words],
         env=PYTHON_PATH,
         what="tests/python/refleaks",
     )

@@ -97,6 +97,7 @@ def test_whoever_replaces_the_socket_class_sees_the_connection(
         assert connect(*address)(loop) == "connected"
 
 
+@pytest.mark.no_refleaks("an audit hook stays for good")
 def test_connections_are_audited(loop: asyncio.AbstractEventLoop) -> None:
     """As those of socket.connect(), though no socket object is made."""
     seen: list[Any] | None = []

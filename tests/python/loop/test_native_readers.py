@@ -273,7 +273,7 @@ class Unfiled:
 
     def fileno(self) -> Any:
         if isinstance(self.number, Exception):
-            raise self.number
+            raise type(self.number)(*self.number.args)
         return self.number
 
 

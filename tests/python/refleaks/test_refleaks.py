@@ -23,7 +23,7 @@ PATIENCE = 100
 @pytest.mark.usefixtures("native")
 def test_no_scenario_leaves_anything_behind(backend: str) -> None:
     done = subprocess.run(
-        [sys.executable, run.__file__, "--backend", backend],
+        [sys.executable, "-m", run.__name__, "--backend", backend],
         capture_output=True,
         text=True,
         check=False,

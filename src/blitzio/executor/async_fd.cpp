@@ -60,12 +60,7 @@ IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker
       error = std::exchange(side.error_, 0);
       return Wait::failed;
     }
-    std::swap(waiter.waker, own);
-    if (!waiter.is_linked()) {
-      side.waiters_.push_back(waiter);
-      // Relaxed: for the eyes of this waiter's future, which runs here.
-      waiter.is_queued.store(true, std::memory_order_relaxed);
-    }
+    enqueue(side, waiter, own);
     if (ThreadPoll* thread = ThreadPoll::current()) {
       const int events = side.direction_ == IoDirection::read ? POLLIN | POLLRDHUP : POLLOUT;
       error = thread->add(side, fd_.get(), static_cast<short>(events));
@@ -84,6 +79,23 @@ IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker
   }
   if (arms) arm(side);
   return Wait::waiting;
+}
+
+IoSource::Wait IoSource::wait_for_close(IoSide& side, IoWaiter& waiter,
+                                        const Waker& waker) noexcept {
+  Waker own = waker.clone();  // Outside of the lock, as in wait().
+  const MutexLock lock(mutex_);
+  if (is_closed_) return Wait::closed;
+  enqueue(side, waiter, own);
+  return Wait::waiting;
+}
+
+void IoSource::enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept {
+  std::swap(waiter.waker, waker);
+  if (waiter.is_linked()) return;
+  side.waiters_.push_back(waiter);
+  // Relaxed: for the eyes of this waiter's future, which runs here.
+  waiter.is_queued.store(true, std::memory_order_relaxed);
 }
 
 // On the home's thread.
@@ -120,7 +132,8 @@ bool IoSource::is_held_elsewhere() noexcept {
   const MutexLock lock(mutex_);
   for (const IoSide* side : {&read_, &write_}) {
     const bool is_own = side->state_ == IoSide::State::armed && side->home_ == own;
-    // Not idle: a loop waits. Waiters of an idle side: threads in poll(2).
+    // Not idle: a loop waits. Waiters of an idle side: threads in poll(2), or who waits for the
+    // end.
     if (!is_own && (side->state_ != IoSide::State::idle || !side->waiters_.is_empty())) return true;
   }
   return false;

@@ -66,6 +66,9 @@ struct IoAttempt {
   std::int64_t result;
   /// The call took all there was: a stream gave less than asked for.
   bool is_drained = false;
+  /// With -EAGAIN: the caller waits for something else, which wakes the same task. Only closing the
+  /// descriptor is to be heard of here.
+  bool waits_elsewhere = false;
 };
 
 namespace detail {
@@ -164,6 +167,10 @@ class IoSource {
   /// Returns  retry: try again; failed: the wait cannot be had, `error` says why.
   [[nodiscard]] Wait wait(IoSide& side, IoWaiter& waiter, const Waker& waker, int& error) noexcept
       BLITZIO_EXCLUDES(mutex_);
+  /// Queues `waiter` for the end alone; an event may wake it too, if others wait for one.
+  /// Returns  waiting or closed.
+  [[nodiscard]] Wait wait_for_close(IoSide& side, IoWaiter& waiter, const Waker& waker) noexcept
+      BLITZIO_EXCLUDES(mutex_);
   void leave(IoWaiter& waiter) noexcept BLITZIO_EXCLUDES(mutex_);
   /// Whether others than the calling thread's loop wait for it: then the kernel keeps the file open
   /// for a moment after close().
@@ -182,6 +189,8 @@ class IoSource {
   void deliver_cancel(IoSide& side) noexcept BLITZIO_EXCLUDES(mutex_);
   void wake_waiters(IoSide& side) noexcept BLITZIO_EXCLUDES(mutex_);
   void arm(IoSide& side) noexcept;
+  /// `waker` gets the waiter's old one.
+  void enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] OwnedFd let_go_of_fd() noexcept BLITZIO_REQUIRES(mutex_);
   void add_ref() noexcept;
   void release_ref() noexcept;
@@ -240,6 +249,14 @@ class IoWait {
           leave();
           if (done.result < 0) return failed(Error::os(static_cast<int>(-done.result)));
           return Result<std::size_t>(static_cast<std::size_t>(done.result));
+        }
+        if (BLITZIO_UNLIKELY(done.waits_elsewhere)) {
+          may_be_queued_ = true;
+          if (source_->wait_for_close(*side_, waiter_, context.waker()) ==
+              detail::IoSource::Wait::closed) {
+            return failed(Error::runtime(RuntimeErrc::closed));
+          }
+          return pending;
         }
         side_->clear(seen, detail::IoSide::kReady | detail::IoSide::kEnded);
       }

@@ -4,6 +4,8 @@
 #include <blitzio/net/detail/uninterrupted.hpp>
 
 #include <cerrno>
+#include <new>
+#include <utility>
 
 namespace blitzio::net {
 
@@ -59,8 +61,28 @@ Poll<Result<Received>> DatagramRecvFrom::poll(Context& context) noexcept {
 }
 
 Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
-  return wait_.poll(context,
-                    [this](int fd) noexcept -> IoAttempt { return {net::send(fd, data_, to_)}; });
+  return wait_.poll(context, [&](int fd) noexcept -> IoAttempt {
+    for (;;) {
+      const std::int64_t result = net::send(fd, data_, to_);
+      if (BLITZIO_LIKELY(result != -EAGAIN)) return {result};
+      if (!room_ && !(room_ = find_room(fd))) return {-EAGAIN};
+      auto answer = room_->poll(context);
+      if (answer.is_pending()) return {.result = -EAGAIN, .waits_elsewhere = true};
+      if (!answer.value()) return {-std::int64_t{answer.value().error().code()}};
+    }
+  });
+}
+
+// Null: to be waited for as ever.
+std::unique_ptr<detail::ReceiverRoom> DatagramSend::find_room(int fd) const noexcept {
+  if (to_.family() != Address::Family::local) return nullptr;
+  const Address::Native native = to_.to_native();
+  OwnedFd room = receiver_room(fd, native.get(), native.length);
+  if (!room) return nullptr;
+  auto adopted = AsyncFd::adopt(std::move(room));
+  if (!adopted) return nullptr;
+  return std::unique_ptr<detail::ReceiverRoom>(new (std::nothrow)
+                                                   detail::ReceiverRoom(std::move(*adopted)));
 }
 
 Result<void> DatagramSocket::connect(const Address& peer) noexcept {

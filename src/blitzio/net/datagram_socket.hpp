@@ -4,9 +4,11 @@
 // end, as the system has it.
 #pragma once
 
+#include <blitzio/net/receiver_room.hpp>
 #include <blitzio/net/socket.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -56,9 +58,12 @@ class [[nodiscard]] DatagramSend {
   Poll<Output> poll(Context& context) noexcept;
 
  private:
+  [[nodiscard]] std::unique_ptr<detail::ReceiverRoom> find_room(int fd) const noexcept;
+
   IoWait wait_;
   std::span<const std::byte> data_;
   Address to_;
+  std::unique_ptr<detail::ReceiverRoom> room_;  ///< while the receiver of a Unix socket has none
 };
 
 class DatagramSocket : public Socket {

@@ -3,6 +3,7 @@
 // Unlike a stream's, the writes of a turn are not gathered: a datagram's error belongs to its
 // sendto(), and nothing is saved as long as each needs an address of its own.
 #include <blitzio/base/syscalls.hpp>
+#include <blitzio/net/receiver_room.hpp>
 #include <python/loop/datagram_internal.hpp>
 #include <python/support/arguments.hpp>
 
@@ -27,7 +28,7 @@ enum class Sent : std::uint8_t {
 
 void wait_until_writable(DatagramTransport& t) noexcept {
   if (!t.writable.is_idle() || !is_loop_alive(t)) return;
-  t.writable.poll(t.fd, POLLOUT);
+  t.writable.poll(t.room ? t.room.get() : t.fd, POLLOUT);
   transport_submit(t, t.writable);
 }
 
@@ -78,17 +79,22 @@ Sent send_now(DatagramTransport& t, PyObject* data, PyObject* address) noexcept 
     known = find_address(t, address);
     if (known == nullptr) return send_by_method(t, data, address);
   }
+  Sent sent = Sent::failed;
   if (BLITZIO_LIKELY(PyBytes_Check(data))) {
-    return send_to_kernel(t.fd,
+    sent = send_to_kernel(t.fd,
                           {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(data)),
                            static_cast<std::size_t>(PyBytes_GET_SIZE(data))},
                           known);
+  } else {
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) != 0) return Sent::failed;
+    sent = send_to_kernel(
+        t.fd, {static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)}, known);
+    PyBuffer_Release(&view);
   }
-  Py_buffer view;
-  if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) != 0) return Sent::failed;
-  const Sent sent = send_to_kernel(
-      t.fd, {static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)}, known);
-  PyBuffer_Release(&view);
+  if (BLITZIO_UNLIKELY(sent == Sent::blocked) && known != nullptr && t.writable.is_idle()) {
+    t.room = net::receiver_room(t.fd, known->data(), known->bytes());
+  }
   return sent;
 }
 
@@ -184,6 +190,7 @@ void datagram_on_writable(driver::Operation& operation,
                           const driver::Completion& /*completion*/) noexcept {
   DatagramTransport& t = datagram_of(operation);
   const PyRef keep = transport_take_self(t);
+  t.room.reset();
   // Whatever the poll said, an error included, the send knows better.
   if (is_loop_alive(t) && t.conn_lost == 0) {
     const ContextScope scope(t.context);

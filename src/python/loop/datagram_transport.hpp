@@ -32,6 +32,7 @@
 // Threads: the loop's, or any single one while the loop does not run; other calls raise.
 #pragma once
 
+#include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/datagram_address.hpp>
 #include <python/loop/datagram_queue.hpp>
@@ -67,6 +68,7 @@ struct DatagramTransport : SocketTransport {
 
   DatagramOperation read;      ///< poll_multishot
   DatagramOperation writable;  ///< poll(POLLOUT): in flight while the queue waits
+  OwnedFd room;                ///< what that polls instead of the socket; see net/receiver_room.hpp
   DatagramOperation resume;    ///< nop: goes on receiving next turn
 };
 

@@ -1,3 +1,5 @@
+#include <blitzio/net/receiver_room.hpp>
+#include <python/loop/datagram_address.hpp>
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/sock_attempt.hpp>
 #include <python/loop/sock_operation.hpp>
@@ -44,6 +46,19 @@ void finish(SockOperationObject& op) noexcept {
   Py_CLEAR(op.sock);
 }
 
+/// What to wait for instead of the socket; see net/receiver_room.hpp.
+OwnedFd find_room(const SockOperationObject& op) noexcept {
+  if (op.kind != SockKind::sendto) return {};
+  int family = 0;
+  socklen_t bytes = sizeof family;
+  KnownAddress to;
+  if (::getsockopt(op.fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) != 0 || family != AF_UNIX ||
+      !to.parse(family, op.extra)) {
+    return {};
+  }
+  return net::receiver_room(op.fd, to.data(), to.bytes());
+}
+
 /// running → waiting. Returns the future to yield, or null with an error set.
 PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
   LoopObject& loop = *op.loop;
@@ -70,7 +85,9 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
     return nullptr;
   }
-  if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()))) return nullptr;
+  if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()), find_room(op))) {
+    return nullptr;
+  }
   op.state = State::waiting;
   return future.release();
 }

@@ -27,8 +27,8 @@ void wake(LoopObject& loop, PyObject* future) noexcept {
 SockWait::SockWait(SockOperationObject& owner, PyRef future) noexcept
     : loop_(*owner.loop), owner_(&owner), future_(std::move(future)), poll_(*this) {}
 
-bool SockWait::start(SockOperationObject& owner, int fd, std::uint32_t events,
-                     PyRef future) noexcept {
+bool SockWait::start(SockOperationObject& owner, int fd, std::uint32_t events, PyRef future,
+                     OwnedFd other) noexcept {
   auto* wait = new (std::nothrow) SockWait(owner, std::move(future));
   if (wait == nullptr) {
     PyErr_NoMemory();
@@ -36,7 +36,8 @@ bool SockWait::start(SockOperationObject& owner, int fd, std::uint32_t events,
   }
   owner.wait = wait;
   wait->loop_.sock_waits.push_back(*wait);
-  wait->poll_.poll(fd, events);
+  wait->other_ = std::move(other);
+  wait->poll_.poll(wait->other_ ? wait->other_.get() : fd, events);
   loop_driver(wait->loop_).submit(wait->poll_);
   return true;
 }

@@ -16,6 +16,7 @@
 // Threads: the loop's.
 #pragma once
 
+#include <blitzio/base/owned_fd.hpp>
 #include <python/loop/loop.hpp>
 
 namespace blitzio::python {
@@ -24,11 +25,11 @@ struct SockOperationObject;
 
 class SockWait : public ListNode<SockWaitTag> {
  public:
-  /// Starts waiting until `fd` is ready for `events`. Takes over `future`; `owner.wait` is this
-  /// block until the end.
+  /// Starts waiting until `fd` is ready for `events`, or instead of it `other`, which is closed at
+  /// the end. Takes over `future`; `owner.wait` is this block until the end.
   /// Returns  false with MemoryError set.
   [[nodiscard]] static bool start(SockOperationObject& owner, int fd, std::uint32_t events,
-                                  PyRef future) noexcept;
+                                  PyRef future, OwnedFd other) noexcept;
 
   /// The owner goes or does something else: drops the future and cancels the poll.
   void abandon() noexcept;
@@ -47,6 +48,7 @@ class SockWait : public ListNode<SockWaitTag> {
   LoopObject& loop_;            // its driver completes the poll before it goes
   SockOperationObject* owner_;  // borrowed; null once abandoned
   PyRef future_;                // null once abandoned
+  OwnedFd other_;               // what is polled, if it is not the socket
   Poll poll_;
 };
 

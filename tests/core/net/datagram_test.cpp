@@ -6,6 +6,7 @@
 #include <blitzio/net/unix.hpp>
 
 #include <cerrno>
+#include <utility>
 
 namespace blitzio::net {
 namespace {
@@ -133,6 +134,91 @@ TEST_P(UnixDatagrams, SendToPathsAndPairs) {
     get(co_await a.send(bytes("pair")));
     EXPECT_EQ(get(co_await b.recv(room(text))), 4U);
     EXPECT_FALSE(UnixDatagram::bind(Address::loopback_v4(0)));
+  }(this));
+}
+
+/// A datagram that has no room yet, and how often its future was polled.
+template <class F>
+class Counted {
+ public:
+  using Output = OutputOf<F>;
+  Counted(F future, int& polls) : future_(std::move(future)), polls_(&polls) {}
+  Poll<Output> poll(Context& context) {
+    ++*polls_;
+    return future_.poll(context);
+  }
+
+ private:
+  F future_;
+  int* polls_;
+};
+
+/// Fills the queue of `receiver` with somebody else's datagrams.
+void fill(const Address& receiver) {
+  UnixDatagram other = get(UnixDatagram::unbound());
+  while (get(other.try_send_to(bytes("other"), receiver))) {
+  }
+}
+
+TEST_P(UnixDatagrams, AFullReceiverIsWaitedForWithoutSpinning) {
+  run([](Everywhere* self) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address address = get(Address::local(folder.file("receiver")));
+    UnixDatagram receiver = get(UnixDatagram::bind(address));
+    fill(address);
+    int polls = 0;
+    auto sending = self->spawn([](const Address& to, int& count) -> Async<> {
+      UnixDatagram sender = get(UnixDatagram::unbound());
+      Counted future(sender.send_to(bytes("mine"), to), count);
+      EXPECT_EQ(get(co_await std::move(future)), 4U);
+    }(address, polls));
+    for (int i = 0; i < 200; ++i) co_await yield_now();
+    std::string text(8, '.');
+    for (;;) {
+      const std::size_t count = get(co_await receiver.recv(room(text)));
+      if (text.substr(0, count) == "mine") break;
+    }
+    (co_await sending).get();
+    // Once, again for each time that somebody else took the room, and at the end.
+    EXPECT_LE(polls, 12);
+  }(this));
+}
+
+TEST_P(UnixDatagrams, ClosingEndsTheWaitForAFullReceiver) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address address = get(Address::local(folder.file("receiver")));
+    UnixDatagram receiver = get(UnixDatagram::bind(address));
+    fill(address);
+    UnixDatagram sender = get(UnixDatagram::unbound());
+    auto sending = sender.send_to(bytes("mine"), address);
+    bool is_closed = false;
+    auto waiting = poll_fn([&](Context& context) -> Poll<Result<std::size_t>> {
+      auto answer = sending.poll(context);
+      if (answer.is_pending() && !std::exchange(is_closed, true)) sender.close();
+      return answer;
+    });
+    EXPECT_EQ((co_await std::move(waiting)).error(), Error::runtime(RuntimeErrc::closed));
+    EXPECT_TRUE(is_closed);
+  }(this));
+}
+
+TEST_P(UnixDatagrams, ADroppedWaitForAFullReceiverSendsNothing) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address address = get(Address::local(folder.file("receiver")));
+    UnixDatagram receiver = get(UnixDatagram::bind(address));
+    fill(address);
+    UnixDatagram sender = get(UnixDatagram::unbound());
+    {
+      auto dropped = sender.send_to(bytes("mine"), address);
+      EXPECT_TRUE(poll_once(dropped).is_pending());
+    }
+    std::string text(8, '.');
+    while (const auto count = get(receiver.try_recv(room(text)))) {
+      EXPECT_EQ(text.substr(0, *count), "other");
+    }
+    co_return;
   }(this));
 }
 

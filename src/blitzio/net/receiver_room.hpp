@@ -1,0 +1,56 @@
+// `receiver_room()`: what a sender waits for whose receiver has no room, between Unix datagram
+// sockets.
+//
+// There sending does not fill a buffer of the sender's but the receiver's queue, and poll(2) of a
+// sender looks at that queue only if it is connected to it: of another it says "writable" at once,
+// so that who waits for it spins. A second socket, which is connected, is writable when the
+// receiver has room, whoever filled its queue. It sends nothing itself, so the receiver never
+// learns of it.
+//
+// Threads: any.
+#pragma once
+
+#include <blitzio/base/owned_fd.hpp>
+#include <blitzio/executor/async_fd.hpp>
+#include <blitzio/net/address.hpp>
+#include <blitzio/task/future.hpp>
+
+#include <sys/socket.h>
+
+#include <optional>
+#include <utility>
+
+namespace blitzio::net {
+
+/// After a datagram from `fd` to `to` was refused with EAGAIN.
+/// Returns  a descriptor to wait for, until it is writable; none if waiting for `fd` itself will
+/// do:
+///          its own buffer is full, or another try will tell what is wrong. Also none if no
+///          descriptor can be had.
+/// Cost     a poll(2) and, for Unix sockets, a socket(2) and a connect(2).
+[[nodiscard]] OwnedFd receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept;
+
+namespace detail {
+
+/// That, as a future's part. It cannot move.
+class ReceiverRoom {
+ public:
+  /// Adopts what receiver_room() gave.
+  explicit ReceiverRoom(AsyncFd fd) noexcept : fd_(std::move(fd)) {}
+  /// Ready when there is room, as far as one can tell; then send, and ask again if it is gone.
+  /// Errors   what waiting gives (ENOMEM).
+  Poll<Result<void>> poll(Context& context) noexcept {
+    if (!wait_) wait_.emplace(fd_.writable());
+    auto answer = wait_->poll(context);
+    if (answer.is_ready()) wait_.reset();
+    return answer;
+  }
+
+ private:
+  AsyncFd fd_;
+  std::optional<AsyncFd::Ready> wait_;
+};
+
+}  // namespace detail
+
+}  // namespace blitzio::net

@@ -66,19 +66,41 @@ void AcquireWait::abandon() noexcept {
     return;
   }
   state_ = State::done;
-  if (waiter_.outcome() == Outcome::granted) semaphore.release(waiter_.wanted);
+  if (waiter_.outcome() == Outcome::granted) semaphore.give_back(waiter_.wanted);
 }
 
 }  // namespace detail
 
-// Adds `permits_back` to the word and lets it say whether there are waiters.
+bool Semaphore::try_release(std::uint32_t count) noexcept {
+  // Relaxed: a guess that the compare-exchange verifies.
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  do {
+    if (count > kMaxPermits || to_count(word) > kMaxPermits - count) return false;
+    // As in release().
+  } while (!word_.compare_exchange_weak(word, word + from_count(count), std::memory_order_acq_rel,
+                                        std::memory_order_relaxed));
+  if ((word & kWaiters) != 0) hand_out();
+  return true;
+}
+
+void Semaphore::trim() noexcept {
+  // Relaxed throughout: nothing is read through the number, and the flags stay.
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  while (to_count(word) > kMaxPermits &&
+         !word_.compare_exchange_weak(word, (word & kFlags) | from_count(kMaxPermits),
+                                      std::memory_order_relaxed)) {
+  }
+}
+
+// Adds `permits_back` to the word, as give_back() does, and lets it say whether there are waiters.
 void Semaphore::update_waiters_flag(std::uint32_t permits_back) noexcept {
   const bool has_waiters = !waiters_.is_empty();
   // Relaxed: a guess that the compare-exchange verifies.
   std::uint64_t word = word_.load(std::memory_order_relaxed);
   std::uint64_t next = 0;
   do {
-    next = (word + from_count(permits_back)) & ~kWaiters;
+    next = (word & kClosed) |
+           from_count(std::min<std::uint64_t>(to_count(word) + permits_back, kMaxPermits));
     if (has_waiters) next |= kWaiters;
     // Release: permits put back carry on what their holders did (acquired when they were taken);
     // pairs with the acquire in try_acquire(). Acquire: the same in the other direction.

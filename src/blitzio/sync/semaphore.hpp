@@ -185,6 +185,8 @@ class Semaphore {
     BLITZIO_CHECK(to_count(before) + count <= kMaxPermits, before, count);
     if (BLITZIO_UNLIKELY((before & kWaiters) != 0)) hand_out();
   }
+  /// As release(), but changes nothing and returns false if more than kMaxPermits would be free.
+  [[nodiscard]] bool try_release(std::uint32_t count = 1) noexcept;
 
   /// An owner for permits that try_acquire() took.
   Permit adopt(std::uint32_t count = 1) noexcept { return {*this, count}; }
@@ -203,6 +205,7 @@ class Semaphore {
 
  private:
   friend class detail::AcquireWait;
+  friend class Permit;
 
   static constexpr std::uint64_t kClosed = 1;
   static constexpr std::uint64_t kWaiters = 2;
@@ -215,6 +218,15 @@ class Semaphore {
     return static_cast<std::uint32_t>(word >> kShift);
   }
 
+  // release() of what was acquired. What is then above kMaxPermits, because others released what
+  // they did not have, is let go.
+  void give_back(std::uint32_t count) noexcept {
+    // As in release().
+    const std::uint64_t before = word_.fetch_add(from_count(count), std::memory_order_acq_rel);
+    if (BLITZIO_UNLIKELY((before & kWaiters) != 0)) hand_out();
+    if (BLITZIO_UNLIKELY(to_count(before) + count > kMaxPermits)) trim();
+  }
+  BLITZIO_COLD void trim() noexcept;
   BLITZIO_COLD void hand_out() noexcept BLITZIO_EXCLUDES(mutex_);
   // Gives free permits to the queue's head as long as there are any. Returns false if the batch is
   // full and there is more to do.
@@ -228,7 +240,7 @@ class Semaphore {
 };
 
 inline void Permit::release() noexcept {
-  if (Semaphore* semaphore = std::exchange(semaphore_, nullptr)) semaphore->release(count_);
+  if (Semaphore* semaphore = std::exchange(semaphore_, nullptr)) semaphore->give_back(count_);
 }
 
 namespace detail {

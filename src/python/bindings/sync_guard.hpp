@@ -12,7 +12,6 @@
 #include <blitzio/sync/rw_lock.hpp>
 #include <blitzio/sync/semaphore.hpp>
 #include <python/bindings/box.hpp>
-#include <python/support/ft.hpp>
 
 #include <cstdint>
 
@@ -23,11 +22,7 @@ using RwLockBox = Box<sync::RwLock>;
 
 /// Gives permits back, or adds new ones. False if there would be more than there can be.
 [[nodiscard]] inline bool release_permits(PyObject* semaphore, std::uint32_t count) noexcept {
-  sync::Semaphore& value = SemaphoreBox::of(semaphore).value;
-  const ObjectLock lock(semaphore);  // Of several that release at once each sees the one before.
-  if (count > sync::Semaphore::kMaxPermits - value.available_permits()) return false;
-  value.release(count);
-  return true;
+  return SemaphoreBox::of(semaphore).value.try_release(count);
 }
 
 enum class GuardKind : std::uint8_t { read, write, permits };

@@ -4,7 +4,6 @@
 #include <python/bridge/blocking.hpp>
 #include <python/bridge/ready.hpp>
 #include <python/support/arguments.hpp>
-#include <python/support/ft.hpp>
 
 namespace blitzio::python {
 

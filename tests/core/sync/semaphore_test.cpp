@@ -180,6 +180,36 @@ TEST(Semaphore, MorePermitsThanThereCanBeAreAnError) {
   EXPECT_TRUE(result.error().is(RuntimeErrc::invalid_argument));
 }
 
+TEST(Semaphore, WhatOthersReleasedTooMuchIsLetGoOf) {
+  constexpr std::uint32_t kMost = Semaphore::kMaxPermits;
+  Semaphore semaphore(kMost);
+  EXPECT_FALSE(semaphore.try_release());
+  EXPECT_EQ(semaphore.available_permits(), kMost);
+  Permit held = semaphore.adopt(5);  // Of permits that nobody took.
+  held.release();
+  EXPECT_EQ(semaphore.available_permits(), kMost);
+
+  // One that was granted its permit and one that collects, both dropped.
+  ASSERT_TRUE(semaphore.try_acquire(kMost));
+  WakeCounter wakes;
+  std::optional<Semaphore::Acquire> granted(semaphore.acquire());
+  std::optional<Semaphore::Acquire> collecting(semaphore.acquire(kMost));
+  EXPECT_TRUE(wakes.poll(*granted).is_pending());
+  EXPECT_TRUE(wakes.poll(*collecting).is_pending());
+  EXPECT_TRUE(semaphore.try_release(2));
+  EXPECT_EQ(wakes.count(), 1);
+  EXPECT_TRUE(semaphore.try_release(kMost - 2));
+  EXPECT_EQ(semaphore.available_permits(), 0U);
+  EXPECT_FALSE(semaphore.try_release(kMost + 1));
+  collecting.reset();
+  EXPECT_EQ(semaphore.available_permits(), kMost - 1);
+  EXPECT_TRUE(semaphore.try_release());
+  EXPECT_FALSE(semaphore.try_release());
+  granted.reset();
+  EXPECT_EQ(semaphore.available_permits(), kMost);
+  EXPECT_TRUE(semaphore.try_acquire(kMost));
+}
+
 TEST(Semaphore, AFutureThatWasNeverPolledHoldsNothing) {
   Semaphore semaphore(1);
   {

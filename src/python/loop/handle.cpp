@@ -179,16 +179,11 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
 
 namespace {
 
-/// The wheel's reference goes to the queue of this turn's timers, or away if the handle was
-/// cancelled.
+/// The wheel's reference goes to the queue of this turn's timers. That another thread cancelled the
+/// handle shows when its turn comes.
 void on_timer(time::TimerEntry& entry) noexcept {
   TimerHandleObject& timer = static_cast<HandleTimer&>(entry).owner();
-  LoopObject& loop = *timer.handle.loop;
-  if (is_cancelled(timer.handle)) {
-    Py_DECREF(as_object(timer.handle));
-    return;
-  }
-  const bool has_room = loop.due.push(&timer.handle);
+  const bool has_room = timer.handle.loop->due.push(&timer.handle);
   BLITZIO_CHECK(has_room);  // Reserved when it was armed.
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,26 @@ def test_what_a_handle_and_its_context_hold_is_collected(
     _run_what_is_due(loop)
     gc.collect()
     assert [holder() for holder in holders] == [None] * 3
+
+
+def test_what_another_thread_cancelled_is_collected(loop: asyncio.AbstractEventLoop) -> None:
+    def schedule(loop: asyncio.AbstractEventLoop, holder: Holder) -> asyncio.Handle:
+        handle = loop.call_later(0, holder.react)
+        canceller = threading.Thread(target=handle.cancel)
+        canceller.start()
+        canceller.join()
+        return handle
+
+    holders = []
+
+    def run() -> None:
+        holders.append(_in_a_context(loop, schedule))
+        loop.call_later(0, loop.stop)
+
+    loop.call_soon(run)
+    loop.run_forever()
+    gc.collect()
+    assert [holder() for holder in holders] == [None]
 
 
 def test_a_pending_handle_is_not(loop: asyncio.AbstractEventLoop) -> None:

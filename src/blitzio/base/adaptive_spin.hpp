@@ -26,9 +26,11 @@ namespace blitzio {
 
 class AdaptiveSpin {
  public:
-  /// Whether `is_over()` came true while it looked. It need not look at all.
+  /// Whether `is_over()` is true, or came true while it looked. It need not look at all.
   template <class Condition>
   [[nodiscard]] bool until(Condition&& is_over) noexcept {
+    // No sleep was to be saved, so this says nothing about whether looking pays.
+    if (is_over()) return true;
     if (skips_left_ != 0) {
       --skips_left_;
       return false;

@@ -68,6 +68,7 @@ Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
       if (!room_ && !(room_ = find_room(fd))) return {-EAGAIN};
       auto answer = room_->poll(context);
       if (answer.is_pending()) return {.result = -EAGAIN, .waits_elsewhere = true};
+      room_.reset();
       if (!answer.value()) return {-std::int64_t{answer.value().error().code()}};
     }
   });

@@ -17,7 +17,6 @@
 
 #include <sys/socket.h>
 
-#include <optional>
 #include <utility>
 
 namespace blitzio::net {
@@ -32,23 +31,19 @@ namespace blitzio::net {
 
 namespace detail {
 
-/// That, as a future's part. It cannot move.
+/// That, as a future's part: one wait. It cannot move.
 class ReceiverRoom {
  public:
   /// Adopts what receiver_room() gave.
-  explicit ReceiverRoom(AsyncFd fd) noexcept : fd_(std::move(fd)) {}
-  /// Ready when there is room, as far as one can tell; then send, and ask again if it is gone.
+  explicit ReceiverRoom(AsyncFd fd) noexcept : fd_(std::move(fd)), wait_(fd_.writable()) {}
+  /// Ready when there is room, as far as one can tell: then send. If it is gone already ask for
+  /// another, for the address may be another receiver's by then.
   /// Errors   what waiting gives (ENOMEM).
-  Poll<Result<void>> poll(Context& context) noexcept {
-    if (!wait_) wait_.emplace(fd_.writable());
-    auto answer = wait_->poll(context);
-    if (answer.is_ready()) wait_.reset();
-    return answer;
-  }
+  Poll<Result<void>> poll(Context& context) noexcept { return wait_.poll(context); }
 
  private:
   AsyncFd fd_;
-  std::optional<AsyncFd::Ready> wait_;
+  AsyncFd::Ready wait_;
 };
 
 }  // namespace detail

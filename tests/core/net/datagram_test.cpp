@@ -5,6 +5,8 @@
 #include <blitzio/net/udp.hpp>
 #include <blitzio/net/unix.hpp>
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -181,6 +183,36 @@ TEST_P(UnixDatagrams, AFullReceiverIsWaitedForWithoutSpinning) {
     (co_await sending).get();
     // Once, again for each time that somebody else took the room, and at the end.
     EXPECT_LE(polls, 12);
+  }(this));
+}
+
+TEST_P(UnixDatagrams, ASuccessorWithoutRoomIsWaitedForToo) {
+  run([](Everywhere* self) -> Async<> {
+    driver::contract::TempDir folder;
+    const std::string path = folder.file("receiver");
+    const Address address = get(Address::local(path));
+    UnixDatagram first = get(UnixDatagram::bind(address));
+    fill(address);
+    int polls = 0;
+    auto sending = self->spawn([](const Address& to, int& count) -> Async<> {
+      UnixDatagram sender = get(UnixDatagram::unbound());
+      Counted future(sender.send_to(bytes("mine"), to), count);
+      EXPECT_EQ(get(co_await std::move(future)), 4U);
+    }(address, polls));
+    while (polls == 0) co_await yield_now();
+    EXPECT_EQ(::unlink(path.c_str()), 0);
+    UnixDatagram second = get(UnixDatagram::bind(address));
+    fill(address);
+    first.close();
+    for (int i = 0; i < 200; ++i) co_await yield_now();
+    std::string text(8, '.');
+    for (;;) {
+      const std::size_t count = get(co_await second.recv(room(text)));
+      if (text.substr(0, count) == "mine") break;
+    }
+    (co_await sending).get();
+    // As above, and once as the first receiver went.
+    EXPECT_LE(polls, 13);
   }(this));
 }
 

@@ -47,19 +47,26 @@ class Watcher:
 
     async def _started(self) -> _native_fs.NativeWatcher:
         if self._native is None:
-            if self._is_closed:
-                raise ValueError("the watcher is closed")
-            native = await _native_fs.watch(self._paths, self._recursive)
-            # Two tasks may have begun at the same time.
-            if self._native is None:
-                self._native = native
+            self._check_open()
+            return self._begun(await _native_fs.watch(self._paths, self._recursive))
         return self._native
 
     def _blocking_started(self) -> _native_fs.NativeWatcher:
         if self._native is None:
-            if self._is_closed:
-                raise ValueError("the watcher is closed")
-            self._native = _native_fs.blocking_watch(self._paths, self._recursive)
+            self._check_open()
+            return self._begun(_native_fs.blocking_watch(self._paths, self._recursive))
+        return self._native
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("the watcher is closed")
+
+    def _begun(self, native: _native_fs.NativeWatcher) -> _native_fs.NativeWatcher:
+        # Two tasks may have begun at the same time, and somebody may have closed it meanwhile.
+        if self._native is None:
+            self._native = native
+        if self._is_closed:
+            self._native.close()
         return self._native
 
     async def __aenter__(self) -> Watcher:

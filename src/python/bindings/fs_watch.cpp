@@ -78,6 +78,8 @@ PyObject* watcher_try_next(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* watcher_close(PyObject* self, PyObject* /*unused*/) {
+  // As next(): nobody closes it between the look at its number and the call.
+  const ObjectLock lock(self);
   PyWatcher& own = watcher_of(self);
   if (!std::exchange(own.is_closed, true)) {
     const IoContext io(state_of_box(self));
@@ -88,6 +90,7 @@ PyObject* watcher_close(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* watcher_is_closed(PyObject* self, void* /*unused*/) {
+  const ObjectLock lock(self);
   return PyBool_FromLong(watcher_of(self).is_closed ? 1 : 0);
 }
 

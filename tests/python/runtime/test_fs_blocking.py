@@ -194,6 +194,27 @@ def test_what_is_kept_stays(tmp_path: Path) -> None:
     assert fs.blocking_read_file(named.path) == b"kept"
 
 
+def test_a_folder_can_be_removed_before_it_is_left(tmp_path: Path) -> None:
+    made = fs.temp_dir(parent=tmp_path)
+    made.blocking_remove()  # It is not there yet.
+    with made as folder:
+        fs.blocking_write_file(folder + "/in it", b"x")
+
+        async def main() -> None:
+            with pytest.raises(RuntimeError, match="would block the event loop"):
+                made.blocking_remove()
+
+        asyncio.run(main())
+        assert os.path.isdir(folder)
+        made.blocking_remove()
+        assert not os.path.exists(folder)
+        made.blocking_remove()
+    other = fs.blocking_temp_dir(parent=tmp_path)
+    os.rmdir(other.path)
+    other.blocking_remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_dropped_is_removed_with_a_warning(tmp_path: Path) -> None:
     made = fs.blocking_temp_dir(parent=tmp_path)
     with pytest.warns(ResourceWarning, match="a temporary directory was not left"):

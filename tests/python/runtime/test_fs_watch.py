@@ -91,6 +91,17 @@ def _closed(path: Path) -> fs.Watcher:
     return events
 
 
+def test_closing_it_while_it_begins_ends_it(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        events = fs.watch(tmp_path)
+        waiting = asyncio.ensure_future(events.next())
+        await asyncio.sleep(0)
+        events.close()
+        assert await asyncio.wait_for(waiting, 60) is None
+
+    run(main())
+
+
 def test_what_cannot_be_watched_says_so(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to watch"):
         fs.watch()

@@ -148,12 +148,14 @@ class Interval:
     Threads: belongs to one task at a time.
     """
 
-    __slots__ = ("_due", "_missed", "_period")
+    __slots__ = ("_due", "_missed", "_period", "_wait")
 
     def __init__(self, period: Duration, missed: _MissedTicks, start: Instant) -> None:
         self._period = period
         self._missed = missed
         self._due = start
+        # While a tick is waited for, until it is moved.
+        self._wait: asyncio.Future[None] | None = None
 
     @property
     def period(self) -> Duration:
@@ -176,28 +178,49 @@ class Interval:
 
         Cancellation: the tick is not lost; the next call waits for it again.
         """
+        while (left := self._due - Instant.now()) > Duration.ZERO:
+            if not await self._is_moved_within(left):
+                break
         due = self._due
-        if Instant.now() < due:
-            await sleep_until(due)
         self._due = self._after(due, Instant.now())
         return due
 
+    async def _is_moved_within(self, span: Duration) -> bool:
+        loop = asyncio.get_running_loop()
+        wait = self._wait = loop.create_future()
+        timer = None
+        if not span.is_forever():
+            timer = loop.call_later(span.as_secs_f64(), _finish, wait)
+        try:
+            await wait
+            return self._wait is not wait
+        finally:
+            self._wait = None
+            if timer is not None:
+                timer.cancel()
+
     def reset(self) -> None:
         """The next tick is a period from now, and those after it a period apart; so for the
-        others."""
-        self._due = Instant.now() + self._period
+        others. A tick that is waited for on the same loop is moved, too."""
+        self._move(Instant.now() + self._period)
 
     def reset_immediately(self) -> None:
         """The next tick is at once."""
-        self._due = Instant.now()
+        self._move(Instant.now())
 
     def reset_after(self, duration: Seconds) -> None:
         """The next tick is after `duration`."""
-        self._due = Instant.now() + Duration.of(duration)
+        self._move(Instant.now() + Duration.of(duration))
 
     def reset_at(self, at: _Point) -> None:
         """The next tick is at `at`."""
-        self._due = _instant(at)
+        self._move(_instant(at))
+
+    def _move(self, due: Instant) -> None:
+        self._due = due
+        if self._wait is not None:
+            _finish(self._wait)
+            self._wait = None
 
     def __aiter__(self) -> Interval:
         return self
@@ -213,6 +236,11 @@ class Interval:
             if self._missed == "skip":
                 return at + self._period - late % self._period
         return due + self._period
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 #: Lateness that a loop's turn explains; no tick counts as missed for it. As Interval::kLate.

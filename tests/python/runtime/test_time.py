@@ -269,6 +269,29 @@ def test_an_interval_can_be_reset_and_its_tick_outlives_a_cancellation(
     loop.run_until_complete(main())
 
 
+def test_a_reset_moves_the_tick_that_is_waited_for(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        ticks = interval(3600)
+        await ticks.tick()
+        waiting = asyncio.ensure_future(ticks.tick())
+        await asyncio.sleep(0)
+        ticks.reset_immediately()
+        ticks.reset()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        at = now()
+        ticks.reset_at(at)
+        assert await waiting == at
+        ticks.reset_after(float("inf"))
+        waiting = asyncio.ensure_future(ticks.tick())
+        await asyncio.sleep(0)
+        ticks.reset_after(0.001)
+        assert await waiting > at
+
+    loop.run_until_complete(main())
+
+
 @pytest.mark.parametrize(("policy", "following"), [("burst", 100), ("delay", 150), ("skip", 100)])
 def test_a_tick_that_is_late_by_less_than_a_period_is_missed_too(
     monkeypatch: pytest.MonkeyPatch, policy: Any, following: int

@@ -238,6 +238,9 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
 int loop_clear(PyObject* self) {
   LoopObject& loop = as_loop(self);
   loop_shut_down(loop);
+  // call_soon() finds a loop open that is closed by what it runs itself: a collection, debug mode's
+  // checks. As with asyncio its handle never runs.
+  if (!loop.stranded) loop_drop_queued(loop);
   Py_CLEAR(loop.task_factory);
   Py_CLEAR(loop.default_executor);
   Py_CLEAR(loop.fatal);

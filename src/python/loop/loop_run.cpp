@@ -195,6 +195,34 @@ PyObject* method_set_before_wait(PyObject* self, PyObject* hook) noexcept {
   Py_RETURN_NONE;
 }
 
+namespace {
+
+void drop_queued(HandleObject* handle) noexcept {
+  handle_drop_call(*handle);
+  Py_DECREF(reinterpret_cast<PyObject*>(handle));
+}
+
+}  // namespace
+
+void loop_drop_queued(LoopObject& loop) noexcept {
+  for (ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
+    // One by one: the arguments of each may be the handle before it, and a long chain of handles
+    // must not be freed by recursion.
+    while (!queue->is_empty()) drop_queued(queue->pop());
+  }
+#if BLITZIO_FREE_THREADED
+  PyMutex_Lock(&loop.inbox_lock);
+  HandleObject* handle = std::exchange(loop.inbox_first, nullptr);
+  loop.inbox_last = nullptr;
+  PyMutex_Unlock(&loop.inbox_lock);
+  while (handle != nullptr) {
+    HandleObject* next = std::exchange(handle->inbox_next, nullptr);
+    drop_queued(handle);
+    handle = next;
+  }
+#endif
+}
+
 void loop_shut_down(LoopObject& loop) noexcept {
   loop.closed = true;
   // Begun already: this very function, further up, ran a finaliser that led here.
@@ -208,15 +236,7 @@ void loop_shut_down(LoopObject& loop) noexcept {
   fd_watch_clear_all(loop);
   loop.gate->close();
   loop.executor->shutdown();
-  for (ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
-    while (!queue->is_empty()) {
-      // One by one: the arguments of each may be the handle before it, and a long chain of handles
-      // must not be freed by recursion.
-      HandleObject* handle = queue->pop();
-      handle_drop_call(*handle);
-      Py_DECREF(reinterpret_cast<PyObject*>(handle));
-    }
-  }
+  loop_drop_queued(loop);
   while (loop.flush_list.pop_front() != nullptr) {
   }
   delete std::exchange(loop.executor, nullptr);

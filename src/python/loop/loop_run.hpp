@@ -14,4 +14,7 @@ PyObject* method_set_before_wait(PyObject* self, PyObject* hook) noexcept;
 /// Ends everything that the loop's core still has in flight and frees the core. Idempotent.
 void loop_shut_down(LoopObject& loop) noexcept;
 
+/// Lets go of the handles that are queued; none will run. The loop is closed and nobody uses it.
+void loop_drop_queued(LoopObject& loop) noexcept;
+
 }  // namespace blitzio::python

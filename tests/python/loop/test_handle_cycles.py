@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,37 @@ def test_a_loop_closed_over_what_was_pending_is_collected(new_loop: LoopFactory)
     loop.close()
     gc.collect()
     assert [holder() for holder in holders] == [None] * 2
+
+
+class Closer:
+    """Closes its loop when debug mode looks at it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Closer]:
+        self.loop.close()
+        return Closer
+
+    def __call__(self, *_: object) -> None:
+        pass
+
+
+def test_a_loop_closed_while_it_schedules_is_collected(new_loop: LoopFactory) -> None:
+    # Weak references to what is in a cycle are dead even if the cycle cannot be broken.
+    marker = object()
+
+    def schedule() -> None:
+        loop = new_loop()
+        loop.set_debug(True)
+        loop.call_soon(Closer(loop), marker)
+        assert loop.is_closed()
+
+    before = sys.getrefcount(marker)
+    schedule()
+    gc.collect()
+    assert sys.getrefcount(marker) == before
 
 
 def test_a_loop_that_keeps_what_failed_is_collected(new_loop: LoopFactory) -> None:

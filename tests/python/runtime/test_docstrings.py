@@ -156,7 +156,12 @@ WITHOUT = {
 def _has_example(name: str, thing: Any) -> bool:
     texts = [inspect.getdoc(thing) or ""]
     if inspect.isclass(thing):
-        texts += [inspect.getdoc(member) or "" for member in vars(thing).values()]
+        # A plain value's documentation is its type's, and that of int has an example.
+        texts += [
+            inspect.getdoc(member) or ""
+            for member in vars(thing).values()
+            if inspect.isroutine(member) or inspect.isdatadescriptor(member)
+        ]
     # Native: the extension itself, or a public module, which has functions of Python, too.
     home = thing.__module__.removeprefix("blitzio._native")
     is_native = not inspect.isfunction(thing) and "._" not in home

@@ -26,7 +26,7 @@ namespace blitzio::net {
 /// do:
 ///          its own buffer is full, or another try will tell what is wrong. Also none if no
 ///          descriptor can be had.
-/// Cost     a poll(2) and, for Unix sockets, a socket(2) and a connect(2).
+/// Cost     for Unix sockets two looks at the buffer, a socket(2) and a connect(2).
 [[nodiscard]] OwnedFd receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept;
 
 namespace detail {

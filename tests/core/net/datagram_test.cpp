@@ -216,6 +216,33 @@ TEST_P(UnixDatagrams, ASuccessorWithoutRoomIsWaitedForToo) {
   }(this));
 }
 
+TEST_P(UnixDatagrams, OneThatNeverReadsHidesNoRoomOfAnother) {
+  run([](Everywhere* self) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address silent_address = get(Address::local(folder.file("silent")));
+    const UnixDatagram silent = get(UnixDatagram::bind(silent_address));
+    const Address address = get(Address::local(folder.file("receiver")));
+    UnixDatagram receiver = get(UnixDatagram::bind(address));
+    fill(address);
+    UnixDatagram sender = get(UnixDatagram::unbound());
+    // More than a quarter of the sender's buffer: poll(2) does not call it writable any more.
+    const std::string big(16'000, '.');
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(get(sender.try_send_to(bytes(big), silent_address)));
+    int polls = 0;
+    auto sending = self->spawn([](UnixDatagram& from, const Address& to, int& count) -> Async<> {
+      Counted future(from.send_to(bytes("mine"), to), count);
+      EXPECT_EQ(get(co_await std::move(future)), 4U);
+    }(sender, address, polls));
+    while (polls == 0) co_await yield_now();
+    std::string text(8, '.');
+    for (;;) {
+      const std::size_t count = get(co_await receiver.recv(room(text)));
+      if (text.substr(0, count) == "mine") break;
+    }
+    (co_await sending).get();
+  }(this));
+}
+
 TEST_P(UnixDatagrams, ClosingEndsTheWaitForAFullReceiver) {
   run([](Everywhere* /*self*/) -> Async<> {
     driver::contract::TempDir folder;

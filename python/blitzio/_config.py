@@ -77,6 +77,9 @@ class Config:
     Raises:
         TypeError: a value has the wrong type.
         ValueError: a value is out of range.
+
+    >>> Config(backend="epoll", timers_max=1000).backend
+    'epoll'
     """
 
     backend: str = "auto"

@@ -144,7 +144,7 @@ TEST(SemaphoreModel, TryAcquireDoesNotOvertake) {
 TEST(SemaphoreModel, FindsAReleaseThatDoesNotPublish) {
   expect_finds("data race", two_holders_in_turn,
                {.weakenings = {{.file = "sync/semaphore.hpp",
-                                .function = "release",
+                                .function = "give_back",
                                 .access = Access::exchange,
                                 .from = std::memory_order_acq_rel,
                                 .to = std::memory_order_acquire}}});

@@ -3,8 +3,8 @@
 It holds references (debug builds of CPython count them all), allocated blocks, file descriptors and
 threads. A look at them is some runs, with a count before the first and after each. A run may leave
 more than it found, and the next one less: caches fill, lists of dead objects grow and are cut. So a
-look that ends with no more than it began with clears what was looked at, and a leak is what no look
-clears.
+look that ends with less more than it had runs clears what was looked at: a leak adds one in each run
+at least. What no look clears is a leak.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def growth(run: Callable[[], object], *, runs: int, looks: int) -> Growth:
             if number < runs:
                 run()
         for place in range(len(NAMES)):
-            if counts[place - len(NAMES)] <= counts[place]:
+            if counts[place - len(NAMES)] - counts[place] < runs:
                 steady |= 1 << place
         if steady == (1 << len(NAMES)) - 1:
             return {}

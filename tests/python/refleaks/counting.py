@@ -3,8 +3,8 @@
 It holds references (debug builds of CPython count them all), allocated blocks, file descriptors and
 threads. A look at them is some runs, with a count before the first and after each. A run may leave
 more than it found, and the next one less: caches fill, lists of dead objects grow and are cut. So a
-look that ends with less more than it had runs clears what was looked at: a leak adds one in each run
-at least. What no look clears is a leak.
+look that ends with less more than it had runs clears what was looked at: a leak adds one at least
+in each run. What no look clears is a leak.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ constexpr std::uint32_t kReadBytesMin = 64 * 1024;
 constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 /// What is received at once for our TLS layer.
 constexpr std::size_t kTlsReadBytes = 128 * 1024;
-/// What one connection may deliver in a turn before others get theirs.
-constexpr std::size_t kTurnBytes = 256 * 1024;
+/// What one connection may deliver in a turn before others get theirs: two of the largest reads.
+constexpr std::size_t kTurnBytes = 512 * 1024;
 
 bool wants_data(const StreamTransport& t) noexcept {
   // A protocol may fork in the middle of a large read: in the child the rest is the parent's.

@@ -49,6 +49,7 @@ LOADS = (
     Load(50, 1, 1024),
     Load(50, 16, 64),
     Load(1000, 1, 64),
+    Load(10_000, 1, 64),
     Load(10, 1, 65536),
 )
 IDLE_CONNECTIONS = 8_000 if os.sysconf("SC_OPEN_MAX") < 10_100 else 10_000

@@ -50,6 +50,14 @@ class ReadShared {
   IoWait wait_;
 };
 
+// What a socket did not take at once. A coroutine of its own, for its frame is as large as serve()'s
+// and lives only while there is something to write. False: the connection is broken.
+Async<bool> write_rest(net::TcpStream& stream, std::span<const std::byte> data) {
+  const std::vector<std::byte> rest(data.begin(), data.end());
+  const auto written = co_await stream.write_all(rest);
+  co_return written.has_value();
+}
+
 // Until the peer closes the connection or breaks it.
 Async<> serve(net::TcpStream stream) {
   static_cast<void>(stream.set_nodelay(true));
@@ -59,11 +67,7 @@ Async<> serve(net::TcpStream stream) {
     const auto sent = stream.try_write(*data);
     if (!sent) co_return;
     const std::size_t done = sent->value_or(0);
-    if (done == data->size()) continue;
-    const std::vector<std::byte> rest(data->begin() + static_cast<std::ptrdiff_t>(done),
-                                      data->end());
-    const auto written = co_await stream.write_all(rest);
-    if (!written) co_return;
+    if (done < data->size() && !co_await write_rest(stream, data->subspan(done))) co_return;
   }
 }
 

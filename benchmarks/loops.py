@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares event loops: asyncio, uvloop, rloop and blitzio on each of its drivers.
+"""Compares event loops: asyncio, uvloop, rloop, zuvloop and blitzio on each of its drivers.
 
 All arms run in this one process, alternately and in a rotating order, so that whatever the machine
 does meanwhile hits them alike. A figure is the median over the rounds; the lead is a peer's time
@@ -30,14 +30,15 @@ from workloads import Bench, Workload, load_all
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
-PEERS = ("asyncio", "uvloop", "rloop")
+#: zuvloop is for CPython 3.14 only.
+PEERS = ("asyncio", "uvloop", "rloop", "zuvloop")
 OURS = ("blitzio-epoll", "blitzio-io_uring")
 
 
 def find_arms(names: list[str] | None, console: Console) -> dict[str, Factory]:
     """The loops that are installed and can run here, by name."""
     arms: dict[str, Factory] = {"asyncio": asyncio.SelectorEventLoop}
-    for name in ("uvloop", "rloop"):
+    for name in PEERS[1:]:
         try:
             arms[name] = importlib.import_module(name).new_event_loop
         except ImportError:
@@ -153,17 +154,18 @@ def report(
 
 def markdown(samples: dict[str, dict[str, list[float]]], works: dict[str, Workload]) -> str:
     """The table of README.md: microseconds, and the leads over uvloop and over the best peer."""
-    head = ["work", *PEERS, *(f"{arm.removeprefix('blitzio-')} | lead | over best" for arm in OURS)]
-    columns = 1 + len(PEERS) + 3 * len(OURS)
+    peers = [name for name in PEERS if any(name in row for row in samples.values())]
+    head = ["work", *peers, *(f"{arm.removeprefix('blitzio-')} | lead | over best" for arm in OURS)]
+    columns = 1 + len(peers) + 3 * len(OURS)
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (columns - 1)]
     for name, row in samples.items():
         cells = [works[name].title]
-        cells += [f"{statistics.median(row[a]) / 1000:.2f}" if a in row else "-" for a in PEERS]
+        cells += [f"{statistics.median(row[a]) / 1000:.2f}" if a in row else "-" for a in peers]
         for arm in OURS:
             if arm not in row:
                 cells += ["-"] * 3
                 continue
-            over = {peer: value for peer in PEERS if (value := lead(row, peer, arm)) is not None}
+            over = {peer: value for peer in peers if (value := lead(row, peer, arm)) is not None}
             cells.append(f"{statistics.median(row[arm]) / 1000:.2f}")
             cells.append(f"{over['uvloop']:.2f}" if "uvloop" in over else "-")
             cells.append(f"{min(over.values()):.2f}" if over else "-")

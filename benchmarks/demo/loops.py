@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOPS = ("asyncio", "uvloop", "rloop", "blitzio-epoll", "blitzio-io_uring")
+#: zuvloop is for CPython 3.14 only.
+LOOPS = ("asyncio", "uvloop", "rloop", "zuvloop", "blitzio-epoll", "blitzio-io_uring")
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -17,7 +18,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     cannot run here."""
     if name == "asyncio":
         return asyncio.SelectorEventLoop
-    if name in ("uvloop", "rloop"):
+    if name in ("uvloop", "rloop", "zuvloop"):
         factory: Callable[[], asyncio.AbstractEventLoop]
         factory = importlib.import_module(name).new_event_loop
         return factory

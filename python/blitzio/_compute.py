@@ -1,4 +1,5 @@
-"""Work for the processors: `compute` and `parallel_map`, on threads apart from those that block.
+"""Work for the processors: `compute`, `parallel_map`, `parallel_for`: on threads apart from those
+that block.
 
 As many threads as the process may use processors, so that computing neither waits behind what
 blocks nor takes more than its share. Without the GIL they run Python at the same time. With it they
@@ -11,13 +12,13 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import JoinHandle, ThreadPool
-from blitzio._runtime.parallel import ParallelMap
+from blitzio._runtime.parallel import ParallelWork
 from blitzio._runtime.scheduler import current_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ("compute", "parallel_map")
+__all__ = ("compute", "parallel_for", "parallel_map")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -66,12 +67,38 @@ def parallel_map(
     >>> parallel_map(range(4), lambda n: n * n).blocking_join()
     [0, 1, 4, 9]
     """
+    return _start_parallel(items, function, chunk, keeps_results=True)
+
+
+def parallel_for(
+    items: Iterable[_T], function: Callable[[_T], object], *, chunk: int = 0
+) -> JoinHandle[None]:
+    """Calls `function(item)` for every item, on all processors, and keeps no results.
+
+    Args, errors, cancellation: as `parallel_map`.
+
+    Returns:
+        a handle that is done when every call is.
+
+    >>> rows = [[3, 1, 2], [9, 8]]
+    >>> parallel_for(rows, list.sort).blocking_join()
+    >>> rows
+    [[1, 2, 3], [8, 9]]
+    """
+    return _start_parallel(items, function, chunk, keeps_results=False)
+
+
+def _start_parallel(
+    items: Iterable[_T], function: Callable[[_T], object], chunk: int, *, keeps_results: bool
+) -> JoinHandle[Any]:
     if not callable(function):
         raise TypeError(f"a function was expected, got {function!r}")
     if chunk < 0:
         raise ValueError(f"chunk must not be negative, not {chunk}")
     threads, count = _threads()
-    work = ParallelMap(list(items), function, chunk, count)
+    work: ParallelWork[_T, Any] = ParallelWork(
+        list(items), function, chunk, count, keeps_results=keeps_results
+    )
     work.start(threads.submit)
     return work.handle
 

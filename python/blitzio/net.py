@@ -42,12 +42,14 @@ from blitzio._native import (
 )
 from blitzio._net.connect import blocking_connect, blocking_resolve, connect, resolve
 from blitzio._net.copy import ReadStream, WriteStream, copy, copy_bidirectional
+from blitzio._net.keep_alive import KeepAlive
 from blitzio._net.pool import Pool
 from blitzio._net.split import ReadHalf, WriteHalf
 from blitzio._net.tls import TlsStream, start_tls
 
 __all__ = (
     "Address",
+    "KeepAlive",
     "Pool",
     "ReadHalf",
     "ReadStream",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
-from blitzio._compute import compute, parallel_map
+from blitzio._compute import compute, parallel_for, parallel_map
 from blitzio._native import JoinHandle, spawn, spawn_blocking, spawn_future
 from blitzio._task.cancel_token import CancelToken
 from blitzio._task.group import ConcurrencyUnavailable, Group
@@ -26,6 +26,7 @@ __all__ = (
     "JoinHandle",
     "compute",
     "join_all",
+    "parallel_for",
     "parallel_map",
     "race",
     "select",

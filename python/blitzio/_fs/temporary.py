@@ -4,6 +4,7 @@ a plain thread.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -13,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, ClassVar
 
 from blitzio._native import fs as _native_fs
-from blitzio._runtime.blocking import check_may_block
+from blitzio._runtime.blocking import check_may_block, run_to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -32,6 +33,20 @@ def _remove_late(remove: Callable[[str], object], path: str, what: str) -> None:
 
 def _remove_directory(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_tree(path: str) -> None:
+    """_remove_directory() that says what went wrong; not if it cannot have a thread for it."""
+    if asyncio._get_running_loop() is not None:
+        _remove_directory(path)
+        return
+    try:
+        _native_fs.blocking_remove_dir_all(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        _remove_directory(path)  # What there is that can be.
+        raise
 
 
 def _remove_file(path: str) -> None:
@@ -136,27 +151,16 @@ class TempDir(_Temporary):
         Raises:
             OSError: of remove_dir_all().
 
-        Cancellation: it is removed all the same.
+        Cancellation: is delivered when it is removed.
         """
-        if not self._take():
-            return
-        try:
-            await _native_fs.remove_dir_all(self._path)
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            _remove_directory(self._path)
-            raise
+        if self._take():
+            await run_to_its_end(_remove_tree, self._path)
 
     def blocking_remove(self) -> None:
         """remove(), for plain threads."""
         check_may_block("blocking_remove", "remove()")
-        if not self._take():
-            return
-        try:
-            _native_fs.blocking_remove_dir_all(self._path)
-        except FileNotFoundError:
-            pass
+        if self._take():
+            _remove_tree(self._path)
 
 
 def temp_dir(prefix: str = "blitzio-", parent: _Path | None = None) -> TempDir:
@@ -241,9 +245,11 @@ class NamedTempFile(_Temporary):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._take():
-            _remove_file(self._path)
-        await self.file.close()
+        try:
+            if self._take():
+                await run_to_its_end(_remove_file, self._path)
+        finally:
+            await self.file.close()
 
     def __exit__(
         self,
@@ -251,9 +257,11 @@ class NamedTempFile(_Temporary):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._take():
-            _remove_file(self._path)
-        self.file.blocking_close()
+        try:
+            if self._take():
+                _remove_file(self._path)
+        finally:
+            self.file.blocking_close()
 
 
 def named_temp_file(prefix: str = "blitzio-", parent: _Path | None = None) -> NamedTempFile:

@@ -226,6 +226,12 @@ class SimStream(SimEnd):
         self._ahead[:0] = data
         return data
 
+    def try_peek(self, n: int = 65536) -> bytes | None:
+        """peek(), now; None if nothing is there."""
+        data = self.try_read(n)
+        self._ahead[:0] = data or b""
+        return data
+
     async def read_into(self, buffer: Buffer, /) -> int:
         """read() into a writable buffer. Gives how many bytes came."""
         return await self.read_vectored([buffer])
@@ -375,6 +381,10 @@ class SimStream(SimEnd):
             self._incoming.bell.ring()
         if how != "read":
             self._finish()
+
+    async def finish(self) -> None:
+        """shutdown("write") to be awaited, as streams have it."""
+        self.shutdown("write")
 
     def split(self) -> tuple[ReadHalf, WriteHalf]:
         """Two halves, for two tasks. The stream is theirs from then on."""

@@ -105,11 +105,32 @@ class _Socket(_Descriptor):
     def blocking_writable(self, timeout: _Seconds | None = None) -> None:
         """writable() for threads. TimeoutError after `timeout` seconds."""
 
+    def take_error(self) -> OSError | None:
+        """Take the error that the socket keeps from what happened between calls; None if there is
+        none."""
+
+    def send_buffer_bytes(self) -> int:
+        """Bytes that the kernel keeps for sending (SO_SNDBUF), with its own book-keeping."""
+
+    def set_send_buffer_bytes(self, bytes: int, /) -> None:
+        """Ask for so many. The kernel may give more, or less where its own limit is lower.
+
+        Raises:
+            ValueError: a negative number.
+            OSError: EINVAL if it is above 2**31 - 1.
+        """
+
+    def recv_buffer_bytes(self) -> int:
+        """Bytes that the kernel keeps for receiving (SO_RCVBUF), with its own book-keeping."""
+
+    def set_recv_buffer_bytes(self, bytes: int, /) -> None:
+        """As set_send_buffer_bytes()."""
+
     def option(self, level: int, name: int, /) -> int:
-        """getsockopt() of an int."""
+        """getsockopt() of an int, for options that have no function of their own."""
 
     def set_option(self, level: int, name: int, value: int, /) -> None:
-        """setsockopt() of an int."""
+        """setsockopt() of an int, for options that have no function of their own."""
 
 @final
 class TcpListener(_Socket):
@@ -133,6 +154,23 @@ class TcpListener(_Socket):
         v6_only: bool = False,
     ) -> TcpListener:
         """Listen at an address; port 0 takes a free one, which `local_address` tells."""
+
+    @classmethod
+    def from_fd(cls, fd: int, /) -> Self:
+        """Take over a TCP socket that listens, of `socket.detach()`, of another process, of
+        systemd. It is in non-blocking mode from then on, with options as they were.
+
+        >>> import socket
+        >>> listening = socket.create_server(("127.0.0.1", 0))
+        >>> listener = net.TcpListener.from_fd(listening.detach())
+        >>> listener.close()
+
+        Raises:
+            OSError: EBADF, ENOTSOCK.
+            ValueError: a socket of another kind.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
+                OSError of ENOMEM: it is closed then.
+        """
 
     def accept(self) -> Awaitable[tuple[TcpStream, Address]]:
         """Wait for a connection. Gives the stream and its peer.
@@ -175,6 +213,10 @@ class UnixListener(_Socket):
     def bind(cls, address: Address | str, *, backlog: int = 1024) -> UnixListener:
         """Listen at a path or abstract name. The path stays when the listener is closed."""
 
+    @classmethod
+    def from_fd(cls, fd: int, /) -> Self:
+        """Take over a Unix stream socket that listens; as `TcpListener.from_fd`."""
+
     def accept(self) -> Awaitable[tuple[UnixStream, Address | None]]:
         """Wait for a connection. Gives the stream and its peer.
 
@@ -202,6 +244,10 @@ class UnixListener(_Socket):
 class _DatagramSocket(_Socket):
     """What the datagram sockets share. Not a class at run time."""
 
+    @classmethod
+    def from_fd(cls, fd: int, /) -> Self:
+        """Take over a datagram socket of this family; as `TcpListener.from_fd`."""
+
     def connect(self, address: Address | str, /) -> None:
         """Send to this address, and receive from it alone, from now on."""
 
@@ -213,6 +259,18 @@ class _DatagramSocket(_Socket):
 
     def try_recv(self) -> bytes | None:
         """recv(), now; None if there is none."""
+
+    def peek(self) -> Awaitable[bytes]:
+        """recv() that leaves the datagram there: the next one receives it.
+
+        Cancellation: loses nothing.
+        """
+
+    def blocking_peek(self, timeout: _Seconds | None = None) -> bytes:
+        """peek() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_peek(self) -> bytes | None:
+        """peek(), now; None if there is none."""
 
     def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
         """Send a datagram, waiting for room."""
@@ -267,6 +325,57 @@ class UdpSocket(_DatagramSocket):
     def try_recv_from(self) -> tuple[bytes, Address] | None:
         """recv_from(), now; None if there is none."""
 
+    def peek_from(self) -> Awaitable[tuple[bytes, Address]]:
+        """recv_from() that leaves the datagram there.
+
+        Cancellation: loses nothing.
+
+        >>> one = net.UdpSocket.bind("127.0.0.1:0")
+        >>> await one.send_to(b"to myself", one.local_address)
+        9
+        >>> await one.peek_from() == await one.recv_from() == (b"to myself", one.local_address)
+        True
+        >>> one.close()
+        """
+
+    def blocking_peek_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address]:
+        """peek_from() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_peek_from(self) -> tuple[bytes, Address] | None:
+        """peek_from(), now; None if there is none."""
+
+    def broadcast(self) -> bool:
+        """Whether it may send to broadcast addresses; not at first."""
+
+    def set_broadcast(self, is_on: bool, /) -> None:
+        """Allow or forbid it."""
+
+    def ttl(self) -> int:
+        """How many routers what it sends may pass; of IPv6 the hop limit.
+
+        >>> socket = net.UdpSocket.bind("127.0.0.1:0")
+        >>> socket.set_ttl(3)
+        >>> socket.set_multicast_loop(False)
+        >>> socket.ttl(), socket.multicast_ttl(), socket.multicast_loop(), socket.broadcast()
+        (3, 1, False, False)
+        >>> socket.close()
+        """
+
+    def set_ttl(self, ttl: int, /) -> None:
+        """Set it, from 1 to 255; else ValueError."""
+
+    def multicast_ttl(self) -> int:
+        """ttl() of multicasts; 1 at first."""
+
+    def set_multicast_ttl(self, ttl: int, /) -> None:
+        """Set it, from 0, which stays on this machine, to 255; else ValueError."""
+
+    def multicast_loop(self) -> bool:
+        """Whether this machine hears its own multicasts; it does at first."""
+
+    def set_multicast_loop(self, is_on: bool, /) -> None:
+        """Have it hear them, or not."""
+
     def join_multicast(self, group: Address | str, interface: int = 0) -> None:
         """Hear what is sent to a group, on one interface or the one that the system chooses."""
 
@@ -311,6 +420,18 @@ class UnixDatagram(_DatagramSocket):
 
     def try_recv_from(self) -> tuple[bytes, Address | None] | None:
         """recv_from(), now; None if there is none."""
+
+    def peek_from(self) -> Awaitable[tuple[bytes, Address | None]]:
+        """recv_from() that leaves the datagram there.
+
+        Cancellation: loses nothing.
+        """
+
+    def blocking_peek_from(self, timeout: _Seconds | None = None) -> tuple[bytes, Address | None]:
+        """peek_from() for threads. TimeoutError after `timeout` seconds."""
+
+    def try_peek_from(self) -> tuple[bytes, Address | None] | None:
+        """peek_from(), now; None if there is none."""
 
     @property
     def local_address(self) -> Address | None:

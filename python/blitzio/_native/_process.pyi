@@ -13,6 +13,27 @@ from blitzio._native._streams import _ReadEnd, _WriteEnd
 class PipeReader(_ReadEnd):
     """Reads what a child writes. One task reads at a time; each end of a pipe has one direction."""
 
+    @classmethod
+    def adopt(cls, fd: int, /) -> Self:
+        """Take over the reading end of a pipe, a FIFO, a terminal or a socket. It is in
+        non-blocking mode from then on, for whoever else has it, too.
+
+        >>> import os
+        >>> from blitzio.process import PipeReader, PipeWriter
+        >>> reading, writing = os.pipe()
+        >>> async with PipeReader.adopt(reading) as reader, PipeWriter.adopt(writing) as writer:
+        ...     await writer.write_all(b"hello")
+        ...     await writer.finish()
+        ...     await reader.read_to_end()
+        b'hello'
+
+        Raises:
+            OSError: EBADF.
+            ValueError: what cannot be waited for, such as a file, or is not open for reading.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
+                OSError of ENOMEM: it is closed then.
+        """
+
     def close(self) -> None:
         """Close it now; what waits on it ends with OSError (EBADF)."""
 
@@ -25,6 +46,16 @@ class PipeReader(_ReadEnd):
 @final
 class PipeWriter(_WriteEnd):
     """Writes what a child reads. That nobody reads any more is BrokenPipeError."""
+
+    @classmethod
+    def adopt(cls, fd: int, /) -> Self:
+        """Take over the writing end of a pipe, as `PipeReader.adopt`."""
+
+    def finish(self) -> Awaitable[None]:
+        """close() to be awaited, ready at once, as whatever is written to has it."""
+
+    def blocking_finish(self, timeout: _Seconds | None = None) -> None:
+        """finish() for threads."""
 
     def shutdown(self, how: Literal["write"] = "write") -> None:
         """close(), as streams have it: the child reads to here."""

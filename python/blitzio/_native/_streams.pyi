@@ -5,9 +5,11 @@ from typing import Literal, final
 
 from typing_extensions import Buffer, Self
 
+from blitzio._duration import Duration
 from blitzio._duration import Seconds as _Seconds
 from blitzio._native._awaitable import Awaitable
 from blitzio._native._net import Address, _Descriptor, _Socket
+from blitzio._net.keep_alive import KeepAlive
 from blitzio._net.split import ReadHalf as _ReadHalf
 from blitzio._net.split import WriteHalf as _WriteHalf
 
@@ -110,6 +112,22 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
     def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
         """peek() for threads. TimeoutError after `timeout` seconds."""
 
+    def try_peek(self, n: int = 65536) -> bytes | None:
+        """peek(), now; None if nothing is there."""
+
+    @classmethod
+    def from_fd(cls, fd: int, /) -> Self:
+        """Take over a connected socket of this family, of `socket.detach()`, say; as
+        `TcpListener.from_fd`. That it is not connected the first read or write tells.
+
+        >>> import socket
+        >>> one, other = socket.socketpair()
+        >>> stream = net.UnixStream.from_fd(one.detach())
+        >>> await stream.write(b"hello"), other.recv(5)
+        (5, b'hello')
+        >>> stream.close(); other.close()
+        """
+
     def read_vectored(self, buffers: Iterable[Buffer], /) -> Awaitable[int]:
         """read() into several writable buffers, one after the other; of more than 1,024 into the
         first. Gives how many bytes came; 0 at the end.
@@ -139,6 +157,13 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
 
     def try_write_vectored(self, buffers: Iterable[Buffer], /) -> int:
         """write_vectored(), now; 0 if there is no room, or others wait."""
+
+    def finish(self) -> Awaitable[None]:
+        """Tell the peer that no more will come: shutdown("write") to be awaited, ready at once, as
+        whatever is written to has it."""
+
+    def blocking_finish(self, timeout: _Seconds | None = None) -> None:
+        """finish() for threads."""
 
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
         """End one way, or both, while the socket stays open."""
@@ -176,6 +201,42 @@ class TcpStream(_ByteStream):
         cls, address: Address | str, /, *, timeout: _Seconds | None = None
     ) -> TcpStream:
         """connect() for threads. TimeoutError after `timeout` seconds."""
+
+    def nodelay(self) -> bool:
+        """Whether small writes leave at once (TCP_NODELAY); they do at first, but for from_fd().
+
+        >>> listener = net.TcpListener.bind("127.0.0.1:0")
+        >>> stream = await net.TcpStream.connect(listener.local_address)
+        >>> stream.set_nodelay(False)
+        >>> stream.set_linger(2.5)
+        >>> stream.set_ttl(9)
+        >>> stream.nodelay(), stream.keepalive(), stream.linger(), stream.ttl()
+        (False, None, Duration(3s), 9)
+        >>> stream.close(); listener.close()
+        """
+
+    def set_nodelay(self, is_on: bool, /) -> None:
+        """Have small writes leave at once, or wait for an answer on the way."""
+
+    def keepalive(self) -> KeepAlive | None:
+        """When the system asks a silent peer whether it is still there; None: never."""
+
+    def set_keepalive(self, keepalive: KeepAlive | None, /) -> None:
+        """Have it ask; None: never."""
+
+    def linger(self) -> Duration | None:
+        """How long closing may go on sending what is unsent, in the background; None: as long as
+        the system likes."""
+
+    def set_linger(self, linger: _Seconds | None, /) -> None:
+        """Set it, in whole seconds, rounded up; 0 has close() reset the connection. ValueError if
+        it is negative."""
+
+    def ttl(self) -> int:
+        """How many routers a packet may pass; of IPv6 the hop limit."""
+
+    def set_ttl(self, ttl: int, /) -> None:
+        """Set it, from 1 to 255; else ValueError."""
 
     @property
     def local_address(self) -> Address:

@@ -96,6 +96,16 @@ class Guard:
     def held(self) -> bool:
         """Whether it holds something; a snapshot."""
 
+    @property
+    def count(self) -> int:
+        """How many permits it is for, which it holds while `held()`; of a RwLock 1.
+
+        >>> permit = await sync.Semaphore(5).permit(3)
+        >>> permit.count
+        3
+        >>> permit.release()
+        """
+
 @final
 class RwLock:
     """Any number of readers, or one writer.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from typing import TYPE_CHECKING, Any, overload
 
-from blitzio._duration import Duration
+from blitzio._duration import Instant
 from blitzio._native import Address, TcpStream
 from blitzio._net.tls import TlsStream, start_tls
 from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import blocking_pool, check_may_block
+from blitzio._runtime.blocking import blocking_pool, check_may_block, deadline_of
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -60,10 +59,12 @@ def blocking_resolve(
 
     Raises:
         TimeoutError: after `timeout`.
+        ValueError: `timeout` is negative.
         socket.gaierror: as `resolve`.
         RuntimeError: an event loop runs in this thread.
     """
     check_may_block("blocking_resolve", "resolve()")
+    deadline_of(timeout)  # A wrong one is told before anything is begun.
     answer = blocking_pool().spawn(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
@@ -147,13 +148,14 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
 
     Raises:
         TimeoutError: after `timeout`.
+        ValueError: `timeout` is negative.
         OSError: as `connect`.
         RuntimeError: an event loop runs in this thread.
     """
     check_may_block("blocking_connect", "connect()")
-    deadline = None if timeout is None else time.monotonic() + Duration.of(timeout).as_secs_f64()
+    deadline = deadline_of(timeout)
     addresses = blocking_resolve(host, port, timeout=timeout)
-    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+    left = None if deadline is None else max((deadline - Instant.now()).as_secs_f64(), 0.0)
     if len(addresses) == 1:
         return TcpStream.blocking_connect(addresses[0], timeout=left)
     # Attempts that overlap: on a loop of their own, which the stream does not need afterwards.

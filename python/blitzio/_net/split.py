@@ -137,6 +137,10 @@ class ReadHalf(_Half):
         """As the stream's."""
         return self._stream.try_read(n)
 
+    def try_peek(self, n: int = 65536) -> bytes | None:
+        """As the stream's."""
+        return self._stream.try_peek(n)
+
     def try_read_vectored(self, buffers: Iterable[Buffer], /) -> int | None:
         """As the stream's."""
         return self._stream.try_read_vectored(buffers)
@@ -243,8 +247,16 @@ class WriteHalf(_Half):
         """As the stream's."""
         self._stream.blocking_writable(timeout)
 
+    def finish(self) -> Awaitable[None]:
+        """As the stream's: tell the peer that no more will come; the half stays open."""
+        return self._stream.finish()
+
+    def blocking_finish(self, timeout: Seconds | None = None) -> None:
+        """As the stream's."""
+        self._stream.blocking_finish(timeout)
+
     def shutdown(self, how: Literal["write"] = "write") -> None:
-        """Tell the peer that no more will come; the half stays open."""
+        """finish(), now."""
         if how != "write":
             raise ValueError(f"how must be 'write', got {how!r}")
         self._stream.shutdown("write")

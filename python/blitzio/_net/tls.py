@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import Address, TcpStream, UnixStream
+from blitzio._net.transport_options import TransportOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 _LIMIT = 65536
 
 
-class TlsStream:
+class TlsStream(TransportOptions):
     """A TLS connection, as `connect(..., ssl=...)` and `start_tls()` make it.
 
-    It is read, written and closed as a `TcpStream` is. Cancelling a read loses nothing.
+    It is read, written and closed as a `TcpStream` is, and has its options. Cancelling a read loses
+    nothing.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,10 +16,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from blitzio._duration import Duration, Instant
+from blitzio._duration import Duration
 from blitzio._process.status import ExitStatus
 from blitzio._run import run
-from blitzio._runtime.blocking import check_may_block
+from blitzio._runtime.blocking import check_may_block, deadline_of
 from blitzio._task.branches import end
 from blitzio._time_limit import Timeout
 
@@ -155,10 +155,11 @@ class Child:
 
         Raises:
             TimeoutError: `timeout` was over first; as if wait_with_output() had been cancelled.
+            ValueError: `timeout` is negative; as wait_with_output().
             RuntimeError: a loop runs in this thread, which would stand still.
         """
         check_may_block("blocking_wait_with_output", "child.wait_with_output()")
-        when = None if timeout is None else Instant.now() + Duration.of(timeout)
+        when = deadline_of(timeout)
 
         async def work() -> tuple[bytes, bytes]:
             async with Timeout(when):

@@ -1,11 +1,21 @@
-"""Blocking: the process's threads for spawn_blocking() outside runtimes, and who may not."""
+"""Blocking: the process's threads for spawn_blocking() outside runtimes, what must not be left half
+done there, and who may not block."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._native import ThreadPool
+from blitzio._duration import Duration, Instant
+from blitzio._native import ThreadPool, spawn_blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from blitzio._duration import Seconds
+
+_T = TypeVar("_T")
 
 # By process: a forked child has no threads of its parent's.
 _pools: dict[int, ThreadPool] = {}
@@ -18,6 +28,46 @@ def blocking_pool() -> ThreadPool:
     if pool is None:
         pool = _pools.setdefault(process, ThreadPool(512, 10.0, "blitzio-blocking"))
     return pool
+
+
+async def run_to_its_end(function: Callable[..., _T], /, *args: Any) -> _T:
+    """Calls `function(*args)` in a thread where it may block: for what has to happen.
+
+    Cancellation: is delivered when the function has ended.
+    """
+    try:
+        work = spawn_blocking(function, *args)
+    except RuntimeError:
+        return function(*args)  # There is no thread for it. Here is better than not at all.
+    interruption: asyncio.CancelledError | None = None
+    while not work.is_finished():
+        try:
+            await work._ended()
+        except asyncio.CancelledError as cancelled:
+            interruption = cancelled
+        except GeneratorExit:
+            work.detach()  # Nothing may be awaited any more; it ends by itself.
+            raise
+    try:
+        # Cancelled by its pool, which was shut down before it began.
+        return function(*args) if work.cancelled() else await work
+    finally:
+        if interruption is not None:
+            raise interruption
+
+
+def deadline_of(timeout: Seconds | None) -> Instant | None:
+    """When `timeout` is over, of a call for threads; None: never.
+
+    Raises:
+        TypeError, ValueError: as the native calls have it.
+    """
+    if timeout is None:
+        return None
+    duration = Duration.of(timeout)
+    if duration.is_negative():
+        raise ValueError(f"timeout must be None or seconds from 0 on, got {timeout!r}")
+    return Instant.now() + duration
 
 
 def check_may_block(name: str, instead: str) -> None:

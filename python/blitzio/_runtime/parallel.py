@@ -1,4 +1,5 @@
-"""`ParallelMap`: one parallel_map() on its way: threads take chunks of the items, until the last.
+"""`ParallelWork`: one parallel_map() or parallel_for() on its way: threads take chunks of the
+items, until the last.
 
 What ends it is the last chunk, not the last thread: a thread of the pool that comes too late finds
 nothing to do. So whoever blocks for the result may help, and does: a computing thread that did not
@@ -28,13 +29,21 @@ _R = TypeVar("_R")
 _CHUNKS_PER_THREAD = 16
 
 
-class ParallelMap(Generic[_T, _R]):
+class ParallelWork(Generic[_T, _R]):
+    """`_R`: what its handle gives, the list of results, or None."""
+
     def __init__(
-        self, items: list[_T], function: Callable[[_T], _R], chunk: int, threads: int
+        self,
+        items: list[_T],
+        function: Callable[[_T], object],
+        chunk: int,
+        threads: int,
+        *,
+        keeps_results: bool,
     ) -> None:
         self._items = items
         self._function = function
-        self._results: list[Any] = [None] * len(items)
+        self._results: list[Any] | None = [None] * len(items) if keeps_results else None
         self._chunk = chunk or max(1, len(items) // (threads * _CHUNKS_PER_THREAD))
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
@@ -45,7 +54,7 @@ class ParallelMap(Generic[_T, _R]):
         self._error: BaseException | None = None
         self._is_cancelled = False
         self._threads = min(threads, self._left)
-        self.handle: JoinHandle[list[_R]] = _make_external_handle(self.cancel, self.run)
+        self.handle: JoinHandle[_R] = _make_external_handle(self.cancel, self.run)
 
     def start(self, submit: Callable[[Callable[[], object]], object]) -> None:
         """Has as many threads as are of use come.
@@ -54,7 +63,7 @@ class ParallelMap(Generic[_T, _R]):
             RuntimeError: not one can be had.
         """
         if self._left == 0:
-            self.handle._finish([])
+            self.handle._finish(self._results)
         for number in range(self._threads):
             try:
                 submit(self.run)
@@ -82,7 +91,9 @@ class ParallelMap(Generic[_T, _R]):
         while start is not None:
             try:
                 for i in range(start, min(start + self._chunk, len(items))):
-                    results[i] = context.run(function, items[i])
+                    result = context.run(function, items[i])
+                    if results is not None:
+                        results[i] = result
             except BaseException as raised:
                 error = raised
             if self._end_chunk(error):

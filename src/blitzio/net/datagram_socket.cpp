@@ -30,6 +30,16 @@ std::int64_t receive(int fd, std::span<std::byte> buffer, int flags, Address* fr
   return result;
 }
 
+Result<std::optional<Received>> receive_from_now(int fd, std::span<std::byte> buffer,
+                                                 int flags) noexcept {
+  Received received{};
+  const auto count = unless_blocked(receive(fd, buffer, flags, &received.from));
+  if (!count) return fail(count.error());
+  if (!*count) return std::nullopt;
+  received.count = **count;
+  return received;
+}
+
 std::int64_t send(int fd, std::span<const std::byte> data, const Address& to) noexcept {
   constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
   if (to.family() == Address::Family::none) {
@@ -98,16 +108,20 @@ Result<void> DatagramSocket::connect(const Address& peer) noexcept {
 
 Result<std::optional<Received>> DatagramSocket::try_recv_from(
     std::span<std::byte> buffer) noexcept {
-  Received received{};
-  const auto count = unless_blocked(receive(fd(), buffer, 0, &received.from));
-  if (!count) return fail(count.error());
-  if (!*count) return std::nullopt;
-  received.count = **count;
-  return received;
+  return receive_from_now(fd(), buffer, 0);
 }
 
 Result<std::optional<std::size_t>> DatagramSocket::try_recv(std::span<std::byte> buffer) noexcept {
   return unless_blocked(receive(fd(), buffer, 0, nullptr));
+}
+
+Result<std::optional<Received>> DatagramSocket::try_peek_from(
+    std::span<std::byte> buffer) noexcept {
+  return receive_from_now(fd(), buffer, MSG_PEEK);
+}
+
+Result<std::optional<std::size_t>> DatagramSocket::try_peek(std::span<std::byte> buffer) noexcept {
+  return unless_blocked(receive(fd(), buffer, MSG_PEEK, nullptr));
 }
 
 Result<std::optional<std::size_t>> DatagramSocket::try_send_to(std::span<const std::byte> data,

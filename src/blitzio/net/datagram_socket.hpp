@@ -91,6 +91,10 @@ class DatagramSocket : public Socket {
   [[nodiscard]] Result<std::optional<Received>> try_recv_from(std::span<std::byte> buffer) noexcept;
   /// recv(), now.
   [[nodiscard]] Result<std::optional<std::size_t>> try_recv(std::span<std::byte> buffer) noexcept;
+  /// peek_from(), now.
+  [[nodiscard]] Result<std::optional<Received>> try_peek_from(std::span<std::byte> buffer) noexcept;
+  /// peek(), now.
+  [[nodiscard]] Result<std::optional<std::size_t>> try_peek(std::span<std::byte> buffer) noexcept;
 
   /// Sends a datagram to `to`, waiting for room.
   /// Returns  future of its length.

@@ -75,11 +75,14 @@ Result<std::optional<std::size_t>> send_now(int fd, std::span<const std::byte> d
 class [[nodiscard]] Finish {
  public:
   using Output = Result<void>;
-  explicit Finish(int fd) noexcept : fd_(fd) {}
-  Poll<Output> poll(Context& /*context*/) noexcept { return shut_down(fd_, Shutdown::write); }
+  explicit Finish(const AsyncFd& fd) noexcept : fd_(&fd) {}
+  // The number now: of a socket that was closed meanwhile it may be a stranger's.
+  Poll<Output> poll(Context& /*context*/) noexcept {
+    return shut_down(fd_->get(), Shutdown::write);
+  }
 
  private:
-  int fd_;
+  const AsyncFd* fd_;
 };
 
 }  // namespace detail
@@ -97,6 +100,9 @@ class ReadHalf {
   SocketRead peek(std::span<std::byte> buffer) noexcept { return {fd_, buffer, MSG_PEEK, is_tcp_}; }
   [[nodiscard]] Result<std::optional<std::size_t>> try_read(std::span<std::byte> buffer) noexcept {
     return detail::receive_now(fd_.get(), buffer, 0);
+  }
+  [[nodiscard]] Result<std::optional<std::size_t>> try_peek(std::span<std::byte> buffer) noexcept {
+    return detail::receive_now(fd_.get(), buffer, MSG_PEEK);
   }
 
  private:
@@ -133,7 +139,7 @@ class WriteHalf {
       std::span<const std::byte> data) noexcept {
     return detail::send_now(fd_.get(), data);
   }
-  detail::Finish finish() noexcept { return detail::Finish(fd_.get()); }
+  detail::Finish finish() noexcept { return detail::Finish(fd_); }
 
  private:
   friend class StreamSocket;
@@ -170,6 +176,10 @@ class StreamSocket : public Socket {
   [[nodiscard]] Result<std::optional<std::size_t>> try_read(std::span<std::byte> buffer) noexcept {
     return detail::receive_now(fd(), buffer, 0);
   }
+  /// As peek(), now.
+  [[nodiscard]] Result<std::optional<std::size_t>> try_peek(std::span<std::byte> buffer) noexcept {
+    return detail::receive_now(fd(), buffer, MSG_PEEK);
+  }
 
   /// Writes as much of `data` as there is room for, or waits for some.
   /// Returns  future of the count.
@@ -196,7 +206,7 @@ class StreamSocket : public Socket {
   /// Errors   os (ENOTCONN if the peer has reset the connection).
   Result<void> shutdown(Shutdown how) noexcept { return detail::shut_down(fd(), how); }
   /// shutdown(write) as a future that is ready at once, as streams have it.
-  detail::Finish finish() noexcept { return detail::Finish(fd()); }
+  detail::Finish finish() noexcept { return detail::Finish(fd_); }
 
   /// Two ends for two tasks. The connection is closed when both are gone.
   [[nodiscard]] std::pair<ReadHalf, WriteHalf> split() && noexcept {

@@ -67,6 +67,8 @@ Result<std::optional<KeepAlive>> TcpStream::keepalive() const noexcept {
 }
 
 Result<void> TcpStream::set_linger(std::optional<Duration> linger) const noexcept {
+  // Zero, which resets the connection, is asked for by its name.
+  if (linger && linger->is_negative()) return fail(Error::runtime(RuntimeErrc::invalid_argument));
   const ::linger value{linger ? 1 : 0, linger ? to_seconds(*linger) : 0};
   if (::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &value, sizeof value) != 0) {
     return fail(Error::os(errno));

@@ -74,6 +74,7 @@ class TcpStream final : public StreamSocket {
   [[nodiscard]] Result<std::optional<KeepAlive>> keepalive() const noexcept;
   /// How long closing may go on sending what is unsent, in the background; zero resets the
   /// connection. In whole seconds, rounded up. None: as long as the system likes.
+  /// Errors   invalid_argument if it is negative.
   Result<void> set_linger(std::optional<Duration> linger) const noexcept;
   [[nodiscard]] Result<std::optional<Duration>> linger() const noexcept;
   /// Of the packets sent: how many routers they may pass. 1 to 255.

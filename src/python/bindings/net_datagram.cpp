@@ -1,8 +1,10 @@
 // The types UdpSocket and UnixDatagram.
 #include <blitzio/net/udp.hpp>
 #include <blitzio/net/unix.hpp>
+#include <python/bindings/adopt.hpp>
 #include <python/bindings/held_buffer.hpp>
 #include <python/bindings/net.hpp>
+#include <python/bindings/net_options.hpp>
 #include <python/bindings/net_socket.hpp>
 
 #include <memory>
@@ -35,9 +37,39 @@ PyObject* make_received(ModuleState& state, const std::byte* data,
   return bytes && from ? PyTuple_Pack(2, bytes.get(), from.get()) : nullptr;
 }
 
-/// recv_from(), or recv() without the sender. Tries into a buffer of the thread and waits for
-/// readiness, so that a waiting future holds none.
-template <bool kFrom>
+/// recv_from() and peek_from(), or recv() and peek() without the sender.
+struct ReceiveKind {
+  bool has_sender;
+  bool peeks;
+  [[nodiscard]] constexpr const char* name() const noexcept {
+    if (peeks) return has_sender ? "peek_from" : "peek";
+    return has_sender ? "recv_from" : "recv";
+  }
+};
+constexpr ReceiveKind kRecv{.has_sender = false, .peeks = false};
+constexpr ReceiveKind kRecvFrom{.has_sender = true, .peeks = false};
+constexpr ReceiveKind kPeek{.has_sender = false, .peeks = true};
+constexpr ReceiveKind kPeekFrom{.has_sender = true, .peeks = true};
+
+/// That, now. True with what came, or null and an error set, in `*result`; false if nothing is
+/// there.
+template <ReceiveKind kKind>
+bool receive_now(ModuleState& state, net::DatagramSocket& socket, std::span<std::byte> room,
+                 PyObject** result) noexcept {
+  if constexpr (kKind.has_sender) {
+    const auto got = kKind.peeks ? socket.try_peek_from(room) : socket.try_recv_from(room);
+    if (got && !*got) return false;
+    *result = got ? make_received(state, room.data(), **got) : raise_error(got.error(), "");
+  } else {
+    const auto got = kKind.peeks ? socket.try_peek(room) : socket.try_recv(room);
+    if (got && !*got) return false;
+    *result = got ? make_bytes(room.data(), **got) : raise_error(got.error(), "");
+  }
+  return true;
+}
+
+/// Tries into a buffer of the thread and waits for readiness, so that a waiting future holds none.
+template <ReceiveKind kKind>
 class Receive {
  public:
   using Output = PyObject*;
@@ -49,18 +81,11 @@ class Receive {
     const std::span<std::byte> room(buffer.get(), kDatagramBytes);
     for (;;) {
       if (!socket_->is_open()) return raise_error(Error::os(EBADF), "");
-      if constexpr (kFrom) {
-        const auto got = socket_->try_recv_from(room);
-        if (!got) return raise_error(got.error(), "recv_from");
-        if (*got) return make_received(*state_, buffer.get(), **got);
-      } else {
-        const auto got = socket_->try_recv(room);
-        if (!got) return raise_error(got.error(), "recv");
-        if (*got) return make_bytes(buffer.get(), **got);
-      }
+      PyObject* result = nullptr;
+      if (receive_now<kKind>(*state_, *socket_, room, &result)) return result;
       auto answer = ready_.poll(context);
       if (answer.is_pending()) return pending;
-      if (!answer.value()) return raise_io_error(answer.value().error(), "recv");
+      if (!answer.value()) return raise_io_error(answer.value().error(), kKind.name());
     }
   }
 
@@ -91,28 +116,22 @@ class Send {
   net::DatagramSend send_;
 };
 
-template <class D, bool kFrom>
+template <class D, ReceiveKind kKind>
 PyObject* datagram_recv(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = state_of_box(self);
-  using F = Receive<kFrom>;
-  return awaitable_new(state, kFrom ? "recv_from" : "recv", self,
+  using F = Receive<kKind>;
+  return awaitable_new(state, kKind.name(), self,
                        OnDescriptor<F>(self, F(state, socket_at<D>(self))), AsIs());
 }
 
-template <class D, bool kFrom>
+template <class D, ReceiveKind kKind>
 PyObject* datagram_try_recv(PyObject* self, PyObject* /*unused*/) {
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kDatagramBytes);
-  const std::span<std::byte> room(buffer.get(), kDatagramBytes);
-  if constexpr (kFrom) {
-    const auto got = socket_at<D>(self).try_recv_from(room);
-    if (!got) return raise_error(got.error(), "try_recv_from");
-    if (*got) return make_received(state_of_box(self), buffer.get(), **got);
-  } else {
-    const auto got = socket_at<D>(self).try_recv(room);
-    if (!got) return raise_error(got.error(), "try_recv");
-    if (*got) return make_bytes(buffer.get(), **got);
-  }
-  Py_RETURN_NONE;
+  PyObject* result = nullptr;
+  const ObjectLock lock(self);
+  const bool is_there = receive_now<kKind>(state_of_box(self), socket_at<D>(self),
+                                           {buffer.get(), kDatagramBytes}, &result);
+  return is_there ? result : Py_NewRef(Py_None);
 }
 
 /// The arguments of send_to(): data and an address.
@@ -165,6 +184,23 @@ PyObject* datagram_try_send(PyObject* self, PyObject* object) {
   HeldBuffer data;
   if (!data.hold(object, PyBUF_SIMPLE)) return nullptr;
   return send_now<D>(self, data, Address());
+}
+
+template <class D>
+PyObject* datagram_from_fd(PyObject* type, PyObject* object) {
+  constexpr bool kIsLocal = std::is_same_v<D, net::UnixDatagram>;
+  static constexpr SocketKind kKind{
+      .name = kIsLocal ? "a Unix datagram socket" : "a UDP socket",
+      .type = SOCK_DGRAM,
+      .is_local = kIsLocal,
+      .is_listening = false,
+  };
+  int fd = -1;
+  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
+  auto* own = reinterpret_cast<PyTypeObject*>(type);
+  return take_over<D>(fd, D::from_fd, [own](D&& socket) noexcept {
+    return Box<D>::make(state_of_type(own), own, std::move(socket));
+  });
 }
 
 template <class D>
@@ -238,14 +274,24 @@ PyObject* udp_membership(PyObject* self, PyObject* args, PyObject* kwargs) {
 
 template <class D>
 const std::array kDatagramMethods{
-    PyMethodDef{"recv_from", datagram_recv<D, true>, METH_NOARGS,
+    PyMethodDef{"from_fd", datagram_from_fd<D>, METH_O | METH_CLASS,
+                PyDoc_STR("from_fd($type, fd, /)\n--\n\nTake over a socket.")},
+    PyMethodDef{"recv_from", datagram_recv<D, kRecvFrom>, METH_NOARGS,
                 PyDoc_STR("recv_from($self)\n--\n\nWait for a datagram. Gives (data, sender).")},
-    PyMethodDef{"recv", datagram_recv<D, false>, METH_NOARGS,
+    PyMethodDef{"recv", datagram_recv<D, kRecv>, METH_NOARGS,
                 PyDoc_STR("recv($self)\n--\n\nWait for a datagram.")},
-    PyMethodDef{"try_recv_from", datagram_try_recv<D, true>, METH_NOARGS,
+    PyMethodDef{"try_recv_from", datagram_try_recv<D, kRecvFrom>, METH_NOARGS,
                 PyDoc_STR("try_recv_from($self)\n--\n\nrecv_from() now; None if there is none.")},
-    PyMethodDef{"try_recv", datagram_try_recv<D, false>, METH_NOARGS,
+    PyMethodDef{"try_recv", datagram_try_recv<D, kRecv>, METH_NOARGS,
                 PyDoc_STR("try_recv($self)\n--\n\nrecv() now; None if there is none.")},
+    PyMethodDef{"peek_from", datagram_recv<D, kPeekFrom>, METH_NOARGS,
+                PyDoc_STR("peek_from($self)\n--\n\nrecv_from() that leaves it there.")},
+    PyMethodDef{"peek", datagram_recv<D, kPeek>, METH_NOARGS,
+                PyDoc_STR("peek($self)\n--\n\nrecv() that leaves it there.")},
+    PyMethodDef{"try_peek_from", datagram_try_recv<D, kPeekFrom>, METH_NOARGS,
+                PyDoc_STR("try_peek_from($self)\n--\n\npeek_from() now; None if there is none.")},
+    PyMethodDef{"try_peek", datagram_try_recv<D, kPeek>, METH_NOARGS,
+                PyDoc_STR("try_peek($self)\n--\n\npeek() now; None if there is none.")},
     PyMethodDef{"send_to", fast(datagram_send_to<D>), METH_FASTCALL,
                 PyDoc_STR("send_to($self, data, address, /)\n--\n\nSend a datagram.")},
     PyMethodDef{"send", datagram_send<D>, METH_O,
@@ -258,10 +304,14 @@ const std::array kDatagramMethods{
     PyMethodDef{"connect", datagram_connect<D>, METH_O,
                 PyDoc_STR("connect($self, address, /)\n--\n\n"
                           "Send to this address, and receive from it alone, from now on.")},
-    blocking_form<datagram_recv<D, true>, "blocking_recv_from">(
+    blocking_form<datagram_recv<D, kRecvFrom>, "blocking_recv_from">(
         PyDoc_STR("blocking_recv_from($self, timeout=None)\n--\n\nrecv_from() for threads.")),
-    blocking_form<datagram_recv<D, false>, "blocking_recv">(
+    blocking_form<datagram_recv<D, kRecv>, "blocking_recv">(
         PyDoc_STR("blocking_recv($self, timeout=None)\n--\n\nrecv() for threads.")),
+    blocking_form<datagram_recv<D, kPeekFrom>, "blocking_peek_from">(
+        PyDoc_STR("blocking_peek_from($self, timeout=None)\n--\n\npeek_from() for threads.")),
+    blocking_form<datagram_recv<D, kPeek>, "blocking_peek">(
+        PyDoc_STR("blocking_peek($self, timeout=None)\n--\n\npeek() for threads.")),
     blocking_form<datagram_send_to<D>, "blocking_send_to", 2>(
         PyDoc_STR("blocking_send_to($self, data, address, /, *, timeout=None)\n--\n\nsend_to() for "
                   "threads.")),
@@ -286,10 +336,12 @@ PyMethodDef unix_methods[] = {
 
 template <class D>
 PyTypeObject* register_datagram(PyObject* module, const char* name, const char* doc,
-                                std::span<const PyMethodDef> own) noexcept {
-  static auto methods = methods_of(
-      {kDatagramMethods<D>, kReadableMethods<socket_of<D>>, kWritableMethods<socket_of<D>>,
-       kDescriptorMethods<socket_of<D>>, kSocketMethods<socket_of<D>>, own});
+                                std::span<const PyMethodDef> own,
+                                std::span<const PyMethodDef> options = {}) noexcept {
+  static auto methods =
+      methods_of({kDatagramMethods<D>, kReadableMethods<socket_of<D>>,
+                  kWritableMethods<socket_of<D>>, kDescriptorMethods<socket_of<D>>,
+                  kRawOptionMethods<socket_of<D>>, kBufferMethods<socket_of<D>>, own, options});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<D>>)},
       {0, nullptr},
@@ -305,7 +357,8 @@ PyTypeObject* register_datagram(PyObject* module, const char* name, const char* 
 
 int net_datagram_register(PyObject* module, ModuleState& state) noexcept {
   state.udp_socket_type = register_datagram<net::UdpSocket>(
-      module, "blitzio.net.UdpSocket", "Datagrams over IP; see blitzio.net.", udp_methods);
+      module, "blitzio.net.UdpSocket", "Datagrams over IP; see blitzio.net.", udp_methods,
+      kUdpOptionMethods<socket_at<net::UdpSocket>>);
   state.unix_datagram_type = register_datagram<net::UnixDatagram>(
       module, "blitzio.net.UnixDatagram", "Datagrams between processes; see blitzio.net.",
       unix_methods);

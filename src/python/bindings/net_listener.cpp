@@ -1,7 +1,9 @@
 // The types TcpListener and UnixListener.
 #include <blitzio/net/tcp.hpp>
 #include <blitzio/net/unix.hpp>
+#include <python/bindings/adopt.hpp>
 #include <python/bindings/net.hpp>
+#include <python/bindings/net_options.hpp>
 #include <python/bindings/net_socket.hpp>
 #include <python/bindings/net_stream.hpp>
 
@@ -96,7 +98,26 @@ PyObject* unix_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
 }
 
 template <class L>
+PyObject* listener_from_fd(PyObject* type, PyObject* object) {
+  constexpr bool kIsLocal = std::is_same_v<L, net::UnixListener>;
+  static constexpr SocketKind kKind{
+      .name = kIsLocal ? "a Unix stream socket that listens" : "a TCP socket that listens",
+      .type = SOCK_STREAM,
+      .is_local = kIsLocal,
+      .is_listening = true,
+  };
+  int fd = -1;
+  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
+  auto* own = reinterpret_cast<PyTypeObject*>(type);
+  return take_over<L>(fd, L::from_fd, [own](L&& listener) noexcept {
+    return Box<L>::make(state_of_type(own), own, std::move(listener));
+  });
+}
+
+template <class L>
 const std::array kAcceptMethods{
+    PyMethodDef{"from_fd", listener_from_fd<L>, METH_O | METH_CLASS,
+                PyDoc_STR("from_fd($type, fd, /)\n--\n\nTake over a listening socket.")},
     PyMethodDef{"accept", listener_accept<L>, METH_NOARGS,
                 PyDoc_STR("accept($self)\n--\n\nWait for a connection. Gives (stream, peer).")},
     PyMethodDef{"try_accept", listener_try_accept<L>, METH_NOARGS,
@@ -113,7 +134,8 @@ PyTypeObject* register_listener(PyObject* module, const char* name, const char* 
                                              PyDoc_STR("Listen at an address.")}};
   static auto methods =
       methods_of({kAcceptMethods<L>, kReadableMethods<socket_of<L>>, kWritableMethods<socket_of<L>>,
-                  kDescriptorMethods<listener_of<L>>, kSocketMethods<socket_of<L>>, bind_method});
+                  kDescriptorMethods<listener_of<L>>, kRawOptionMethods<socket_of<L>>,
+                  kBufferMethods<socket_of<L>>, bind_method});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<L>>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},

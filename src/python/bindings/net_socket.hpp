@@ -1,4 +1,5 @@
-// What all types of blitzio.net's sockets have besides descriptor.hpp: addresses and options.
+// What all types of blitzio.net's sockets have besides descriptor.hpp: addresses, and options by
+// number. Those by name are in net_options.hpp.
 #pragma once
 
 #include <blitzio/net/socket.hpp>
@@ -50,7 +51,7 @@ PyObject* socket_repr(PyObject* self) {
 }
 
 template <SocketOf kSocketOf>
-inline const std::array kSocketMethods{
+inline const std::array kRawOptionMethods{
     PyMethodDef{"option", socket_option<kSocketOf>, METH_VARARGS,
                 PyDoc_STR("option($self, level, name, /)\n--\n\ngetsockopt() of an int.")},
     PyMethodDef{"set_option", socket_set_option<kSocketOf>, METH_VARARGS,

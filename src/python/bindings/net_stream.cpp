@@ -1,7 +1,9 @@
 // The types TcpStream and UnixStream.
 #include <python/bindings/net_stream.hpp>
 
+#include <python/bindings/adopt.hpp>
 #include <python/bindings/net_address.hpp>
+#include <python/bindings/net_options.hpp>
 #include <python/bindings/net_socket.hpp>
 #include <python/bindings/stream_methods.hpp>
 #include <python/bindings/stream_vectored.hpp>
@@ -48,6 +50,14 @@ PyObject* stream_shutdown(PyObject* self, PyObject* const* args, Py_ssize_t narg
 }
 
 template <class S>
+PyObject* stream_finish(PyObject* self, PyObject* /*unused*/) {
+  using F = net::detail::Finish;
+  return awaitable_new(state_of_box(self), "finish", self,
+                       OnDescriptor<F>(self, stream_of<S>(self).stream.finish()),
+                       [](const Result<void>& done) noexcept { return none_or_raise(done, ""); });
+}
+
+template <class S>
 PyObject* stream_connect(PyObject* type, PyObject* where) {
   ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
   Address address;
@@ -61,6 +71,25 @@ PyObject* stream_connect(PyObject* type, PyObject* where) {
                          return stream ? make_stream(state, std::move(*stream))
                                        : raise_error(stream.error(), "connect");
                        });
+}
+
+template <class S>
+PyObject* stream_from_fd(PyObject* type, PyObject* object) {
+  constexpr bool kIsLocal = std::is_same_v<S, net::UnixStream>;
+  static constexpr SocketKind kKind{
+      .name = kIsLocal ? "a Unix stream socket that does not listen"
+                       : "a TCP socket that does not listen",
+      .type = SOCK_STREAM,
+      .is_local = kIsLocal,
+      .is_listening = false,
+  };
+  int fd = -1;
+  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
+  auto* own = reinterpret_cast<PyTypeObject*>(type);
+  return take_over<S>(fd, S::from_fd, [own](S&& stream) noexcept {
+    return make_py_stream(state_of_type(own), own, std::move(stream),
+                          kIsLocal ? StreamKind::socket : StreamKind::tcp);
+  });
 }
 
 PyObject* stream_credentials(PyObject* self, PyObject* /*unused*/) {
@@ -97,10 +126,18 @@ template <class S>
 const std::array kSocketStreamMethods{
     PyMethodDef{"connect", stream_connect<S>, METH_O | METH_CLASS,
                 PyDoc_STR("connect($type, address, /)\n--\n\nConnect to an address.")},
+    PyMethodDef{"from_fd", stream_from_fd<S>, METH_O | METH_CLASS,
+                PyDoc_STR("from_fd($type, fd, /)\n--\n\nTake over a connected socket.")},
     PyMethodDef{"peek", fast(stream_peek<S>), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("peek($self, n=65536)\n--\n\nread() that leaves the bytes there.")},
+    PyMethodDef{"try_peek", fast(stream_try_read<S, true>), METH_FASTCALL | METH_KEYWORDS,
+                PyDoc_STR("try_peek($self, n=65536)\n--\n\npeek() now; None if nothing is there.")},
     PyMethodDef{"shutdown", fast(stream_shutdown<S>), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("shutdown($self, how='both')\n--\n\nEnd one way, or both.")},
+    PyMethodDef{"finish", stream_finish<S>, METH_NOARGS,
+                PyDoc_STR("finish($self)\n--\n\nTell the peer that no more will come.")},
+    blocking_form<stream_finish<S>, "blocking_finish">(
+        PyDoc_STR("blocking_finish($self, timeout=None)\n--\n\nfinish() for threads.")),
     PyMethodDef{"split", stream_split<S>, METH_NOARGS,
                 PyDoc_STR("split($self)\n--\n\nTwo halves, for two tasks.")},
     blocking_form<stream_connect<S>, "blocking_connect", 1, METH_CLASS>(PyDoc_STR(
@@ -112,6 +149,9 @@ const std::array kSocketStreamMethods{
 template <class S>
 net::Socket& socket_of(PyObject* self) noexcept {
   return stream_of<S>(self).stream;
+}
+net::TcpStream& tcp_of(PyObject* self) noexcept {
+  return stream_of<net::TcpStream>(self).stream;
 }
 
 PyMethodDef unix_methods[] = {
@@ -128,7 +168,8 @@ PyTypeObject* register_stream(PyObject* module, const char* name, const char* do
   static auto methods =
       methods_of({kReadMethods<S>, kWriteMethods<S>, kVectoredMethods<S>, kSocketStreamMethods<S>,
                   kReadableMethods<socket_of<S>>, kWritableMethods<socket_of<S>>,
-                  kDescriptorMethods<socket_of<S>>, kSocketMethods<socket_of<S>>, own});
+                  kDescriptorMethods<socket_of<S>>, kRawOptionMethods<socket_of<S>>,
+                  kBufferMethods<socket_of<S>>, own});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(socket_repr<socket_of<S>>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},
@@ -156,7 +197,8 @@ PyObject* make_stream(ModuleState& state, net::UnixStream stream) noexcept {
 
 int net_stream_register(PyObject* module, ModuleState& state) noexcept {
   state.tcp_stream_type = register_stream<net::TcpStream>(module, "blitzio.net.TcpStream",
-                                                          "A TCP connection; see blitzio.net.", {});
+                                                          "A TCP connection; see blitzio.net.",
+                                                          kTcpOptionMethods<tcp_of>);
   state.unix_stream_type = register_stream<net::UnixStream>(
       module, "blitzio.net.UnixStream", "A connection between processes; see blitzio.net.",
       unix_methods);

@@ -1,6 +1,7 @@
 // The types PipeReader and PipeWriter of blitzio.process.
 #include <python/bindings/process.hpp>
 
+#include <python/bindings/adopt.hpp>
 #include <python/bindings/descriptor.hpp>
 #include <python/bindings/stream.hpp>
 #include <python/bindings/stream_methods.hpp>
@@ -37,7 +38,36 @@ PyObject* writer_shutdown(PyObject* self, PyObject* const* args, Py_ssize_t narg
   return descriptor_close<pipe_of<process::PipeWriter>>(self, nullptr);
 }
 
-const std::array kShutdownMethod{
+PyObject* writer_finish(PyObject* self, PyObject* /*unused*/) {
+  using F = process::PipeWriter::Finish;
+  return awaitable_new(state_of_box(self), "finish", self,
+                       OnDescriptor<F>(self, stream_of<process::PipeWriter>(self).stream.finish()),
+                       [](const Result<void>& done) noexcept { return none_or_raise(done, ""); });
+}
+
+template <class P>
+PyObject* pipe_adopt(PyObject* type, PyObject* object) {
+  int fd = -1;
+  if (!parse_fd(object, &fd) || !check_pipe(fd, std::is_same_v<P, process::PipeWriter>)) {
+    return nullptr;
+  }
+  auto* own = reinterpret_cast<PyTypeObject*>(type);
+  return take_over<P>(fd, P::adopt, [own](P&& pipe) noexcept {
+    return make_py_stream(state_of_type(own), own, std::move(pipe), StreamKind::pipe);
+  });
+}
+
+template <class P>
+const std::array kAdoptMethod{
+    PyMethodDef{"adopt", pipe_adopt<P>, METH_O | METH_CLASS,
+                PyDoc_STR("adopt($type, fd, /)\n--\n\nTake over one end of a pipe.")},
+};
+
+const std::array kEndMethods{
+    PyMethodDef{"finish", writer_finish, METH_NOARGS,
+                PyDoc_STR("finish($self)\n--\n\nclose(), as streams have it.")},
+    blocking_form<writer_finish, "blocking_finish">(
+        PyDoc_STR("blocking_finish($self, timeout=None)\n--\n\nfinish() for threads.")),
     PyMethodDef{"shutdown", fast(writer_shutdown), METH_FASTCALL | METH_KEYWORDS,
                 PyDoc_STR("shutdown($self, how='write')\n--\n\nclose(), as streams have it.")},
 };
@@ -51,8 +81,8 @@ PyGetSetDef pipe_attributes[] = {
 PyTypeObject* register_reader(PyObject* module) noexcept {
   using P = process::PipeReader;
   static constexpr auto kOf = pipe_of<P>;
-  static auto methods =
-      methods_of({kReadMethods<P>, kReadableMethods<kOf>, kDescriptorMethods<kOf>});
+  static auto methods = methods_of(
+      {kReadMethods<P>, kReadableMethods<kOf>, kDescriptorMethods<kOf>, kAdoptMethod<P>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(pipe_repr<P>)},
       {Py_am_aiter, slot(PyObject_SelfIter)},
@@ -70,8 +100,8 @@ PyTypeObject* register_reader(PyObject* module) noexcept {
 PyTypeObject* register_writer(PyObject* module) noexcept {
   using P = process::PipeWriter;
   static constexpr auto kOf = pipe_of<P>;
-  static auto methods = methods_of(
-      {kWriteMethods<P>, kShutdownMethod, kWritableMethods<kOf>, kDescriptorMethods<kOf>});
+  static auto methods = methods_of({kWriteMethods<P>, kEndMethods, kWritableMethods<kOf>,
+                                    kDescriptorMethods<kOf>, kAdoptMethod<P>});
   static PyType_Slot slots[] = {
       {Py_tp_repr, slot(pipe_repr<P>)},
       {0, nullptr},

@@ -108,17 +108,17 @@ Poll<PyObject*> StreamReadInto::poll(Context& context) {
   return PyLong_FromSize_t(*answer.value());
 }
 
-PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count) noexcept {
+PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peeks) noexcept {
   try {
     const ObjectLock lock(stream.self);
     if (stream.ahead.size() > 0) {
       const std::size_t have = std::min(count, stream.ahead.size());
       PyObject* bytes = make_bytes(stream.ahead.view().first(have));
-      if (bytes != nullptr) stream.ahead.consume(have);
+      if (bytes != nullptr && !peeks) stream.ahead.consume(have);
       return bytes;
     }
     const auto buffer = scratch().first(std::min(count, kScratchBytes));
-    const IoAttempt got = receive(stream.fd->get(), buffer, 0, stream.kind);
+    const IoAttempt got = receive(stream.fd->get(), buffer, peeks ? MSG_PEEK : 0, stream.kind);
     if (got.result == -EAGAIN) Py_RETURN_NONE;
     if (got.result < 0) return raise_error(Error::os(static_cast<int>(-got.result)), "stream");
     return make_bytes(buffer.first(static_cast<std::size_t>(got.result)));

@@ -21,6 +21,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace blitzio::python {
@@ -46,17 +47,19 @@ struct PyStreamBase {
 /// S has `async_fd()`.
 template <class S>
 struct PyStream : PyStreamBase {
-  PyStream(S stream_in, StreamKind kind_in) noexcept
+  PyStream(S&& stream_in, StreamKind kind_in) noexcept
       : PyStreamBase(kind_in), stream(std::move(stream_in)) {
     fd = &stream.async_fd();
   }
   S stream;
 };
 
-/// A new object of `type`, whose value is a PyStream<S>. Null with an error set.
+/// A new object of `type`, whose value is a PyStream<S>.
+/// Returns  null with an error set; the stream is the caller's still.
 template <class S>
-[[nodiscard]] PyObject* make_py_stream(ModuleState& state, PyTypeObject* type, S stream,
+[[nodiscard]] PyObject* make_py_stream(ModuleState& state, PyTypeObject* type, S&& stream,
                                        StreamKind kind) noexcept {
+  static_assert(!std::is_reference_v<S>);
   PyObject* self = Box<PyStream<S>>::make(state, type, std::move(stream), kind);
   if (self != nullptr) Box<PyStream<S>>::of(self).value.self = self;
   return self;
@@ -147,8 +150,9 @@ class StreamWrite {
   bool is_all_;
 };
 
-/// read(), now: None if nothing is there. Null with an error set.
-[[nodiscard]] PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count) noexcept;
+/// read() or peek(), now: None if nothing is there. Null with an error set.
+[[nodiscard]] PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count,
+                                            bool peeks) noexcept;
 /// write(), now: how much; 0 if there is no room, or others wait. Null with an error set.
 [[nodiscard]] PyObject* stream_try_write_now(PyStreamBase& stream,
                                              std::span<const std::byte> data) noexcept;

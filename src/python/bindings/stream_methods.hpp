@@ -116,16 +116,17 @@ PyObject* stream_anext(PyObject* self) {
   return stream_gather<S>(self, "__anext__", StreamGather::Until::next_line, kReadBytes);
 }
 
-template <class S>
+template <class S, bool kPeeks = false>
 PyObject* stream_try_read(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                           PyObject* names) {
   static constexpr std::array kParameters{"n"};
   Arguments arguments(args, nargs, names);
   std::size_t count = kReadBytes;
-  if (!arguments.bind_all("try_read", kParameters, 0) || !parse_size(arguments[0], "n", &count)) {
+  if (!arguments.bind_all(kPeeks ? "try_peek" : "try_read", kParameters, 0) ||
+      !parse_size(arguments[0], "n", &count)) {
     return nullptr;
   }
-  return stream_try_read_now(stream_of<S>(self), count);
+  return stream_try_read_now(stream_of<S>(self), count, kPeeks);
 }
 
 // ---- writing -----------------------------------------------------------------------------------

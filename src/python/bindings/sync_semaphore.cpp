@@ -173,6 +173,10 @@ PyObject* guard_held(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(GuardBox::of(self).value.is_held() ? 1 : 0);
 }
 
+PyObject* guard_count(PyObject* self, void* /*unused*/) {
+  return PyLong_FromUnsignedLong(GuardBox::of(self).value.count());
+}
+
 PyObject* guard_await(PyObject* self) {
   return guard_acquire(self);  // An awaitable is its own iterator.
 }
@@ -208,6 +212,11 @@ PyMethodDef guard_methods[] = {
     {"__enter__", guard_enter, METH_NOARGS, nullptr},
     {"__exit__", fast(guard_exit), METH_FASTCALL, nullptr},
     {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef guard_attributes[] = {
+    {"count", guard_count, nullptr, PyDoc_STR("How many permits it is for; of a lock 1."), nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 PyType_Slot guard_slots[] = {
@@ -401,6 +410,7 @@ int semaphore_register(PyObject* module, ModuleState& state) noexcept {
       box_register<PyGuard>(module, {.name = "blitzio.sync.Guard",
                                      .doc = "Holds a RwLock or permits of a Semaphore.",
                                      .methods = guard_methods,
+                                     .attributes = guard_attributes,
                                      .more = guard_slots});
   // The module keeps them.
   const PyRef rw_lock = PyRef::steal(reinterpret_cast<PyObject*>(box_register<sync::RwLock>(

@@ -3,6 +3,7 @@
 #include <python/bridge/blocking.hpp>
 #include <python/bridge/foreign_loop.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/duration.hpp>
 #include <python/support/thread_state.hpp>
 
 #include <unistd.h>
@@ -27,15 +28,8 @@ Instant until_next_look(Instant deadline) noexcept {
 /// A number of seconds; also of a Duration or a timedelta. -1 with an error set.
 double seconds_of(PyObject* timeout) noexcept {
   if (PyFloat_Check(timeout) || PyLong_Check(timeout)) return PyFloat_AsDouble(timeout);
-  const PyRef module = PyRef::steal(PyImport_ImportModule("blitzio._duration"));
-  const PyRef type =
-      module ? PyRef::steal(PyObject_GetAttrString(module.get(), "Duration")) : PyRef();
-  const PyRef duration =
-      type ? PyRef::steal(PyObject_CallMethod(type.get(), "of", "O", timeout)) : PyRef();
-  const PyRef seconds =
-      duration ? PyRef::steal(PyObject_CallMethod(duration.get(), "as_secs_f64", nullptr))
-               : PyRef();
-  return seconds ? PyFloat_AsDouble(seconds.get()) : -1;
+  Duration duration;
+  return to_duration(timeout, &duration) ? duration.as_secs_f64() : -1;
 }
 
 }  // namespace

@@ -61,7 +61,11 @@ TEST_P(Udp, TriesWithoutWaiting) {
     EXPECT_FALSE(get(two.try_recv_from(room(text))).has_value());
     EXPECT_EQ(get(one.try_send_to(bytes("x"), get(two.local_address()))), 1U);
     get(co_await two.readable());
+    EXPECT_EQ(get(two.try_peek_from(room(text)))->from, get(one.local_address()));
+    EXPECT_EQ(get(two.try_peek(room(text))), 1U);
     EXPECT_EQ(get(two.try_recv_from(room(text)))->count, 1U);
+    EXPECT_FALSE(get(two.try_peek_from(room(text))).has_value());
+    EXPECT_FALSE(get(two.try_peek(room(text))).has_value());
     get(one.connect(get(two.local_address())));
     EXPECT_EQ(get(one.try_send(bytes("y"))), 1U);
     get(co_await two.readable());

@@ -108,6 +108,7 @@ TEST_P(Tcp, PeekLeavesTheBytes) {
     std::string seen(2, '.');
     EXPECT_EQ(get(co_await ends.server.peek(room(seen))), 2U);
     EXPECT_EQ(seen, "ab");
+    EXPECT_EQ(get(ends.server.try_peek(room(seen))), 2U);
     std::string text(3, '.');
     get(co_await ends.server.read_exact(room(text)));
     EXPECT_EQ(text, "abc");
@@ -119,6 +120,7 @@ TEST_P(Tcp, TriesWithoutWaiting) {
     Ends ends = co_await connected();
     std::string text(8, '.');
     EXPECT_FALSE(get(ends.server.try_read(room(text))).has_value());
+    EXPECT_FALSE(get(ends.server.try_peek(room(text))).has_value());
     EXPECT_EQ(get(ends.client.try_write(bytes("now"))), 3U);
     get(co_await ends.server.readable());
     EXPECT_EQ(get(ends.server.try_read(room(text))), 3U);
@@ -174,6 +176,20 @@ TEST_P(Tcp, ShutdownEndsOneWay) {
     EXPECT_FALSE(refused);
     if (!refused) {
       EXPECT_TRUE(refused.error().is_os(EPIPE));
+    }
+  }(this));
+}
+
+// The number of a descriptor that was closed may be a stranger's.
+TEST_P(Tcp, FinishAfterCloseIsAnError) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    Ends ends = co_await connected();
+    auto finish = ends.client.finish();
+    ends.client.close();
+    const auto finished = co_await std::move(finish);
+    EXPECT_FALSE(finished);
+    if (!finished) {
+      EXPECT_TRUE(finished.error().is_os(EBADF));
     }
   }(this));
 }
@@ -298,6 +314,8 @@ TEST_P(Tcp, SetsAndTellsOptions) {
     EXPECT_FALSE(get(stream.keepalive()).has_value());
     EXPECT_FALSE(get(stream.linger()).has_value());
     get(stream.set_linger(Duration::from_secs(5)));
+    EXPECT_EQ(get(stream.linger()), Duration::from_secs(5));
+    EXPECT_FALSE(stream.set_linger(Duration::from_nanos(-1))) << "zero would reset the connection";
     EXPECT_EQ(get(stream.linger()), Duration::from_secs(5));
     get(stream.set_ttl(7));
     EXPECT_EQ(stream.ttl(), 7);

@@ -35,6 +35,7 @@ MODULES = (
     "blitzio._loop.debug_info",
     "blitzio._net.connect",
     "blitzio._net.copy",
+    "blitzio._net.keep_alive",
     "blitzio._net.pool",
     "blitzio._net.split",
     "blitzio._process.child",

@@ -5,16 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import socket
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import blitzio
 from blitzio import net
+from blitzio.net import KeepAlive
+from blitzio.time import Duration
+from tests.python.loop.support import client_context, server_context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from .conftest import Run
+
+
+@pytest.fixture(params=["127.0.0.1:0", "[::1]:0"])
+def stream(request: pytest.FixtureRequest) -> Iterator[net.TcpStream]:
+    """A connection over each family."""
+    with contextlib.closing(net.TcpListener.bind(request.param)) as listener:
+        client = net.TcpStream.blocking_connect(listener.local_address, timeout=20)
+        server, _ = listener.blocking_accept(timeout=20)
+    with contextlib.closing(client), contextlib.closing(server):
+        yield client
 
 
 def test_each_kind_of_socket_has_options(tmp_path: Path) -> None:
@@ -32,6 +50,213 @@ def test_each_kind_of_socket_has_options(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="EBADF|Bad file") as closed:
             each.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         assert closed.value.errno == errno.EBADF
+
+
+def test_what_the_kernel_keeps_can_be_set(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        for each in (
+            *net.UnixStream.pair(),
+            *net.UnixDatagram.pair(),
+            net.TcpListener.bind("127.0.0.1:0"),
+            net.UdpSocket.bind("127.0.0.1:0"),
+            net.UnixListener.bind(str(tmp_path / "socket")),
+        ):
+            stack.callback(each.close)
+            each.set_send_buffer_bytes(50_000)
+            each.set_recv_buffer_bytes(60_000)
+            assert each.send_buffer_bytes() >= 50_000
+            assert each.recv_buffer_bytes() >= 60_000
+            assert each.take_error() is None
+            with pytest.raises(ValueError, match="bytes must be at least 0, got -1"):
+                each.set_send_buffer_bytes(-1)
+            with pytest.raises(OSError, match="Invalid") as beyond:
+                each.set_recv_buffer_bytes(2**31)
+            assert beyond.value.errno == errno.EINVAL
+            with pytest.raises(TypeError):
+                each.set_send_buffer_bytes("many")  # type: ignore[arg-type]
+            each.close()
+            for call in (each.take_error, each.send_buffer_bytes, each.recv_buffer_bytes):
+                with pytest.raises(OSError, match="Bad file") as closed:
+                    call()
+                assert closed.value.errno == errno.EBADF
+
+
+def test_the_error_that_a_socket_keeps_is_taken_once() -> None:
+    with contextlib.closing(net.UdpSocket.bind("127.0.0.1:0")) as nobody:
+        address = nobody.local_address
+    with contextlib.closing(net.UdpSocket.bind("127.0.0.1:0")) as sender:
+        sender.connect(address)
+        sender.try_send(b"x")
+        sender.blocking_readable(timeout=20)
+        error = sender.take_error()
+        assert isinstance(error, ConnectionRefusedError)
+        assert error.errno == errno.ECONNREFUSED
+        assert sender.take_error() is None
+
+
+# ---- TCP -----------------------------------------------------------------------------------------
+
+
+def check_tcp_options(stream: net.TcpStream | net.TlsStream) -> None:
+    stream.set_nodelay(False)
+    assert not stream.nodelay()
+    stream.set_nodelay(True)
+    assert stream.nodelay()
+    stream.set_ttl(7)
+    assert stream.ttl() == 7
+    assert stream.keepalive() is None
+    stream.set_keepalive(KeepAlive(60, 1.5, 3))
+    told = stream.keepalive()
+    assert told == KeepAlive(60, 2, 3), "in whole seconds, rounded up"
+    stream.set_keepalive(None)
+    assert stream.keepalive() is None
+    assert stream.linger() is None
+    for linger in (0, 1.25, timedelta(seconds=3), Duration.from_mins(1)):
+        stream.set_linger(linger)
+        rounded = Duration.from_secs(math.ceil(Duration.of(linger).as_secs_f64()))
+        assert stream.linger() == rounded
+    stream.set_linger(None)
+    assert stream.linger() is None
+    stream.set_send_buffer_bytes(50_000)
+    assert stream.send_buffer_bytes() >= 50_000
+    stream.set_recv_buffer_bytes(50_000)
+    assert stream.recv_buffer_bytes() >= 50_000
+    assert stream.take_error() is None
+    stream.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    assert stream.option(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+def test_options_of_tcp(stream: net.TcpStream) -> None:
+    assert stream.nodelay(), "what connects and accepts sets it"
+    check_tcp_options(stream)
+    level = socket.IPPROTO_IPV6 if ":" in stream.local_address.host else socket.IPPROTO_IP
+    name = socket.IPV6_UNICAST_HOPS if level == socket.IPPROTO_IPV6 else socket.IP_TTL
+    assert stream.option(level, name) == 7, "of the family that it has"
+
+
+def test_wrong_options_of_tcp_change_nothing(stream: net.TcpStream) -> None:
+    stream.set_linger(5)
+    stream.set_ttl(9)
+    wrong: list[Any] = [
+        (stream.set_linger, -1, ValueError, "takes None or seconds from 0 on, got -1"),
+        (stream.set_linger, "5", TypeError, "a duration must be"),
+        (stream.set_ttl, 0, ValueError, r"set_ttl\(\) takes 1 to 255, got 0"),
+        (stream.set_ttl, 256, ValueError, "takes 1 to 255"),
+        (stream.set_ttl, 2**70, ValueError, "takes 1 to 255"),
+        (stream.set_ttl, 1.5, TypeError, "cannot be interpreted as an integer"),
+        (stream.set_keepalive, True, TypeError, "takes a KeepAlive or None, got bool"),
+    ]
+    for setter, value, error, message in wrong:
+        with pytest.raises(error, match=message):
+            setter(value)
+    assert (stream.linger(), stream.ttl()) == (Duration.from_secs(5), 9)
+    assert stream.keepalive() is None
+    stream.close()
+    for getter in (stream.nodelay, stream.keepalive, stream.linger, stream.ttl):
+        with pytest.raises(OSError, match="Bad file"):
+            getter()
+
+
+def test_a_connection_that_does_not_linger_is_reset() -> None:
+    with contextlib.closing(net.TcpListener.bind("127.0.0.1:0")) as listener:
+        client = net.TcpStream.blocking_connect(listener.local_address, timeout=20)
+        server, _ = listener.blocking_accept(timeout=20)
+    with contextlib.closing(server):
+        client.set_linger(0)
+        client.close()
+        with pytest.raises(ConnectionResetError):
+            server.blocking_read(timeout=20)
+
+
+def test_keepalives_are_values() -> None:
+    assert KeepAlive() == KeepAlive(idle=7200, interval=75, probes=9)
+    assert KeepAlive(timedelta(minutes=1)) == KeepAlive(Duration.from_secs(60)) != KeepAlive(61)
+    assert len({KeepAlive(5), KeepAlive(5.0)}) == 1
+    assert repr(KeepAlive(5)) == "KeepAlive(idle=Duration(5s), interval=Duration(75s), probes=9)"
+    for wrong in ({"idle": 0}, {"interval": -1}, {"idle": 32_768}, {"probes": 0}, {"probes": 128}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            KeepAlive(**wrong)
+    for unfit in ({"idle": "5"}, {"probes": 1.0}, {"probes": True}):
+        with pytest.raises(TypeError):
+            KeepAlive(**unfit)
+    with pytest.raises(AttributeError):
+        KeepAlive().probes = 1  # type: ignore[misc]
+
+
+def test_options_of_tls(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with net.TcpListener.bind("127.0.0.1:0") as listener:
+            connecting = asyncio.ensure_future(
+                net.connect(
+                    "127.0.0.1",
+                    listener.local_address.port,
+                    ssl=client_context(),
+                    server_hostname="localhost",
+                )
+            )
+            accepted, _ = await listener.accept()
+            server = await net.start_tls(accepted, server_context(tmp_path), server_side=True)
+            client = await connecting
+        async with client, server:
+            assert client.fileno() >= 0
+            check_tcp_options(client)
+            await client.write_all(b"still there\n")
+            assert await server.read_line() == b"still there\n"
+        assert client.fileno() == -1
+        for call in (client.nodelay, client.take_error):
+            with pytest.raises(OSError, match="Bad file") as closed:
+                call()
+            assert closed.value.errno == errno.EBADF
+
+    run(main())
+
+
+def test_tls_over_a_unix_socket_has_no_options_of_tcp(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        ours, theirs = net.UnixStream.pair()
+        server, client = await asyncio.gather(
+            net.start_tls(theirs, server_context(tmp_path), server_side=True),
+            net.start_tls(ours, client_context(), server_hostname="localhost"),
+        )
+        async with client, server:
+            client.set_send_buffer_bytes(50_000)
+            assert client.send_buffer_bytes() >= 50_000
+            with pytest.raises(OSError, match="not supported") as refused:
+                client.set_nodelay(True)
+            assert refused.value.errno == errno.EOPNOTSUPP
+
+    run(main())
+
+
+# ---- UDP -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+def test_options_of_udp(address: str) -> None:
+    with contextlib.closing(net.UdpSocket.bind(address)) as udp:
+        assert not udp.broadcast()
+        udp.set_broadcast(True)
+        assert udp.broadcast()
+        udp.set_ttl(9)
+        assert udp.ttl() == 9
+        assert udp.multicast_ttl() == 1
+        udp.set_multicast_ttl(0)
+        assert udp.multicast_ttl() == 0
+        assert udp.multicast_loop()
+        udp.set_multicast_loop(False)
+        assert not udp.multicast_loop()
+        with pytest.raises(ValueError, match="takes 1 to 255"):
+            udp.set_ttl(0)
+        with pytest.raises(ValueError, match=r"set_multicast_ttl\(\) takes 0 to 255"):
+            udp.set_multicast_ttl(-1)
+
+
+def test_a_broadcast_must_be_allowed() -> None:
+    with contextlib.closing(net.UdpSocket.bind("0.0.0.0:0")) as udp:
+        with pytest.raises(PermissionError):
+            udp.try_send_to(b"x", "127.255.255.255:9")
+        udp.set_broadcast(True)
+        assert udp.try_send_to(b"x", "127.255.255.255:9") == 1
 
 
 def test_a_group_is_joined_and_left() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import os
 import signal
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -340,6 +342,13 @@ def test_a_blocking_wait_with_output_is_for_threads() -> None:
     assert slow.try_wait() is None
     os.close(other_end)
     assert slow.blocking_wait_with_output(timeout=60) == (b"", b"")
+    wrong: Any
+    for wrong in (-1, -0.5, timedelta(seconds=-1), math.nan, -math.inf):
+        with pytest.raises(ValueError, match=r"timeout must be None or seconds|NaN"):
+            child.blocking_wait_with_output(timeout=wrong)
+    for wrong in ("1", True, object()):
+        with pytest.raises(TypeError, match="a duration must be seconds"):
+            child.blocking_wait_with_output(timeout=wrong)
 
     async def main() -> None:
         with pytest.raises(RuntimeError, match="would block the event loop"):

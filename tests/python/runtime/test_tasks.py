@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import sys
 import threading
@@ -19,6 +20,7 @@ from blitzio.task import (
     JoinHandle,
     compute,
     join_all,
+    parallel_for,
     parallel_map,
     spawn,
     spawn_blocking,
@@ -481,6 +483,42 @@ def test_computing_runs_apart_and_gives_its_result(run: Run) -> None:
     run(main())
 
 
+def test_parallel_for_is_done_when_every_call_is(run: Run) -> None:
+    async def main() -> None:
+        seen: list[int] = []
+        done = await parallel_for(range(1_000), seen.append)  # type: ignore[func-returns-value]
+        assert done is None
+        assert sorted(seen) == list(range(1_000))
+        names: set[str] = set()
+        await parallel_for("abc", lambda _: names.add(threading.current_thread().name), chunk=2)
+        assert all(name.startswith("blitzio-compute_") for name in names)
+        await parallel_for([], seen.append)
+        with pytest.raises(KeyError):
+            await parallel_for(["none"], dict[str, int]().__getitem__)
+
+    run(main())
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    variable.set(3)
+    values: list[int] = []
+    parallel_for([1, 2], lambda _: values.append(variable.get())).blocking_join(PATIENCE)
+    assert values == [3, 3]
+
+
+def test_parallel_for_can_be_cancelled() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(_: int) -> None:
+        entered.set()
+        release.wait(PATIENCE)
+
+    handle = parallel_for(range(1_000), wait, chunk=1)
+    assert entered.wait(PATIENCE)
+    assert handle.cancel()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        handle.blocking_join(PATIENCE)
+
+
 def test_a_failing_call_ends_a_parallel_map() -> None:
     calls = []
 
@@ -524,3 +562,7 @@ def test_computing_refuses_what_cannot_be_called() -> None:
         parallel_map([1], 42)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chunk must not be negative"):
         parallel_map([1], str, chunk=-1)
+    with pytest.raises(TypeError, match="a function was expected"):
+        parallel_for([1], None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="chunk must not be negative"):
+        parallel_for([1], str, chunk=-1)

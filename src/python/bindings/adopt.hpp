@@ -1,0 +1,49 @@
+// Taking over descriptors that somebody else opened: what the `from_fd()` of sockets and the
+// `adopt()` of pipes have in common.
+//
+// They are looked at first, so that one of the wrong kind is refused and stays the caller's, as it
+// was. From take_over() on nothing is refused; only memory can run out.
+#pragma once
+
+#include <blitzio/base/owned_fd.hpp>
+#include <blitzio/base/result.hpp>
+#include <python/support/error.hpp>
+
+#include <utility>
+
+namespace blitzio::python {
+
+/// What a socket must be.
+struct SocketKind {
+  const char* name;  ///< "a TCP socket that does not listen"
+  int type;          ///< SOCK_STREAM, SOCK_DGRAM
+  bool is_local;     ///< of the family AF_UNIX; else AF_INET or AF_INET6
+  bool is_listening;
+};
+
+/// Reads the number of a descriptor: an int, for an object that has one would close it, too.
+/// Returns  false with TypeError or OSError set.
+[[nodiscard]] bool parse_fd(PyObject* object, int* fd) noexcept;
+/// Returns  false with OSError (EBADF, ENOTSOCK) or ValueError set.
+[[nodiscard]] bool check_socket(int fd, const SocketKind& wanted) noexcept;
+/// Whether it can be waited for, and be read from or written to.
+/// Returns  false with OSError (EBADF) or ValueError set.
+[[nodiscard]] bool check_pipe(int fd, bool is_written) noexcept;
+/// Returns  false with OSError set.
+[[nodiscard]] bool make_nonblocking(int fd) noexcept;
+
+/// `adopt`  S's own.
+/// `make`   makes an object of an `S&&`, which it leaves alone if it fails.
+/// Returns  the object. Null with an error set if memory ran out: the descriptor is the caller's
+///          still if it was Python's memory, and closed if it was the core's.
+template <class S, class Make>
+[[nodiscard]] PyObject* take_over(int fd, Result<S> (*adopt)(OwnedFd) noexcept, Make make) {
+  if (!make_nonblocking(fd)) return nullptr;
+  Result<S> adopted = adopt(OwnedFd::adopt(fd));
+  if (!adopted) return raise_error(adopted.error(), "adopt");
+  PyObject* self = make(std::move(*adopted));
+  if (self == nullptr) static_cast<void>(std::move(*adopted).into_fd().release());
+  return self;
+}
+
+}  // namespace blitzio::python

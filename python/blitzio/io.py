@@ -28,7 +28,7 @@ from blitzio._io.sim_loop import Deadlock
 from blitzio._io.threaded import Threaded
 from blitzio._io.world import Deterministic, Faults
 from blitzio._io.writer import AllocatingWriter, Writer
-from blitzio._task.group import ConcurrencyUnavailable
+from blitzio._task.concurrent import ConcurrencyUnavailable
 
 __all__ = (
     "AllocatingWriter",

@@ -25,9 +25,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blitzio._config import Config
-from blitzio._native import JoinHandle, RuntimeBase, ThreadPool, spawn, spawn_blocking
+from blitzio._native import (
+    JoinHandle,
+    RuntimeBase,
+    ThreadPool,
+    _make_handle,
+    spawn,
+    spawn_blocking,
+)
 from blitzio._runtime.info import BlockingPoolInfo, SchedulerInfo
 from blitzio._runtime.scheduler import Scheduler, current_runtime, remember
+from blitzio._task.concurrent import refuse
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,6 +92,20 @@ class Runtime(RuntimeBase):
         _alive.add(self)
 
     # ---- work ----------------------------------------------------------------------------
+
+    def concurrent(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
+        """spawn() of work that must get ahead while the caller goes on, even if that blocks or
+        computes for long: spawn() promises no more than that it runs some day.
+
+        Raises:
+            ConcurrencyUnavailable: there is one worker only; a coroutine is closed.
+            TypeError, RuntimeError: as spawn().
+        """
+        if self._config.workers == 1:
+            refuse(work)
+        handle: JoinHandle[Any] = _make_handle(work, args, name)
+        self._scheduler.native.schedule_on_another(handle)
+        return handle
 
     def block_on(self, work: Any, /, *args: Any) -> Any:
         """Runs `work` (as spawn()) on a worker and waits for it, blocking the calling thread.

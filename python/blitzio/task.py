@@ -14,7 +14,8 @@ import asyncio
 from blitzio._compute import compute, parallel_for, parallel_map
 from blitzio._native import JoinHandle, spawn, spawn_blocking, spawn_future
 from blitzio._task.cancel_token import CancelToken
-from blitzio._task.group import ConcurrencyUnavailable, Group
+from blitzio._task.concurrent import ConcurrencyUnavailable, concurrent
+from blitzio._task.group import Group
 from blitzio._task.joining import join_all, try_join_all
 from blitzio._task.selecting import race, select
 from blitzio.time import sleep
@@ -25,6 +26,7 @@ __all__ = (
     "Group",
     "JoinHandle",
     "compute",
+    "concurrent",
     "join_all",
     "parallel_for",
     "parallel_map",

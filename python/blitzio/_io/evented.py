@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from blitzio import process, signal
 from blitzio._io.handle import Io
 from blitzio._io.native_net import NATIVE
-from blitzio._task.group import ConcurrencyUnavailable
+from blitzio._task.concurrent import ConcurrencyUnavailable
 from blitzio.runtime import Runtime
 from blitzio.time import now
 

@@ -26,7 +26,7 @@ from blitzio._io.evented import Native
 from blitzio._io.handle import Io
 from blitzio._native import ThreadPool, _start_soon
 from blitzio._run import new_event_loop, run
-from blitzio._task.group import ConcurrencyUnavailable
+from blitzio._task.concurrent import ConcurrencyUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -23,7 +23,7 @@ from blitzio._io.sim_net import SimNetwork, SimUdpSocket
 from blitzio._io.sim_system import SimProcesses, SimSignals, SimSignalStream
 from blitzio._native import Address, _start_soon
 from blitzio._runtime.waiting import wait_for, when_ended
-from blitzio._task.group import ConcurrencyUnavailable
+from blitzio._task.concurrent import ConcurrencyUnavailable
 from blitzio.time import sleep
 
 if TYPE_CHECKING:

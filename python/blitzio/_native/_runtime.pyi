@@ -187,6 +187,9 @@ class Scheduler:
             RuntimeError: the runtime has shut down; the work is cancelled.
         """
 
+    def schedule_on_another(self, handle: JoinHandle[Any], /) -> None:
+        """schedule() for another worker than this thread is; there must be one."""
+
     def drop_queued(self) -> None:
         """Cancel what has not started."""
 

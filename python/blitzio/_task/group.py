@@ -20,17 +20,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import spawn
-from blitzio._runtime.scheduler import current_runtime
 from blitzio._runtime.waiting import when_ended
+from blitzio._task.concurrent import concurrent
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from blitzio._native import JoinHandle
-
-
-class ConcurrencyUnavailable(RuntimeError):
-    """`Group.concurrent()` where nothing runs at the same time as the caller."""
 
 
 class Group:
@@ -79,7 +75,7 @@ class Group:
     async_ = spawn
 
     def concurrent(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
-        """As spawn(), for work that must run at the same time as the caller even if that blocks.
+        """blitzio.concurrent() of a child.
 
         Raises:
             ConcurrencyUnavailable: there is one worker only.
@@ -102,14 +98,8 @@ class Group:
         self, work: Any, args: tuple[Any, ...], name: str | None, *, must_overlap: bool
     ) -> JoinHandle[Any]:
         """Starts a child; on what, those derived from this say."""
-        runtime = current_runtime()
-        if must_overlap and (runtime is None or runtime.config.workers == 1):
-            if asyncio.iscoroutine(work):
-                work.close()
-            raise ConcurrencyUnavailable(
-                "nothing runs at the same time as this task; use a Runtime of several workers"
-            )
-        return spawn(work, *args, name=name)
+        start = concurrent if must_overlap else spawn
+        return start(work, *args, name=name)
 
     def cancel(self) -> None:
         """Cancels all children. Again: nothing. Wait for their end with wait()."""

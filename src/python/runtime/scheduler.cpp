@@ -190,7 +190,7 @@ void scheduler_drop_queued(SchedulerObject& scheduler) noexcept {
   for (const PyRef& worker : scheduler.workers) drop_all(as_worker(worker.get()).queue);
 }
 
-bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle) noexcept {
+bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle, Starter starter) noexcept {
   if (is_stopping(scheduler) || scheduler.workers.empty()) {
     static_cast<void>(join_handle_cancel(as_join_handle(handle.get())));
     PyErr_SetString(PyExc_RuntimeError, scheduler.is_parents
@@ -199,7 +199,8 @@ bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle) noexcept {
     return false;
   }
   WorkerObject* own = current_worker(*scheduler.state);
-  if (own != nullptr && own->scheduler == &scheduler) {
+  if (own != nullptr && own->scheduler != &scheduler) own = nullptr;
+  if (own != nullptr && starter == Starter::any) {
     as_join_handle(handle.get()).home =
         scheduler.keeps_work ? static_cast<const void*>(own) : &scheduler;
     push(*own, std::move(handle));
@@ -208,7 +209,8 @@ bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle) noexcept {
   const auto next_in_turn = [&]() -> WorkerObject& {
     // Relaxed: only divides the load.
     const std::size_t turn = scheduler.turn.fetch_add(1, std::memory_order_relaxed);
-    return worker_at(scheduler, turn % scheduler.workers.size());
+    WorkerObject& next = worker_at(scheduler, turn % scheduler.workers.size());
+    return &next != own ? next : worker_at(scheduler, (turn + 1) % scheduler.workers.size());
   };
   if (scheduler.keeps_work) {
     WorkerObject& worker = next_in_turn();

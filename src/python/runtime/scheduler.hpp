@@ -88,9 +88,16 @@ struct SchedulerObject {
   std::vector<PyRef> workers;  ///< WorkerObjects; complete before the first spawn
 };
 
+/// Who is to start what is spawned.
+enum class Starter : std::uint8_t {
+  any,      ///< the calling worker when it waits next, if nobody is earlier
+  another,  ///< another worker at once, for the calling one may not wait soon; needs two
+};
+
 /// Queues work that the calling thread has spawned.
 /// Returns  false with RuntimeError set if the runtime has shut down: the work is cancelled.
-[[nodiscard]] bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle) noexcept;
+[[nodiscard]] bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle,
+                                   Starter starter = Starter::any) noexcept;
 
 /// The worker of this interpreter that the calling thread is, or null.
 [[nodiscard]] WorkerObject* current_worker(const ModuleState& state) noexcept;

@@ -97,6 +97,7 @@ PyObject* scheduler_drop(PyObject* self, PyObject* /*unused*/) {
   Py_RETURN_NONE;
 }
 
+template <Starter kStarter>
 PyObject* scheduler_schedule(PyObject* self, PyObject* handle) {
   SchedulerObject& scheduler = as_scheduler(self);
   if (!join_handle_check(*scheduler.state, handle)) {
@@ -105,7 +106,7 @@ PyObject* scheduler_schedule(PyObject* self, PyObject* handle) {
   if (as_join_handle(handle).queued.is_linked() || as_join_handle(handle).home != nullptr) {
     return PyErr_Format(PyExc_RuntimeError, "%R has been scheduled already", handle);
   }
-  if (!scheduler_spawn(scheduler, PyRef::borrow(handle))) return nullptr;
+  if (!scheduler_spawn(scheduler, PyRef::borrow(handle), kStarter)) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -130,8 +131,11 @@ PyMethodDef scheduler_methods[] = {
     {"stop", scheduler_stop, METH_O,
      PyDoc_STR("stop($self, is_parents, /)\n--\n\n"
                "Take no more work. is_parents: in a forked child, which has none of the threads.")},
-    {"schedule", scheduler_schedule, METH_O,
+    {"schedule", scheduler_schedule<Starter::any>, METH_O,
      PyDoc_STR("schedule($self, handle, /)\n--\n\nQueue a handle of _make_handle().")},
+    {"schedule_on_another", scheduler_schedule<Starter::another>, METH_O,
+     PyDoc_STR("schedule_on_another($self, handle, /)\n--\n\n"
+               "schedule() for another worker than this thread is; there must be one.")},
     {"drop_queued", scheduler_drop, METH_NOARGS,
      PyDoc_STR("drop_queued($self)\n--\n\nCancel what has not started.")},
     {nullptr, nullptr, 0, nullptr},

@@ -19,6 +19,7 @@ from blitzio.task import (
     Group,
     JoinHandle,
     compute,
+    concurrent,
     join_all,
     parallel_for,
     parallel_map,
@@ -398,6 +399,31 @@ def test_concurrent_needs_a_second_worker() -> None:
         runtime.block_on(main)
     with Runtime(workers=2) as runtime:
         assert runtime.block_on(main) == 1
+
+
+@pytest.mark.parametrize("strategy", ["work_stealing", "thread_per_core"])
+def test_concurrent_work_gets_ahead_of_who_blocks(strategy: str) -> None:
+    def block() -> bool:
+        done = threading.Event()
+        handle = concurrent(done.set, name="another")
+        assert handle.name == "another"
+        return done.wait(PATIENCE)
+
+    async def fail_late() -> None:
+        raise KeyError
+
+    with Runtime(workers=2, strategy=strategy) as runtime:
+        for _ in range(20):
+            assert runtime.spawn(block).blocking_join(PATIENCE)
+        with pytest.raises(KeyError):
+            runtime.concurrent(fail_late()).blocking_join(PATIENCE)
+    with pytest.raises(ConcurrencyUnavailable):
+        concurrent(give(1))
+    with Runtime(workers=1) as runtime:
+        with pytest.raises(ConcurrencyUnavailable, match="use a Runtime of several workers"):
+            runtime.concurrent(give(1))
+        with pytest.raises(ConcurrencyUnavailable):
+            runtime.spawn(concurrent, print).blocking_join(PATIENCE)
 
 
 # ---- cancel tokens ---------------------------------------------------------------------------

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         time,
     )
     from blitzio._capi import get_include
+    from blitzio._native import AsyncFd
     from blitzio._policy import EventLoopPolicy, install
     from blitzio._serve import Server, serve
     from blitzio._shutdown import Shutdown, WorkGuard
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Group,
         JoinHandle,
         compute,
+        concurrent,
         join_all,
         parallel_for,
         parallel_map,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = (
+    "AsyncFd",
     "CancelToken",
     "ConcurrencyUnavailable",
     "Config",
@@ -80,6 +83,7 @@ __all__ = (
     "WorkGuard",
     "__version__",
     "compute",
+    "concurrent",
     "deadline",
     "get_include",
     "get_runtime",
@@ -112,6 +116,7 @@ __version__: str = build_info()["version"]
 #: class warns there: who does not ask for them is not to see that.
 _ELSEWHERE = {
     "_capi": ("get_include",),
+    "_native": ("AsyncFd",),
     "_policy": ("EventLoopPolicy", "install"),
     "_serve": ("Server", "serve"),
     "_shutdown": ("Shutdown", "WorkGuard"),
@@ -122,6 +127,7 @@ _ELSEWHERE = {
         "Group",
         "JoinHandle",
         "compute",
+        "concurrent",
         "join_all",
         "parallel_for",
         "parallel_map",

@@ -35,9 +35,10 @@ class SignalStream:
     Thread: any, for every method.
     """
 
-    __slots__ = ("__weakref__", "_numbers", "_set")
+    __slots__ = ("__weakref__", "_is_closed", "_numbers", "_set")
 
     def __init__(self, *numbers: int) -> None:
+        self._is_closed = False
         self._numbers = tuple(dict.fromkeys(map(_check, numbers)))
         if not self._numbers:
             raise ValueError("at least one signal must be named")
@@ -49,6 +50,11 @@ class SignalStream:
     def signals(self) -> tuple[Signals | int, ...]:
         """What it listens for."""
         return tuple(map(_named, self._numbers))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called, or the block was left."""
+        return self._is_closed
 
     async def next(self) -> Signals | int:
         """Waits for the next arrival, or takes one that nobody has taken yet.
@@ -84,6 +90,7 @@ class SignalStream:
         """
         with _lock:
             _open.discard(self)
+        self._is_closed = True
         self._set.close()
 
     def __aiter__(self) -> SignalStream:

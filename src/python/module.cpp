@@ -1,5 +1,6 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type. Nothing else happens here.
+#include <python/bindings/async_fd.hpp>
 #include <python/bindings/capi.hpp>
 #include <python/bindings/channel.hpp>
 #include <python/bindings/fs.hpp>
@@ -146,6 +147,7 @@ int module_exec(PyObject* module) {
                          sync_register,
                          channel_register,
                          net_register,
+                         async_fd_register,
                          process_register,
                          signal_register,
                          fs_register,

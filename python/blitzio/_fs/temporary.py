@@ -248,8 +248,12 @@ class NamedTempFile(_Temporary):
         try:
             if self._take():
                 await run_to_its_end(_remove_file, self._path)
-        finally:
+        except GeneratorExit:
+            raise  # Nothing may be awaited any more.
+        except BaseException:
             await self.file.close()
+            raise
+        await self.file.close()
 
     def __exit__(
         self,

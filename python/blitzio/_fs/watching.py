@@ -126,6 +126,10 @@ class Watcher:
         """
         return _event(self._blocking_started().blocking_next(timeout))
 
+    def fileno(self) -> int:
+        """The descriptor, readable when there is something; -1 before it begins and once closed."""
+        return -1 if self._native is None else self._native.fileno()
+
     @property
     def is_closed(self) -> bool:
         """Whether close() was called, or `async with` was left."""

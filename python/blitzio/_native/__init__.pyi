@@ -28,6 +28,7 @@ from blitzio._native._loop import ServerBase as ServerBase
 from blitzio._native._loop import SockOperation as SockOperation
 from blitzio._native._loop import TimerHandle as TimerHandle
 from blitzio._native._net import Address as Address
+from blitzio._native._net import AsyncFd as AsyncFd
 from blitzio._native._net import TcpListener as TcpListener
 from blitzio._native._net import UdpSocket as UdpSocket
 from blitzio._native._net import UnixDatagram as UnixDatagram

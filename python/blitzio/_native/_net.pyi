@@ -133,6 +133,55 @@ class _Socket(_Descriptor):
         """setsockopt() of an int, for options that have no function of their own."""
 
 @final
+class AsyncFd(_Descriptor):
+    """Waits for a descriptor that another library reads and writes: an eventfd, a device, the
+    connection of a database driver. Several tasks and threads may wait.
+
+    >>> import os
+    >>> reading, writing = os.pipe()
+    >>> async with blitzio.AsyncFd.adopt(reading) as fd:
+    ...     os.write(writing, b"x")
+    ...     await fd.readable()
+    ...     os.read(fd.fileno(), 1)
+    1
+    b'x'
+    >>> os.close(writing)
+    """
+
+    @classmethod
+    def adopt(cls, fd: int, /) -> Self:
+        """Take over a descriptor, which is in non-blocking mode from then on. Who only lends one
+        gives `os.dup(fd)`.
+
+        Raises:
+            OSError: EBADF.
+            ValueError: a file or directory, which cannot be waited for.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
+                OSError of ENOMEM: it is closed then.
+        """
+
+    def close(self) -> None:
+        """Close it now; what waits on it ends with OSError (EBADF)."""
+
+    def readable(self) -> Awaitable[None]:
+        """Wait until a read would not block: there is something, or the end, or an error.
+
+        Raises:
+            OSError: EPERM for what the kernel cannot wait for.
+
+        Cancellation: loses nothing.
+        """
+
+    def blocking_readable(self, timeout: _Seconds | None = None) -> None:
+        """readable() for threads. TimeoutError after `timeout` seconds."""
+
+    def writable(self) -> Awaitable[None]:
+        """Wait until a write would not block; as readable()."""
+
+    def blocking_writable(self, timeout: _Seconds | None = None) -> None:
+        """writable() for threads. TimeoutError after `timeout` seconds."""
+
+@final
 class TcpListener(_Socket):
     """Accepts TCP connections. Several tasks may accept.
 

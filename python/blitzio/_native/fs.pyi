@@ -347,6 +347,9 @@ class NativeWatcher:
 
     @property
     def is_closed(self) -> bool: ...
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+
     def next(self) -> Awaitable[tuple[str, Any, Any, bool] | None]:
         """(kind, path, from, is_directory), or None at the end."""
 

@@ -6,11 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, overload
 
-from blitzio._duration import Instant
 from blitzio._native import Address, TcpStream
 from blitzio._net.tls import TlsStream, start_tls
 from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import blocking_pool, check_may_block, deadline_of
+from blitzio._runtime.blocking import blocking_pool, check_may_block, deadline_of, time_left
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -155,7 +154,7 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
     check_may_block("blocking_connect", "connect()")
     deadline = deadline_of(timeout)
     addresses = blocking_resolve(host, port, timeout=timeout)
-    left = None if deadline is None else max((deadline - Instant.now()).as_secs_f64(), 0.0)
+    left = None if deadline is None else time_left(deadline).as_secs_f64()
     if len(addresses) == 1:
         return TcpStream.blocking_connect(addresses[0], timeout=left)
     # Attempts that overlap: on a loop of their own, which the stream does not need afterwards.

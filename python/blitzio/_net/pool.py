@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from blitzio._duration import Duration
 from blitzio._native import Closed, Semaphore
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Pool(Generic[T]):
         connect: makes a connection.
         connections_max: how many may exist at a time.
         idle_max: how many are kept; more are closed when they are given back.
-        idle_timeout: seconds after which an idle one is closed instead of lent.
+        idle_timeout: the time after which an idle one is closed instead of lent.
         is_healthy: asked of an idle one before it is lent again. By default a connection is healthy
             if it is open and nothing has come that nobody asked for.
         blocking_connect: makes a connection for `blocking_acquire`, in the thread that calls it.
@@ -63,7 +64,7 @@ class Pool(Generic[T]):
         *,
         connections_max: int = 16,
         idle_max: int | None = None,
-        idle_timeout: float = 90.0,
+        idle_timeout: Seconds = 90.0,
         is_healthy: Callable[[T], bool] | None = None,
         blocking_connect: Callable[[], T] | None = None,
     ) -> None:
@@ -76,7 +77,7 @@ class Pool(Generic[T]):
         self._connections_max = connections_max
         self._permits = Semaphore(connections_max)
         self._idle_max = connections_max if idle_max is None else idle_max
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = Duration.of(idle_timeout).as_secs_f64()
         self._is_healthy = is_healthy or _is_quiet
         self._lock = threading.Lock()
         # Under the lock.
@@ -143,6 +144,28 @@ class Pool(Generic[T]):
                 connection = self._blocking_connect()
             with self._lend(connection):
                 yield connection
+        finally:
+            self._permits.release()
+
+    @contextmanager
+    def try_acquire(self) -> Iterator[T | None]:
+        """Lend an idle connection that is healthy, now; None if there is none, or as many are lent
+        as may be. For tasks and threads.
+
+            with pool.try_acquire() as connection:
+                if connection is not None:
+                    ...
+        """
+        if not self._permits.try_acquire():
+            yield None
+            return
+        try:
+            connection = self._take_idle()
+            if connection is None:
+                yield None
+            else:
+                with self._lend(connection):
+                    yield connection
         finally:
             self._permits.release()
 

@@ -70,6 +70,11 @@ def deadline_of(timeout: Seconds | None) -> Instant | None:
     return Instant.now() + duration
 
 
+def time_left(deadline: Instant) -> Duration:
+    """Until `deadline`; zero once it is over."""
+    return max(deadline - Instant.now(), Duration.ZERO)
+
+
 def check_may_block(name: str, instead: str) -> None:
     """Refuses a call that would stop a loop, even if it would not have to wait.
 

@@ -17,9 +17,12 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from blitzio._native import Event, Mutex
+from blitzio._runtime.blocking import deadline_of, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from blitzio._duration import Seconds
 
 _T = TypeVar("_T")
 
@@ -77,11 +80,11 @@ class Condition:
             await self.wait()
         return result
 
-    def blocking_wait(self, timeout: float | None = None) -> None:
+    def blocking_wait(self, timeout: Seconds | None = None) -> None:
         """wait() for threads.
 
         Args:
-            timeout: seconds; None: for ever.
+            timeout: None: for ever.
 
         Raises:
             TimeoutError: no signal came in time; the mutex is locked again all the same.
@@ -97,6 +100,21 @@ class Condition:
             raise
         finally:
             self.mutex.blocking_lock()
+
+    def blocking_wait_for(self, predicate: Callable[[], _T], timeout: Seconds | None = None) -> _T:
+        """wait_for() for threads.
+
+        Args:
+            predicate: called with the mutex locked, until what it gives is true.
+            timeout: for all of it; None: for ever.
+
+        Raises:
+            TimeoutError, RuntimeError: as blocking_wait().
+        """
+        deadline = deadline_of(timeout)
+        while not (result := predicate()):
+            self.blocking_wait(None if deadline is None else time_left(deadline))
+        return result
 
     def signal(self, count: int = 1) -> None:
         """Lets `count` go that wait, those that came first."""

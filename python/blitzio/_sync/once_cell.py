@@ -19,6 +19,8 @@ from blitzio._native import Mutex
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from blitzio._duration import Seconds
+
 _T = TypeVar("_T")
 
 
@@ -84,13 +86,13 @@ class OnceCell(Generic[_T]):
             return value[0]
 
     def blocking_get_or_init(
-        self, initialiser: Callable[[], _T], timeout: float | None = None
+        self, initialiser: Callable[[], _T], timeout: Seconds | None = None
     ) -> _T:
         """get_or_init() for threads.
 
         Args:
             initialiser: a plain function.
-            timeout: seconds to wait for another that makes the value; None: for ever.
+            timeout: how long to wait for another that makes the value; None: for ever.
 
         Raises:
             TimeoutError: the other took longer.

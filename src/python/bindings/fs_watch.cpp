@@ -94,7 +94,14 @@ PyObject* watcher_is_closed(PyObject* self, void* /*unused*/) {
   return PyBool_FromLong(watcher_of(self).is_closed ? 1 : 0);
 }
 
+PyObject* watcher_fileno(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
+  return PyLong_FromLong(watcher_of(self).watcher.fd());
+}
+
 PyMethodDef methods[] = {
+    {"fileno", watcher_fileno, METH_NOARGS,
+     PyDoc_STR("fileno($self)\n--\n\nThe descriptor; -1 once closed.")},
     {"next", watcher_next, METH_NOARGS,
      PyDoc_STR("next($self)\n--\n\n(kind, path, from, is_directory), or None at the end.")},
     blocking_form<watcher_next, "blocking_next">(

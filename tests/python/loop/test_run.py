@@ -204,7 +204,15 @@ def test_the_environment_chooses_for_auto(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_wrong_environment_says_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BLITZIO_BACKEND", raising=False)
+    assert blitzio.Config(backend="auto").resolve_backend() == "auto"
+    monkeypatch.setenv("BLITZIO_BACKEND", "poll")
+    assert blitzio.Config().resolve_backend() == "poll"
+    assert blitzio.Config(backend="epoll").resolve_backend() == "epoll", "what is asked for wins"
     monkeypatch.setenv("BLITZIO_BACKEND", "kqueue")
+    assert blitzio.Config(backend="epoll").resolve_backend() == "epoll"
+    with pytest.raises(ValueError, match="must be one of"):
+        blitzio.Config().resolve_backend()
     with pytest.raises(ValueError, match="BLITZIO_BACKEND must be one of 'auto', .*, not 'kqueue'"):
         blitzio.new_event_loop()
 

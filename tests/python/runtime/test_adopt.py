@@ -1,4 +1,5 @@
-"""Descriptors that others opened: `from_fd` of sockets, `adopt` of pipes, and giving them away."""
+"""Descriptors that others opened: `from_fd` of sockets, `adopt` of pipes and of AsyncFd, and giving
+them away; and what ends of streams have beside reading and writing: `finish`, `peek`."""
 
 from __future__ import annotations
 
@@ -269,6 +270,83 @@ def test_pipes_of_the_wrong_kind_stay_the_callers(tmp_path: Path) -> None:
             kind.adopt(reading)
         with pytest.raises(TypeError, match="fd must be int"):
             kind.adopt("0")  # type: ignore[arg-type]
+
+
+# ---- AsyncFd -------------------------------------------------------------------------------------
+
+
+def test_any_descriptor_is_waited_for(run: Run) -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        async with blitzio.AsyncFd.adopt(reading) as fd:
+            assert (fd.fileno(), fd.is_closed) == (reading, False)
+            assert repr(fd) == f"<blitzio.AsyncFd fd={reading}>"
+            with pytest.raises(BlockingIOError):
+                os.read(reading, 1)
+            for _ in range(3):
+                waits = [asyncio.ensure_future(fd.readable()) for _ in range(2)]
+                await asyncio.sleep(0)
+                assert not any(wait.done() for wait in waits)
+                os.write(writing, b"x")
+                await asyncio.gather(*waits)
+                await fd.readable()  # It is so until it is read.
+                assert os.read(reading, 1) == b"x"
+            cancelled = asyncio.ensure_future(fd.readable())
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            await asyncio.wait({cancelled})
+            waiting = asyncio.ensure_future(fd.readable())
+            await asyncio.sleep(0)
+            fd.close()
+            with pytest.raises(OSError, match="Bad file"):
+                await waiting
+        assert repr(fd) == "<blitzio.AsyncFd closed>"
+        assert not is_open(reading)
+        async with blitzio.AsyncFd.adopt(writing) as full:
+            await full.writable()
+            given = full.detach()
+        assert given == writing
+        os.close(writing)
+
+    run(main())
+
+
+def test_any_descriptor_is_waited_for_on_each_backend(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        async with blitzio.AsyncFd.adopt(reading) as fd:
+            waiting = asyncio.ensure_future(fd.readable())
+            await asyncio.sleep(0)
+            os.close(writing)  # The end is something to read, too.
+            await waiting
+            assert os.read(reading, 1) == b""
+
+    loop.run_until_complete(main())
+
+
+def test_any_descriptor_is_waited_for_in_threads() -> None:
+    reading, writing = os.pipe()
+    with contextlib.closing(blitzio.AsyncFd.adopt(reading)) as fd:
+        with pytest.raises(TimeoutError):
+            fd.blocking_readable(timeout=0)
+        os.write(writing, b"x")
+        fd.blocking_readable(timeout=20)
+    with contextlib.closing(blitzio.AsyncFd.adopt(writing)) as fd:
+        fd.blocking_writable(20)
+
+
+def test_what_cannot_be_waited_for_stays_the_callers(tmp_path: Path) -> None:
+    for fd in (os.open(tmp_path, os.O_RDONLY), os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)):
+        with pytest.raises(ValueError, match="is of a file or directory"):
+            blitzio.AsyncFd.adopt(fd)
+        assert os.get_blocking(fd)
+        os.close(fd)
+        with pytest.raises(OSError, match="Bad file"):
+            blitzio.AsyncFd.adopt(fd)
+    with pytest.raises(TypeError, match="fd must be int"):
+        blitzio.AsyncFd.adopt(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="cannot create"):
+        blitzio.AsyncFd()
 
 
 # ---- finish, peek --------------------------------------------------------------------------------

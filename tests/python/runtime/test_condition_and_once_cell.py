@@ -127,6 +127,28 @@ def test_a_thread_stops_waiting_when_the_time_is_over() -> None:
     assert not condition.mutex.locked()
 
 
+def test_a_thread_waits_for_what_it_wants() -> None:
+    condition, values = Condition(), list[int]()
+
+    def wait() -> int:
+        with condition:
+            return condition.blocking_wait_for(lambda: values[-1] if len(values) > 1 else 0)
+
+    waiting = spawn_blocking(wait)
+    for value in (1, 2):
+        with condition:
+            values.append(value)
+            condition.signal()
+    assert waiting.blocking_join(PATIENCE) == 2
+    with condition:
+        assert condition.blocking_wait_for(lambda: "there", timeout=0) == "there"
+        with pytest.raises(TimeoutError):
+            condition.blocking_wait_for(lambda: None, timeout=0.001)
+        assert condition.mutex.locked()
+        with pytest.raises(ValueError, match="timeout must be None or seconds from 0 on"):
+            condition.blocking_wait_for(lambda: True, timeout=-1)
+
+
 # ---- OnceCell --------------------------------------------------------------------------------
 
 

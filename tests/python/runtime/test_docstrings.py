@@ -47,6 +47,7 @@ MODULES = (
     "blitzio._sync.condition",
     "blitzio._sync.once_cell",
     "blitzio._task.cancel_token",
+    "blitzio._task.concurrent",
     "blitzio._task.group",
     "blitzio._task.joining",
     "blitzio._task.selecting",

@@ -15,7 +15,7 @@ import pytest
 from blitzio import fs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.python.runtime.conftest import Run
 
@@ -151,6 +151,53 @@ def test_paths_are_made_moved_and_removed(run: Run, tmp_path: Path) -> None:
         assert sorted(os.listdir(tmp_path)) == ["link", "other"]
 
     run(main())
+
+
+def test_metadata_is_what_os_stat_tells(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(5_000))
+    os.utime(path, ns=(1_000_000_000_123_456_789, 1_500_000_000_987_654_321))
+
+    async def main() -> None:
+        told, expected = await fs.stat(path), os.stat(path)
+        whole = "mode ino dev nlink uid gid size blksize blocks rdev atime_ns mtime_ns ctime_ns"
+        for name in (f"st_{part}" for part in whole.split()):
+            assert getattr(told, name) == getattr(expected, name), name
+        for name in ("st_atime", "st_mtime", "st_ctime"):
+            assert getattr(told, name) == pytest.approx(getattr(expected, name), abs=1e-6)
+        assert (told.accessed, told.modified) == (told.st_atime, told.st_mtime)
+        assert told.changed == told.st_ctime
+        assert (told.mode, told.size) == (expected.st_mode, 5_000)
+        with pytest.raises(AttributeError):
+            told.st_size = 1  # type: ignore[misc]
+
+    run(main())
+
+
+def test_writing_goes_to_a_thread_if_it_may_not_be_tried_here(run: Run, tmp_path: Path) -> None:
+    async def is_suspended_by(call: Awaitable[object]) -> bool:
+        turns: list[None] = []
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        await call
+        return bool(turns)
+
+    async def main() -> None:
+        path = tmp_path / "path"
+        suspended: list[bool] = []  # not each time: the thread may be faster than we look
+        for _ in range(20):
+            suspended.append(await is_suspended_by(fs.mkdir(path)))
+            suspended.append(await is_suspended_by(fs.rename(path, tmp_path / "other")))
+            suspended.append(await is_suspended_by(fs.remove_dir(tmp_path / "other")))
+        assert any(suspended)
+        assert list(tmp_path.iterdir()) == []
+
+    fs.set_inline_writes(False)
+    try:
+        run(main())
+    finally:
+        fs.set_inline_writes(True)
+    with pytest.raises(TypeError):
+        fs.set_inline_writes()  # type: ignore[call-arg]
 
 
 def test_a_directory_is_read_and_its_entries_say_what_they_are(run: Run, tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def test_bytes_are_read_as_by_a_file_of_python(run: Run, path: Path, buffering: 
                 ours, theirs = bytearray(50), bytearray(50)
                 assert await file.readinto(ours) == expected.readinto(theirs)
                 assert ours == theirs
+                count = await file.readinto1(ours)
+                assert 0 < count <= len(ours)
+                assert ours[:count] == expected.read(count)
                 assert len(await file.peek()) > 0
                 for offset, whence in ((100, 0), (7, 1), (-7, 1), (-100, 2)):
                     assert await file.seek(offset, whence) == expected.seek(offset, whence)
@@ -53,6 +56,21 @@ def test_bytes_are_read_as_by_a_file_of_python(run: Run, path: Path, buffering: 
                 assert await file.read() == LINES
                 assert await file.seek(10**6) == 10**6
                 assert await file.read(5) == b""
+
+    run(main())
+
+
+def test_lines_of_text_are_written_at_once_if_so_asked(run: Run, path: Path) -> None:
+    async def main() -> None:
+        async with fs.open(path, "w") as file:
+            assert not file.line_buffering
+            await file.write("kept back\n")
+            assert path.read_bytes() == b""
+        async with fs.open(path, "w", 1) as file:
+            assert file.line_buffering
+            await file.write("one\ntwo")
+            assert path.read_text().startswith("one\n")
+        assert path.read_text() == "one\ntwo"
 
     run(main())
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import types
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +121,10 @@ def test_what_is_closed_while_it_leaves_is_removed(
         while list(tmp_path.iterdir()):
             await asyncio.sleep(0.001)
 
-    blitzio.run(main())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of its file, which it could not close
+        blitzio.run(main())
+        gc.collect()
 
 
 def test_what_cannot_be_removed_is_an_error(tmp_path: Path, run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +101,19 @@ def test_closing_it_while_it_begins_ends_it(run: Run, tmp_path: Path) -> None:
         assert await asyncio.wait_for(waiting, 60) is None
 
     run(main())
+
+
+def test_its_descriptor_is_readable_when_there_is_something(tmp_path: Path) -> None:
+    events = fs.watch(tmp_path)
+    assert events.fileno() == -1, "it has not begun"
+    with events:
+        assert select.select([events.fileno()], [], [], 0)[0] == []
+        (tmp_path / "new").touch()
+        assert select.select([events.fileno()], [], [], 20)[0] == [events.fileno()]
+        seen = events.blocking_next(timeout=20)
+        assert seen is not None
+        assert seen.kind == "created"
+    assert events.fileno() == -1
 
 
 def test_what_cannot_be_watched_says_so(run: Run, tmp_path: Path) -> None:

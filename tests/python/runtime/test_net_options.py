@@ -283,6 +283,40 @@ def test_what_an_address_is() -> None:
     assert net.Address("::1", 1).scope_id == 0
 
 
+def test_an_idle_connection_is_lent_now() -> None:
+    made: list[net.UnixStream] = []
+
+    def connect() -> net.UnixStream:
+        made.extend(net.UnixStream.pair())
+        return made[-2]
+
+    async def nobody() -> net.UnixStream:
+        raise AssertionError("in threads alone")
+
+    with net.Pool(nobody, connections_max=1, blocking_connect=connect) as pool:
+        with pool.try_acquire() as none:
+            assert none is None
+        with pool.blocking_acquire(), pool.try_acquire() as none:
+            assert none is None, "as many are lent as may be"
+        with pool.try_acquire() as idle:
+            assert idle is made[0]
+            assert (pool.lent_count, pool.idle_count) == (1, 0)
+        assert (pool.lent_count, pool.idle_count) == (0, 1)
+        with pytest.raises(KeyError), pool.try_acquire() as idle:
+            raise KeyError
+        assert made[0].is_closed
+        assert (pool.lent_count, pool.idle_count) == (0, 0)
+        with pool.blocking_acquire():
+            pass
+        made[-1].try_write(b"unasked for")
+        with pool.try_acquire() as none:
+            assert none is None, "it was not healthy"
+    with pool.try_acquire() as none:
+        assert none is None, "the pool is closed"
+    for each in made:
+        each.close()
+
+
 def test_a_pool_closes_what_was_idle_for_too_long() -> None:
     made: list[net.UnixStream] = []
 

@@ -26,7 +26,7 @@ from blitzio import (
     spawn,
     spawn_blocking,
 )
-from blitzio.runtime import BlockingPoolInfo
+from blitzio.runtime import BlockingPoolInfo, SchedulerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,6 +299,10 @@ def test_the_scheduler_tells_of_its_workers(runtime: Runtime) -> None:
         release.wait(PATIENCE)
 
     info = runtime.scheduler()
+    assert isinstance(info, SchedulerInfo)
+    with pytest.raises(AttributeError):
+        info.workers = 0  # type: ignore[misc]
+    assert info == SchedulerInfo(info.strategy, info.workers, info.sleeping, info.queued)
     assert (info.strategy, info.workers) == (runtime.config.strategy, runtime.config.workers)
     assert 0 <= info.sleeping <= info.workers
     assert info.queued == 0

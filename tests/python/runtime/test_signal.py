@@ -278,6 +278,16 @@ def test_closing_ends_what_waits(run: Run) -> None:
     run(main())
 
 
+def test_a_stream_tells_whether_it_is_closed() -> None:
+    told: list[bool] = []
+    with signal.stream(signals.SIGUSR1) as arrivals:
+        told.append(arrivals.is_closed)
+    told.append(arrivals.is_closed)
+    arrivals.close()
+    told.append(arrivals.is_closed)
+    assert told == [False, True, True]
+
+
 def test_a_dropped_stream_stops_listening() -> None:
     arrivals = signal.stream(USR1)
     assert catches(USR1)

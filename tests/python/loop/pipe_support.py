@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tests.python.loop.support import soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 class PipeRecorder(asyncio.Protocol):
@@ -78,10 +78,16 @@ class Ends:
 
 KINDS = ("pipe", "fifo", "socket", "terminal")
 
+# More than any pipe holds.
+BIG = 1 << 20
+
 
 @contextlib.contextmanager
 def pipe_ends(kind: str, folder: Any) -> Iterator[Ends]:
-    """Opens both ends of a pipe of `kind`; closed afterwards, whoever closed them before."""
+    """Opens both ends of a pipe of `kind`; closed afterwards, whoever closed them before.
+
+    Beside `KINDS` there is "packets", a pipe in packet mode: each write stays apart.
+    """
     reader: IO[bytes] | socket.socket
     writer: IO[bytes] | socket.socket
     if kind == "socket":
@@ -97,7 +103,7 @@ def pipe_ends(kind: str, folder: Any) -> Iterator[Ends]:
         reader = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", 0)
         writer = open(path, "wb", 0)
     else:
-        read_fd, write_fd = os.pipe()
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC | (os.O_DIRECT if kind == "packets" else 0))
         reader = open(read_fd, "rb", 0)
         writer = open(write_fd, "wb", 0)
     try:
@@ -105,6 +111,31 @@ def pipe_ends(kind: str, folder: Any) -> Iterator[Ends]:
     finally:
         reader.close()
         writer.close()
+
+
+@contextlib.asynccontextmanager
+async def reading_end(
+    kind: str, folder: Any, factory: Callable[[], PipeRecorder] = PipeRecorder
+) -> AsyncIterator[tuple[Ends, asyncio.ReadTransport, PipeRecorder]]:
+    """The ends of a pipe, a transport on the reading one, and its protocol.
+
+    The transport is the caller's to end.
+    """
+    with pipe_ends(kind, folder) as ends:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_read_pipe(factory, ends.reader)
+        yield ends, transport, protocol
+
+
+@contextlib.asynccontextmanager
+async def writing_end(
+    kind: str, folder: Any, factory: Callable[[], PipeRecorder] = PipeRecorder
+) -> AsyncIterator[tuple[Ends, asyncio.WriteTransport, PipeRecorder]]:
+    """As reading_end(), with the transport on the writing end."""
+    with pipe_ends(kind, folder) as ends:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(factory, ends.writer)
+        yield ends, transport, protocol
 
 
 def put(end: Any, data: bytes) -> None:

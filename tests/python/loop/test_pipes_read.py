@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import os
 import select
 import socket
-import warnings
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.pipe_support import KINDS, PipeRecorder, fill_pipe, pipe_ends, put
+from tests.python.loop.pipe_support import (
+    KINDS,
+    PipeRecorder,
+    fill_pipe,
+    pipe_ends,
+    put,
+    reading_end,
+)
 from tests.python.loop.support import soon, turns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+
+async def pass_blocks(writer: Any, protocol: PipeRecorder, sizes: Iterable[int]) -> None:
+    """Writes a block of each size, which must have arrived before the next."""
+    total = b""
+    for size in sizes:
+        block = os.urandom(size)
+        put(writer, block)
+        total += block
+        assert await protocol.received(len(total)) == total
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -26,17 +41,11 @@ def test_data_of_every_size_arrives_and_the_end_closes(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end(kind, tmp_path) as (ends, transport, protocol):
             assert transport.get_extra_info("pipe") is ends.reader
             assert transport.get_protocol() is protocol
             assert not os.get_blocking(ends.reader.fileno())
-            total = b""
-            for size in (1, 10, 1000, 4000):
-                block = bytes(range(256)) * (size // 256 + 1)
-                put(ends.writer, block[:size])
-                total += block[:size]
-                assert await protocol.received(len(total)) == total
+            await pass_blocks(ends.writer, protocol, (1, 10, 1000, 4000))
             ends.writer.close()
             if kind != "terminal":
                 assert await soon(protocol.lost) is None
@@ -55,8 +64,7 @@ def test_the_hang_up_of_a_terminal_is_the_end_of_its_data(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("terminal", tmp_path) as ends:
-            _, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end("terminal", tmp_path) as (ends, _, protocol):
             put(ends.writer, b"last words")
             ends.writer.close()
             assert await soon(protocol.lost) is None
@@ -80,13 +88,14 @@ def test_every_line_of_a_terminal_arrives(loop: asyncio.AbstractEventLoop) -> No
     loop.run_until_complete(main())
 
 
-def test_every_packet_of_a_pipe_in_packet_mode_arrives(loop: asyncio.AbstractEventLoop) -> None:
+def test_every_packet_of_a_pipe_in_packet_mode_arrives(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
     async def main() -> None:
-        read_fd, write_fd = os.pipe2(os.O_DIRECT)
-        with open(read_fd, "rb", 0) as reader, open(write_fd, "wb", 0) as writer:
+        with pipe_ends("packets", tmp_path) as ends:
             for packet in (b"a", b"bc", b"def"):
-                put(writer, packet)
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, reader)
+                put(ends.writer, packet)
+            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
             assert await protocol.received(6) == b"abcdef"
             transport.close()
             await soon(protocol.lost)
@@ -95,20 +104,16 @@ def test_every_packet_of_a_pipe_in_packet_mode_arrives(loop: asyncio.AbstractEve
 
 
 @pytest.mark.no_faults("what a short read leaves of a message is lost", "short")
-def test_a_packet_is_whole_whatever_came_before(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_packet_is_whole_whatever_came_before(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
     # After small ones less is read at once, and of a packet what is not read is lost.
     largest = select.PIPE_BUF
 
     async def main() -> None:
-        read_fd, write_fd = os.pipe2(os.O_DIRECT)
-        with open(read_fd, "rb", 0) as reader, open(write_fd, "wb", 0) as writer:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, reader)
-            total = b""
-            for size in (5, 7, largest, largest - 1, 3, largest):
-                packet = os.urandom(size)
-                put(writer, packet)
-                total += packet
-                assert await protocol.received(len(total)) == total
+        async with reading_end("packets", tmp_path) as (ends, transport, protocol):
+            sizes = (5, 7, largest, largest - 1, 3, largest)
+            await pass_blocks(ends.writer, protocol, sizes)
             transport.close()
             await soon(protocol.lost)
 
@@ -120,14 +125,9 @@ def test_messages_arrive_whole_whatever_size_came_before(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
-            total = b""
-            for size in (8, 60_000, 9, 4096, 4097, 10, 4095, 20_000, 11):
-                message = os.urandom(size)
-                put(ends.writer, message)
-                total += message
-                assert await protocol.received(len(total)) == total
+        async with reading_end(kind, tmp_path) as (ends, transport, protocol):
+            sizes = (8, 60_000, 9, 4096, 4097, 10, 4095, 20_000, 11)
+            await pass_blocks(ends.writer, protocol, sizes)
             transport.close()
             await soon(protocol.lost)
 
@@ -140,12 +140,7 @@ def test_a_long_datagram_after_a_short_one_is_whole(loop: asyncio.AbstractEventL
         ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with ours, peer:
             transport, protocol = await loop.connect_read_pipe(PipeRecorder, ours)
-            total = b""
-            for size in (6, 30_000, 7, 5000):
-                message = os.urandom(size)
-                peer.send(message)
-                total += message
-                assert await protocol.received(len(total)) == total
+            await pass_blocks(peer, protocol, (6, 30_000, 7, 5000))
             transport.close()
             await soon(protocol.lost)
 
@@ -159,8 +154,7 @@ def test_a_large_stream_arrives_complete(
     size = 3_000_000
 
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            _, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end(kind, tmp_path) as (ends, _, protocol):
             data = os.urandom(1000) * (size // 1000)
 
             def write() -> None:
@@ -182,8 +176,7 @@ def test_a_paused_transport_delivers_nothing(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end(kind, tmp_path) as (ends, transport, protocol):
             assert transport.is_reading()
             transport.pause_reading()
             transport.pause_reading()
@@ -231,8 +224,7 @@ def test_pausing_in_data_received_stops_at_once(loop: asyncio.AbstractEventLoop)
 
 def test_the_end_is_told_after_a_pause(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end("pipe", tmp_path) as (ends, transport, protocol):
             transport.pause_reading()
             put(ends.writer, b"rest")
             ends.writer.close()
@@ -251,8 +243,7 @@ def test_closing_tells_the_protocol_once(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end(kind, tmp_path) as (ends, transport, protocol):
             put(ends.writer, b"unread")
             transport.close()
             transport.close()
@@ -276,8 +267,7 @@ def test_closing_in_data_received_ends_delivery(
             self.transport.close()
 
     async def main() -> None:
-        with pipe_ends("terminal", tmp_path) as ends:
-            _, protocol = await loop.connect_read_pipe(Closing, ends.reader)
+        async with reading_end("terminal", tmp_path, Closing) as (ends, _, protocol):
             put(ends.writer, b"x")
             assert await soon(protocol.lost) is None
             assert protocol.events == ["made", "data", "lost"]
@@ -294,8 +284,7 @@ def test_a_failing_protocol_is_reported_and_keeps_its_pipe(
             raise ZeroDivisionError
 
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(Failing, ends.reader)
+        async with reading_end("pipe", tmp_path, Failing) as (ends, transport, protocol):
             for size in (1, 2):
                 put(ends.writer, b"x")
                 await protocol.received(size)
@@ -321,8 +310,7 @@ def test_a_protocol_that_fails_at_the_end_still_loses_the_connection(
             raise ValueError
 
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            _, protocol = await loop.connect_read_pipe(Failing, ends.reader)
+        async with reading_end("pipe", tmp_path, Failing) as (ends, _, protocol):
             ends.writer.close()
             await soon(protocol.lost)
             await turns()
@@ -368,9 +356,8 @@ def test_the_protocol_runs_in_the_context_of_connecting(
             super().connection_lost(exc)
 
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            variable.set("inside")
-            _, protocol = await loop.connect_read_pipe(Looking, ends.reader)
+        variable.set("inside")
+        async with reading_end("pipe", tmp_path, Looking) as (ends, _, protocol):
             variable.set("changed")
             put(ends.writer, b"x")
             await protocol.received(1)
@@ -383,8 +370,7 @@ def test_the_protocol_runs_in_the_context_of_connecting(
 
 def test_the_protocol_can_be_changed(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, first = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end("pipe", tmp_path) as (ends, transport, first):
             second = PipeRecorder()
             transport.set_protocol(second)
             assert transport.get_protocol() is second
@@ -446,29 +432,12 @@ def test_a_device_that_cannot_be_polled_is_read(
     loop.run_until_complete(main())
 
 
-def test_cancelling_the_connecting_closes_the_pipe(
-    loop: asyncio.AbstractEventLoop, tmp_path: Path
-) -> None:
-    async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            task = asyncio.ensure_future(loop.connect_read_pipe(PipeRecorder, ends.reader))
-            await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await turns()
-            assert ends.reader.closed
-
-    loop.run_until_complete(main())
-
-
 def test_repr_tells_the_state(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
+        async with reading_end("pipe", tmp_path) as (ends, transport, protocol):
             fd = ends.reader.fileno()
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
             await turns()
             assert repr(transport) == f"<ReadPipeTransport fd={fd} polling>"
             transport.pause_reading()
@@ -482,46 +451,11 @@ def test_repr_tells_the_state(
     loop.run_until_complete(main())
 
 
-def test_an_unclosed_transport_warns_and_closes_its_pipe(new_loop: Any, tmp_path: Path) -> None:
-    def abandon(pipe: Any) -> weakref.ref[Any]:
-        loop = new_loop()
-
-        async def connect() -> weakref.ref[Any]:
-            transport, _ = await loop.connect_read_pipe(PipeRecorder, pipe)
-            return weakref.ref(transport)
-
-        weak: weakref.ref[Any] = loop.run_until_complete(connect())
-        loop.close()
-        return weak
-
-    with pipe_ends("pipe", tmp_path) as ends:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            weak = abandon(ends.reader)
-            gc.collect()
-        assert weak() is None
-        assert ["unclosed transport" in str(warning.message) for warning in caught] == [True]
-        assert ends.reader.closed
-
-
-def test_a_transport_whose_loop_is_gone_can_not_be_made(
-    new_loop: Any, native: None, tmp_path: Path
-) -> None:
-    loop = new_loop()
-    loop.close()
-    with pipe_ends("pipe", tmp_path) as ends:
-        coroutine = loop.connect_read_pipe(asyncio.Protocol, ends.reader)
-        with pytest.raises(RuntimeError, match="Event loop is closed"):
-            coroutine.send(None)
-        assert not ends.reader.closed
-
-
 def test_connection_lost_may_be_called_by_hand(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_read_pipe(PipeRecorder, ends.reader)
+        async with reading_end("pipe", tmp_path) as (ends, transport, protocol):
             put(ends.writer, b"x")
             by_hand: Any = transport
             by_hand._call_connection_lost(None)

@@ -10,19 +10,23 @@ import os
 import signal
 import socket
 import warnings
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.pipe_support import KINDS, PipeRecorder, pipe_ends, put, take_all
+from tests.python.loop.pipe_support import (
+    BIG,
+    KINDS,
+    PipeRecorder,
+    pipe_ends,
+    put,
+    take_all,
+    writing_end,
+)
 from tests.python.loop.support import soon, turns
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# More than any pipe holds.
-BIG = 1 << 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -30,8 +34,7 @@ def test_writes_arrive_in_order_whatever_they_are(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end(kind, tmp_path) as (ends, transport, protocol):
             assert transport.get_extra_info("pipe") is ends.writer
             assert transport.get_protocol() is protocol
             assert not os.get_blocking(ends.writer.fileno())
@@ -64,13 +67,11 @@ def test_a_turns_writes_leave_in_one_call(
 ) -> None:
     # In packet mode each write stays apart.
     async def main() -> None:
-        read_fd, write_fd = os.pipe2(os.O_DIRECT)
-        with open(read_fd, "rb", 0) as reader, open(write_fd, "wb", 0) as writer:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, writer)
+        async with writing_end("packets", tmp_path) as (ends, transport, protocol):
             for _ in range(10):
                 transport.write(b"0123456789")
             await turns()
-            assert os.read(reader.fileno(), 1000) == b"0123456789" * 10
+            assert os.read(ends.reader.fileno(), 1000) == b"0123456789" * 10
             transport.close()
             await soon(protocol.lost)
 
@@ -99,8 +100,7 @@ def test_flow_control_and_closing_after_the_last_byte(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end(kind, tmp_path) as (ends, transport, protocol):
             assert transport.get_write_buffer_limits() == (16384, 65536)
             data = os.urandom(1024) * (BIG // 1024)
             transport.write(data)
@@ -124,8 +124,7 @@ def test_flow_control_and_closing_after_the_last_byte(
 
 def test_the_limits_are_asyncios(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             transport.set_write_buffer_limits(high=100)
             assert transport.get_write_buffer_limits() == (25, 100)
             transport.set_write_buffer_limits(low=100)
@@ -144,8 +143,7 @@ def test_the_end_of_the_data_reaches_the_reader(
     loop: asyncio.AbstractEventLoop, end: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             assert transport.can_write_eof()
             transport.write(b"last")
             getattr(transport, end)()
@@ -167,8 +165,7 @@ def test_an_idle_writer_notices_that_the_reader_is_gone(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end(kind, tmp_path) as (ends, transport, protocol):
             await turns()
             ends.reader.close()
             assert await soon(protocol.lost) is None
@@ -183,8 +180,7 @@ def test_what_a_socket_receives_does_not_end_a_writer(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("socket", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("socket", tmp_path) as (ends, transport, protocol):
             put(ends.reader, b"something")
             await turns(5)
             assert not transport.is_closing()
@@ -199,8 +195,7 @@ def test_a_reader_that_goes_while_much_is_buffered_breaks_the_pipe(
     loop: asyncio.AbstractEventLoop, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends(kind, tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end(kind, tmp_path) as (ends, transport, protocol):
             transport.write(bytes(BIG))
             ends.reader.close()
             assert isinstance(await soon(protocol.lost), (BrokenPipeError, ConnectionResetError))
@@ -214,8 +209,7 @@ def test_a_write_to_nobody_breaks_the_pipe_and_later_ones_warn(
     loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             ends.reader.close()
             transport.write(b"x")
             exc = await soon(protocol.lost)
@@ -273,8 +267,7 @@ def test_a_device_that_cannot_be_polled_is_written(loop: asyncio.AbstractEventLo
 
 def test_abort_drops_what_is_buffered(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             transport.write(bytes(BIG))
             transport.close()
             transport.abort()
@@ -291,8 +284,7 @@ def test_aborting_twice_tells_the_protocol_once(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             transport.abort()
             transport.abort()
             transport.close()
@@ -316,8 +308,7 @@ def test_failing_flow_control_is_reported(
             raise ValueError
 
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(Failing, ends.writer)
+        async with writing_end("pipe", tmp_path, Failing) as (ends, transport, protocol):
             transport.write(bytes(BIG))
             await take_all(loop, ends.reader, BIG)
             await protocol.until(lambda protocol: "resume" in protocol.events)
@@ -345,8 +336,7 @@ def test_writing_in_resume_writing_and_in_connection_lost(
             super().connection_lost(exc)
 
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(Writing, ends.writer)
+        async with writing_end("pipe", tmp_path, Writing) as (ends, transport, protocol):
             transport.write(bytes(BIG))
             assert await take_all(loop, ends.reader) == bytes(BIG) + b"more"
             assert await soon(protocol.lost) is None
@@ -358,8 +348,7 @@ def test_wrong_data_is_refused(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             bad: Any = "text"
             with pytest.raises(TypeError, match="must be a bytes-like object, not 'str'"):
                 transport.write(bad)
@@ -386,29 +375,12 @@ def test_regular_files_are_refused(loop: asyncio.AbstractEventLoop, tmp_path: Pa
     loop.run_until_complete(main())
 
 
-def test_cancelling_the_connecting_closes_the_pipe(
-    loop: asyncio.AbstractEventLoop, tmp_path: Path
-) -> None:
-    async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            task = asyncio.ensure_future(loop.connect_write_pipe(PipeRecorder, ends.writer))
-            await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await turns()
-            assert ends.writer.closed
-
-    loop.run_until_complete(main())
-
-
 def test_repr_tells_the_state(
     loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             fd = ends.writer.fileno()
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
             assert repr(transport) == f"<WritePipeTransport fd={fd} idle bufsize=0>"
             transport.write(bytes(BIG))
             left = transport.get_write_buffer_size()
@@ -421,54 +393,6 @@ def test_repr_tells_the_state(
             assert repr(transport) == f"<WritePipeTransport closed fd={fd} closed>"
 
     loop.run_until_complete(main())
-
-
-def test_an_unclosed_transport_warns_and_closes_its_pipe(new_loop: Any, tmp_path: Path) -> None:
-    def abandon(pipe: Any) -> weakref.ref[Any]:
-        loop = new_loop()
-
-        async def connect() -> weakref.ref[Any]:
-            transport, _ = await loop.connect_write_pipe(PipeRecorder, pipe)
-            transport.write(bytes(BIG))
-            return weakref.ref(transport)
-
-        weak: weakref.ref[Any] = loop.run_until_complete(connect())
-        loop.close()
-        return weak
-
-    with pipe_ends("pipe", tmp_path) as ends:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            weak = abandon(ends.writer)
-            gc.collect()
-        assert weak() is None
-        assert ["unclosed transport" in str(warning.message) for warning in caught] == [True]
-        assert ends.writer.closed
-
-
-def test_the_collector_finds_an_abandoned_loop_with_pipes(new_loop: Any, tmp_path: Path) -> None:
-    def abandon(read_pipe: Any, write_pipe: Any) -> weakref.ref[Any]:
-        loop = new_loop()
-
-        async def connect() -> None:
-            await loop.connect_read_pipe(PipeRecorder, read_pipe)
-            await loop.connect_write_pipe(PipeRecorder, write_pipe)
-            await turns()
-
-        loop.run_until_complete(connect())
-        return weakref.ref(loop)
-
-    with pipe_ends("pipe", tmp_path) as ends:
-        writer_fd = os.dup(ends.writer.fileno())
-        with warnings.catch_warnings(record=True):
-            warnings.simplefilter("always")
-            weak = abandon(ends.reader, open(writer_fd, "wb", 0))
-            gc.collect()
-            gc.collect()
-        assert weak() is None
-        assert ends.reader.closed
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(writer_fd)
 
 
 def test_a_closed_loop_takes_no_more(new_loop: Any, native: None, tmp_path: Path) -> None:
@@ -492,31 +416,6 @@ def test_a_closed_loop_takes_no_more(new_loop: Any, native: None, tmp_path: Path
         assert ends.writer.closed
 
 
-def test_a_terminal_serves_both_directions(loop: asyncio.AbstractEventLoop) -> None:
-    async def main() -> None:
-        controller, terminal = os.openpty()
-        other = os.dup(terminal)
-        with (
-            open(controller, "r+b", 0) as bare,
-            open(terminal, "rb", 0) as reader,
-            open(other, "wb", 0) as writer,
-        ):
-            read_end, incoming = await loop.connect_read_pipe(PipeRecorder, reader)
-            write_end, outgoing = await loop.connect_write_pipe(PipeRecorder, writer)
-            put(bare, b"question\n")
-            assert await incoming.received(9) == b"question\n"
-            write_end.write(b"answer")
-            seen = await take_all(loop, bare, len(b"question\r\nanswer"))
-            assert seen == b"question\r\nanswer"  # The terminal echoes what is typed.
-            write_end.close()
-            read_end.close()
-            await soon(outgoing.lost)
-            await soon(incoming.lost)
-            await turns()
-
-    loop.run_until_complete(main())
-
-
 def test_a_stream_writer_drains(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
         with pipe_ends("pipe", tmp_path) as ends:
@@ -538,8 +437,7 @@ def test_the_reading_half_of_a_writing_pipe_is_there_and_refuses(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        with pipe_ends("pipe", tmp_path) as ends:
-            transport, protocol = await loop.connect_write_pipe(PipeRecorder, ends.writer)
+        async with writing_end("pipe", tmp_path) as (ends, transport, protocol):
             assert isinstance(transport, asyncio.Transport)
             for refused in (transport.pause_reading, transport.resume_reading):
                 with pytest.raises(NotImplementedError):

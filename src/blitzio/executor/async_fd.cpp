@@ -4,6 +4,7 @@
 #include <blitzio/executor/thread_poll.hpp>
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <new>
 
@@ -43,7 +44,7 @@ void IoSource::release_ref() noexcept {
 void IoSource::drop_handle() noexcept {
   // Acquire-release: the last handle sees what was done through the others; pairs with itself.
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  static_cast<void>(close(false));
+  static_cast<void>(close(Closing::plain));
   release_ref();
 }
 
@@ -127,9 +128,13 @@ void IoSource::leave(IoWaiter& waiter) noexcept {
 // ---- closing ---------------------------------------------------------------------------------
 
 bool IoSource::is_held_elsewhere() noexcept {
+  const MutexLock lock(mutex_);
+  return others_hold();
+}
+
+bool IoSource::others_hold() noexcept {
   const driver::Driver* own =
       driver::DriverContext::is_owner() ? driver::DriverContext::current() : nullptr;
-  const MutexLock lock(mutex_);
   for (const IoSide* side : {&read_, &write_}) {
     const bool is_own = side->state_ == IoSide::State::armed && side->home_ == own;
     // Not idle: a loop waits. Waiters of an idle side: threads in poll(2), or who waits for the
@@ -139,7 +144,7 @@ bool IoSource::is_held_elsewhere() noexcept {
   return false;
 }
 
-OwnedFd IoSource::close(bool gives_fd) noexcept {
+OwnedFd IoSource::close(Closing how) noexcept {
   std::array<IoSide*, 2> ours{};
   OwnedFd given;
   {
@@ -147,7 +152,12 @@ OwnedFd IoSource::close(bool gives_fd) noexcept {
     if (std::exchange(is_closed_, true)) return {};
     // Relaxed: see fd().
     number_.store(-1, std::memory_order_relaxed);
-    if (gives_fd) given = std::move(fd_);
+    if (how == Closing::gives_fd) given = std::move(fd_);
+    // With the lock, under which the home lets go of the descriptor; and after the number is gone,
+    // for this wakes who waits. ENOTCONN, the only error it can give: it does not listen.
+    if (how == Closing::listener && others_hold()) {
+      static_cast<void>(::shutdown(fd_.get(), SHUT_RDWR));
+    }
     std::size_t count = 0;
     for (IoSide* side : {&read_, &write_}) {
       if (side->state_ != IoSide::State::armed) continue;  // posted: deliver_arm() will see
@@ -301,11 +311,15 @@ AsyncFd AsyncFd::clone() const noexcept {
 }
 
 void AsyncFd::close() noexcept {
-  if (source_ != nullptr) static_cast<void>(source_->close(false));
+  if (source_ != nullptr) static_cast<void>(source_->close(detail::IoSource::Closing::plain));
+}
+
+void AsyncFd::close_listener() noexcept {
+  if (source_ != nullptr) static_cast<void>(source_->close(detail::IoSource::Closing::listener));
 }
 
 OwnedFd AsyncFd::release() noexcept {
-  return source_ == nullptr ? OwnedFd() : source_->close(true);
+  return source_ == nullptr ? OwnedFd() : source_->close(detail::IoSource::Closing::gives_fd);
 }
 
 Poll<Result<void>> AsyncFd::Ready::poll(Context& context) noexcept {

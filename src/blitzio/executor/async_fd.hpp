@@ -158,8 +158,10 @@ class IoSource {
   }
   /// The last one closes the descriptor.
   void drop_handle() noexcept;
-  /// Ends all waits and closes the descriptor, or gives it to the caller.
-  OwnedFd close(bool gives_fd) noexcept BLITZIO_EXCLUDES(mutex_);
+  enum class Closing : std::uint8_t { plain, listener, gives_fd };
+  /// Ends all waits and closes the descriptor, or gives it to the caller. A listener that others
+  /// hold stops listening at once.
+  OwnedFd close(Closing how) noexcept BLITZIO_EXCLUDES(mutex_);
 
   enum class Wait : std::uint8_t { waiting, retry, closed, failed };
   /// Queues `waiter` unless readiness has come; arms the direction if it must, or leaves it to the
@@ -192,6 +194,7 @@ class IoSource {
   /// `waker` gets the waiter's old one.
   void enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] OwnedFd let_go_of_fd() noexcept BLITZIO_REQUIRES(mutex_);
+  [[nodiscard]] bool others_hold() noexcept BLITZIO_REQUIRES(mutex_);
   void add_ref() noexcept;
   void release_ref() noexcept;
 
@@ -330,6 +333,10 @@ class AsyncFd {
   /// Closes the descriptor for all its handles: waits and later calls end with `closed`. While it
   /// runs no other thread may make a call.
   void close() noexcept;
+  /// close() of a listening socket. Where another thread waits for it, the kernel keeps the socket
+  /// open until that thread knows; so this ends listening, and nobody can connect any more. A
+  /// process that shares the socket finds it ended, too.
+  void close_listener() noexcept;
   /// Whether close() would leave the file open for a moment, as another thread waits for it.
   [[nodiscard]] bool is_held_elsewhere() const noexcept {
     return source_ != nullptr && source_->is_held_elsewhere();

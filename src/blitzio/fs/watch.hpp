@@ -1,13 +1,13 @@
 // `Watcher`: what happens to files and directories, as a stream of events (inotify).
 //
-//     Async<Result<void>> follow(std::string folder) {
-//       auto watcher = co_await fs::watch({folder}, {.recursive = true});
+//     Async<Result<void>> follow(std::vector<std::string> folders) {
+//       auto watcher = co_await fs::watch(std::move(folders), {.recursive = true});
 //       if (!watcher) co_return fail(watcher.error());
 //       for (;;) {
 //         auto event = co_await watcher->next();
 //         if (!event) co_return fail(event.error());
-//         if (!*event) co_return {};                       // all that was watched is gone
-//         use((*event)->kind, (*event)->path);
+//         if (!*event) co_return Result<void>();                      // all that was watched is
+//         gone use((*event)->kind, (*event)->path);
 //       }
 //     }
 //

@@ -68,9 +68,4 @@ Result<std::optional<AcceptedFd>> try_accept_fd(int listener) noexcept {
   return accepted;
 }
 
-void stop_listening(const AsyncFd& fd) noexcept {
-  // ENOTCONN, the only error that it can give, means that it does not listen.
-  if (fd.is_held_elsewhere()) static_cast<void>(::shutdown(fd.get(), SHUT_RDWR));
-}
-
 }  // namespace blitzio::net::detail

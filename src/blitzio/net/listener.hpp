@@ -40,20 +40,13 @@ class [[nodiscard]] AcceptFd {
 
 Result<std::optional<AcceptedFd>> try_accept_fd(int listener) noexcept;
 
-/// Before it is closed: where another thread waits for `fd`, the kernel keeps the socket open until
-/// that thread knows, so this ends listening. A process that shares the socket finds it ended, too.
-void stop_listening(const AsyncFd& fd) noexcept;
-
 }  // namespace detail
 
 template <class S>
 class ListenerSocket : public Socket {
  public:
   /// Closes it now, whoever waits on it: nobody can connect any more, and the address is free.
-  void close() noexcept {
-    detail::stop_listening(fd_);
-    Socket::close();
-  }
+  void close() noexcept { fd_.close_listener(); }
 
   class [[nodiscard]] Accept {
    public:
@@ -90,12 +83,12 @@ class ListenerSocket : public Socket {
   ListenerSocket(ListenerSocket&&) noexcept = default;
   ListenerSocket& operator=(ListenerSocket&& other) noexcept {
     if (this != &other) {
-      detail::stop_listening(fd_);
+      close();
       Socket::operator=(std::move(other));
     }
     return *this;
   }
-  ~ListenerSocket() { detail::stop_listening(fd_); }
+  ~ListenerSocket() { close(); }
 
  private:
   static Result<Accepted<S>> adopt(detail::AcceptedFd accepted) noexcept {

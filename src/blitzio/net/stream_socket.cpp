@@ -5,14 +5,25 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace blitzio::net {
 
 using detail::uninterrupted;
 
+namespace {
+
+bool has_room(std::span<const iovec> vectors) noexcept {
+  return std::ranges::any_of(vectors, [](const iovec& one) { return one.iov_len > 0; });
+}
+
+}  // namespace
+
 Poll<Result<std::size_t>> SocketRead::poll(Context& context) noexcept {
   return wait_.poll(context, [this](int fd) noexcept -> IoAttempt {
+    // recv(2) of no bytes would wait for some.
+    if (BLITZIO_UNLIKELY(buffer_.empty())) return {0};
     const std::int64_t result = uninterrupted([&] {
       return sys::recv(fd, buffer_.data(), buffer_.size(), flags_ | MSG_DONTWAIT, sys::Wait::edge);
     });
@@ -34,6 +45,7 @@ Poll<Result<std::size_t>> SocketVectored<kDirection>::poll(Context& context) noe
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(vectors_.data());
     message.msg_iovlen = vectors_.size();
+    if (kDirection == IoDirection::read && !has_room(vectors_)) return {0};
     return {uninterrupted([&] {
       if constexpr (kDirection == IoDirection::read) {
         return sys::recvmsg(fd, &message, MSG_DONTWAIT, sys::Wait::edge);
@@ -54,6 +66,7 @@ Result<void> detail::shut_down(int fd, Shutdown how) noexcept {
 
 Result<std::optional<std::size_t>> detail::receive_now(int fd, std::span<std::byte> buffer,
                                                        int flags) noexcept {
+  if (buffer.empty()) return 0;
   // By edge: the caller takes "nothing" for the state of the connection, and need not wait for
   // more.
   return unless_blocked(uninterrupted([&] {

@@ -87,6 +87,7 @@ Result<std::optional<Duration>> TcpStream::linger() const noexcept {
 }
 
 Result<void> TcpStream::set_ttl(int ttl) const noexcept {
+  if (ttl < 1) return fail(Error::os(EINVAL));  // -1 is the system's way to say "your default"
   const int level = ttl_level(*this);
   return set_option(level, ttl_name(level), ttl);
 }

@@ -53,6 +53,7 @@ Result<bool> UdpSocket::broadcast() const noexcept {
 }
 
 Result<void> UdpSocket::set_ttl(int ttl) const noexcept {
+  if (ttl < 1) return fail(Error::os(EINVAL));
   return is_v6() ? set_option(IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl)
                  : set_option(IPPROTO_IP, IP_TTL, ttl);
 }
@@ -62,6 +63,7 @@ Result<int> UdpSocket::ttl() const noexcept {
 }
 
 Result<void> UdpSocket::set_multicast_ttl(int ttl) const noexcept {
+  if (ttl < 0) return fail(Error::os(EINVAL));  // -1 is the system's way to say "your default"
   return is_v6() ? set_option(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl)
                  : set_option(IPPROTO_IP, IP_MULTICAST_TTL, ttl);
 }

@@ -1,6 +1,6 @@
 // `Command`: a program to run, and how.
 //
-//     auto done = co_await process::Command("git").args({"rev-parse", "HEAD"}).output();
+//     auto done = co_await process::Command("git").arg("rev-parse").arg("HEAD").output();
 //
 // Descriptors of the parent are not inherited unless they are asked for: all that this library
 // opens is close-on-exec, and what else is not is the parent's choice.

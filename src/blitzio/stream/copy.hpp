@@ -4,6 +4,7 @@
 #include <blitzio/stream/transfer.hpp>
 #include <blitzio/task/async.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,9 +17,11 @@ inline constexpr std::size_t kCopyBytes = 16 * 1024;
 /// Returns  future of how many bytes were moved.
 /// Errors   what reading or writing gives.
 /// Cancel   bytes that were read and not yet written are lost.
-/// Cost     one buffer of `buffer_bytes`, once.   Lifetime  both streams outlive the future.
+/// Cost     one buffer of `buffer_bytes` (0 counts as 1), once.   Lifetime  both streams outlive
+/// the future.
 template <ReadStream R, WriteStream W>
 Async<Result<std::uint64_t>> copy(R& from, W& to, std::size_t buffer_bytes = kCopyBytes) {
+  buffer_bytes = std::max<std::size_t>(buffer_bytes, 1);  // into no room nothing would ever come
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
   std::uint64_t total = 0;
   for (;;) {

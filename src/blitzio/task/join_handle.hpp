@@ -68,10 +68,9 @@ class [[nodiscard]] JoinHandle {
   void cancel() noexcept {
     if (task_ != nullptr) task_->cancel();
   }
-  /// Whether the result is there.
+  /// Whether the result is there, or was taken.
   [[nodiscard]] bool is_finished() const noexcept {
-    BLITZIO_CHECK(task_ != nullptr);
-    return task_->is_complete();
+    return task_ == nullptr || task_->is_complete();
   }
   /// Whether the result was taken, or the handle moved from.
   [[nodiscard]] bool is_empty() const noexcept { return task_ == nullptr; }

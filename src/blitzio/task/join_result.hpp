@@ -56,6 +56,12 @@ class [[nodiscard]] JoinResult {
     BLITZIO_CHECK(has_value(), outcome_.index());
     return std::get_if<Value>(&outcome_)->value;
   }
+  [[nodiscard]] const auto& value() const& noexcept
+    requires(!std::is_void_v<T>)
+  {
+    BLITZIO_CHECK(has_value(), outcome_.index());
+    return std::get_if<Value>(&outcome_)->value;
+  }
   /// The value; rethrows the exception, throws TaskCancelled if cancelled.
   T get() && {
     if (auto* exception = std::get_if<std::exception_ptr>(&outcome_)) {

@@ -64,6 +64,16 @@ TEST_F(FilesTest, OffsetsLeaveThePositionAlone) {
   EXPECT_EQ(file.position(), 0U);
 }
 
+TEST_F(FilesTest, AnOffsetThatIsNoneIsNotThePositionInstead) {
+  File file = opened(path("a"), kAnew);
+  EXPECT_TRUE(block_on(file.write_all(bytes("abc"))).has_value());
+  for (const std::uint64_t offset : {UINT64_MAX, std::uint64_t{1} << 63}) {
+    EXPECT_TRUE(block_on(file.read_at(op::Bytes(3), offset)).count.error().is_os(EINVAL));
+    EXPECT_TRUE(block_on(file.write_at(bytes("x"), offset)).count.error().is_os(EINVAL));
+  }
+  EXPECT_EQ(text(blocking_read_file(path("a")).value()), "abc");
+}
+
 TEST_F(FilesTest, AppendingKeepsThePositionAtTheEnd) {
   ASSERT_TRUE(blocking_write_file(path("log"), bytes("one")).has_value());
   File file = opened(path("log"), {.append = true});

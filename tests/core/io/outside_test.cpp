@@ -107,6 +107,11 @@ TEST_P(Outside, AFileHasAPosition) {
         EXPECT_EQ(get(co_await file.read_at(five, 0)), 5U);
         EXPECT_EQ(text_of(five), "hello");
         EXPECT_EQ(get(co_await file.write_at(bytes_of("HELLO"), 0)), 5U);
+        EXPECT_TRUE((co_await file.read_at(five, UINT64_MAX)).error().is_os(EINVAL));
+        EXPECT_TRUE((co_await file.write_at(five, UINT64_MAX)).error().is_os(EINVAL));
+        EXPECT_TRUE((co_await file.set_len(UINT64_MAX)).error().is_os(EINVAL));
+        EXPECT_EQ(get(co_await file.write_at({}, 100)), 0U);
+        EXPECT_EQ(get(co_await file.metadata()).size(), 12U);
         get(co_await file.set_len(5));
         EXPECT_EQ(get(co_await file.metadata()).size(), 5U);
         EXPECT_FALSE((co_await file.seek(-1)).has_value());
@@ -186,6 +191,8 @@ TEST_P(Outside, NobodyListens) {
           EXPECT_TRUE(io.net().listen(gone).error().is_os(EADDRINUSE));
         }
         EXPECT_TRUE((co_await io.net().connect(gone)).error().is_os(ECONNREFUSED));
+        EXPECT_EQ((co_await io.net().connect(Address())).error(),
+                  Error::runtime(RuntimeErrc::invalid_argument));
         EXPECT_EQ(get(co_await io.net().resolve("127.0.0.1", 80)).front(),
                   Address::loopback_v4(80));
         EXPECT_TRUE(

@@ -101,6 +101,10 @@ TEST_P(Udp, SetsAndTellsOptions) {
   EXPECT_EQ(socket.ttl(), 9);
   get(socket.set_multicast_ttl(3));
   EXPECT_EQ(socket.multicast_ttl(), 3);
+  for (const int ttl : {-1, 256}) {
+    EXPECT_EQ(socket.set_ttl(ttl).error(), Error::os(EINVAL));
+    EXPECT_EQ(socket.set_multicast_ttl(ttl).error(), Error::os(EINVAL));
+  }
   get(socket.set_multicast_loop(false));
   EXPECT_EQ(socket.multicast_loop(), false);
   EXPECT_FALSE(UdpSocket::bind(get(Address::local("/tmp/x"))));

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <optional>
+#include <thread>
 
 namespace blitzio::net {
 namespace {
@@ -98,6 +99,22 @@ TEST_P(Tcp, ADroppedReadLosesNothing) {
     }
     get(co_await ends.server.read_exact(room(text)));
     EXPECT_EQ(text, "hello");
+  }(this));
+}
+
+TEST_P(Tcp, AnEmptyBufferIsFullAtOnce) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    Ends ends = co_await connected();
+    // Nothing has come, and nothing will.
+    EXPECT_EQ(get(co_await ends.server.read({})), 0U);
+    EXPECT_EQ(get(co_await ends.server.peek({})), 0U);
+    EXPECT_EQ(get(co_await ends.server.read_vectored({})), 0U);
+    iovec nowhere{nullptr, 0};
+    EXPECT_EQ(get(co_await ends.server.read_vectored({&nowhere, 1})), 0U);
+    EXPECT_EQ(get(ends.server.try_read({})), 0U);
+    EXPECT_EQ(get(co_await ends.client.write({})), 0U);
+    ends.server.close();
+    EXPECT_EQ((co_await ends.server.read({})).error(), Error::runtime(RuntimeErrc::closed));
   }(this));
 }
 
@@ -283,6 +300,22 @@ TEST_P(Tcp, AcceptsForSeveralTasks) {
     clients.push_back(get(co_await TcpStream::connect(address)));
     get(co_await listener.readable());
     EXPECT_TRUE(get(listener.try_accept()).has_value());
+  }(this));
+}
+
+TEST_P(Tcp, ClosingEndsAWaitingAcceptAsClosed) {
+  // EINVAL once, when the kernel's end of listening overtook the news that it is closed.
+  run([](Everywhere* self) -> Async<> {
+    for (int i = 0; i < 100; ++i) {
+      TcpListener listener = listen();
+      auto waiting = self->spawn(listener.accept());
+      co_await yield_now();
+      std::thread([&] {
+        while (!listener.async_fd().is_held_elsewhere()) std::this_thread::yield();
+        listener.close();
+      }).join();
+      EXPECT_EQ((co_await waiting).get().error(), Error::runtime(RuntimeErrc::closed));
+    }
   }(this));
 }
 

@@ -196,6 +196,13 @@ TEST(Take, EndsAfterItsLimit) {
   EXPECT_EQ(source.remaining().size(), 3U);
 }
 
+TEST(Copy, TakesNoRoomForTheLeast) {
+  MemoryReader source("hello");
+  MemoryWriter sink;
+  EXPECT_EQ(block_on(copy(source, sink, 0)), 5U);
+  EXPECT_EQ(sink.text(), "hello");
+}
+
 TEST(Copy, MovesEverythingAndFlushes) {
   const std::string text(100'000, 'x');
   MemoryReader source(text, 7'000);

@@ -104,8 +104,10 @@ TEST(Task, RunsToItsValue) {
   ASSERT_TRUE(handle.is_finished());
   auto result = handle.try_join();
   ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(*std::as_const(*result).value(), 7);
   EXPECT_EQ(*std::move(*result).get(), 7);
   EXPECT_TRUE(handle.is_empty());
+  EXPECT_TRUE(handle.is_finished());  // whoever still asks
 }
 
 TEST(Task, AFutureKeepsItsAlignment) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <limits>
 #include <utility>
 
 namespace blitzio::fs::detail {
@@ -28,6 +29,12 @@ Now<std::size_t> now_unless_again(Result<std::size_t> count) noexcept {
   return count;
 }
 
+// What is no offset stays none: preadv2(2) would take -1 for the descriptor's own position.
+off_t to_native(std::uint64_t offset) noexcept {
+  constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+  return offset <= kMax ? static_cast<off_t>(offset) : std::numeric_limits<off_t>::min();
+}
+
 }  // namespace
 
 OpenFile::OpenFile(OwnedFd fd, const struct stat& status, int flags, bool is_local) noexcept
@@ -44,7 +51,7 @@ Now<std::size_t> OpenFile::try_read(std::span<std::byte> buffer, std::uint64_t o
   if (can_ask_.load(std::memory_order_relaxed)) {
     const iovec vector{buffer.data(), buffer.size()};
     const auto count = retry_count([&] {
-      return ::preadv2(fd(), &vector, 1, is_stream_ ? -1 : static_cast<off_t>(offset), RWF_NOWAIT);
+      return ::preadv2(fd(), &vector, 1, is_stream_ ? -1 : to_native(offset), RWF_NOWAIT);
     });
     if (count) return *count;
     if (count.error().is_os(EAGAIN)) return std::nullopt;
@@ -78,16 +85,15 @@ Result<std::size_t> OpenFile::blocking_read(std::span<std::byte> buffer,
                                             std::uint64_t offset) noexcept {
   return retry_count([&] {
     return is_stream_ ? ::read(fd(), buffer.data(), buffer.size())
-                      : ::pread(fd(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+                      : ::pread(fd(), buffer.data(), buffer.size(), to_native(offset));
   });
 }
 
 Result<std::size_t> OpenFile::blocking_write(std::span<const std::byte> data,
                                              std::uint64_t offset) noexcept {
   return retry_count([&] {
-    return is_stream_ || appends_
-               ? ::write(fd(), data.data(), data.size())
-               : ::pwrite(fd(), data.data(), data.size(), static_cast<off_t>(offset));
+    return is_stream_ || appends_ ? ::write(fd(), data.data(), data.size())
+                                  : ::pwrite(fd(), data.data(), data.size(), to_native(offset));
   });
 }
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
+#include <new>
 
 namespace blitzio::io::detail {
 
@@ -46,6 +48,21 @@ std::unexpected<Error> os(int code) noexcept {
   return fail(Error::os(code));
 }
 
+// Whether the system would take it for one.
+bool is_offset(std::uint64_t offset) noexcept {
+  return offset <= static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+}
+
+Result<void> resize(op::Bytes& content, std::uint64_t bytes) {
+  if (bytes > content.max_size()) return os(EFBIG);
+  try {
+    content.resize(bytes);
+  } catch (const std::bad_alloc&) {
+    return os(ENOSPC);
+  }
+  return {};
+}
+
 }  // namespace
 
 class SimFiles::OpenFile final : public File::Backend {
@@ -58,6 +75,7 @@ class SimFiles::OpenFile final : public File::Backend {
     return later([this, buffer, offset]() -> Result<std::size_t> {
       if (!options_.read) return os(EBADF);
       if (node_->is_folder()) return os(EISDIR);
+      if (!is_offset(offset)) return os(EINVAL);
       if (offset >= node_->data.size()) return std::size_t{0};
       const auto from = std::span(node_->data).subspan(offset);
       const std::size_t count = std::min(from.size(), buffer.size());
@@ -71,7 +89,11 @@ class SimFiles::OpenFile final : public File::Backend {
       if (!options_.write && !options_.append) return os(EBADF);
       op::Bytes& content = node_->data;
       const std::size_t at = options_.append ? content.size() : offset;
-      if (at + data.size() > content.size()) content.resize(at + data.size());
+      if (!is_offset(at)) return os(EINVAL);
+      if (data.empty()) return std::size_t{0};
+      if (at + data.size() > content.size()) {
+        if (auto grown = resize(content, at + data.size()); !grown) return fail(grown.error());
+      }
       std::ranges::copy(data, content.begin() + static_cast<std::ptrdiff_t>(at));
       node_->modified = world_.now();
       return data.size();
@@ -83,7 +105,8 @@ class SimFiles::OpenFile final : public File::Backend {
   AnyFuture<Result<void>> set_len(std::uint64_t bytes) override {
     return later([this, bytes]() -> Result<void> {
       if (!options_.write && !options_.append) return os(EINVAL);
-      node_->data.resize(bytes);
+      if (!is_offset(bytes)) return os(EINVAL);
+      if (auto resized = resize(node_->data, bytes); !resized) return resized;
       node_->modified = world_.now();
       return {};
     });

@@ -236,6 +236,9 @@ Async<Result<TcpStream>> SimSockets::connect_by_name(std::string host, std::uint
 // As TCP does it: a message there, which is repeated while it gets lost or finds no room, and one
 // back.
 Async<Result<TcpStream>> SimSockets::connect_to(Address address) {
+  if (!address.is_v4() && !address.is_v6()) {
+    co_return fail(Error::runtime(RuntimeErrc::invalid_argument));
+  }
   constexpr Duration kGivesUpAfter = Duration::from_secs(127);
   SimNetwork& network = world_.network();
   const Instant start = world_.now();

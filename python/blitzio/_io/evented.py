@@ -107,11 +107,14 @@ class Evented(Native):
 
     def _start(self, handle: JoinHandle[Any], *, must_overlap: bool) -> None:
         scheduler = self._runtime._scheduler
-        if must_overlap and len(scheduler.workers) == 1:
+        if not must_overlap:
+            scheduler.native.schedule(handle)
+            return
+        if len(scheduler.workers) == 1:
             raise ConcurrencyUnavailable(
                 "nothing runs at the same time as this task; use several workers"
             )
-        scheduler.native.schedule(handle)
+        scheduler.native.schedule_on_another(handle)
 
     def _block_on(self, handle: JoinHandle[Any]) -> Any:
         self._runtime._scheduler.native.schedule(handle)

@@ -287,6 +287,18 @@ def test_handles_are_values_and_run_blocks(io: Io) -> None:
 # ---- each in its own way -------------------------------------------------------------------------
 
 
+def test_evented_starts_what_is_concurrent_while_its_starter_blocks() -> None:
+    def block(io: Io) -> bool:
+        done = threading.Event()
+        io.concurrent(done.set).detach()
+        return done.wait(20)
+
+    with Evented(workers=2) as evented:
+        io = evented.io()
+        for _ in range(10):
+            assert io.run(block, io)
+
+
 def test_evented_is_concurrent_with_several_workers_only() -> None:
     async def main(io: Io) -> int:
         return await io.concurrent(add, 1, 2)

@@ -166,6 +166,12 @@ def test_names_are_resolved_and_connected_to(monkeypatch: pytest.MonkeyPatch) ->
         net.blocking_connect("some.host", port, timeout=LONG)
     with pytest.raises(TimeoutError):
         net.blocking_connect("some.host", port, timeout=0)
+    monkeypatch.setattr(socket, "getaddrinfo", None)  # Nothing is begun with a wrong timeout.
+    for wrong in (-1, timedelta(seconds=-1)):
+        with pytest.raises(ValueError, match="timeout must be None or seconds from 0 on"):
+            net.blocking_connect("some.host", port, timeout=wrong)
+        with pytest.raises(ValueError, match="timeout must be None or seconds from 0 on"):
+            net.blocking_resolve("some.host", port, timeout=wrong)
 
 
 # ---- beside tasks --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // A listening socket for the echo servers, and their command line.
 #pragma once
 
+#include "arguments.hpp"
 #include "measure.hpp"
 
 #include <blitzio/base/owned_fd.hpp>
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 namespace blitzio::bench {
 
@@ -55,17 +57,20 @@ struct ServerArguments {
   std::uint16_t port = 0;
   unsigned workers = 1;
 };
+inline constexpr unsigned kWorkersMax = 64;
+
+[[noreturn]] inline void exit_with_usage(const char* program) {
+  std::fprintf(stderr, "usage: %s PORT [WORKERS, up to %u] [options of its own]\n", program,
+               kWorkersMax);
+  std::exit(kUsage);
+}
 
 /// Exits if the words make no sense.
 [[nodiscard]] inline ServerArguments parse_server_arguments(int count, char** words) {
-  if (count < 2 || count > 3) {
-    std::fprintf(stderr, "usage: %s PORT [WORKERS]\n", words[0]);
-    std::exit(64);
-  }
-  ServerArguments arguments;
-  arguments.port = static_cast<std::uint16_t>(std::strtoul(words[1], nullptr, 10));
-  if (count == 3) arguments.workers = static_cast<unsigned>(std::strtoul(words[2], nullptr, 10));
-  return arguments;
+  const auto port = count > 1 ? parse_number<std::uint16_t>(words[1]) : std::nullopt;
+  const auto workers = count > 2 ? parse_number<unsigned>(words[2]) : 1;
+  if (count > 3 || !port || !workers || *workers > kWorkersMax) exit_with_usage(words[0]);
+  return {*port, *workers};
 }
 
 /// Tells whoever started the server where it listens.

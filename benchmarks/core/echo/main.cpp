@@ -50,8 +50,8 @@ class ReadShared {
   IoWait wait_;
 };
 
-// What a socket did not take at once. A coroutine of its own, for its frame is as large as serve()'s
-// and lives only while there is something to write. False: the connection is broken.
+// What a socket did not take at once. A coroutine of its own, for its frame is as large as
+// serve()'s and lives only while there is something to write. False: the connection is broken.
 Async<bool> write_rest(net::TcpStream& stream, std::span<const std::byte> data) {
   const std::vector<std::byte> rest(data.begin(), data.end());
   const auto written = co_await stream.write_all(rest);
@@ -112,7 +112,7 @@ int main(int count, char** words) {
   auto backend = driver::Backend::automatic;
   if (count > 3 && std::strcmp(words[count - 2], "--backend") == 0) {
     const auto parsed = driver::parse_backend(words[count - 1]);
-    bench::require(parsed.has_value(), words[count - 1]);
+    if (!parsed) bench::exit_with_usage(words[0]);
     backend = *parsed;
     count -= 2;
   }

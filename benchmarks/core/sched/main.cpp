@@ -5,14 +5,16 @@
 // Prints one JSON object. The value is the median of three runs after a warm-up. Exit status 2:
 // there is no such benchmark for that number of workers. --quick does a hundredth of the work and
 // once, to see that it runs: its numbers mean nothing.
+#include "../common/arguments.hpp"
 #include "blocking.hpp"
 #include "memory.hpp"
 #include "spawning.hpp"
 #include "switching.hpp"
 #include "timers.hpp"
 
-#include <cstdlib>
+#include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -20,7 +22,6 @@ namespace blitzio::bench {
 namespace {
 
 constexpr int kNotImplemented = 2;
-constexpr int kUsage = 64;
 
 template <class Flavour>
 struct SchedBenchmark {
@@ -77,6 +78,12 @@ void measure(Flavour& flavour, const SchedBenchmark<Flavour>& benchmark, unsigne
   print(benchmark.name, workers, benchmark.unit, samples[samples.size() / 2]);
 }
 
+int not_implemented(std::string_view name, unsigned workers) {
+  std::fprintf(stderr, "bench_sched: no benchmark %.*s with %u workers\n",
+               static_cast<int>(name.size()), name.data(), workers);
+  return kNotImplemented;
+}
+
 /// Runs the one of this name, or, without a name, all.
 template <class Flavour>
 int measure_named(Flavour flavour, std::string_view name, unsigned workers, bool is_quick) {
@@ -87,9 +94,7 @@ int measure_named(Flavour flavour, std::string_view name, unsigned workers, bool
     is_known = true;
   }
   if (is_known) return 0;
-  std::fprintf(stderr, "bench_sched: no benchmark %.*s with %u workers\n",
-               static_cast<int>(name.size()), name.data(), workers);
-  return kNotImplemented;
+  return not_implemented(name, workers);
 }
 
 int list_names() {
@@ -107,7 +112,7 @@ int usage() {
 
 int run(int count, char** words) {
   std::string_view name;
-  unsigned workers = 0;
+  std::optional<unsigned> workers;
   bool is_all = false;
   bool is_quick = false;
   for (int i = 1; i < count; ++i) {
@@ -119,14 +124,16 @@ int run(int count, char** words) {
     } else if (std::strcmp(words[i], "--bench") == 0 && i + 1 < count) {
       name = words[++i];
     } else if (std::strcmp(words[i], "--workers") == 0 && i + 1 < count) {
-      workers = static_cast<unsigned>(std::strtoul(words[++i], nullptr, 10));
+      workers = parse_number<unsigned>(words[++i]);
+      if (!workers) return usage();
     } else {
       return usage();
     }
   }
-  if (name.empty() != is_all) return usage();
-  if (workers == 0) return measure_named(OneThread(), name, workers, is_quick);
-  return measure_named(ManyThreads(workers), name, workers, is_quick);
+  if (name.empty() != is_all || !workers) return usage();
+  if (*workers > Config::kWorkersMax) return not_implemented(name, *workers);
+  if (*workers == 0) return measure_named(OneThread(), name, *workers, is_quick);
+  return measure_named(ManyThreads(*workers), name, *workers, is_quick);
 }
 
 }  // namespace

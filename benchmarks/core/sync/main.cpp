@@ -3,6 +3,7 @@
 // Prints one JSON object; without --json a table. --quick does a hundredth of the work and once, to
 // see that it runs: its numbers mean nothing.
 #include "../common/allocations.hpp"
+#include "../common/arguments.hpp"
 #include "benchmarks.hpp"
 
 #include <atomic>
@@ -123,7 +124,7 @@ int main(int count, char** words) {
       sizes.iterations = 1;
     } else {
       std::fprintf(stderr, "usage: bench_sync [--json] [--quick]\n");
-      return 64;
+      return blitzio::bench::kUsage;
     }
   }
   return blitzio::bench::run(is_json, sizes);

@@ -77,7 +77,7 @@ void FramePool::Lists::shelve(std::size_t list, std::uint32_t kept) noexcept {
   Cell** rest = &free[list];
   for (std::uint32_t i = 0; i < kept; ++i) rest = &(*rest)->next;
   const std::uint32_t cells = capacity(list) - room[list] - kept;
-  if (!Shelf::of(list).put(*rest, cells, (list + 1) * kStepBytes)) return;
+  if (!Shelf::of(list).put(*rest, cells, bytes_of(list))) return;
   *rest = nullptr;
   room[list] += cells;
 }
@@ -140,7 +140,7 @@ void FramePool::share() noexcept {
 
 void* FramePool::allocate_slow(std::size_t list) {
   if (Owner::ensure() && lists_->restock(list)) return lists_->pop(list);
-  return ::operator new((list + 1) * kStepBytes);
+  return ::operator new(bytes_of(list));
 }
 
 void FramePool::free_slow(void* memory, std::size_t list) noexcept {

@@ -18,7 +18,8 @@
 // is needed. A thread's lists end with it.
 //
 // Under the address and thread sanitizers everything goes to the allocator, for they see a use
-// after free only there.
+// after free only there; still in the sizes of the lists, since a program may be built with one and
+// the library without, and then a block that either has allocated may come to the other's lists.
 //
 // Threads: any; a block may be freed on any.
 #pragma once
@@ -41,8 +42,9 @@ class FramePool {
 
   /// Memory of the default alignment of operator new. Throws std::bad_alloc.
   [[nodiscard]] static void* allocate(std::size_t bytes) {
-    if (!kIsPooling || BLITZIO_UNLIKELY(bytes > kPooledBytesMax)) return ::operator new(bytes);
+    if (BLITZIO_UNLIKELY(bytes > kPooledBytesMax)) return ::operator new(bytes);
     const std::size_t list = list_of(bytes);
+    if (!kIsPooling) return ::operator new(bytes_of(list));
     Lists* lists = lists_;
     if (BLITZIO_UNLIKELY(lists == nullptr || lists->free[list] == nullptr)) {
       return allocate_slow(list);
@@ -108,11 +110,14 @@ class FramePool {
 
   // How many cells a list has when it is full.
   static constexpr std::uint32_t capacity(std::size_t list) noexcept {
-    return static_cast<std::uint32_t>(kKeptBytes / ((list + 1) * kStepBytes));
+    return static_cast<std::uint32_t>(kKeptBytes / bytes_of(list));
   }
 
-  static std::size_t list_of(std::size_t bytes) noexcept {
+  static constexpr std::size_t list_of(std::size_t bytes) noexcept {
     return bytes == 0 ? 0 : (bytes - 1) / kStepBytes;
+  }
+  static constexpr std::size_t bytes_of(std::size_t list) noexcept {
+    return (list + 1) * kStepBytes;
   }
   BLITZIO_COLD static void* allocate_slow(std::size_t list);
   BLITZIO_COLD static void free_slow(void* memory, std::size_t list) noexcept;

@@ -31,6 +31,7 @@
 #include <concepts>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -144,9 +145,9 @@ class ParallelOver final : public ParallelWork {
     auto element = std::ranges::begin(range_) + static_cast<Distance>(first);
     for (std::size_t i = first; i != last; ++i, ++element) {
       if constexpr (kIsMap) {
-        results_[i].emplace(function_(*element));
+        results_[i].emplace(std::invoke(function_, *element));
       } else {
-        function_(*element);
+        std::invoke(function_, *element);
       }
     }
   }
@@ -219,7 +220,7 @@ template <detail::ParallelRange Range, class F>
   requires std::invocable<F&, std::ranges::range_reference_t<Range>>
 auto parallel_for(Range range, F function, std::size_t grain = 0) {
   auto call = [function = std::move(function)](auto&& element) mutable {
-    static_cast<void>(function(std::forward<decltype(element)>(element)));
+    static_cast<void>(std::invoke(function, std::forward<decltype(element)>(element)));
   };
   auto work = detail::make_parallel(std::move(range), std::move(call), grain);
   return Parallel<typename decltype(work)::element_type>(std::move(work));
@@ -240,7 +241,7 @@ template <class Range, class F>
   requires std::invocable<F&, std::ranges::range_reference_t<Range>>
 void blocking_parallel_for(Range&& range, F&& function, std::size_t grain = 0) {
   auto call = [&function](auto&& element) {
-    static_cast<void>(function(std::forward<decltype(element)>(element)));
+    static_cast<void>(std::invoke(function, std::forward<decltype(element)>(element)));
   };
   auto work = detail::make_parallel<Range&, decltype(call)&>(range, call, grain);
   work->run_here();

@@ -198,9 +198,9 @@ class [[nodiscard]] Async {
     }
     Poll<T> take() {
       this->rethrow();
-      return std::move(*value);
+      return Poll<T>(std::move(*value));
     }
-    std::optional<T> value;
+    std::optional<detail::ValueOf<T>> value;
   };
 
   explicit Async(Frame frame) noexcept : frame_(frame) {}

@@ -12,7 +12,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace blitzio {
 
@@ -69,9 +68,8 @@ OutputOf<F> block_on(F&& future) {
 template <Future F>
 auto block_on_until(F& future, Instant deadline) {
   using Output = OutputOf<F>;
-  using Answer = std::conditional_t<
-      std::is_void_v<Output>, bool,
-      std::optional<std::conditional_t<std::is_void_v<Output>, std::monostate, Output>>>;
+  using Answer =
+      std::conditional_t<std::is_void_v<Output>, bool, std::optional<detail::ValueOf<Output>>>;
   detail::TimedParker parker;
   const Waker waker = parker.waker();
   Context context(waker);

@@ -7,6 +7,7 @@
 
 #include <blitzio/task/future.hpp>
 
+#include <functional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -15,13 +16,17 @@ namespace blitzio {
 
 namespace detail {
 
-/// `function(value)`, or `function()` after a future of void.
+/// `std::invoke(function, value)`, or `function()` after a future of void. What is a part of the
+/// value, which ends with the call, is taken out of it.
 template <class F, class Input>
 struct CallWith : std::invoke_result<F, Input> {};
 template <class F>
 struct CallWith<F, void> : std::invoke_result<F> {};
+template <class Made>
+using NoPart =
+    std::conditional_t<std::is_rvalue_reference_v<Made>, std::remove_cvref_t<Made>, Made>;
 template <class F, class Input>
-using CallWithResult = typename CallWith<F, Input>::type;
+using CallWithResult = NoPart<typename CallWith<F, Input>::type>;
 
 template <class F, class Input>
 CallWithResult<F, Input> call_with(F&& function, Poll<Input>&& answer) {
@@ -29,7 +34,7 @@ CallWithResult<F, Input> call_with(F&& function, Poll<Input>&& answer) {
     std::move(answer).take();
     return std::forward<F>(function)();
   } else {
-    return std::forward<F>(function)(std::move(answer).take());
+    return std::invoke(std::forward<F>(function), std::move(answer).take());
   }
 }
 
@@ -83,7 +88,7 @@ class [[nodiscard]] AndThenFuture {
   G function_;
 };
 
-/// A future whose value is `function(value of future)`.
+/// A future whose value is `function(value of future)`, or that member of it.
 /// Cancel   dropping it drops `future`.
 template <Future F, class G>
 MapFuture<detail::Held<F>, std::decay_t<G>> map(F&& future, G&& function) {

@@ -16,6 +16,7 @@
 #include <blitzio/task/waker.hpp>
 
 #include <concepts>
+#include <functional>
 #include <type_traits>
 #include <variant>
 
@@ -55,9 +56,21 @@ template <Future F>
 using Held = std::conditional_t<std::is_lvalue_reference_v<F>, Borrowed<std::remove_reference_t<F>>,
                                 std::remove_cvref_t<F>>;
 
-/// `void` as a type of values, for tuples and variants.
+/// `void` and references as types of values, for tuples and variants.
 template <class T>
-using ValueOf = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+struct ValueOfOutput {
+  using type = T;
+};
+template <>
+struct ValueOfOutput<void> {
+  using type = std::monostate;
+};
+template <class T>
+struct ValueOfOutput<T&> {
+  using type = std::reference_wrapper<T>;
+};
+template <class T>
+using ValueOf = typename ValueOfOutput<T>::type;
 
 }  // namespace detail
 

@@ -159,7 +159,8 @@ template <Future F>
 class [[nodiscard]] JoinAllOf {
   using Attempt = detail::AttemptOf<F>;
   using Value = typename Attempt::Value;
-  using Values = std::conditional_t<std::is_void_v<Value>, void, std::vector<Value>>;
+  using Values =
+      std::conditional_t<std::is_void_v<Value>, void, std::vector<detail::ValueOf<Value>>>;
 
  public:
   using Output = detail::OrError<Values, typename Attempt::Error>;

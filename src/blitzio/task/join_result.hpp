@@ -2,6 +2,7 @@
 #pragma once
 
 #include <blitzio/base/check.hpp>
+#include <blitzio/task/future.hpp>
 
 #include <exception>
 #include <type_traits>
@@ -25,7 +26,7 @@ class [[nodiscard]] JoinResult {
   struct Holder {
     U value;
   };
-  using Value = std::conditional_t<std::is_void_v<T>, Unit, Holder<T>>;
+  using Value = std::conditional_t<std::is_void_v<T>, Unit, Holder<detail::ValueOf<T>>>;
   using Outcome = std::variant<Cancelled, Value, std::exception_ptr>;
 
  public:
@@ -50,13 +51,13 @@ class [[nodiscard]] JoinResult {
     return exception != nullptr ? *exception : nullptr;
   }
   /// Must have a value.
-  [[nodiscard]] auto& value() & noexcept
+  [[nodiscard]] std::add_lvalue_reference_t<T> value() & noexcept
     requires(!std::is_void_v<T>)
   {
     BLITZIO_CHECK(has_value(), outcome_.index());
     return std::get_if<Value>(&outcome_)->value;
   }
-  [[nodiscard]] const auto& value() const& noexcept
+  [[nodiscard]] std::add_lvalue_reference_t<const T> value() const& noexcept
     requires(!std::is_void_v<T>)
   {
     BLITZIO_CHECK(has_value(), outcome_.index());
@@ -69,7 +70,7 @@ class [[nodiscard]] JoinResult {
     }
     if (is_cancelled()) throw TaskCancelled();
     if constexpr (!std::is_void_v<T>) {
-      return std::move(std::get_if<Value>(&outcome_)->value);
+      return static_cast<T&&>(std::get_if<Value>(&outcome_)->value);
     }
   }
 

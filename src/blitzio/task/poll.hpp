@@ -73,6 +73,32 @@ class [[nodiscard]] Poll {
   std::optional<T> value_;
 };
 
+/// Of a future that gives somebody's object rather than a value of its own.
+template <class T>
+class [[nodiscard]] Poll<T&> {
+ public:
+  using Output = T&;
+
+  constexpr Poll(Pending<>) noexcept {}  // NOLINT(google-explicit-constructor): `return pending;`
+  // NOLINTNEXTLINE(google-explicit-constructor): `return value;`
+  constexpr Poll(T& value) noexcept : value_(&value) {}
+
+  [[nodiscard]] constexpr bool is_ready() const noexcept { return value_ != nullptr; }
+  [[nodiscard]] constexpr bool is_pending() const noexcept { return !is_ready(); }
+  /// Must be ready.
+  [[nodiscard]] constexpr T& value() & noexcept {
+    BLITZIO_CHECK(is_ready());
+    return *value_;
+  }
+  [[nodiscard]] constexpr T& take() && noexcept {
+    BLITZIO_CHECK(is_ready());
+    return *value_;
+  }
+
+ private:
+  T* value_ = nullptr;
+};
+
 template <>
 class [[nodiscard]] Poll<void> {
  public:

@@ -143,12 +143,14 @@ class [[nodiscard]] Race {
       : contest_(detail::Order::random, std::move(first), std::move(futures)...) {}
   Poll<Output> poll(Context& context) {
     auto winner = contest_.template poll<detail::ValueOf<Output>>(
-        context, [](auto, auto&& value) { return std::forward<decltype(value)>(value); });
+        context, [](auto, auto&& value) -> detail::ValueOf<Output> {
+          return std::forward<decltype(value)>(value);
+        });
     if (winner.is_pending()) return pending;
     if constexpr (std::is_void_v<Output>) {
       return ready;
     } else {
-      return std::move(winner).take();
+      return Poll<Output>(std::move(winner).take());
     }
   }
 
@@ -225,7 +227,7 @@ class [[nodiscard]] RaceOf : private detail::ContestOf<detail::Losers::cancel, F
     if constexpr (std::is_void_v<Output>) {
       return ready;
     } else {
-      return std::move(winner).take().value;
+      return Poll<Output>(std::move(winner).take().value);
     }
   }
 };

@@ -13,6 +13,7 @@
 #include <blitzio/task/future.hpp>
 #include <blitzio/time/sleep.hpp>
 
+#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -24,6 +25,10 @@ namespace detail {
 template <class T>
 struct TimeoutOutput {
   using type = Result<T>;
+};
+template <class T>
+struct TimeoutOutput<T&> {
+  using type = Result<std::reference_wrapper<T>>;
 };
 template <class T>
 struct TimeoutOutput<Result<T>> {

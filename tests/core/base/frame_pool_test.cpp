@@ -1,6 +1,7 @@
 #include <blitzio/base/frame_pool.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <array>
 #include <atomic>
@@ -162,6 +163,15 @@ TEST(FramePool, AThreadsLastFreesMayComeAfterItsListsEnd) {
     thread_local FreesAtExit late;
     late.block = FramePool::allocate(64);
   }).join();
+}
+
+TEST(FramePool, BlocksHaveTheSizeOfTheirListInEveryBuild) {
+  // One that a program under a sanitizer made may come to the lists of a library without.
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{33}, std::size_t{1'000}}) {
+    void* const block = FramePool::allocate(bytes);
+    EXPECT_GE(::malloc_usable_size(block), (bytes + 31) / 32 * 32);
+    FramePool::free(block, bytes);
+  }
 }
 
 }  // namespace

@@ -100,6 +100,9 @@ TEST(ParallelMap, GivesResultsInTheOrderOfTheElements) {
         blocking_parallel_map(numbers(100), [](int i) { return i % 2 == 1; });
     for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(odd[i], i % 2 == 1);
     EXPECT_TRUE((co_await parallel_map(numbers(0), [](int i) { return i; })).empty());
+
+    const std::vector<std::pair<int, int>> pairs(3, {7, 8});
+    EXPECT_EQ(co_await parallel_map(pairs, &std::pair<int, int>::second), std::vector<int>(3, 8));
   });
 }
 

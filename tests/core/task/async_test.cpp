@@ -1,6 +1,10 @@
 #include <blitzio/task/async.hpp>
 #include <blitzio/task/block_on.hpp>
 #include <blitzio/task/futures.hpp>
+#include <blitzio/task/join_all.hpp>
+#include <blitzio/task/join_result.hpp>
+#include <blitzio/task/select.hpp>
+#include <blitzio/task/try_join_all.hpp>
 
 #include <gtest/gtest.h>
 
@@ -236,6 +240,30 @@ TEST(BlockOn, RethrowsWhatTheFutureThrows) {
   Gate gate;
   gate.fails = true;
   EXPECT_THROW(block_on(pass(gate)), std::runtime_error);
+}
+
+Async<int&> the_later(int& value) {
+  co_await yield_now();
+  co_return value;
+}
+
+TEST(Async, GivesAReference) {
+  int value = 1;
+  const auto use = [&]() -> Async<bool> {
+    int& same = co_await the_later(value);
+    auto [of_all, other] = co_await join_all(the_later(value), ready(2));
+    auto settled = co_await try_join_all(the_later(value));
+    auto first = co_await select(the_later(value), pending);
+    int& raced = co_await race(the_later(value), the_later(value));
+    std::vector<Async<int&>> range;
+    range.push_back(the_later(value));
+    const auto values = co_await join_all(std::move(range));
+    co_return &same == &value && &of_all.get() == &value&& other == 2 &&
+        &std::get<0>(settled).value() == &value && &std::get<0>(first).get() == &value &&
+        &raced == &value && &values.at(0).get() == &value;
+  };
+  EXPECT_TRUE(block_on(use()));
+  EXPECT_EQ(&JoinResult<int&>::of_value(value).get(), &value);
 }
 
 }  // namespace

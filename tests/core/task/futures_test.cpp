@@ -7,6 +7,8 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 namespace blitzio {
 namespace {
@@ -58,6 +60,29 @@ TEST(Compose, MapTransformsTheValue) {
   int seen = 0;
   block_on(map(ready(4), [&](int value) { seen = value; }));
   EXPECT_EQ(seen, 4);
+}
+
+struct Named {
+  std::string name;
+  std::size_t name_bytes() const { return name.size(); }
+};
+
+TEST(Compose, MapTakesMembers) {
+  EXPECT_EQ(block_on(map(ready(Named{"abc"}), &Named::name_bytes)), 3U);
+  // The member leaves the object, which is gone after the call.
+  auto name = map(ready(Named{"abc"}), &Named::name);
+  static_assert(std::is_same_v<OutputOf<decltype(name)>, std::string>);
+  EXPECT_EQ(block_on(std::move(name)), "abc");
+}
+
+TEST(Compose, FunctionsMayGiveReferences) {
+  Named kept{"kept"};
+  EXPECT_EQ(&block_on(lazy([&]() -> Named& { return kept; })), &kept);
+  EXPECT_EQ(&block_on(map(ready(1), [&](int) -> const Named& { return kept; })), &kept);
+  EXPECT_EQ(&block_on(map(lazy([&]() -> Named& { return kept; }), &Named::name)), &kept.name);
+  const Waker nobody;
+  Context context(nobody);
+  EXPECT_TRUE(Pending<int&>().poll(context).is_pending());
 }
 
 TEST(Compose, AndThenWaitsForOneAfterTheOther) {

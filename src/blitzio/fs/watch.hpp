@@ -6,8 +6,8 @@
 //       for (;;) {
 //         auto event = co_await watcher->next();
 //         if (!event) co_return fail(event.error());
-//         if (!*event) co_return Result<void>();                      // all that was watched is
-//         gone use((*event)->kind, (*event)->path);
+//         if (!*event) co_return Result<void>();  // all that was watched is gone
+//         use((*event)->kind, (*event)->path);
 //       }
 //     }
 //

@@ -2,35 +2,60 @@
 
 GCC is told twice to build the same folder: first with counters, with which the workloads of
 benchmarks/loops.py then run, and again with what those counted. docs/design/release-build.md says
-what that is worth.
+what that is worth. A wheel that was made of the same is taken as it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
 from devtools import native, system
 from devtools.environments import Environment
-from devtools.process import BUILD, ROOT, run, say
+from devtools.process import BUILD, ROOT, Failed, output, run, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from devtools.interpreters import Interpreter
 
 #: Enough to tell hot from cold, on both drivers.
 _TRAINING = ("--rounds", "1", "--scale", "0.1", "--loops", "blitzio-epoll,blitzio-io_uring")
+#: What goes into the package, how, and what it is trained with.
+_SOURCES = (
+    "CMakeLists.txt",
+    "LICENSE",
+    "README.md",
+    "benchmarks/loops.py",
+    "benchmarks/workloads",
+    "cmake",
+    "devtools/wheel.py",
+    "pyproject.toml",
+    "python",
+    "src",
+)
+#: In those folders, but made from the rest.
+_MADE = (".so", ".pyc")
 
 
 def build(interpreter: Interpreter) -> Path:
-    """Makes the wheel of `interpreter`. Returns its path, in build/wheels."""
+    """Makes the wheel of `interpreter`, unless the last one was made of the same sources, by the
+    same compiler, for the same interpreter. Returns its path, in build/wheels."""
     environment = Environment(interpreter)
     environment.create()
     folder = BUILD / f"{interpreter.tag}-release"
     profile = folder / "profile"
+    wheels = BUILD / "wheels"
+    record = wheels / f"{interpreter.tag}.made-of"
     with native.only_one_builds(folder):
+        made_of = _digest(environment)
+        made = _find(wheels, interpreter)
+        if made and record.is_file() and record.read_text(encoding="utf-8") == made_of:
+            return made
+        record.unlink(missing_ok=True)
         shutil.rmtree(profile, ignore_errors=True)
         training = folder / "training"
         package = unpack(_pip_wheel(environment, folder, training, "TRAIN", profile), training)
@@ -40,7 +65,9 @@ def build(interpreter: Interpreter) -> Path:
             env={"PYTHONPATH": f"{package}:{ROOT / 'benchmarks'}"},
             what="benchmarks/loops.py, to train",
         )
-        return _pip_wheel(environment, folder, BUILD / "wheels", "USE", profile)
+        wheel = _pip_wheel(environment, folder, wheels, "USE", profile)
+        record.write_text(made_of, encoding="utf-8")
+        return wheel
 
 
 def unpack(wheel: Path, folder: Path) -> Path:
@@ -73,15 +100,42 @@ def _pip_wheel(
         "cmake.define.CMAKE_CXX_COMPILER": compiler,
     }
     target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("*.whl"):
-        if f"-{environment.interpreter.tag}-" in old.name:
-            old.unlink()
+    while old := _find(target, environment.interpreter):
+        old.unlink()
     words = [word for name, value in settings.items() for word in ("-C", f"{name}={value}")]
     run(
         [environment.python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", target, *words, ROOT],
         env=native.COMPILER_CACHE,
         what=f"the wheel ({profile})",
     )
-    return next(
-        each for each in target.glob("*.whl") if f"-{environment.interpreter.tag}-" in each.name
-    )
+    made = _find(target, environment.interpreter)
+    if made is None:
+        raise Failed(f"pip made no wheel of {environment.interpreter.tag}")
+    return made
+
+
+def _find(folder: Path, interpreter: Interpreter) -> Path | None:
+    """The wheel of `interpreter` in `folder`."""
+    # name-version-language-ABI-platform; of the language's tags the one without the GIL has none.
+    wheels = (each for each in folder.glob("*.whl") if each.stem.split("-")[3] == interpreter.tag)
+    return next(wheels, None)
+
+
+def _digest(environment: Environment) -> str:
+    """Stands for all that decides what the wheel will be."""
+    digest = hashlib.sha256()
+    for program, word in ((str(environment.python), "-VV"), (system.gcc(), "--version")):
+        digest.update(f"{program}\0{output([program, word])}\0".encode())
+    for path in _source_files():
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _source_files() -> Iterator[Path]:
+    for name in _SOURCES:
+        path = ROOT / name
+        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if each.is_file() and each.suffix not in _MADE:
+                yield each

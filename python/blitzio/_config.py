@@ -85,7 +85,7 @@ class Config:
     backend: str = "auto"
     ring_entries: int = 0
     buffer_bytes: int = 16_384
-    buffer_count: int = 64
+    buffer_count: int = 16
     buffer_count_max: int = 4_096
     sqpoll: bool = False
     iopoll: bool = False

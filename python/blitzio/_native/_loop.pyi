@@ -78,7 +78,7 @@ class LoopBase:
         backend: str = "auto",
         ring_entries: int = 0,
         buffer_bytes: int = 16384,
-        buffer_count: int = 64,
+        buffer_count: int = 16,
         buffer_count_max: int = 4096,
         sqpoll: bool = False,
         iopoll: bool = False,

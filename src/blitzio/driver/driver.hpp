@@ -102,7 +102,7 @@ struct Config {
   /// io_uring: the size and number of the buffers above. The pool starts small and grows on ENOBUFS
   /// up to `buffer_count_max`: 64 MiB. Powers of two.
   std::uint32_t buffer_bytes = 16 * 1024;
-  std::uint32_t buffer_count = 64;
+  std::uint32_t buffer_count = 16;
   std::uint32_t buffer_count_max = 4096;
 };
 

@@ -617,7 +617,7 @@ int loop_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc,
        const_cast<char*>("LoopBase(*, backend='auto', ring_entries=0, buffer_bytes=16384, "
-                         "buffer_count=64, buffer_count_max=4096, sqpoll=False, iopoll=False, "
+                         "buffer_count=16, buffer_count_max=4096, sqpoll=False, iopoll=False, "
                          "single_issuer=None, defer_taskrun=None, registered_buffers=None, "
                          "registered_files=None, timer_tick=0.001, timers_max=0)\n--\n\n"
                          "The native half of blitzio.Loop.")},

@@ -28,21 +28,25 @@ BLITZIO_IO_URING_KERNELS();
 // --------------------------------------------------------------
 
 TEST_P(IoUringDriverTest, ExhaustedBuffersGrowAndDataStaysInOrder) {
-  make({.buffer_bytes = 256, .buffer_count = 1, .buffer_count_max = 64});
-  const Pair pair = contract::unix_pair();
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
-  const std::string sent = pattern(100'000);
-  put(pair.b, sent);
-  ASSERT_TRUE(run_until(driver(), [&] { return recv.data_bytes() == sent.size(); }));
-  EXPECT_EQ(recv.data(), sent);
-  if (newest().multishot_recv && GetParam().features().multishot_recv) {
-    EXPECT_GT(driver().metrics().buffers_exhausted, 0U);
+  // Of pages they are farther apart than they are long.
+  for (const std::uint32_t bytes : {256U, 4096U}) {
+    SCOPED_TRACE(bytes);
+    make({.buffer_bytes = bytes, .buffer_count = 1, .buffer_count_max = 64});
+    const Pair pair = contract::unix_pair();
+    Recorder recv(driver());
+    recv.recv_multishot(pair.a.get());
+    recv.submit();
+    const std::string sent = pattern(100'000);
+    put(pair.b, sent);
+    ASSERT_TRUE(run_until(driver(), [&] { return recv.data_bytes() == sent.size(); }));
+    EXPECT_EQ(recv.data(), sent);
+    if (newest().multishot_recv && GetParam().features().multishot_recv) {
+      EXPECT_GT(driver().metrics().buffers_exhausted, 0U);
+    }
+    ::shutdown(pair.b.get(), SHUT_WR);
+    ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
+    EXPECT_EQ(recv.result(), 0);
   }
-  ::shutdown(pair.b.get(), SHUT_WR);
-  ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
-  EXPECT_EQ(recv.result(), 0);
 }
 
 TEST_P(IoUringDriverTest, TwoBuffersServeManyConnectionsAtTheLimit) {

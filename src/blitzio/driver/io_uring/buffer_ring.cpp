@@ -10,6 +10,22 @@
 
 namespace blitzio::driver::io_uring {
 
+namespace {
+
+// What the sets of the nearest cache divide among themselves, and the part of it that the bytes of
+// a small arrival take.
+constexpr std::size_t kSetsBytes = 4096;
+constexpr std::size_t kShiftBytes = 1024;
+
+}  // namespace
+
+BufferRing::BufferRing(std::uint32_t buffer_bytes, std::uint32_t count,
+                       std::uint32_t count_max) noexcept
+    : buffer_bytes_(buffer_bytes),
+      stride_(buffer_bytes + (buffer_bytes % kSetsBytes == 0 ? kShiftBytes : 0)),
+      first_(count),
+      count_max_(count_max) {}
+
 Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, bytes_);
 }
@@ -29,7 +45,7 @@ Result<void> BufferRing::attach(Ring& ring, const std::vector<bool>& held) noexc
     return fail(Error::os(ENOMEM));
   }
   if (count_ == 0) {
-    if (!slabs_[0].map(std::size_t{first_} * buffer_bytes_)) return fail(Error::os(ENOMEM));
+    if (!slabs_[0].map(first_ * stride_)) return fail(Error::os(ENOMEM));
     slab_count_ = 1;
     count_ = first_;
   }
@@ -56,7 +72,7 @@ std::uint32_t BufferRing::grow() noexcept {
   if (count_ >= count_max_) return 0;
   const std::uint32_t added = count_;
   BLITZIO_CHECK(slab_count_ < kSlabsMax);
-  if (!slabs_[slab_count_].map(std::size_t{added} * buffer_bytes_)) return 0;
+  if (!slabs_[slab_count_].map(added * stride_)) return 0;
   ++slab_count_;
   count_ += added;
   for (std::uint32_t id = added; id < count_; ++id) add(static_cast<std::uint16_t>(id));
@@ -67,11 +83,11 @@ std::uint32_t BufferRing::grow() noexcept {
 std::byte* BufferRing::address_of(std::uint16_t id) const noexcept {
   BLITZIO_CHECK(id < count_, id, count_);
   BLITZIO_CHECK(first_ > 0);
-  if (id < first_) return slabs_[0].data() + std::size_t{id} * buffer_bytes_;
+  if (id < first_) return slabs_[0].data() + id * stride_;
   // Slab k ≥ 1 starts at id first_ << (k - 1).
   const auto slab = static_cast<std::size_t>(std::bit_width(id / first_));
   const std::uint32_t index = id - (first_ << (slab - 1));
-  return slabs_[slab].data() + std::size_t{index} * buffer_bytes_;
+  return slabs_[slab].data() + index * stride_;
 }
 
 void BufferRing::add(std::uint16_t id) noexcept {

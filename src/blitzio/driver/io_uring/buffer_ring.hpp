@@ -11,6 +11,11 @@
 //   ids   0 … n-1 │ n … 2n-1 │ 2n … 4n-1 │ …
 //   slab     0    │    1     │     2     │ …
 //
+// Most arrivals are small and lie at the front of their buffer. If all fronts were whole pages
+// apart they would push one another out of the nearest cache, so larger buffers are shifted
+// (docs/design/reads.md). For the same reason the first slab is small: the kernel takes the buffers
+// in turn, so all there are pass through the cache.
+//
 // Owner thread only. The kernel reads the ring's memory whenever a receive is served.
 #pragma once
 
@@ -43,8 +48,7 @@ class Mapping {
 class BufferRing {
  public:
   /// All three powers of two; `count` ≤ `count_max` ≤ 32,768.
-  BufferRing(std::uint32_t buffer_bytes, std::uint32_t count, std::uint32_t count_max) noexcept
-      : buffer_bytes_(buffer_bytes), first_(count), count_max_(count_max) {}
+  BufferRing(std::uint32_t buffer_bytes, std::uint32_t count, std::uint32_t count_max) noexcept;
 
   /// Whether a ring knows the buffers.
   [[nodiscard]] bool is_attached() const noexcept { return attached_; }
@@ -77,6 +81,7 @@ class BufferRing {
   void publish() noexcept;
 
   std::uint32_t buffer_bytes_;
+  std::size_t stride_;  ///< from one buffer of a slab to the next
   std::uint32_t first_;
   std::uint32_t count_max_;
   std::uint32_t count_ = 0;

@@ -73,12 +73,14 @@ class IdleWorker {
   void wake() {
     if (park_.notify()) event_.signal();
   }
-  [[nodiscard]] bool has_stealable() const { return !ring_.is_empty(); }
+  [[nodiscard]] bool has_stealable() const { return !ring_.is_empty() || !overflow_.is_empty(); }
 
   // Worker::run(), until all jobs are done.
   void run();
   // Worker::schedule_local(), by the task that this worker runs.
   void schedule_local(Job& job);
+  // The same where the ring has no room.
+  void schedule_behind(Job& job);
 
  private:
   friend class blitzio::detail::Idling;
@@ -93,11 +95,13 @@ class IdleWorker {
   Job* next();
   Job* find();
   Job* from_injector();
+  Job* keep(Task* chain);
   Job* steal();
 
   Workers& all_;
   blitzio::detail::Idling idling_;
   blitzio::detail::BasicLocalRing<4> ring_;
+  blitzio::detail::Injector overflow_;
   ParkWord park_;
   Event event_;
   unsigned tick_ = 0;
@@ -109,10 +113,11 @@ class Workers {
   static constexpr unsigned kCount = 3;  // scenarios need not run all of them
   enum class Bug : std::uint8_t {
     none,
-    hands_nothing_on,   ///< a searcher that has found work wakes nobody for the rest
-    searches_for_ever,  ///< who was woken to search and finds a task in passing still counts so
-    hides_its_share,    ///< a worker's share of what came from elsewhere is not announced
-    stands_by_asleep,   ///< a worker that stands by sleeps until it is woken
+    hands_nothing_on,    ///< a searcher that has found work wakes nobody for the rest
+    searches_for_ever,   ///< who was woken to search and finds a task in passing still counts so
+    hides_its_share,     ///< a worker's share of what came from elsewhere is not announced
+    hides_its_overflow,  ///< what comes back from behind the ring is not announced
+    stands_by_asleep,    ///< a worker that stands by sleeps until it is woken
   };
 
   explicit Workers(int jobs, Bug which = Bug::none) : bug(which), left_(jobs) {}
@@ -194,6 +199,11 @@ void IdleWorker::schedule_local(Job& job) {
   ring_.announce();
   wake_another();
 }
+void IdleWorker::schedule_behind(Job& job) {
+  overflow_.push(job);
+  ring_.announce();
+  wake_another();
+}
 void IdleWorker::wake_another() {
   if (all_.idle.may_choose()) all_.notify();
 }
@@ -212,6 +222,11 @@ Job* IdleWorker::next() {
     return static_cast<Job*>(task);
   }
   task = ring_.pop();
+  if (task == nullptr) {
+    task = keep(overflow_.pop(2));
+    if (all_.bug != Workers::Bug::hides_its_overflow) offer_ring();
+    return static_cast<Job*>(task);
+  }
   if (ring_.size() != 0) wake_another();
   return static_cast<Job*>(task);
 }
@@ -228,18 +243,21 @@ Job* IdleWorker::find() {
   }
   return job;
 }
-// One to run, and one into the ring.
 Job* IdleWorker::from_injector() {
-  Task* first = all_.injector.pop(2);
-  if (first == nullptr) return nullptr;
-  if (InboxNode* rest = std::exchange(first->inbox_next, nullptr)) {
+  return keep(all_.injector.pop(2));
+}
+// One to run, and one into the ring.
+Job* IdleWorker::keep(Task* chain) {
+  if (chain == nullptr) return nullptr;
+  if (InboxNode* rest = std::exchange(chain->inbox_next, nullptr)) {
     BLITZIO_CHECK(ring_.push(static_cast<Task&>(*rest)));
   }
-  return static_cast<Job*>(first);
+  return static_cast<Job*>(chain);
 }
 Job* IdleWorker::steal() {
   for (IdleWorker& victim : all_.each) {
     if (&victim == this) continue;
+    if (Job* job = keep(victim.overflow_.pop(1))) return job;
     if (Task* task = victim.ring_.steal_into(ring_)) return static_cast<Job*>(task);
   }
   return nullptr;
@@ -327,6 +345,23 @@ TEST(IdleModel, ATaskInARingIsTakenWhileTheTaskThatQueuedItGoesOn) {
   expect_sound(task_that_goes_on);
 }
 
+// The same from behind the ring, from where its worker takes both: one to run, one into the ring.
+void overflow(Workers::Bug bug) {
+  Meeting meeting;
+  Workers workers(3, bug);
+  Job begins([&](IdleWorker& worker) {
+    worker.schedule_behind(meeting.one);
+    worker.schedule_behind(meeting.two);
+  });
+  Thread sleeper([&] { workers.each[1].run(); });
+  workers.injector.push(begins);
+  workers.each[0].run();
+}
+
+TEST(IdleModel, ATaskBehindARingIsTakenWhileItsWorkerIsInALongPoll) {
+  expect_sound([] { overflow(Workers::Bug::none); });
+}
+
 // One of the two sleepers stands by, and the other one leaves it to that.
 void two_sleepers() {
   Meeting meeting;
@@ -395,6 +430,10 @@ TEST(IdleModel, FindsAWorkerThatSearchesForEver) {
 
 TEST(IdleModel, FindsAShareThatWasNotAnnounced) {
   expect_finds("deadlock", [] { two_tasks_from_elsewhere(Workers::Bug::hides_its_share); });
+}
+
+TEST(IdleModel, FindsTasksFromBehindTheRingThatWereNotAnnounced) {
+  expect_finds("deadlock", [] { overflow(Workers::Bug::hides_its_overflow); });
 }
 
 TEST(IdleModel, FindsAStandbyThatSleepsForGood) {

@@ -1,5 +1,6 @@
-// `Injector`: the queue of ready tasks that belong to no worker yet: woken or spawned from other
-// threads, or too many for a worker's ring. First in, first out, linked through the tasks.
+// `Injector`: a queue of ready tasks that any worker may take from: the runtime's, of those that
+// belong to no worker yet because other threads woke or spawned them, and one behind the ring of
+// each worker, of those that had no room in it. First in, first out, linked through the tasks.
 //
 // Threads: any. The length is read without the lock, so an empty queue costs a load.
 #pragma once

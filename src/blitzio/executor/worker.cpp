@@ -17,7 +17,7 @@ Worker::Worker(Runtime& runtime, unsigned index, std::unique_ptr<driver::Driver>
       driver_(std::move(driver)),
       random_(0x9E3779B9U * (index + 1)),
       idling_(runtime.idle_, index),
-      seen_polls_(runtime.worker_count()),
+      seen_(runtime.worker_count()),
       timers_([](void* data) noexcept { static_cast<Worker*>(data)->wake(); }, this,
               runtime.config().timer_tick, runtime.config().timers_max) {}
 
@@ -28,7 +28,7 @@ WorkerMetrics Worker::metrics() const noexcept {
           .steals = read(steals_),
           .parks = read(parks_),
           .yields = read(yields_),
-          .queued = ring_.size() + read(backlog_size_),
+          .queued = stealable() + read(backlog_size_),
           .io_submitted = read(io_submitted_),
           .io_completed = read(io_completed_)};
 }
@@ -153,6 +153,8 @@ Task* Worker::next_task() noexcept {
     task = runtime_.injector_.pop(1);
     // Whoever woke up to search has found something this way, too.
     if (task != nullptr) idling_.found_work(*this);
+  } else if (tick_ % kInjectorInterval == kInjectorInterval / 2) {
+    task = overflow_.pop(1);
   }
   if (task == nullptr && lifo_ != nullptr && lifo_polls_ < kLifoPollsMax) {
     ++lifo_polls_;
@@ -183,6 +185,13 @@ Task* Worker::next_queued() noexcept {
   lifo_polls_ = 0;
   if (Task* task = ring_.pop()) return task;
   if (BLITZIO_UNLIKELY(!backlog_.is_empty())) return from_backlog();
+  if (BLITZIO_UNLIKELY(!overflow_.is_empty())) {
+    if (Task* task = keep(overflow_.pop(LocalRing::kSlots / 2))) {
+      // They were in no queue for a moment.
+      offer_ring();
+      return task;
+    }
+  }
   return std::exchange(lifo_, nullptr);
 }
 
@@ -206,33 +215,45 @@ Task* Worker::from_injector() noexcept {
   if (waiting == 0) return nullptr;
   const unsigned awake = std::max(runtime_.worker_count() - runtime_.idle_.sleeping(), 1U);
   const std::size_t share = (waiting + awake - 1) / awake;
-  Task* first = injector.pop(std::min<std::size_t>(share, LocalRing::kSlots / 2));
-  if (first == nullptr) return nullptr;
-  for (InboxNode* rest = std::exchange(first->inbox_next, nullptr); rest != nullptr;) {
+  return keep(injector.pop(std::min<std::size_t>(share, LocalRing::kSlots / 2)));
+}
+
+// Takes over a chain of tasks, if there is one: returns the first, to be run, and puts the others
+// into the ring.
+Task* Worker::keep(Task* chain) noexcept {
+  if (chain == nullptr) return nullptr;
+  for (InboxNode* rest = std::exchange(chain->inbox_next, nullptr); rest != nullptr;) {
     auto& task = static_cast<Task&>(*rest);
     rest = std::exchange(rest->inbox_next, nullptr);
     push_back(task);
   }
-  return first;
+  return chain;
 }
 
 // Whether a worker has tasks to spare that it will not get to soon; see the top of worker.hpp.
 bool Worker::is_worth_stealing() noexcept {
+  const auto& workers = runtime_.workers_;
+  // An earlier look has found a long poll, and it goes on. In small portions it would not pay.
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (workers[i]->polls() == seen_[i].long_poll && workers[i]->stealable() >= LocalRing::kSlots) {
+      return true;
+    }
+  }
   const Instant now = Instant::now();
   const Duration elapsed = now - looked_at_;
   // Woken early, for another reason.
   if (looks_ != 0 && elapsed < kLookInterval) return false;
-  const auto& workers = runtime_.workers_;
   bool has_spare = false;
   bool is_worth = false;
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const std::uint64_t polls = workers[i]->polls();
-    const auto done = static_cast<std::int64_t>(polls - std::exchange(seen_polls_[i], polls));
+    const auto done = static_cast<std::int64_t>(polls - std::exchange(seen_[i].polls, polls));
     const std::int64_t left = workers[i]->stealable();
     if (left == 0) continue;
     has_spare = true;
     // It did `done` tasks in `elapsed`: how long will it need for `left`?
     is_worth |= left * elapsed.as_nanos() > done * kWorthMoving.as_nanos();
+    if (looks_ != 0 && done == 0) seen_[i].long_poll = polls;
   }
   looked_at_ = now;
   if (!has_spare) {
@@ -254,12 +275,20 @@ Task* Worker::steal() noexcept {
   for (std::uint32_t i = 0; i < number; ++i) {
     Worker& victim = *workers[(start + i) % number];
     if (&victim == this) continue;
-    if (Task* task = victim.steal_into(ring_)) {
+    if (Task* task = steal_from(victim)) {
       count(steals_);
       return task;
     }
   }
   return nullptr;
+}
+
+// Half of what found no room in the other's ring, which has grown colder; else half of the ring.
+Task* Worker::steal_from(Worker& victim) noexcept {
+  constexpr std::size_t kLeast = LocalRing::kSlots / 2;
+  const std::size_t half = victim.overflow_.size() / 2;
+  if (Task* task = keep(victim.overflow_.pop(std::clamp(half, kLeast, 2 * kLeast)))) return task;
+  return victim.ring_.steal_into(ring_);
 }
 
 Task* Worker::find_work() noexcept {
@@ -284,8 +313,8 @@ void Worker::push_back(Task& task) noexcept {
   if (BLITZIO_UNLIKELY(!backlog_.is_empty() || !ring_.push(task))) overflow(task);
 }
 
-// The ring is full: half of it goes where all can take it, so that the next pushes are cheap. If
-// others may not take it, the task waits in the backlog until the ring is empty.
+// The ring is full: half of it goes behind it, so that the next pushes are cheap, and `task` as
+// well. Where nobody steals, only that one, and in order: it waits until the ring is empty.
 void Worker::overflow(Task& task) noexcept {
   if (!runtime_.is_stealing()) {
     backlog_.push(task);
@@ -307,7 +336,7 @@ void Worker::overflow(Task& task) noexcept {
     }
     newest = oldest;
   }
-  runtime_.injector_.push_chain(*first, task, number);
+  overflow_.push_chain(*first, task, number);
 }
 
 void Worker::schedule_local(Task& task) noexcept {
@@ -358,6 +387,7 @@ Task* Worker::take_left() noexcept {
   drain_inbox();
   if (Task* task = std::exchange(lifo_, nullptr)) return task;
   if (Task* task = ring_.pop()) return task;
+  if (Task* task = overflow_.pop(1)) return task;
   return backlog_.is_empty() ? nullptr : from_backlog();
 }
 

@@ -4,13 +4,15 @@
 //
 //   run up to 128 tasks ─▶ collect and dispatch I/O, fire timers ─▶ nothing of its own to run?
 //        ▲                                                              │
-//        │◀──────────── from the injector, or half of another's ring ◀──┤
+//        │◀────── from the injector, or half of what another has ◀──────┤
 //        └──────────────────────────── park in the driver's wait ◀──────┘
 //
 // What a task wakes or spawns goes to the LIFO slot and runs next, while its data is in the cache,
 // at most kLifoPollsMax times in a row; what stood there before goes to the ring, from which others
-// may steal. The injector is looked at every kInjectorInterval tasks, so that its tasks are not
-// starved by those of the ring.
+// may steal. What finds the ring full goes behind it, together with half of the ring; others may
+// steal from there as well, and this worker comes back to it when the ring is empty. The injector
+// and the overflow are looked at every kInjectorInterval tasks, so that their tasks are not starved
+// by those of the ring.
 //
 // To wake a thread on another processor, move a task there and share its data costs some ten
 // microseconds, in which hundreds of small tasks are run. So a worker that is woken because another
@@ -21,10 +23,11 @@
 //   at its pace it needs longer than kWorthMoving            the queue is long
 //   it had tasks to spare at kLooksMax looks in a row        it is busy for good
 //
-// Tasks of the injector belong to nobody, so a searching worker takes them at once.
+// Tasks of the injector belong to nobody, so a searching worker takes them at once. So it does with
+// those of a long poll that it has found out about, as long as it lasts and a ring's worth is left.
 //
 // Threads: schedule() (as a Scheduler, of tasks that belong to this worker), wake(), timers(),
-// metrics() and steal_into() any; the rest its own.
+// metrics() and what tells of stealable tasks any; the rest its own.
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
@@ -35,6 +38,7 @@
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/driver_context.hpp>
 #include <blitzio/executor/idling.hpp>
+#include <blitzio/executor/injector.hpp>
 #include <blitzio/executor/local_ring.hpp>
 #include <blitzio/task/task.hpp>
 #include <blitzio/time/timer_context.hpp>
@@ -86,10 +90,14 @@ class Worker final : public Scheduler {
 
   /// Ends its sleep. Any thread.
   void wake() noexcept { driver_->wake(); }
-  [[nodiscard]] Task* steal_into(LocalRing& thief) noexcept { return ring_.steal_into(thief); }
-  [[nodiscard]] bool has_stealable() const noexcept { return !ring_.is_empty(); }
+  /// Seq_cst, so that it can be a sleeper's last look (idle_map.hpp).
+  [[nodiscard]] bool has_stealable() const noexcept {
+    return !ring_.is_empty() || !overflow_.is_empty();
+  }
   /// Tasks that another worker could take, and tasks run so far; snapshots.
-  [[nodiscard]] std::uint32_t stealable() const noexcept { return ring_.size(); }
+  [[nodiscard]] std::uint32_t stealable() const noexcept {
+    return ring_.size() + static_cast<std::uint32_t>(overflow_.size());
+  }
   [[nodiscard]] std::uint64_t polls() const noexcept {
     // Relaxed: a plain counter.
     return polls_.load(std::memory_order_relaxed);
@@ -122,7 +130,9 @@ class Worker final : public Scheduler {
   [[nodiscard]] Task* next_queued() noexcept;
   [[nodiscard]] Task* from_backlog() noexcept;
   [[nodiscard]] Task* from_injector() noexcept;
+  [[nodiscard]] Task* keep(Task* chain) noexcept;
   [[nodiscard]] Task* steal() noexcept;
+  [[nodiscard]] Task* steal_from(Worker& victim) noexcept;
   [[nodiscard]] bool is_worth_stealing() noexcept;
   [[nodiscard]] Task* find_work() noexcept;
   void push_back(Task& task) noexcept;
@@ -145,7 +155,7 @@ class Worker final : public Scheduler {
   void offer_ring() noexcept;
   void wake_another() noexcept;
   [[nodiscard]] bool has_local() const noexcept {
-    return lifo_ != nullptr || ring_.size() != 0 || !backlog_.is_empty();
+    return lifo_ != nullptr || stealable() != 0 || !backlog_.is_empty();
   }
   [[nodiscard]] std::uint32_t random_below(std::uint32_t limit) noexcept;
   static void count(Atomic<std::uint64_t>& counter) noexcept;
@@ -165,12 +175,19 @@ class Worker final : public Scheduler {
   // each worker was then.
   unsigned looks_ = 0;
   Instant looked_at_;
-  std::vector<std::uint64_t> seen_polls_;
+  struct Seen {
+    std::uint64_t polls = 0;
+    // Its polls when it was in a long one; it still is if they are these.
+    std::uint64_t long_poll = ~std::uint64_t{0};
+  };
+  std::vector<Seen> seen_;
   time::TimerContext::Scope timer_scope_;
   driver::DriverContext::Scope driver_scope_;
   time::TimerQueue timers_;
   LocalRing ring_;
-  // What the ring had no room for, if nobody may steal: tasks stay here in their order.
+  // What the ring had no room for; others may take from it.
+  Injector overflow_;
+  // The same if nobody steals: tasks stay here in their order.
   IntrusiveQueue<Task> backlog_;
 
   // Written by this worker, read by metrics().

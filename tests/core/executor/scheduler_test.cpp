@@ -131,8 +131,9 @@ TEST(Scheduler, ManyMoreTasksThanARingHoldsTakeTurns) {
   }
 }
 
-TEST(Scheduler, TasksThatAreLeftInTheBacklogEndWithTheRuntime) {
-  for (const Strategy strategy : {Strategy::single_threaded, Strategy::thread_per_core}) {
+TEST(Scheduler, TasksThatAreLeftBehindTheRingEndWithTheRuntime) {
+  for (const Strategy strategy :
+       {Strategy::single_threaded, Strategy::thread_per_core, Strategy::work_stealing}) {
     std::atomic<int> dropped{0};
     struct Counted {
       std::atomic<int>* dropped;
@@ -187,6 +188,43 @@ TEST(Scheduler, TheRingOfAWorkerThatComputesIsStolen) {
       .blocking_join()
       .get();
   EXPECT_EQ(ran.load(), 100);
+}
+
+TEST(Scheduler, WhatIsBehindTheRingOfAWorkerThatComputesIsStolen) {
+  constexpr int kTasks = 3000;
+  const auto runtime = make_runtime(2, Strategy::work_stealing);
+  std::atomic<int> ran{0};
+  runtime
+      ->spawn([&]() -> Async<void> {
+        std::vector<JoinHandle<void>> handles;
+        for (int i = 0; i < kTasks; ++i) handles.push_back(spawn([&] { ran.fetch_add(1); }));
+        while (ran.load() < kTasks - 1) std::this_thread::yield();
+        for (auto& handle : handles) (co_await handle).get();
+      })
+      .blocking_join()
+      .get();
+  EXPECT_EQ(ran.load(), kTasks);
+}
+
+TEST(Scheduler, TasksThatYieldLetThoseBehindTheRingHaveTheirTurn) {
+  constexpr int kTasks = 1000;
+  const auto runtime = make_runtime(1, Strategy::work_stealing);
+  std::atomic<int> begun{0};
+  runtime
+      ->spawn([&]() -> Async<void> {
+        std::vector<JoinHandle<void>> handles;
+        for (int i = 0; i < kTasks; ++i) {
+          handles.push_back(spawn([&]() -> Async<void> {
+            begun.fetch_add(1);
+            // Goes on until all have begun, and keeps the ring full until then.
+            while (begun.load() < kTasks) co_await yield_now();
+          }));
+        }
+        for (auto& handle : handles) (co_await handle).get();
+      })
+      .blocking_join()
+      .get();
+  EXPECT_EQ(begun.load(), kTasks);
 }
 
 TEST(Scheduler, AnIdleRuntimeSleeps) {

@@ -38,4 +38,7 @@
 
 #define BLITZIO_LIKELY(x) __builtin_expect(!!(x), 1)
 #define BLITZIO_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/// Lets the processor fetch the cache line of `address`, which will be written; any address may be
+/// given, and nothing happens but that.
+#define BLITZIO_PREFETCH(address) __builtin_prefetch(address, 1)
 #define BLITZIO_COLD [[gnu::cold, gnu::noinline]]

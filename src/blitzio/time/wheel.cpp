@@ -1,5 +1,7 @@
 #include <blitzio/time/wheel.hpp>
 
+#include <blitzio/base/platform.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -11,6 +13,11 @@ namespace {
 constexpr unsigned kLevel0Bits = 8;
 constexpr unsigned kLevelBits = 6;
 constexpr unsigned kWindowBits = kLevel0Bits + 3 * kLevelBits;
+
+/// A slot's bit in its word of a bitmap.
+constexpr std::uint64_t bit_of(std::size_t slot) noexcept {
+  return std::uint64_t{1} << (slot % 64);
+}
 
 /// The lowest tick bit that selects a slot of `level` (1 to 3).
 constexpr unsigned shift_of(unsigned level) noexcept {
@@ -157,7 +164,14 @@ void TimerWheel::place(TimerEntry& entry) noexcept {
   Slot& slot = slots_[index];
   const bool was_empty = slot.next == &slot;
   slot.earliest = was_empty ? entry.deadline_ : std::min(slot.earliest, entry.deadline_);
-  occupied_[index / 64] |= std::uint64_t{1} << (index % 64);
+  if (index < 256) {
+    if (was_empty) {
+      unsorted_[index / 64] &= ~bit_of(index);
+    } else if (entry.is_before(static_cast<TimerEntry&>(*slot.prev))) {
+      unsorted_[index / 64] |= bit_of(index);
+    }
+  }
+  occupied_[index / 64] |= bit_of(index);
   entry.place_ = TimerEntry::kInSlot;
   entry.next = &slot;
   entry.prev = slot.prev;
@@ -173,7 +187,7 @@ void TimerWheel::take_from_slot(TimerEntry& entry) noexcept {
   if (before == after) {
     // Only the slot's own links are left, and their address tells which slot it is.
     const auto index = static_cast<std::size_t>(static_cast<Slot*>(before) - slots_.data());
-    occupied_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+    occupied_[index / 64] &= ~bit_of(index);
   }
 }
 
@@ -211,12 +225,35 @@ std::uint64_t TimerWheel::start_of(std::size_t slot) const noexcept {
   return window | (static_cast<std::uint64_t>(slot % 64) << shift);
 }
 
+// Walks through a list, from `first` to `last`, so that it comes into the cache. For timers sleep
+// for long, and who finds each entry by the one before waits for memory each time: from both ends,
+// half as often.
+void TimerWheel::fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept {
+  detail::TimerLinks* front = &first;
+  detail::TimerLinks* back = &last;
+  for (; front != back && front->next != back; front = front->next, back = back->prev) {
+    // What an entry is part of lies behind it, mostly.
+    BLITZIO_PREFETCH(static_cast<TimerEntry*>(front) + 1);
+    BLITZIO_PREFETCH(static_cast<TimerEntry*>(back) + 1);
+  }
+}
+
 void TimerWheel::enter_slot(std::size_t index) noexcept {
   cursor_ = start_of(index);
   Slot& slot = slots_[index];
   detail::TimerLinks* link = slot.next;
+  if (index < 256 && (unsorted_[index / 64] & bit_of(index)) == 0) {
+    // As they are. What was due is gone: the cursor moves on only then.
+    Slot& sorted = slots_[kSorted];
+    BLITZIO_DCHECK(sorted.next == &sorted);
+    sorted.next = link;
+    sorted.prev = slot.prev;
+    link->prev = sorted.prev->next = &sorted;
+    fetch(*link, *sorted.prev);
+    link = &slot;
+  }
   slot.next = slot.prev = &slot;
-  occupied_[index / 64] &= ~(std::uint64_t{1} << (index % 64));
+  occupied_[index / 64] &= ~bit_of(index);
   while (link != &slot) {
     auto& entry = static_cast<TimerEntry&>(*std::exchange(link, link->next));
     BLITZIO_DCHECK(tick_of(entry.deadline_) >= cursor_, cursor_, entry.deadline_.as_nanos());
@@ -253,11 +290,24 @@ bool TimerWheel::step(std::uint64_t target) noexcept {
   return true;
 }
 
+// The earliest up to the cursor; null if there is none.
+TimerEntry* TimerWheel::first_current() const noexcept {
+  const Slot& sorted = slots_[kSorted];
+  TimerEntry* top = current_.top();
+  if (sorted.next == &sorted) return top;
+  auto* first = static_cast<TimerEntry*>(sorted.next);
+  return top != nullptr && top->is_before(*first) ? top : first;
+}
+
 std::size_t TimerWheel::fire_due(Instant now) noexcept {
   std::size_t fired = 0;
-  while (TimerEntry* entry = current_.top()) {
+  while (TimerEntry* entry = first_current()) {
     if (entry->deadline_ > now) break;
-    current_.pop();
+    if (entry->place_ == TimerEntry::kInSlot) {
+      take_from_slot(*entry);
+    } else {
+      current_.pop();
+    }
     entry->place_ = TimerEntry::kIdle;
     --size_;
     ++fired;
@@ -271,7 +321,7 @@ std::size_t TimerWheel::advance(Instant now) noexcept {
   advancing_ = true;
   advancing_to_ = now;
   const std::uint64_t target = std::max(tick_of(now), cursor_);
-  // A slot's entries fire before the cursor moves on, so the heap holds one tick at a time.
+  // A slot's entries fire before the cursor moves on, so these hold one tick at a time.
   std::size_t fired = fire_due(now);
   while (step(target)) fired += fire_due(now);
   advancing_ = false;
@@ -281,7 +331,7 @@ std::size_t TimerWheel::advance(Instant now) noexcept {
 
 Instant TimerWheel::next_deadline() const noexcept {
   Instant next = Instant::max();
-  if (const TimerEntry* entry = current_.top()) {
+  if (const TimerEntry* entry = first_current()) {
     next = entry->deadline_;
   } else if (const std::size_t slot = first_occupied(); slot != kNone) {
     next = slots_[slot].earliest;
@@ -293,7 +343,7 @@ Instant TimerWheel::next_deadline() const noexcept {
 }
 
 TimerEntry* TimerWheel::disarm_any() noexcept {
-  TimerEntry* entry = current_.top();
+  TimerEntry* entry = first_current();
   if (entry == nullptr) entry = deferred_.top();
   if (entry == nullptr) {
     if (const std::size_t slot = first_occupied(); slot != kNone) {

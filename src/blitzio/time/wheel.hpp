@@ -5,18 +5,19 @@
 // the slot that holds an entry follows from the highest bit in which its tick differs from the
 // cursor's, so every entry of a level expires before every entry of the level above:
 //
-//   cursor ─▶ current  pairing heap by (deadline, arming order): ticks up to the cursor's
+//   cursor ─▶ current  by (deadline, arming order): ticks up to the cursor's
 //             level 0  256 slots of    1 tick     window 0.27 s
 //             level 1   64 slots of  256 ticks           17 s
 //             level 2   64 slots of  2^14 ticks          18 min
 //             level 3   64 slots of  2^20 ticks          20 h
 //             beyond   pairing heap
 //
-// When the cursor enters a slot of level 0, its entries move to the heap, which orders them to the
-// nanosecond; a slot of a higher level is spread over the levels below it. An entry moves at most
-// five times in its life, whatever its deadline. Bitmaps of occupied slots find the next one with
-// count-trailing-zeros, so an idle gap of any length costs the same. The links of slots and heaps
-// lie in the entry: nothing allocates. The wheel itself is 11 KB.
+// When the cursor enters a slot of level 0 whose entries were put there in their order, which a bit
+// tells, they are the current ones as they are; else they move to a pairing heap, which orders them
+// to the nanosecond. A slot of a higher level is spread over the levels below it. An entry moves at
+// most five times in its life, whatever its deadline. Bitmaps of occupied slots find the next one
+// with count-trailing-zeros, so an idle gap of any length costs the same. The links of slots and
+// heaps lie in the entry: nothing allocates. The wheel itself is 11 KB.
 //
 // Each slot keeps a bound of its earliest deadline: exact until the earliest is cancelled, and
 // never too late. So a loop sleeps until a deadline, not until a slot begins.
@@ -180,19 +181,22 @@ class TimerWheel {
   static constexpr std::size_t kSlots = 256 + 3 * 64;
   static constexpr std::size_t kWords = kSlots / 64;
   static constexpr std::size_t kNone = kSlots;
+  static constexpr std::size_t kSorted = kSlots;  // what of a slot in order became current
 
   [[nodiscard]] std::uint64_t tick_of(Instant at) const noexcept;
   void place(TimerEntry& entry) noexcept;
   void take_from_slot(TimerEntry& entry) noexcept;
   [[nodiscard]] std::size_t first_occupied() const noexcept;
   [[nodiscard]] std::uint64_t start_of(std::size_t slot) const noexcept;
+  static void fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept;
   void enter_slot(std::size_t slot) noexcept;
   void enter_window() noexcept;
   bool step(std::uint64_t target) noexcept;
+  [[nodiscard]] TimerEntry* first_current() const noexcept;
   std::size_t fire_due(Instant now) noexcept;
 
   const unsigned tick_shift_;
-  std::uint64_t cursor_;  // the tick whose entries are in current_
+  std::uint64_t cursor_;  // the tick whose entries are in current_ and slot kSorted
   std::size_t size_ = 0;
   std::uint64_t next_sequence_ = 0;
   detail::TimerHeap current_;
@@ -201,8 +205,9 @@ class TimerWheel {
   detail::TimerHeap deferred_;
   bool advancing_ = false;
   Instant advancing_to_;
-  std::array<std::uint64_t, kWords> occupied_{};  // words 0..3: level 0, then one per level
-  std::array<Slot, kSlots> slots_;
+  std::array<std::uint64_t, kWords + 1> occupied_{};  // words 0..3: level 0, then one per level
+  std::array<std::uint64_t, 4> unsorted_{};           // slots of level 0 that are not in order
+  std::array<Slot, kSlots + 1> slots_;
 };
 
 }  // namespace blitzio::time

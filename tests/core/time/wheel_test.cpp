@@ -66,6 +66,34 @@ TEST(TimerWheel, FiresInDeadlineOrderAndInArmingOrderAmongEquals) {
   EXPECT_EQ(order, (std::vector<int>{8, 7, 1, 4, 0, 2, 3, 5, 6}));
 }
 
+TEST(TimerWheel, WhatIsArmedForTheTickThatIsGoingOnFiresInOrder) {
+  constexpr std::int64_t kTick = std::int64_t{1} << 20;
+  for (const bool is_slot_in_order : {true, false}) {
+    TimerWheel wheel(at(0));
+    std::vector<std::int64_t> order;
+    const auto fired = [&](Timer& self) {
+      order.push_back(self.deadline().as_nanos() - 7 * kTick);
+    };
+    std::vector<std::unique_ptr<Timer>> timers;
+    const auto arm = [&](std::int64_t offset) {
+      timers.push_back(std::make_unique<Timer>(fired));
+      wheel.insert(*timers.back(), at(7 * kTick + offset));
+    };
+    for (const std::int64_t offset : {10, 20, 30, 40, 50})
+      arm(is_slot_in_order ? offset : 60 - offset);
+    EXPECT_EQ(wheel.next_deadline(), at(7 * kTick + 10));
+    EXPECT_EQ(wheel.advance(at(7 * kTick + 15)), 1U);
+    for (const std::int64_t offset : {45, 18, 5}) arm(offset);
+    EXPECT_EQ(wheel.next_deadline(), at(7 * kTick + 5));
+    wheel.cancel(*timers[2]);
+    EXPECT_EQ(wheel.advance(at(7 * kTick + 20)), 3U);
+    EXPECT_EQ(wheel.next_deadline(), at(7 * kTick + 40));
+    wheel.advance(at(8 * kTick));
+    EXPECT_EQ(order, (std::vector<std::int64_t>{10, 5, 18, 20, 40, 45, 50}));
+    EXPECT_TRUE(wheel.is_empty());
+  }
+}
+
 TEST(TimerWheel, WhatAFireFunctionArmsWaitsForTheNextAdvance) {
   TimerWheel wheel(at(0));
   Timer timer([&](Timer& self) {

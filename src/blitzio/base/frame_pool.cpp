@@ -26,18 +26,19 @@ class alignas(kCacheLineBytes) FramePool::Shelf {
 
   /// Takes over the chain of `cells` cells. False if that would be too many, or somebody is here.
   [[nodiscard]] bool put(Cell* first, std::uint32_t cells, std::size_t cell_bytes) noexcept {
-    if (!take_hold()) return false;
-    const bool has_room = (cells_ + cells) * cell_bytes <= kShelvedBytes;
-    if (has_room) {
+    // A guess, so that a thread that finds it full writes nothing.
+    if (!has_room(cells, cell_bytes) || !take_hold()) return false;
+    const bool fits = has_room(cells, cell_bytes);
+    if (fits) {
       Cell* second = first->next;
       // Relaxed: only who holds the shelf changes it; what that one wrote was acquired with it.
       Batch* top = top_.load(std::memory_order_relaxed);
       top_.store(::new (static_cast<void*>(first)) Batch{{second}, top, cells},
                  std::memory_order_relaxed);
-      cells_ += cells;
+      add_cells(cells);
     }
     let_go();
-    return has_room;
+    return fits;
   }
   /// Returns  what was put last; null if nothing is there, or somebody else is.
   [[nodiscard]] Batch* take() noexcept {
@@ -46,13 +47,21 @@ class alignas(kCacheLineBytes) FramePool::Shelf {
     Batch* top = top_.load(std::memory_order_relaxed);  // Relaxed: as in put().
     if (top != nullptr) {
       top_.store(top->below, std::memory_order_relaxed);
-      cells_ -= top->cells;
+      add_cells(-std::size_t{top->cells});
     }
     let_go();
     return top;
   }
 
  private:
+  [[nodiscard]] bool has_room(std::uint32_t cells, std::size_t cell_bytes) const noexcept {
+    // Relaxed: as top_.
+    return (cells_.load(std::memory_order_relaxed) + cells) * cell_bytes <= kShelvedBytes;
+  }
+  void add_cells(std::size_t number) noexcept {
+    // Relaxed, both: as top_.
+    cells_.store(cells_.load(std::memory_order_relaxed) + number, std::memory_order_relaxed);
+  }
   // Acquire: pairs with the release in let_go(), so the batches are as the last holder left them.
   [[nodiscard]] bool take_hold() noexcept {
     return !is_held_.exchange(true, std::memory_order_acquire);
@@ -63,7 +72,7 @@ class alignas(kCacheLineBytes) FramePool::Shelf {
 
   Atomic<bool> is_held_{false};
   Atomic<Batch*> top_{nullptr};
-  std::size_t cells_ = 0;
+  Atomic<std::size_t> cells_{0};
 };
 
 constinit std::array<FramePool::Shelf, FramePool::kLists> FramePool::Shelf::shelves_{};

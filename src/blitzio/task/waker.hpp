@@ -1,6 +1,10 @@
 // `Waker`: 16 bytes that know how to get something scheduled again.
 #pragma once
 
+#include <blitzio/base/cache_line.hpp>
+#include <blitzio/base/platform.hpp>
+
+#include <cstdint>
 #include <utility>
 
 namespace blitzio {
@@ -52,6 +56,13 @@ class Waker {
     return data_ == other.data_ && vtable_ == other.vtable_;
   }
   [[nodiscard]] bool is_empty() const noexcept { return vtable_ == nullptr; }
+  /// Says that it will be used soon: what it wakes, mostly a task and its future, should come into
+  /// the cache.
+  void prefetch() const noexcept {
+    BLITZIO_PREFETCH(data_);
+    BLITZIO_PREFETCH(
+        reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) + kCacheLineBytes));
+  }
   void reset() noexcept {
     if (const auto* vtable = std::exchange(vtable_, nullptr)) vtable->drop(data_);
   }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+_TransportT = TypeVar("_TransportT", asyncio.ReadTransport, asyncio.WriteTransport)
 
 
 class PipesMixin(LoopBase):
@@ -34,17 +35,8 @@ class PipesMixin(LoopBase):
 
         Cancellation: the transport is closed.
         """
-        protocol = protocol_factory()
-        waiter: asyncio.Future[None] = self.create_future()
-        transport = self._make_read_pipe_transport(pipe, protocol, waiter)
-        try:
-            await waiter
-        except BaseException:
-            transport.close()
-            raise
-        if self.get_debug():
-            logger.debug("Read pipe %r connected: (%r, %r)", pipe.fileno(), transport, protocol)
-        return transport, protocol
+        make = self._make_read_pipe_transport
+        return await self._connect_pipe("Read", make, protocol_factory, pipe)
 
     async def connect_write_pipe(
         self, protocol_factory: Callable[[], _ProtocolT], pipe: Any
@@ -61,16 +53,28 @@ class PipesMixin(LoopBase):
 
         Cancellation: the transport is closed.
         """
+        make = self._make_write_pipe_transport
+        return await self._connect_pipe("Write", make, protocol_factory, pipe)
+
+    async def _connect_pipe(
+        self,
+        direction: str,
+        make: Callable[[Any, _ProtocolT, asyncio.Future[None]], _TransportT],
+        protocol_factory: Callable[[], _ProtocolT],
+        pipe: Any,
+    ) -> tuple[_TransportT, _ProtocolT]:
         protocol = protocol_factory()
         waiter: asyncio.Future[None] = self.create_future()
-        transport = self._make_write_pipe_transport(pipe, protocol, waiter)
+        transport = make(pipe, protocol, waiter)
         try:
             await waiter
         except BaseException:
             transport.close()
             raise
         if self.get_debug():
-            logger.debug("Write pipe %r connected: (%r, %r)", pipe.fileno(), transport, protocol)
+            logger.debug(
+                "%s pipe %r connected: (%r, %r)", direction, pipe.fileno(), transport, protocol
+            )
         return transport, protocol
 
     def _make_read_pipe_transport(

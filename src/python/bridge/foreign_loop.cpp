@@ -155,10 +155,8 @@ void foreign_dealloc(PyObject* self) {
   if (foreign.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   foreign_clear(self);
   if (foreign.gate != nullptr) foreign.gate->release_ref();
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = foreign.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);
 }
 

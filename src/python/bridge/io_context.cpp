@@ -54,10 +54,8 @@ void foreign_dealloc(PyObject* self) {
   // Ends what waits: its tasks are woken, and find the loop closed.
   delete foreign.driver;
   if (exception) restore_exception(std::move(exception));
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = foreign.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);
 }
 

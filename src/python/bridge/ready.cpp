@@ -23,9 +23,7 @@ int ready_traverse(PyObject* self, visitproc visit, void* arg) {
 
 void ready_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 }  // namespace

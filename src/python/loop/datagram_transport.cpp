@@ -5,7 +5,6 @@
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
-#include <structmember.h>
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -26,9 +25,7 @@ namespace {
 void datagram_dealloc(PyObject* self) noexcept;
 
 PyObject* datagram_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
-  // A subclass made in Python has a dealloc of its own; ours marks the type that has the state.
-  PyTypeObject* ours = type;
-  while (ours->tp_dealloc != datagram_dealloc) ours = ours->tp_base;
+  PyTypeObject* ours = native_type(type, datagram_dealloc);
   PyObject* self = type->tp_alloc(type, 0);
   if (self != nullptr) new (&as_datagram(self)) DatagramTransport(state_of_type(ours));
   return self;
@@ -36,26 +33,17 @@ PyObject* datagram_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwarg
 
 int datagram_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   DatagramTransport& t = as_datagram(self);
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(head_of(self).extra);
-  Py_VISIT(head_of(self).dict);
-  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  if (const int stop = transport_traverse_base(t, visit, arg)) return stop;
   Py_VISIT(t.sock);
-  Py_VISIT(t.protocol);
-  Py_VISIT(t.context);
   Py_VISIT(t.address);
   if (const int stop = t.sender.traverse(visit, arg)) return stop;
   if (const int stop = t.recipient.traverse(visit, arg)) return stop;
   return t.queue.traverse(visit, arg);
 }
 
-// `loop` stays until dealloc, which needs it; every cycle through it has another member to cut.
 int datagram_clear(PyObject* self) noexcept {
   DatagramTransport& t = as_datagram(self);
-  Py_CLEAR(head_of(self).extra);
-  Py_CLEAR(head_of(self).dict);
-  Py_CLEAR(t.protocol);
-  Py_CLEAR(t.context);
+  transport_clear_base(t);
   Py_CLEAR(t.address);
   t.sender.clear();
   t.recipient.clear();
@@ -77,9 +65,7 @@ void datagram_dealloc(PyObject* self) noexcept {
   Py_CLEAR(t.sock);
   Py_CLEAR(t.loop);
   t.~DatagramTransport();
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 /// For the loop's traversal: the references of operations in flight.
@@ -132,17 +118,9 @@ int set_up(DatagramTransport& t, const Parts& parts) noexcept {
   if (has_address < 0) return -1;
   if (has_address != 0) t.address = Py_NewRef(parts.address);
   t.protocol = Py_NewRef(parts.protocol);
-  try {
-    t.loop->transports.insert_or_assign(t.fd, OpenTransport{self, visit_in_flight});
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-    return -1;
-  }
+  if (transport_enter_in_loop(t, visit_in_flight) != 0) return -1;
   if (transport_call_soon(t, parts.protocol, names.connection_made, self) != 0) return -1;
-  // Reading starts only after connection_made() has been called, and after whoever awaits the
-  // waiter has run: asyncio queues arrivals behind that, we deliver them before a batch.
-  if (parts.waiter == Py_None) return transport_call_soon(t, self, names._start_reading);
-  return transport_call_soon(t, self, names._wake_waiter, parts.waiter);
+  return transport_schedule_start(t, parts.waiter);
 }
 
 /// On failure the transport lets go of the socket, which stays the caller's to close.
@@ -152,12 +130,7 @@ int initialise(DatagramTransport& t, LoopObject& loop, const Parts& parts) noexc
   PyRef exception = take_exception();
   t.closing = true;
   t.conn_lost = 1;
-  if (t.fd_state == FdState::open) {
-    transport_forget_in_loop(t);
-    if (loop.executor != nullptr && !loop.transports.contains(t.fd)) loop_driver(loop).detach(t.fd);
-    Py_CLEAR(t.sock);
-    t.fd_state = FdState::closed;
-  }
+  if (t.fd_state == FdState::open) transport_give_socket_back(t);
   Py_CLEAR(t.protocol);
   restore_exception(std::move(exception));
   return -1;
@@ -175,50 +148,12 @@ int datagram_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
                                    &parts.extra)) {
     return -1;
   }
-  if (t.loop != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
-    return -1;
-  }
-  if (parts.extra != Py_None && !PyDict_Check(parts.extra)) {
-    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
-    return -1;
-  }
   LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
-  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  if (transport_may_begin(t, loop_object, parts.extra) != 0) return -1;
   return initialise(t, loop_object, parts);
 }
 
-// ---- small methods ------------------------------------------------------------------------------
-
-/// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
-/// callbacks.
-PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
-  DatagramTransport& t = as_datagram(self);
-  if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (transport_call_soon(t, self, t.state->names._start_reading) != 0) return nullptr;
-  Py_RETURN_NONE;
-}
-
-PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
-  DatagramTransport& t = as_datagram(self);
-  if (transport_check(t) != 0) return nullptr;
-  Py_XSETREF(t.protocol, Py_NewRef(protocol));
-  Py_RETURN_NONE;
-}
-
-PyObject* method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
-  PyObject* protocol = as_datagram(self).protocol;
-  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
-}
-
-PyObject* method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
-  return PyBool_FromLong(as_datagram(self).closing ? 1 : 0);
-}
-
-PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
-  const DatagramTransport& t = as_datagram(self);
-  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
-}
+// ---- the type -----------------------------------------------------------------------------------
 
 constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
@@ -231,14 +166,17 @@ PyMethodDef datagram_methods[] = {
      PyDoc_STR("pause_reading($self)\n--\n\nNo datagram_received() until resume_reading().")},
     {"resume_reading", datagram_resume_reading, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
-    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"is_reading", transport_method_is_reading<DatagramTransport>, METH_NOARGS,
+     PyDoc_STR("is_reading($self)\n--\n\n")},
     {"close", datagram_method_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nClose after what is queued was sent.")},
     {"abort", datagram_method_abort, METH_NOARGS,
      PyDoc_STR("abort($self)\n--\n\nClose now; what is queued is lost.")},
-    {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
-    {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
-    {"set_protocol", fast(one_argument<method_set_protocol, "set_protocol", "protocol">),
+    {"is_closing", transport_method_is_closing, METH_NOARGS,
+     PyDoc_STR("is_closing($self)\n--\n\n")},
+    {"get_protocol", transport_method_get_protocol, METH_NOARGS,
+     PyDoc_STR("get_protocol($self)\n--\n\n")},
+    {"set_protocol", fast(one_argument<transport_method_set_protocol, "set_protocol", "protocol">),
      kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
     {"get_write_buffer_size", datagram_get_write_buffer_size, METH_NOARGS,
      PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
@@ -248,18 +186,12 @@ PyMethodDef datagram_methods[] = {
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
     {"_start_reading", datagram_start_reading, METH_NOARGS, nullptr},
-    {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
+    {"_wake_waiter", transport_method_wake_waiter, METH_O, nullptr},
     {"_call_connection_lost", datagram_call_connection_lost, METH_O, nullptr},
     {"_force_close", datagram_method_force_close, METH_O, nullptr},
     {"_fatal_error", fast(datagram_method_fatal_error), kKeywords, nullptr},
     {"_release_socket", datagram_release_socket, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
-};
-
-PyMemberDef datagram_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr},
 };
 
 }  // namespace
@@ -279,7 +211,7 @@ int datagram_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_finalize, slot(datagram_finalize)},
       {Py_tp_repr, slot(datagram_repr)},
       {Py_tp_methods, datagram_methods},
-      {Py_tp_members, datagram_members},
+      {Py_tp_members, transport_members},
       {Py_tp_getset, datagram_getset},
       {0, nullptr},
   };

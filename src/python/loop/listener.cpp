@@ -467,9 +467,7 @@ void listener_dealloc(PyObject* self) noexcept {
     delete listener;
     if (pending) restore_exception(PyRef::borrow(pending.get()));
   }
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 PyMethodDef listener_methods[] = {

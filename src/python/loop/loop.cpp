@@ -273,10 +273,8 @@ void loop_dealloc(PyObject* self) {
     loop.arrived.~ReadyQueue();
     loop.ready.~ReadyQueue();
   }
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = loop.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);  // The state may go with it.
 }
 

@@ -117,9 +117,6 @@ PyObject* write_pipe_repr(PyObject* self) noexcept;
 
 // Rows that both method tables begin with.
 PyObject* pipe_method_close(PyObject* self, PyObject* unused) noexcept;
-PyObject* pipe_method_is_closing(PyObject* self, PyObject* unused) noexcept;
-PyObject* pipe_method_get_protocol(PyObject* self, PyObject* unused) noexcept;
-PyObject* pipe_method_set_protocol(PyObject* self, PyObject* protocol) noexcept;
 PyObject* pipe_method_start(PyObject* self, PyObject* unused) noexcept;
 PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept;
 PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) noexcept;
@@ -129,11 +126,11 @@ PyObject* pipe_get_pipe(PyObject* self, void* unused) noexcept;
 // clang-format off
 #define BLITZIO_PIPE_METHODS(close_doc)                                                            \
   {"close", pipe_method_close, METH_NOARGS, PyDoc_STR("close($self)\n--\n\n" close_doc)},          \
-  {"is_closing", pipe_method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},     \
-  {"get_protocol", pipe_method_get_protocol, METH_NOARGS,                                          \
+  {"is_closing", transport_method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},\
+  {"get_protocol", transport_method_get_protocol, METH_NOARGS,                                     \
    PyDoc_STR("get_protocol($self)\n--\n\n")},                                                      \
   {"set_protocol",                                                                                 \
-   fast(one_argument<pipe_method_set_protocol, "set_protocol", "protocol">),                       \
+   fast(one_argument<transport_method_set_protocol, "set_protocol", "protocol">),                  \
    METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},             \
   {"_start", pipe_method_start, METH_NOARGS, nullptr},                                             \
   {"_wake_waiter", pipe_method_wake_waiter, METH_O, nullptr},                                      \

@@ -206,11 +206,6 @@ void on_resume(driver::Operation& operation, const driver::Completion& /*complet
 
 // ---- methods ------------------------------------------------------------------------------------
 
-PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
-  const ReadPipe& t = as_reader(self);
-  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
-}
-
 PyObject* method_pause_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   ReadPipe& t = as_reader(self);
   if (transport_check(t) != 0) return nullptr;
@@ -271,7 +266,8 @@ PyGetSetDef read_pipe_attributes[] = {
 
 PyMethodDef read_pipe_methods[] = {
     BLITZIO_PIPE_METHODS("Stop reading and close the pipe."),
-    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"is_reading", transport_method_is_reading<ReadPipe>, METH_NOARGS,
+     PyDoc_STR("is_reading($self)\n--\n\n")},
     {"pause_reading", method_pause_reading, METH_NOARGS,
      PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
     {"resume_reading", method_resume_reading, METH_NOARGS,

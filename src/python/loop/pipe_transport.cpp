@@ -4,7 +4,6 @@
 #include <python/support/heap_type.hpp>
 
 #include <fcntl.h>
-#include <structmember.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -69,21 +68,6 @@ PyObject* pipe_method_close(PyObject* self, PyObject* /*unused*/) noexcept {
   if (transport_check(t) != 0) return nullptr;
   if (t.closing) Py_RETURN_NONE;
   if (t.behaviour.close(t) != 0) return nullptr;
-  Py_RETURN_NONE;
-}
-
-PyObject* pipe_method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
-  return PyBool_FromLong(as_pipe(self).closing ? 1 : 0);
-}
-
-PyObject* pipe_method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
-  return or_none(as_pipe(self).protocol);
-}
-
-PyObject* pipe_method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
-  PipeTransport& t = as_pipe(self);
-  if (transport_check(t) != 0) return nullptr;
-  Py_XSETREF(t.protocol, Py_NewRef(protocol));
   Py_RETURN_NONE;
 }
 
@@ -211,16 +195,7 @@ int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const char* for
                                    t.state->loop_type, &loop, &pipe, &protocol, &waiter, &extra)) {
     return -1;
   }
-  if (t.loop != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
-    return -1;
-  }
-  if (extra != Py_None && !PyDict_Check(extra)) {
-    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
-    return -1;
-  }
-  auto& loop_object = *reinterpret_cast<LoopObject*>(loop);
-  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  if (transport_may_begin(t, *reinterpret_cast<LoopObject*>(loop), extra) != 0) return -1;
   t.loop = reinterpret_cast<LoopObject*>(Py_NewRef(loop));
   if (set_up(t, pipe, protocol, waiter, extra, refusal) == 0) return 0;
   t.closing = t.is_lost = t.is_released = true;
@@ -248,24 +223,14 @@ PyObject* pipe_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
 }
 
 int pipe_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
-  const PipeTransport& t = as_pipe(self);
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(head_of(self).extra);
-  Py_VISIT(head_of(self).dict);
-  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  PipeTransport& t = as_pipe(self);
   Py_VISIT(t.pipe);
-  Py_VISIT(t.protocol);
-  Py_VISIT(t.context);
-  return 0;
+  return transport_traverse_base(t, visit, arg);
 }
 
-// `loop` and `pipe` stay until dealloc: every cycle through them has another member to cut.
+// `pipe` stays until dealloc: every cycle through it has another member to cut.
 int pipe_clear(PyObject* self) noexcept {
-  PipeTransport& t = as_pipe(self);
-  Py_CLEAR(head_of(self).extra);
-  Py_CLEAR(head_of(self).dict);
-  Py_CLEAR(t.protocol);
-  Py_CLEAR(t.context);
+  transport_clear_base(as_pipe(self));
   return 0;
 }
 
@@ -294,16 +259,8 @@ void pipe_dealloc(PyObject* self) noexcept {
   Py_CLEAR(t.pipe);
   Py_CLEAR(t.loop);
   t.~Transport();
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
-
-PyMemberDef pipe_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr},
-};
 
 // ---- the types ----------------------------------------------------------------------------------
 
@@ -337,7 +294,7 @@ int add_pipe_type(PyObject* module, const TypeParts& parts) noexcept {
       {Py_tp_finalize, slot(pipe_finalize)},
       {Py_tp_repr, slot(parts.repr)},
       {Py_tp_methods, parts.methods},
-      {Py_tp_members, pipe_members},
+      {Py_tp_members, transport_members},
       {Py_tp_getset, parts.attributes},
       {0, nullptr},
   };

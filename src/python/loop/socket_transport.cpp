@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <new>
 #include <utility>
 
 namespace blitzio::python {
@@ -17,6 +18,37 @@ void detach_from_driver(SocketTransport& t) noexcept {
 }
 
 }  // namespace
+
+int transport_enter_in_loop(SocketTransport& t, OpenTransport::VisitInFlight visit) noexcept {
+  try {
+    t.loop->transports.insert_or_assign(t.fd, OpenTransport{as_object(t), visit});
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  return 0;
+}
+
+int transport_schedule_start(SocketTransport& t, PyObject* waiter) noexcept {
+  const Names& names = t.state->names;
+  return waiter == nullptr || waiter == Py_None
+             ? transport_call_soon(t, as_object(t), names._start_reading)
+             : transport_call_soon(t, as_object(t), names._wake_waiter, waiter);
+}
+
+PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
+  auto& t = transport_of<SocketTransport>(self);
+  if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
+  if (transport_schedule_start(t, nullptr) != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void transport_give_socket_back(SocketTransport& t) noexcept {
+  transport_forget_in_loop(t);
+  detach_from_driver(t);
+  Py_CLEAR(t.sock);
+  t.fd_state = FdState::closed;
+}
 
 void transport_forget_in_loop(SocketTransport& t) noexcept {
   const auto found = t.loop->transports.find(t.fd);

@@ -33,6 +33,19 @@ struct SocketTransport : TransportBase {
   PyObject* sock = nullptr;  ///< socket.socket; null: not made (or no longer ours)
 };
 
+/// Puts the transport into the loop's table; `visit` is for its traversal. Returns -1 with
+/// MemoryError set.
+[[nodiscard]] int transport_enter_in_loop(SocketTransport& transport,
+                                          OpenTransport::VisitInFlight visit) noexcept;
+/// Schedules the start of reading. It comes only after connection_made() has been called, and after
+/// whoever awaits the `waiter` (null, None: nobody) has run: asyncio queues arrivals behind that,
+/// we deliver them before a batch. Returns -1 with an error set.
+[[nodiscard]] int transport_schedule_start(SocketTransport& transport, PyObject* waiter) noexcept;
+/// The second half of that: sets the waiter's result unless it was cancelled, and schedules the
+/// start behind its callbacks.
+PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept;
+/// Of a transport that could not be made: lets go of the socket, which stays the caller's to close.
+void transport_give_socket_back(SocketTransport& transport) noexcept;
 /// Takes the transport out of the loop's table, if its number still stands for it.
 void transport_forget_in_loop(SocketTransport& transport) noexcept;
 /// Closes the socket: now, or if it is `in_use` by operations in flight with

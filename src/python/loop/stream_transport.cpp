@@ -7,7 +7,6 @@
 #include <python/support/slots.hpp>
 
 #include <netinet/tcp.h>
-#include <structmember.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -28,9 +27,7 @@ namespace {
 void stream_dealloc(PyObject* self) noexcept;
 
 PyObject* stream_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
-  // A subclass made in Python has a dealloc of its own; ours marks the type that has the state.
-  PyTypeObject* ours = type;
-  while (ours->tp_dealloc != stream_dealloc) ours = ours->tp_base;
+  PyTypeObject* ours = native_type(type, stream_dealloc);
   PyObject* self = type->tp_alloc(type, 0);
   if (self != nullptr) new (&as_stream(self)) StreamTransport(state_of_type(ours));
   return self;
@@ -38,26 +35,17 @@ PyObject* stream_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*
 
 int stream_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   StreamTransport& t = as_stream(self);
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(head_of(self).extra);
-  Py_VISIT(head_of(self).dict);
-  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  if (const int stop = transport_traverse_base(t, visit, arg)) return stop;
   Py_VISIT(t.sock);
-  Py_VISIT(t.protocol);
   Py_VISIT(t.server);
-  Py_VISIT(t.context);
   Py_VISIT(t.empty_waiter);
   return 0;
 }
 
-// `loop` stays until dealloc, which needs it; every cycle through it has another member to cut.
 int stream_clear(PyObject* self) noexcept {
   StreamTransport& t = as_stream(self);
-  Py_CLEAR(head_of(self).extra);
-  Py_CLEAR(head_of(self).dict);
-  Py_CLEAR(t.protocol);
+  transport_clear_base(t);
   Py_CLEAR(t.server);
-  Py_CLEAR(t.context);
   Py_CLEAR(t.empty_waiter);
   return 0;
 }
@@ -77,9 +65,7 @@ void stream_dealloc(PyObject* self) noexcept {
   Py_CLEAR(t.sock);
   Py_CLEAR(t.loop);
   t.~StreamTransport();
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 /// For the loop's traversal: the references of operations in flight and of a pending flush.
@@ -133,12 +119,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
       stream_attach_server(t, parts.server) != 0) {
     return -1;
   }
-  try {
-    t.loop->transports.insert_or_assign(t.fd, OpenTransport{self, visit_in_flight});
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-    return -1;
-  }
+  if (transport_enter_in_loop(t, visit_in_flight) != 0) return -1;
   if (!parts.is_nodelay && (t.family == AF_INET || t.family == AF_INET6)) {
     // Fails for a stream protocol other than TCP, which has no such delay.
     const int enabled = 1;
@@ -148,12 +129,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
       transport_call_soon(t, parts.protocol, names.connection_made, self) != 0) {
     return -1;
   }
-  // Reading starts only after connection_made() has been called, and after whoever awaits the
-  // waiter has run: asyncio queues arrivals behind that, we deliver them before a batch.
-  if (parts.waiter == nullptr || parts.waiter == Py_None) {
-    return transport_call_soon(t, self, names._start_reading);
-  }
-  return transport_call_soon(t, self, names._wake_waiter, parts.waiter);
+  return transport_schedule_start(t, parts.waiter);
 }
 
 /// On failure the transport lets go of the socket, which stays the caller's to close (unless only
@@ -167,12 +143,7 @@ int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) n
   t.conn_lost = 1;
   if (t.fd_state == FdState::open) {
     if (parts.sock != nullptr) {
-      transport_forget_in_loop(t);
-      if (loop.executor != nullptr && !loop.transports.contains(t.fd)) {
-        loop_driver(loop).detach(t.fd);
-      }
-      Py_CLEAR(t.sock);
-      t.fd_state = FdState::closed;
+      transport_give_socket_back(t);
     } else {
       stream_release_fd(t);
     }
@@ -195,49 +166,18 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
                                    &parts.waiter, &call_connection_made)) {
     return -1;
   }
-  if (t.loop != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
-    return -1;
-  }
-  if (parts.extra != nullptr && parts.extra != Py_None && !PyDict_Check(parts.extra)) {
-    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
-    return -1;
-  }
-  parts.call_connection_made = call_connection_made != 0;
   LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
-  if (loop_check_closed(loop_object) != 0 || loop_check_owner(loop_object) != 0) return -1;
+  if (transport_may_begin(t, loop_object, parts.extra) != 0) return -1;
+  parts.call_connection_made = call_connection_made != 0;
   return initialise(t, loop_object, parts);
 }
 
 // ---- small methods ------------------------------------------------------------------------------
 
-/// Sets the waiter's result unless it was cancelled, and schedules the start of reading behind its
-/// callbacks.
-PyObject* method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
-  StreamTransport& t = as_stream(self);
-  if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (transport_call_soon(t, self, t.state->names._start_reading) != 0) return nullptr;
-  Py_RETURN_NONE;
-}
-
 PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0 || set_protocol(t, protocol) != 0) return nullptr;
   Py_RETURN_NONE;
-}
-
-PyObject* method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
-  PyObject* protocol = as_stream(self).protocol;
-  return Py_NewRef(protocol == nullptr ? Py_None : protocol);
-}
-
-PyObject* method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
-  return PyBool_FromLong(as_stream(self).closing ? 1 : 0);
-}
-
-PyObject* method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
-  const StreamTransport& t = as_stream(self);
-  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
 }
 
 PyObject* method_can_write_eof(PyObject* /*self*/, PyObject* /*unused*/) noexcept {
@@ -261,13 +201,16 @@ PyMethodDef stream_methods[] = {
      PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
     {"resume_reading", stream_resume_reading, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
-    {"is_reading", method_is_reading, METH_NOARGS, PyDoc_STR("is_reading($self)\n--\n\n")},
+    {"is_reading", transport_method_is_reading<StreamTransport>, METH_NOARGS,
+     PyDoc_STR("is_reading($self)\n--\n\n")},
     {"close", stream_method_close, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nClose after what is buffered was sent.")},
     {"abort", stream_method_abort, METH_NOARGS,
      PyDoc_STR("abort($self)\n--\n\nClose now; what is buffered is lost.")},
-    {"is_closing", method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},
-    {"get_protocol", method_get_protocol, METH_NOARGS, PyDoc_STR("get_protocol($self)\n--\n\n")},
+    {"is_closing", transport_method_is_closing, METH_NOARGS,
+     PyDoc_STR("is_closing($self)\n--\n\n")},
+    {"get_protocol", transport_method_get_protocol, METH_NOARGS,
+     PyDoc_STR("get_protocol($self)\n--\n\n")},
     {"set_protocol", fast(one_argument<method_set_protocol, "set_protocol", "protocol">),
      kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
     {"get_extra_info", fast(stream_get_extra_info), kFastKeywords,
@@ -281,7 +224,7 @@ PyMethodDef stream_methods[] = {
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
     {"_start_reading", stream_start_reading, METH_NOARGS, nullptr},
-    {"_wake_waiter", method_wake_waiter, METH_O, nullptr},
+    {"_wake_waiter", transport_method_wake_waiter, METH_O, nullptr},
     {"_call_connection_lost", stream_call_connection_lost, METH_O, nullptr},
     {"_force_close", stream_method_force_close, METH_O, nullptr},
     {"_fatal_error", fast(stream_method_fatal_error), kKeywords, nullptr},
@@ -290,12 +233,6 @@ PyMethodDef stream_methods[] = {
     {"_reset_empty_waiter", stream_reset_empty_waiter, METH_NOARGS, nullptr},
     {"_release_socket", stream_release_socket, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
-};
-
-PyMemberDef stream_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr},
 };
 
 /// The marks by which asyncio knows what start_tls() and sendfile() may do with a transport.
@@ -334,7 +271,7 @@ int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_finalize, slot(stream_finalize)},
       {Py_tp_repr, slot(stream_repr)},
       {Py_tp_methods, stream_methods},
-      {Py_tp_members, stream_members},
+      {Py_tp_members, transport_members},
       {Py_tp_getset, stream_getset},
       {0, nullptr},
   };

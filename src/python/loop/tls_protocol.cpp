@@ -31,9 +31,7 @@ TlsHead& head_of(PyObject* self) noexcept {
 void tls_dealloc(PyObject* self) noexcept;
 
 PyObject* tls_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) noexcept {
-  // The subclass made in Python has a dealloc of its own; ours marks the type that has the state.
-  PyTypeObject* ours = type;
-  while (ours->tp_dealloc != tls_dealloc) ours = ours->tp_base;
+  PyTypeObject* ours = native_type(type, tls_dealloc);
   PyObject* self = type->tp_alloc(type, 0);
   if (self != nullptr) new (&as_tls(self)) TlsProtocol(state_of_type(ours));
   return self;
@@ -72,9 +70,7 @@ void tls_dealloc(PyObject* self) noexcept {
   }
   Py_CLEAR(t.loop);
   t.~TlsProtocol();
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 /// Looked up when the first connection is made, so that importing blitzio needs no ssl.

@@ -46,8 +46,7 @@ int transport_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
                                    &protocol)) {
     return -1;
   }
-  PyTypeObject* ours = Py_TYPE(self);
-  while (ours->tp_dealloc != transport_dealloc) ours = ours->tp_base;
+  PyTypeObject* ours = native_type(Py_TYPE(self), transport_dealloc);
   if (!tls_check(state_of_type(ours), protocol)) {
     PyErr_SetString(PyExc_TypeError, "ssl_protocol must be a TlsProtocolBase");
     return -1;
@@ -90,9 +89,7 @@ void transport_dealloc(PyObject* self) noexcept {
   PyObject_GC_UnTrack(self);
   if (as_transport(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   transport_clear(self);
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 // ---- methods ------------------------------------------------------------------------------------

@@ -17,9 +17,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) noexcept {
 }
 
 void dealloc(PyObject* self) noexcept {
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 }  // namespace

@@ -21,6 +21,60 @@ bool transport_fits(PyTypeObject* base) noexcept {
   return false;
 }
 
+// ---- the type -----------------------------------------------------------------------------------
+
+PyMemberDef transport_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(TransportHead, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TransportHead, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+int transport_may_begin(const TransportBase& t, LoopObject& loop, PyObject* extra) noexcept {
+  if (t.loop != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport is initialised already");
+    return -1;
+  }
+  if (extra != nullptr && extra != Py_None && !PyDict_Check(extra)) {
+    PyErr_SetString(PyExc_TypeError, "extra must be a dict or None");
+    return -1;
+  }
+  return loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0 ? -1 : 0;
+}
+
+int transport_traverse_base(TransportBase& t, visitproc visit, void* arg) noexcept {
+  PyObject* self = as_object(t);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(head_of(self).extra);
+  Py_VISIT(head_of(self).dict);
+  Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
+  Py_VISIT(t.protocol);
+  Py_VISIT(t.context);
+  return 0;
+}
+
+void transport_clear_base(TransportBase& t) noexcept {
+  PyObject* self = as_object(t);
+  Py_CLEAR(head_of(self).extra);
+  Py_CLEAR(head_of(self).dict);
+  Py_CLEAR(t.protocol);
+  Py_CLEAR(t.context);
+}
+
+PyObject* transport_method_is_closing(PyObject* self, PyObject* /*unused*/) noexcept {
+  return PyBool_FromLong(transport_of<TransportBase>(self).closing ? 1 : 0);
+}
+
+PyObject* transport_method_get_protocol(PyObject* self, PyObject* /*unused*/) noexcept {
+  return or_none(transport_of<TransportBase>(self).protocol);
+}
+
+PyObject* transport_method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
+  auto& t = transport_of<TransportBase>(self);
+  if (transport_check(t) != 0) return nullptr;
+  Py_XSETREF(t.protocol, Py_NewRef(protocol));
+  Py_RETURN_NONE;
+}
+
 // ---- the protocol -------------------------------------------------------------------------------
 
 int transport_call_soon(TransportBase& t, PyObject* target, PyObject* name,

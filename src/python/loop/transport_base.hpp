@@ -11,6 +11,8 @@
 #include <python/loop/transport_common.hpp>
 #include <python/support/state.hpp>
 
+#include <structmember.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -85,6 +87,32 @@ inline void transport_submit(TransportBase& transport, driver::Operation& operat
 /// The reference that a last completion gives back.
 [[nodiscard]] inline PyRef transport_take_self(TransportBase& transport) noexcept {
   return PyRef::steal(as_object(transport));
+}
+
+// ---- the type -----------------------------------------------------------------------------------
+
+/// What the types of all kinds have as members.
+extern PyMemberDef transport_members[];
+
+/// The checks of __init__ behind those of the arguments' types. Returns -1 with an error set.
+[[nodiscard]] int transport_may_begin(const TransportBase& transport, LoopObject& loop,
+                                      PyObject* extra) noexcept;
+
+/// For tp_traverse and tp_clear: what all kinds refer to. `loop` is not cleared: it stays until
+/// dealloc, which needs it, and every cycle through it has another member to cut.
+[[nodiscard]] int transport_traverse_base(TransportBase& transport, visitproc visit,
+                                          void* arg) noexcept;
+void transport_clear_base(TransportBase& transport) noexcept;
+
+PyObject* transport_method_is_closing(PyObject* self, PyObject* unused) noexcept;
+PyObject* transport_method_get_protocol(PyObject* self, PyObject* unused) noexcept;
+/// Of kinds that do not look at what the protocol is.
+PyObject* transport_method_set_protocol(PyObject* self, PyObject* protocol) noexcept;
+/// Of kinds that can pause.
+template <class Transport>
+PyObject* transport_method_is_reading(PyObject* self, PyObject* /*unused*/) noexcept {
+  const Transport& t = transport_of<Transport>(self);
+  return PyBool_FromLong(!t.closing && !t.paused ? 1 : 0);
 }
 
 // ---- the protocol -------------------------------------------------------------------------------

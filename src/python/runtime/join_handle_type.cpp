@@ -309,10 +309,8 @@ void handle_dealloc(PyObject* self) {
   std::destroy_at(&handle.queued);
   std::destroy_at(&handle.kept);
   std::destroy_at(&handle.finished);
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = handle.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);
 }
 

@@ -72,10 +72,8 @@ void scheduler_dealloc(PyObject* self) {
   scheduler_clear(self);
   std::destroy_at(&scheduler.injected);
   std::destroy_at(&scheduler.workers);
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = scheduler.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);
 }
 
@@ -222,10 +220,8 @@ void worker_dealloc(PyObject* self) {
   std::destroy_at(&worker.wake_message);
   Py_XDECREF(reinterpret_cast<PyObject*>(worker.scheduler));
   Py_XDECREF(reinterpret_cast<PyObject*>(worker.loop));
-  PyTypeObject* type = Py_TYPE(self);
   PyObject* module = worker.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(module);
 }
 

@@ -93,9 +93,7 @@ int runtime_clear(PyObject* self) {
 void runtime_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   runtime_clear(self);
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
 }
 
 // ---- wherever the caller is ---------------------------------------------------------------------

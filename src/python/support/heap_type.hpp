@@ -28,4 +28,18 @@ struct HeapType {
 /// As make_type(), and puts it into the module under its name.
 [[nodiscard]] int add_type(PyObject* module, PyTypeObject** made, const HeapType& type) noexcept;
 
+/// Of an object's type the one that the extension made and whose dealloc is `ours`: a subclass made
+/// in Python has a dealloc of its own, and not our module's state.
+[[nodiscard]] inline PyTypeObject* native_type(PyTypeObject* type, destructor ours) noexcept {
+  while (type->tp_dealloc != ours) type = type->tp_base;
+  return type;
+}
+
+/// The end of each dealloc: gives the memory back, and the reference to the type.
+inline void free_instance(PyObject* self) noexcept {
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
 }  // namespace blitzio::python

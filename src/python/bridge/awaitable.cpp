@@ -142,14 +142,6 @@ PySendResult step(AwaitableObject& self, PyObject** result) noexcept {
   return PYGEN_ERROR;
 }
 
-void raise_running() noexcept {
-  raise_already_executing();
-}
-
-void raise_finished() noexcept {
-  raise_already_awaited();
-}
-
 BLITZIO_COLD void warn_never_awaited(const AwaitableObject& self) noexcept {
   PyRef exception = take_exception();
   if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", self.name) !=
@@ -192,10 +184,10 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
       resume(self);
       return step(self, result);
     case State::running:
-      raise_running();
+      raise_already_executing();
       return PYGEN_ERROR;
     case State::finished:
-      raise_finished();
+      raise_already_awaited();
       return PYGEN_ERROR;
   }
   return PYGEN_ERROR;
@@ -203,12 +195,7 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
 
 PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
   AwaitableObject& self = as_awaitable(object);
-  if (self.phase == State::running) {
-    raise_running();
-    return nullptr;
-  }
-  if (self.phase == State::finished) {
-    raise_finished();
+  if (!coroutine_may_enter(self.phase == State::running, self.phase == State::finished)) {
     return nullptr;
   }
   raise_thrown(args, nargs);
@@ -369,7 +356,7 @@ bool awaitable_poll(PyObject* awaitable, Context& context, PyObject** result) no
   AwaitableObject& self = as_awaitable(awaitable);
   *result = nullptr;
   if (self.phase == State::finished || self.phase == State::suspended) {
-    raise_finished();
+    raise_already_awaited();
     return true;
   }
   // Neither coroutine nor future from now on: a part of its poller.

@@ -23,18 +23,6 @@ PyObject* awaitable_await(PyObject* self) {
   return Py_NewRef(self);
 }
 
-PyObject* awaitable_iternext(PyObject* self) {
-  PyObject* result = nullptr;
-  const PySendResult outcome = awaitable_send(self, Py_None, &result);
-  return as_iteration(outcome, result);
-}
-
-PyObject* method_send(PyObject* self, PyObject* value) {
-  PyObject* result = nullptr;
-  const PySendResult outcome = awaitable_send(self, value, &result);
-  return as_iteration(outcome, result);
-}
-
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
   if (as_awaitable(self).phase == State::running) {
     raise_already_executing();
@@ -216,7 +204,7 @@ PyObject* method_remove_done_callback(PyObject* object, PyObject* callback) {
 }
 
 PyMethodDef awaitable_methods[] = {
-    {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
+    {"send", coroutine_send<awaitable_send>, METH_O, PyDoc_STR("As coroutine.send().")},
     {"throw", fast(awaitable_throw), METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
     {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
     {"get_loop", method_get_loop, METH_NOARGS, PyDoc_STR("As Future.get_loop().")},
@@ -255,7 +243,7 @@ int awaitable_register(PyObject* module, ModuleState& state) noexcept {
       {Py_am_await, slot(awaitable_await)},
       {Py_am_send, slot(awaitable_send)},
       {Py_tp_iter, slot(PyObject_SelfIter)},
-      {Py_tp_iternext, slot(awaitable_iternext)},
+      {Py_tp_iternext, slot(coroutine_next<awaitable_send>)},
       {Py_tp_methods, awaitable_methods},
       {Py_tp_getset, awaitable_getset},
       {0, nullptr},

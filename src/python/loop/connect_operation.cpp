@@ -157,15 +157,7 @@ PySendResult advance(ConnectOperation& op, PyObject** result) noexcept {
 // ---- the coroutine ------------------------------------------------------------------------------
 
 bool may_enter(const ConnectOperation& op) noexcept {
-  if (BLITZIO_UNLIKELY(op.is_running)) {
-    raise_already_executing();
-    return false;
-  }
-  if (BLITZIO_UNLIKELY(op.state == State::finished)) {
-    raise_already_awaited();
-    return false;
-  }
-  return true;
+  return coroutine_may_enter(op.is_running, op.state == State::finished);
 }
 
 PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) noexcept {
@@ -181,16 +173,6 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
   op.is_running = false;
   if (outcome != PYGEN_NEXT) finish(op);
   return outcome;
-}
-
-PyObject* method_send(PyObject* self, PyObject* value) noexcept {
-  PyObject* result = nullptr;
-  const PySendResult outcome = operation_send(self, value, &result);
-  return as_iteration(outcome, result);
-}
-
-PyObject* operation_iternext(PyObject* self) noexcept {
-  return method_send(self, Py_None);
 }
 
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
@@ -235,14 +217,12 @@ void operation_dealloc(PyObject* self) noexcept {
   finish(op);
   op.fd.~OwnedFd();
   PyObject* loop = reinterpret_cast<PyObject*>(op.loop);
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(loop);
 }
 
 PyMethodDef operation_methods[] = {
-    {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
+    {"send", coroutine_send<operation_send>, METH_O, PyDoc_STR("As coroutine.send().")},
     {"throw", fast(method_throw), METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
     {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
     {nullptr, nullptr, 0, nullptr},
@@ -297,7 +277,7 @@ int connect_operation_register(PyObject* module, ModuleState& state) noexcept {
       {Py_am_await, slot(PyObject_SelfIter)},
       {Py_am_send, slot(operation_send)},
       {Py_tp_iter, slot(PyObject_SelfIter)},
-      {Py_tp_iternext, slot(operation_iternext)},
+      {Py_tp_iternext, slot(coroutine_next<operation_send>)},
       {Py_tp_methods, operation_methods},
       {0, nullptr},
   };

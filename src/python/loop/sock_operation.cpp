@@ -92,11 +92,6 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
   return future.release();
 }
 
-PySendResult raise_finished() noexcept {
-  raise_already_awaited();
-  return PYGEN_ERROR;
-}
-
 /// running → finished, with the error that is set.
 PySendResult fail(SockOperationObject& op) noexcept {
   PyRef error = take_exception();
@@ -128,7 +123,8 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
       raise_already_executing();
       return PYGEN_ERROR;
     case State::finished:
-      return raise_finished();
+      raise_already_awaited();
+      return PYGEN_ERROR;
   }
   PyRef outcome;
   const Attempt attempt = sock_attempt(op, &outcome);
@@ -142,28 +138,9 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
   return PYGEN_RETURN;
 }
 
-PyObject* operation_iternext(PyObject* self) {
-  PyObject* result = nullptr;
-  const PySendResult outcome = operation_send(self, Py_None, &result);
-  return as_iteration(outcome, result);
-}
-
-PyObject* method_send(PyObject* self, PyObject* value) {
-  PyObject* result = nullptr;
-  const PySendResult outcome = operation_send(self, value, &result);
-  return as_iteration(outcome, result);
-}
-
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   SockOperationObject& op = as_operation(self);
-  if (op.state == State::running) {
-    raise_already_executing();
-    return nullptr;
-  }
-  if (op.state == State::finished) {
-    raise_finished();
-    return nullptr;
-  }
+  if (!coroutine_may_enter(op.state == State::running, op.state == State::finished)) return nullptr;
   finish(op);
   raise_thrown(args, nargs);
   return nullptr;
@@ -225,14 +202,12 @@ void operation_dealloc(PyObject* self) {
   if (BLITZIO_UNLIKELY(op.state == State::created)) warn_never_awaited(op);
   finish(op);
   PyObject* loop = reinterpret_cast<PyObject*>(op.loop);
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_DECREF(loop);
 }
 
 PyMethodDef operation_methods[] = {
-    {"send", method_send, METH_O, PyDoc_STR("As coroutine.send().")},
+    {"send", coroutine_send<operation_send>, METH_O, PyDoc_STR("As coroutine.send().")},
     {"throw", fast(method_throw), METH_FASTCALL, PyDoc_STR("As coroutine.throw().")},
     {"close", method_close, METH_NOARGS, PyDoc_STR("As coroutine.close().")},
     {nullptr, nullptr, 0, nullptr},
@@ -314,7 +289,7 @@ int sock_register(PyObject* module, ModuleState& state) noexcept {
       {Py_am_await, slot(PyObject_SelfIter)},
       {Py_am_send, slot(operation_send)},
       {Py_tp_iter, slot(PyObject_SelfIter)},
-      {Py_tp_iternext, slot(operation_iternext)},
+      {Py_tp_iternext, slot(coroutine_next<operation_send>)},
       {Py_tp_methods, operation_methods},
       {Py_tp_getset, operation_getset},
       {0, nullptr},

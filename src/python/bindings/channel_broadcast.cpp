@@ -1,10 +1,9 @@
 // `blitzio.channel.Broadcast` and its receivers.
 #include <blitzio/channel/broadcast.hpp>
-#include <python/bindings/box.hpp>
+#include <python/bindings/channel_receiver.hpp>
 #include <python/bindings/channel_values.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
-#include <python/support/ft.hpp>
 
 namespace blitzio::python {
 
@@ -35,39 +34,15 @@ class PyBroadcast {
 using BroadcastBox = Box<PyBroadcast>;
 constexpr Py_ssize_t kCapacityMax = Py_ssize_t{1} << 30;
 
-/// Keeps its channel until it dies: a pending receive, collected with it, still needs that.
-class PyReceiver {
- public:
-  explicit PyReceiver(PyObject* owner) noexcept
-      : owner_(PyRef::borrow(owner)), receiver_(BroadcastBox::of(owner).value->subscribe()) {}
-  int traverse(visitproc visit, void* arg) noexcept {
-    Py_VISIT(owner_.get());
-    return 0;
-  }
-  [[nodiscard]] Values::Receiver* operator->() noexcept { return &receiver_; }
-
- private:
-  PyRef owner_;
-  Values::Receiver receiver_;
-};
+using PyReceiver = ChannelReceiver<PyBroadcast, Values::Receiver>;
 
 using ReceiverBox = Box<PyReceiver>;
 
-/// A receiver is for one at a time: several take turns, poll by poll.
-class Receive {
- public:
-  using Output = Values::Receiver::Recv::Output;
-  explicit Receive(PyObject* self) noexcept
-      : self_(self), recv_(ReceiverBox::of(self).value->recv()) {}
-  Poll<Output> poll(Context& context) {
-    const ObjectLock lock(self_);
-    return recv_.poll(context);
-  }
+using Receive = ReceiverWait<Values::Receiver::Recv>;
 
- private:
-  PyObject* self_;  // the awaitable's owner
-  Values::Receiver::Recv recv_;
-};
+Receive receive(PyObject* self) noexcept {
+  return {self, ReceiverBox::of(self).value->recv()};
+}
 
 PyObject* deliver(ModuleState& state, const char* what, Receive::Output&& value) noexcept {
   if (value) return std::move(*value).to_python();
@@ -90,7 +65,7 @@ auto received(ModuleState& state, const char* what) noexcept {
 
 PyObject* receiver_recv(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = *ReceiverBox::of(self).state;
-  return awaitable_new(state, "BroadcastReceiver.recv", self, Receive(self),
+  return awaitable_new(state, "BroadcastReceiver.recv", self, receive(self),
                        received(state, "recv"));
 }
 
@@ -105,13 +80,13 @@ PyObject* receiver_blocking_recv(PyObject* self, PyObject* const* args, Py_ssize
   ModuleState& state = *ReceiverBox::of(self).state;
   Instant deadline;
   if (!parse_timeout("blocking_recv", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(state, "BroadcastReceiver.blocking_recv", Receive(self), deadline,
+  return wait_blocking(state, "BroadcastReceiver.blocking_recv", receive(self), deadline,
                        received(state, "blocking_recv"));
 }
 
 PyObject* receiver_anext(PyObject* self) {
   ModuleState& state = *ReceiverBox::of(self).state;
-  return awaitable_new(state, "BroadcastReceiver.__anext__", self, Receive(self),
+  return awaitable_new(state, "BroadcastReceiver.__anext__", self, receive(self),
                        [&state](Receive::Output value) noexcept -> PyObject* {
                          if (value || value.error().kind != Kind::closed) {
                            return deliver(state, "__anext__", std::move(value));

@@ -1,10 +1,9 @@
 // `blitzio.channel.Watch` and its receivers.
 #include <blitzio/channel/watch.hpp>
-#include <python/bindings/box.hpp>
+#include <python/bindings/channel_receiver.hpp>
 #include <python/bindings/channel_values.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
-#include <python/support/ft.hpp>
 
 namespace blitzio::python {
 
@@ -36,39 +35,15 @@ class PyWatch {
 
 using WatchBox = Box<PyWatch>;
 
-/// Keeps its channel until it dies: a pending wait, collected with it, still needs that.
-class PyReceiver {
- public:
-  explicit PyReceiver(PyObject* owner) noexcept
-      : owner_(PyRef::borrow(owner)), receiver_(WatchBox::of(owner).value->subscribe()) {}
-  int traverse(visitproc visit, void* arg) noexcept {
-    Py_VISIT(owner_.get());
-    return 0;
-  }
-  [[nodiscard]] Values::Receiver* operator->() noexcept { return &receiver_; }
-
- private:
-  PyRef owner_;
-  Values::Receiver receiver_;
-};
+using PyReceiver = ChannelReceiver<PyWatch, Values::Receiver>;
 
 using ReceiverBox = Box<PyReceiver>;
 
-/// A receiver is for one at a time: several take turns, poll by poll.
-class Changed {
- public:
-  using Output = bool;
-  explicit Changed(PyObject* self) noexcept
-      : self_(self), changed_(ReceiverBox::of(self).value->changed()) {}
-  Poll<bool> poll(Context& context) noexcept {
-    const ObjectLock lock(self_);
-    return changed_.poll(context);
-  }
+using Changed = ReceiverWait<Values::Receiver::Changed>;
 
- private:
-  PyObject* self_;  // the awaitable's owner
-  Values::Receiver::Changed changed_;
-};
+Changed wait_for_change(PyObject* self) noexcept {
+  return {self, ReceiverBox::of(self).value->changed()};
+}
 
 auto changed(ModuleState& state, const char* what) noexcept {
   return [&state, what](bool is_news) noexcept -> PyObject* {
@@ -78,7 +53,7 @@ auto changed(ModuleState& state, const char* what) noexcept {
 
 PyObject* receiver_changed(PyObject* self, PyObject* /*unused*/) {
   ModuleState& state = *ReceiverBox::of(self).state;
-  return awaitable_new(state, "WatchReceiver.changed", self, Changed(self),
+  return awaitable_new(state, "WatchReceiver.changed", self, wait_for_change(self),
                        changed(state, "changed"));
 }
 
@@ -87,7 +62,7 @@ PyObject* receiver_blocking_changed(PyObject* self, PyObject* const* args, Py_ss
   ModuleState& state = *ReceiverBox::of(self).state;
   Instant deadline;
   if (!parse_timeout("blocking_changed", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(state, "WatchReceiver.blocking_changed", Changed(self), deadline,
+  return wait_blocking(state, "WatchReceiver.blocking_changed", wait_for_change(self), deadline,
                        changed(state, "blocking_changed"));
 }
 

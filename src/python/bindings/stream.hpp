@@ -60,7 +60,7 @@ template <class S>
 [[nodiscard]] PyObject* make_py_stream(ModuleState& state, PyTypeObject* type, S&& stream,
                                        StreamKind kind) noexcept {
   static_assert(!std::is_reference_v<S>);
-  PyObject* self = Box<PyStream<S>>::make(state, type, std::move(stream), kind);
+  PyObject* self = Box<PyStream<S>>::make(state, type, std::forward<S>(stream), kind);
   if (self != nullptr) Box<PyStream<S>>::of(self).value.self = self;
   return self;
 }

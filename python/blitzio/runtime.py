@@ -74,7 +74,6 @@ class Runtime(RuntimeBase):
             raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
         self._config = replace(config, **options).resolve()
         self._shutdown_lock = threading.Lock()
-        self._is_shut_down = False
         self._blocking = ThreadPool(
             self._config.blocking_threads_max,
             self._config.blocking_keep_alive,
@@ -88,6 +87,7 @@ class Runtime(RuntimeBase):
         self._scheduler = Scheduler(self._config, self._blocking)
         self._attach(self._scheduler.native)
         remember(self._scheduler, self)
+        self._is_shut_down = False  # From here on there is something to shut down.
         self._scheduler.start(self._config.stack_bytes)
         _alive.add(self)
 

@@ -294,10 +294,11 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         try:
             self._event(self._protocol.process_exited)
         finally:
+            # First: who was waiting finds a transport that is done, as asyncio's and uvloop's are.
+            self._try_finish()
             for waiter in self._exit_waiters:
                 if not waiter.done():
                     waiter.set_result(returncode)
-            self._try_finish()
 
     def _try_finish(self) -> None:
         if self._returncode is None or self._finished:

@@ -56,6 +56,7 @@ class Mutex:
 @final
 class Guard:
     """Holds a RwLock, or permits of a Semaphore. Enter it, or await it and release() it later.
+    One that is held already may be entered, once: the block's end gives it back.
 
     One guard is for one holder at a time. A guard that is dropped while it holds something gives it
     back.

@@ -271,6 +271,9 @@ def blocking_rename(source: _Path, target: _Path) -> None:
 def copy(source: _Path, target: _Path) -> Awaitable[int]:
     """Copy content and permissions of a file; replaces the content at target. Gives the bytes.
 
+    Raises:
+        OSError: EINVAL if both are the same file.
+
     >>> await fs.write_file(folder + "/file", b"content")
     >>> await fs.copy(folder + "/file", folder + "/copy")
     7

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from blitzio._duration import Duration, Instant
@@ -17,7 +18,7 @@ from blitzio._runtime.blocking import check_may_block
 from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import TypeAlias, TypedDict
 
     from blitzio._duration import Seconds
@@ -135,10 +136,7 @@ class Command:
             _text(arg)
         if not self._args[0]:
             raise ValueError("program must not be empty")
-        self._environment = {
-            _variable(name): None if value is None else _text(value)
-            for name, value in (env or {}).items()
-        }
+        self._environment = _variables(env)
         self._env_clear = bool(env_clear)
         self._standard = (
             _stdio("stdin", stdin),
@@ -311,6 +309,15 @@ def _text(value: _Text) -> bytes:
     return encoded
 
 
+def _variables(env: Mapping[Any, Any] | None) -> dict[bytes, bytes | None]:
+    given: object = {} if env is None else env
+    if not isinstance(given, Mapping):
+        raise TypeError(f"env must be a mapping or None, not {type(env).__name__}")
+    return {
+        _variable(name): None if value is None else _text(value) for name, value in given.items()
+    }
+
+
 def _variable(name: str | bytes) -> bytes:
     encoded = _text(name)
     if not encoded or b"=" in encoded:
@@ -331,7 +338,10 @@ def _user(value: int | str) -> int:
     if isinstance(value, str):
         import pwd
 
-        return pwd.getpwnam(value).pw_uid
+        try:
+            return pwd.getpwnam(value).pw_uid
+        except KeyError:
+            raise ValueError(f"uid is no user: {value!r}") from None
     return _number("uid", value, _ID_MAX)
 
 
@@ -339,7 +349,10 @@ def _group(name: str, value: int | str) -> int:
     if isinstance(value, str):
         import grp
 
-        return grp.getgrnam(value).gr_gid
+        try:
+            return grp.getgrnam(value).gr_gid
+        except KeyError:
+            raise ValueError(f"{name} is no group: {value!r}") from None
     return _number(name, value, _ID_MAX)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import JoinHandle, _is_native_awaitable
@@ -104,3 +105,22 @@ async def end(owned: Sequence[asyncio.Future[Any]]) -> None:
             future.exception()
     if interruption is not None:
         raise interruption
+
+
+async def end_before_result(owned: Sequence[asyncio.Future[Any]]) -> None:
+    """As end(), for a caller who has got something: a message or a lock, which would be lost with
+    it if this raised. A cancellation meanwhile comes at the task's next await instead."""
+    try:
+        await end(owned)
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        assert task is not None
+        task.get_loop().call_soon(_cancel_again, task, cancelled.args)
+
+
+def _cancel_again(task: asyncio.Task[Any], message: tuple[Any, ...]) -> None:
+    if sys.version_info >= (3, 11):
+        if not task.cancelling():
+            return  # Whoever cancelled has taken it back: a time limit whose block was left.
+        task.uncancel()
+    task.cancel(*message)

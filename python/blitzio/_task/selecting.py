@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._native import JoinHandle, _is_native_awaitable, _select_first
-from blitzio._task.branches import end, is_reference, start, unpack
+from blitzio._task.branches import end, end_before_result, is_reference, start, unpack
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +43,8 @@ async def select(*awaitables: Any) -> tuple[Any, int]:
     The others: handles and asyncio futures run on; coroutines are cancelled and have ended by then;
     what the primitives of this package return is dropped without effect.
 
-    Cancellation: as for the others.
+    Cancellation: as for the others. Once the first is there, and while others are still ending, it
+    waits for the caller's next await: what was received is not lost.
 
     >>> import blitzio
     >>> async def main():
@@ -99,6 +100,9 @@ async def _first(branches: list[Any]) -> tuple[Any, int]:
         if future is not branch:
             owned.append(future)
     try:
-        return await _select_first(entries)
-    finally:
+        first = await _select_first(entries)
+    except BaseException:
         await end(owned)
+        raise
+    await end_before_result(owned)
+    return first

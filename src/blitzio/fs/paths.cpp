@@ -182,7 +182,7 @@ Result<std::uint64_t> blocking_copy(const std::string& from, const std::string& 
   const int to_fd = target->fd.get();
   if (source->status.st_dev == target->status.st_dev &&
       source->status.st_ino == target->status.st_ino) {
-    return fail(Error::runtime(RuntimeErrc::invalid_argument));
+    return fail(Error::os(EINVAL));
   }
   if (S_ISREG(target->status.st_mode)) {
     if (auto cut = detail::retry_void([&] { return ::ftruncate(to_fd, 0); }); !cut) {

@@ -114,6 +114,7 @@ inline auto rename(std::string from, std::string to) {
 }
 /// Copies content and permissions of a regular file; replaces the content at `to`.
 /// Returns  future of Result<std::uint64_t>: bytes copied.
+/// Errors   EINVAL if both are the same file; nothing happens to it.
 inline auto copy(std::string from, std::string to) {
   return call_blocking(
       [from = std::move(from), to = std::move(to)] { return blocking_copy(from, to); });

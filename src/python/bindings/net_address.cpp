@@ -160,6 +160,18 @@ PyObject* address_compare(PyObject* self, PyObject* other, int op) {
   return PyBool_FromLong(is_equal == (op == Py_EQ) ? 1 : 0);
 }
 
+/// For pickle and copy: (Address.parse, (text,)), or of a Unix socket (Address.local, (bytes,)).
+PyObject* address_reduce(PyObject* self, PyObject* /*unused*/) {
+  const Address& address = address_of(self);
+  const bool is_local = address.is_local();
+  const PyRef make = PyRef::steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(self)),
+                                                         is_local ? "local" : "parse"));
+  if (!make) return nullptr;
+  if (!is_local) return Py_BuildValue("O(N)", make.get(), address_str(self));
+  const std::string_view path = address.path();
+  return Py_BuildValue("O(y#)", make.get(), path.data(), static_cast<Py_ssize_t>(path.size()));
+}
+
 PyMethodDef address_methods[] = {
     {"parse", address_parse, METH_O | METH_CLASS,
      PyDoc_STR("parse($type, text, /)\n--\n\n"
@@ -168,6 +180,7 @@ PyMethodDef address_methods[] = {
      PyDoc_STR("local($type, path, /)\n--\n\nThe address of a Unix socket.")},
     {"with_port", address_with_port, METH_O,
      PyDoc_STR("with_port($self, port, /)\n--\n\nThe same with another port.")},
+    {"__reduce__", address_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

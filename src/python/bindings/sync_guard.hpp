@@ -1,9 +1,12 @@
 // `blitzio.sync.Guard` in C++: what holds a RwLock, or permits of a Semaphore.
 //
-//            acquire begins              granted
-//   free ───────────────────▶ acquiring ─────────▶ held
-//    ▲                            │ dropped         │ release, forget, or the guard dies
-//    └────────────────────────────┴─────────────────┘
+//           acquire begins              granted
+//   free ──────────────────▶ acquiring ─────────▶ held
+//    ▲                           │ │ granted        │ with: once, and nothing is acquired
+//    │                           │ ▼ to a `with`    ▼
+//    │                           │ entered ◀────────┤
+//    │                           │ dropped          │ from held and entered: release, forget,
+//    └───────────────────────────┴──────────────────┘ the block's end, or the guard dies
 //
 // Threads: any. A guard is for one holder at a time; of several that would take the same edge only
 // one does.
@@ -29,7 +32,7 @@ enum class GuardKind : std::uint8_t { read, write, permits };
 
 class PyGuard {
  public:
-  enum class State : std::uint8_t { free, acquiring, held };
+  enum class State : std::uint8_t { free, acquiring, held, entered };
 
   PyGuard(PyObject* lock, GuardKind kind, std::uint32_t count) noexcept
       : lock_(PyRef::borrow(lock)), kind_(kind), count_(count) {}
@@ -37,7 +40,7 @@ class PyGuard {
   PyGuard& operator=(const PyGuard&) = delete;
   // Not in a tp_clear: a pending acquisition, collected with the guard, still needs the lock.
   ~PyGuard() {
-    if (step(State::held, State::free)) static_cast<void>(give_back());
+    if (let_go()) static_cast<void>(give_back());
   }
 
   int traverse(visitproc visit, void* arg) noexcept {
@@ -52,9 +55,14 @@ class PyGuard {
     return state_.compare_exchange_strong(from, to, std::memory_order_acq_rel,
                                           std::memory_order_relaxed);
   }
+  /// To free, if it holds something. What that was is the caller's to give back, or to keep.
+  [[nodiscard]] bool let_go() noexcept {
+    return step(State::entered, State::free) || step(State::held, State::free);
+  }
   [[nodiscard]] bool is_held() const noexcept {
     // Relaxed: a snapshot.
-    return state_.load(std::memory_order_relaxed) == State::held;
+    const State state = state_.load(std::memory_order_relaxed);
+    return state == State::held || state == State::entered;
   }
   [[nodiscard]] bool try_acquire() noexcept {
     switch (kind_) {
@@ -84,13 +92,14 @@ class PyGuard {
   /// Turns a write lock into a read lock. Returns false if it holds none.
   [[nodiscard]] bool downgrade() noexcept {
     // Nobody gives back meanwhile what is being changed.
-    if (!step(State::held, State::acquiring)) return false;
+    const State from = step(State::entered, State::acquiring) ? State::entered : State::held;
+    if (from == State::held && !step(State::held, State::acquiring)) return false;
     const bool is_write = kind_ == GuardKind::write;
     if (is_write) {
       rw_lock().downgrade(rw_lock().adopt_write()).forget();
       kind_ = GuardKind::read;
     }
-    static_cast<void>(step(State::acquiring, State::held));
+    static_cast<void>(step(State::acquiring, from));
     return is_write;
   }
   [[nodiscard]] GuardKind kind() const noexcept { return kind_; }

@@ -1,3 +1,4 @@
+#include <python/bindings/descriptor.hpp>
 #include <python/bindings/sync_guard.hpp>
 #include <python/bindings/sync_semaphore.hpp>
 #include <python/bridge/awaitable.hpp>
@@ -59,15 +60,18 @@ const char* name(GuardKind kind) noexcept {
   return "";
 }
 
-/// Acquires for a guard in state acquiring, which it leaves as held or, dropped or refused, as
-/// free.
+/// Acquires for a guard in state acquiring, which it leaves as held or entered or, dropped or
+/// refused, as free.
 template <class F>
 class AcquireGuard {
  public:
   using Output = Result<void>;
-  AcquireGuard(PyGuard& guard, F future) noexcept : guard_(&guard), future_(std::move(future)) {}
+  AcquireGuard(PyGuard& guard, F future, GuardState granted) noexcept
+      : guard_(&guard), future_(std::move(future)), granted_(granted) {}
   AcquireGuard(AcquireGuard&& other) noexcept
-      : guard_(std::exchange(other.guard_, nullptr)), future_(std::move(other.future_)) {}
+      : guard_(std::exchange(other.guard_, nullptr)),
+        future_(std::move(other.future_)),
+        granted_(other.granted_) {}
   AcquireGuard(const AcquireGuard&) = delete;
   AcquireGuard& operator=(const AcquireGuard&) = delete;
   AcquireGuard& operator=(AcquireGuard&&) = delete;
@@ -78,9 +82,8 @@ class AcquireGuard {
     auto answer = future_.poll(context);
     if (answer.is_pending()) return pending;
     const Output kept = keep(std::move(answer).take());
-    static_cast<void>(
-        std::exchange(guard_, nullptr)
-            ->step(GuardState::acquiring, kept ? GuardState::held : GuardState::free));
+    static_cast<void>(std::exchange(guard_, nullptr)
+                          ->step(GuardState::acquiring, kept ? granted_ : GuardState::free));
     return kept;
   }
 
@@ -98,6 +101,7 @@ class AcquireGuard {
 
   PyGuard* guard_;
   F future_;
+  GuardState granted_;
 };
 
 /// What acquiring gives: the guard itself.
@@ -108,9 +112,10 @@ auto give_guard(PyObject* self) noexcept {
   };
 }
 
-/// free → acquiring, then `use(future)`, which returns a new reference or null.
+/// free → acquiring, then `use(future)`, which returns a new reference or null; → `granted` with
+/// it.
 template <class Use>
-PyObject* acquire(PyObject* self, Use use) noexcept {
+PyObject* acquire(PyObject* self, GuardState granted, Use use) noexcept {
   PyGuard& guard = GuardBox::of(self).value;
   if (!guard.step(GuardState::free, GuardState::acquiring)) {
     PyErr_SetString(PyExc_RuntimeError, "the guard is in use already: make one for each holder");
@@ -118,25 +123,25 @@ PyObject* acquire(PyObject* self, Use use) noexcept {
   }
   switch (guard.kind()) {
     case GuardKind::read:
-      return use(AcquireGuard(guard, guard.rw_lock().read()));
+      return use(AcquireGuard(guard, guard.rw_lock().read(), granted));
     case GuardKind::write:
-      return use(AcquireGuard(guard, guard.rw_lock().write()));
+      return use(AcquireGuard(guard, guard.rw_lock().write(), granted));
     case GuardKind::permits:
-      return use(AcquireGuard(guard, guard.semaphore().acquire(guard.count())));
+      return use(AcquireGuard(guard, guard.semaphore().acquire(guard.count()), granted));
   }
   return nullptr;
 }
 
-PyObject* guard_acquire(PyObject* self) noexcept {
-  return acquire(self, [&](auto future) noexcept {
+PyObject* guard_acquire(PyObject* self, GuardState granted) noexcept {
+  return acquire(self, granted, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
     return awaitable_new(*box.state, name(box.value.kind()), self, std::move(future),
                          give_guard(self));
   });
 }
 
-PyObject* guard_acquire_blocking(PyObject* self, Instant deadline) noexcept {
-  return acquire(self, [&](auto future) noexcept {
+PyObject* guard_acquire_blocking(PyObject* self, Instant deadline, GuardState granted) noexcept {
+  return acquire(self, granted, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
     return wait_blocking(*box.state, name(box.value.kind()), std::move(future), deadline,
                          give_guard(self));
@@ -145,7 +150,7 @@ PyObject* guard_acquire_blocking(PyObject* self, Instant deadline) noexcept {
 
 PyObject* guard_release(PyObject* self, PyObject* /*unused*/) {
   PyGuard& guard = GuardBox::of(self).value;
-  if (!guard.step(GuardState::held, GuardState::free)) {
+  if (!guard.let_go()) {
     PyErr_SetString(PyExc_RuntimeError, "release() of a guard that holds nothing");
     return nullptr;
   }
@@ -154,9 +159,7 @@ PyObject* guard_release(PyObject* self, PyObject* /*unused*/) {
 
 PyObject* guard_forget(PyObject* self, PyObject* /*unused*/) {
   PyGuard& guard = GuardBox::of(self).value;
-  if (guard.kind() == GuardKind::permits && guard.step(GuardState::held, GuardState::free)) {
-    Py_RETURN_NONE;
-  }
+  if (guard.kind() == GuardKind::permits && guard.let_go()) Py_RETURN_NONE;
   PyErr_SetString(PyExc_RuntimeError, "forget() of a guard that holds no permits");
   return nullptr;
 }
@@ -178,11 +181,17 @@ PyObject* guard_count(PyObject* self, void* /*unused*/) {
 }
 
 PyObject* guard_await(PyObject* self) {
-  return guard_acquire(self);  // An awaitable is its own iterator.
+  return guard_acquire(self, GuardState::held);  // An awaitable is its own iterator.
+}
+
+/// held → entered, for a `with` that need not acquire.
+bool guard_enter_held(PyObject* self) noexcept {
+  return GuardBox::of(self).value.step(GuardState::held, GuardState::entered);
 }
 
 PyObject* guard_aenter(PyObject* self, PyObject* /*unused*/) {
-  return guard_acquire(self);
+  if (!guard_enter_held(self)) return guard_acquire(self, GuardState::entered);
+  return awaitable_new(*GuardBox::of(self).state, "Guard.__aenter__", self, GiveSelf{self}, AsIs());
 }
 
 /// Gives back what it holds still.
@@ -196,7 +205,8 @@ PyObject* guard_aexit(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 }
 
 PyObject* guard_enter(PyObject* self, PyObject* /*unused*/) {
-  return guard_acquire_blocking(self, Instant::max());
+  if (guard_enter_held(self)) return Py_NewRef(self);
+  return guard_acquire_blocking(self, Instant::max(), GuardState::entered);
 }
 
 PyMethodDef guard_methods[] = {
@@ -257,7 +267,7 @@ PyObject* rw_lock_blocking(PyObject* self, PyObject* const* args, Py_ssize_t nar
   Instant deadline;
   if (!parse_timeout(name(kind), args, nargs, kwnames, &deadline)) return nullptr;
   const PyRef guard = PyRef::steal(rw_lock_guard<kind>(self, nullptr));
-  return guard ? guard_acquire_blocking(guard.get(), deadline) : nullptr;
+  return guard ? guard_acquire_blocking(guard.get(), deadline, GuardState::held) : nullptr;
 }
 
 PyMethodDef rw_lock_methods[] = {

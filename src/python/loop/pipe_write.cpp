@@ -84,7 +84,12 @@ void flush(WritePipe& t) noexcept {
       return;
     }
   }
-  if (t.closing) lose(t, nullptr);
+  if (!t.closing) return;
+  if (t.protocol_paused) {
+    transport_resume_protocol(t);  // As asyncio has it, before the end. May abort.
+    if (t.is_lost) return;
+  }
+  lose(t, nullptr);
 }
 
 void on_flush(Flushable& flushable) noexcept {

@@ -99,6 +99,11 @@ BLITZIO_COLD void finish_after_drain(StreamTransport& t) noexcept {
   settle_empty_waiter(t, nullptr);
   if (t.conn_lost != 0 || !t.queue.is_empty()) return;
   if (t.closing) {
+    if (t.protocol_paused) {
+      // Who waits for that hears of it before the end, as with asyncio, and may write or abort.
+      transport_resume_protocol(t);
+      if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+    }
     if (transport_schedule_lost(t, nullptr) != 0) {
       loop_report_exception(*t.loop, "Fatal error on transport");
     }

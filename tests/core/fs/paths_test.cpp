@@ -144,8 +144,7 @@ TEST_F(PathsTest, CopyTakesContentAndPermissions) {
   EXPECT_EQ(block_on(copy(path("a"), path("b"))).value(), content.size());
   EXPECT_EQ(text(blocking_read_file(path("b")).value()), content);
   EXPECT_EQ(blocking_stat(path("b")).value().mode() & 07777, 0600U);
-  EXPECT_EQ(block_on(copy(path("a"), path("a"))).error(),
-            Error::runtime(RuntimeErrc::invalid_argument));
+  EXPECT_TRUE(block_on(copy(path("a"), path("a"))).error().is_os(EINVAL));
   EXPECT_EQ(blocking_stat(path("a")).value().size(), content.size());
   EXPECT_TRUE(block_on(copy(path("."), path("c"))).error().is_os(EISDIR));
   EXPECT_GT(block_on(copy("/proc/self/status", path("status"))).value(), 0U);

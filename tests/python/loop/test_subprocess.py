@@ -109,7 +109,6 @@ def test_a_signal_is_the_negative_return_code(
             process.send_signal(number)
         assert await soon(process.wait()) == -number
         # Done with: as asyncio, there is no process any more.
-        await turns()
         with pytest.raises(ProcessLookupError):
             process.kill()
 

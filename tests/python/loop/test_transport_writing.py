@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.python.loop.support import turns
 from tests.python.loop.transport_support import (
     BIG,
     Pair,
@@ -141,6 +142,24 @@ def test_flow_control_pauses_above_high_and_resumes_at_low(loop: Any, pair: Pair
     assert protocol.events == ["made", "pause", "resume"]
     transport.close()
     run(loop, protocol.lost)
+
+
+def test_a_paused_protocol_resumes_before_the_end_of_a_closing_transport(
+    loop: Any, pair: Pair
+) -> None:
+    transport, protocol = connected(loop, pair)
+
+    async def main() -> None:
+        transport.write(bytes(BIG))
+        transport.close()
+        await turns()
+        assert protocol.events == ["made", "pause"]
+        received = loop.run_in_executor(None, receive_all, pair[1])
+        await protocol.lost
+        assert len(await received) == BIG
+
+    run(loop, main())
+    assert protocol.events == ["made", "pause", "resume", ("lost", None)]
 
 
 def test_resume_writing_is_not_called_on_a_closed_transport(loop: Any, pair: Pair) -> None:

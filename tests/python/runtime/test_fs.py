@@ -127,6 +127,10 @@ def test_paths_are_made_moved_and_removed(run: Run, tmp_path: Path) -> None:
         file = deep / "file"
         await fs.write_file(file, b"content")
         assert await fs.copy(file, tmp_path / "copy") == 7
+        with pytest.raises(OSError) as same:
+            await fs.copy(file, file)
+        assert same.value.errno == errno.EINVAL
+        assert (same.value.filename, same.value.filename2) == (str(file), str(file))
         await fs.rename(tmp_path / "copy", tmp_path / "renamed")
         assert not await fs.exists(tmp_path / "copy")
         assert await fs.read_file(tmp_path / "renamed") == b"content"

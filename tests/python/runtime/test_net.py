@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 import gc
 import os
+import pickle
 import socket
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,30 @@ def test_addresses_are_values(text: str) -> None:
     assert address == Address.parse(text)
     assert hash(address) == hash(Address.parse(text))
     assert eval(repr(address)) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        Address("127.0.0.1", 80),
+        Address("fe80::1%1", 80),
+        Address.local("/run/app.sock"),
+        Address.local(b"relative\xff"),
+        Address.local("\0name"),
+    ],
+)
+def test_addresses_can_be_copied_and_sent_to_other_processes(address: Address) -> None:
+    for same in (
+        copy.copy(address),
+        copy.deepcopy([address])[0],
+        pickle.loads(pickle.dumps(address)),
+    ):
+        assert same == address
+        assert (str(same), same.port, same.scope_id) == (
+            str(address),
+            address.port,
+            address.scope_id,
+        )
 
 
 def test_addresses_have_parts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
 import gc
 import os
 import socket
@@ -551,6 +552,21 @@ def test_waiters_on_other_loops_see_the_end() -> None:
         return await waiting
 
     assert asyncio.run(outside()) == "cancelled"
+
+
+def test_a_runtime_that_cannot_be_made_has_nothing_to_shut_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OSError(errno.EMFILE, "no descriptors")
+
+    monkeypatch.setattr("blitzio.runtime.Scheduler", fail)
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with pytest.raises(OSError):
+        Runtime(workers=1)
+    gc.collect()
+    assert unraisable == []
 
 
 def test_a_runtime_that_is_dropped_shuts_down() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blitzio import race, select, sleep, spawn
+from blitzio import race, select, sleep, spawn, timeout
 from blitzio.channel import Channel, Empty
 from blitzio.sync import Mutex
 
@@ -137,6 +138,70 @@ def test_cancelling_ends_what_is_owned(run: Run) -> None:
         assert probe.ended == "cancelled"
         mutex.unlock()
         assert mutex.try_lock()
+
+    run(main())
+
+
+class Slow:
+    """A coroutine that takes its time to end."""
+
+    def __init__(self) -> None:
+        self.is_ending = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            await forever()
+        finally:
+            self.is_ending.set()
+            await self.may_end.wait()
+
+
+def test_what_the_first_received_is_not_lost_when_the_caller_is_cancelled(run: Run) -> None:
+    got: list[Any] = []
+
+    async def take(channel: Channel[str], slow: Slow) -> None:
+        got.append(await select(channel.recv(), slow.run()))
+        await forever()
+
+    async def main() -> None:
+        channel: Channel[str] = Channel(1)
+        slow = Slow()
+        task = asyncio.ensure_future(take(channel, slow))
+        await sleep(0.001)
+        await channel.send("message")
+        await slow.is_ending.wait()
+        # The message has left the channel, and the call waits for the other's end.
+        task.cancel("late")
+        await sleep(0)
+        slow.may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert got == [("message", 0)]
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count their cancellations")
+def test_a_time_limit_that_is_over_while_the_others_end_is_no_cancellation(run: Run) -> None:
+    async def main() -> None:
+        channel: Channel[str] = Channel(1)
+        slow = Slow()
+
+        async def take() -> tuple[Any, int]:
+            async with timeout(0.01) as limit:
+                first: tuple[Any, int] = await select(channel.recv(), slow.run())
+            assert limit.expired
+            await sleep(0.001)
+            return first
+
+        task = asyncio.ensure_future(take())
+        await sleep(0.001)
+        await channel.send("message")
+        await slow.is_ending.wait()
+        await sleep(0.02)
+        slow.may_end.set()
+        assert await task == ("message", 0)
 
     run(main())
 

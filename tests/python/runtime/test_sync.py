@@ -66,6 +66,37 @@ def test_a_guard_is_for_one_holder_and_gives_back_when_it_dies(run: Run) -> None
     run(main())
 
 
+def test_a_held_guard_is_entered_once(run: Run) -> None:
+    async def main() -> None:
+        lock, semaphore = RwLock(), Semaphore(2)
+        guard = lock.try_write()
+        assert guard is not None
+        with guard as entered:
+            assert entered is guard
+            assert guard.held()
+            with pytest.raises(RuntimeError, match="in use already"):
+                await guard
+            with pytest.raises(RuntimeError, match="in use already"):
+                async with guard:
+                    pass
+            guard.downgrade()
+            async with lock.read():
+                assert lock.try_write() is None
+        assert not guard.held()
+        async with await lock.read() as reader:
+            assert lock.try_write() is None
+            reader.release()
+            assert lock.try_write() is not None
+        await semaphore.acquire()
+        async with semaphore.adopt():
+            assert semaphore.available_permits == 1
+        with await semaphore.permit(2) as permits:
+            permits.forget()
+        assert semaphore.available_permits == 0
+
+    run(main())
+
+
 def test_threads_block_for_a_rw_lock() -> None:
     lock = RwLock()
     writer = lock.blocking_write()

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -105,6 +106,8 @@ TEST(Task, RunsToItsValue) {
   auto result = handle.try_join();
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(*std::as_const(*result).value(), 7);
+  const auto& kept = JoinResult<std::string>::of_value("lasts").value();  // of a temporary
+  EXPECT_EQ(kept, "lasts");
   EXPECT_EQ(*std::move(*result).get(), 7);
   EXPECT_TRUE(handle.is_empty());
   EXPECT_TRUE(handle.is_finished());  // whoever still asks

@@ -21,8 +21,8 @@ constexpr std::array kLaterParameters{"delay", "callback"};
 constexpr std::array kAtParameters{"when", "callback"};
 
 /// Binds the arguments and checks the context. Returns false with an error set.
-bool bind(const LoopObject& loop, Arguments& arguments, const char* method,
-          std::span<const char* const> parameters) noexcept {
+bool bind_call(const LoopObject& loop, Arguments& arguments, const char* method,
+               std::span<const char* const> parameters) noexcept {
   if (!arguments.bind(method, parameters, "context", loop.state->names.context)) return false;
   PyObject* context = arguments.extra();
   if (BLITZIO_LIKELY(context == nullptr || PyContext_CheckExact(context))) return true;
@@ -113,7 +113,7 @@ PyObject* missing_argument(const char* method, const char* what) noexcept {
 PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject* const* args,
                Py_ssize_t nargs, PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (BLITZIO_UNLIKELY(!bind(loop, arguments, method, kSoonParameters))) return nullptr;
+  if (BLITZIO_UNLIKELY(!bind_call(loop, arguments, method, kSoonParameters))) return nullptr;
   PyObject* callback = arguments[0];
   if (!check_call(loop, method, callback, check_thread)) return nullptr;
   const std::span<PyObject* const> rest = arguments.from(1);
@@ -267,7 +267,7 @@ PyObject* method_call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_
 PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                             PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (!bind(as_loop(self), arguments, "call_later", kLaterParameters)) return nullptr;
+  if (!bind_call(as_loop(self), arguments, "call_later", kLaterParameters)) return nullptr;
   const double delay = parse_seconds(arguments[0], "delay must not be None");
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
   return at(as_loop(self), loop_time() + delay, arguments);
@@ -276,7 +276,7 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                          PyObject* kwnames) noexcept {
   Arguments arguments(args, nargs, kwnames);
-  if (!bind(as_loop(self), arguments, "call_at", kAtParameters)) return nullptr;
+  if (!bind_call(as_loop(self), arguments, "call_at", kAtParameters)) return nullptr;
   const double when = parse_seconds(arguments[0], "when cannot be None");
   if (when == -1 && PyErr_Occurred() != nullptr) return nullptr;
   return at(as_loop(self), when, arguments);

@@ -24,8 +24,6 @@
 namespace blitzio::bench {
 namespace {
 
-constexpr int kUsage = 64;
-
 struct Options {
   Load load;
   double seconds = 3;

@@ -117,6 +117,7 @@ class Workers {
     searches_for_ever,   ///< who was woken to search and finds a task in passing still counts so
     hides_its_share,     ///< a worker's share of what came from elsewhere is not announced
     hides_its_overflow,  ///< what comes back from behind the ring is not announced
+    offers_ring_alone,   ///< nobody is woken for what is behind a ring that is empty
     stands_by_asleep,    ///< a worker that stands by sleeps until it is woken
   };
 
@@ -201,14 +202,15 @@ void IdleWorker::schedule_local(Job& job) {
 }
 void IdleWorker::schedule_behind(Job& job) {
   overflow_.push(job);
-  ring_.announce();
-  wake_another();
+  offer_ring();
 }
 void IdleWorker::wake_another() {
   if (all_.idle.may_choose()) all_.notify();
 }
 void IdleWorker::offer_ring() {
-  if (ring_.size() == 0) return;
+  if (ring_.size() == 0 && (all_.bug == Workers::Bug::offers_ring_alone || overflow_.is_empty())) {
+    return;
+  }
   ring_.announce();
   wake_another();
 }
@@ -227,7 +229,7 @@ Job* IdleWorker::next() {
     if (all_.bug != Workers::Bug::hides_its_overflow) offer_ring();
     return static_cast<Job*>(task);
   }
-  if (ring_.size() != 0) wake_another();
+  if (ring_.size() != 0 || !overflow_.is_empty()) wake_another();
   return static_cast<Job*>(task);
 }
 Job* IdleWorker::find() {
@@ -362,6 +364,23 @@ TEST(IdleModel, ATaskBehindARingIsTakenWhileItsWorkerIsInALongPoll) {
   expect_sound([] { overflow(Workers::Bug::none); });
 }
 
+// All is behind the ring: a thief has claimed one half of it, and the other has made room.
+void overflow_of_a_task_that_goes_on(Workers::Bug bug) {
+  Meeting meeting;
+  Workers workers(2, bug);
+  Job begins([&](IdleWorker& worker) {
+    worker.schedule_behind(meeting.one);
+    meeting.two.run(worker);
+  });
+  Thread sleeper([&] { workers.each[1].run(); });
+  workers.injector.push(begins);
+  workers.each[0].run();
+}
+
+TEST(IdleModel, ATaskBehindAnEmptyRingIsTakenWhileTheTaskThatQueuedItGoesOn) {
+  expect_sound([] { overflow_of_a_task_that_goes_on(Workers::Bug::none); });
+}
+
 // One of the two sleepers stands by, and the other one leaves it to that.
 void two_sleepers() {
   Meeting meeting;
@@ -434,6 +453,11 @@ TEST(IdleModel, FindsAShareThatWasNotAnnounced) {
 
 TEST(IdleModel, FindsTasksFromBehindTheRingThatWereNotAnnounced) {
   expect_finds("deadlock", [] { overflow(Workers::Bug::hides_its_overflow); });
+}
+
+TEST(IdleModel, FindsTasksBehindAnEmptyRingThatWereNotOffered) {
+  expect_finds("deadlock",
+               [] { overflow_of_a_task_that_goes_on(Workers::Bug::offers_ring_alone); });
 }
 
 TEST(IdleModel, FindsAStandbyThatSleepsForGood) {

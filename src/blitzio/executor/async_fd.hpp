@@ -250,7 +250,11 @@ class IoWait {
             side_->clear(seen, detail::IoSide::kReady);
           }
           leave();
-          if (done.result < 0) return failed(Error::os(static_cast<int>(-done.result)));
+          if (BLITZIO_UNLIKELY(done.result < 0)) {
+            // A listener is told to end before it is closed: then that is what the call met.
+            return failed(source_->fd() < 0 ? Error::runtime(RuntimeErrc::closed)
+                                            : Error::os(static_cast<int>(-done.result)));
+          }
           return Result<std::size_t>(static_cast<std::size_t>(done.result));
         }
         if (BLITZIO_UNLIKELY(done.waits_elsewhere)) {

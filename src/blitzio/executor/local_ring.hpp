@@ -133,8 +133,10 @@ class BasicLocalRing {
 
   /// How many tasks there are, a snapshot; others may be stealing some of them.
   [[nodiscard]] std::uint32_t size() const noexcept {
-    // Relaxed, both: a snapshot.
-    return tail_.load(std::memory_order_relaxed) - head_of(heads_.load(std::memory_order_relaxed));
+    // Acquire: a tail that is read after a head is not behind it, or there would seem to be 2^32.
+    const std::uint32_t head = head_of(heads_.load(std::memory_order_acquire));
+    // Relaxed: a snapshot.
+    return tail_.load(std::memory_order_relaxed) - head;
   }
   /// A snapshot. Seq_cst, so that it can be a sleeper's last look (idle_map.hpp).
   [[nodiscard]] bool is_empty() const noexcept {

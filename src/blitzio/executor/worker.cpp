@@ -165,14 +165,15 @@ Task* Worker::next_task() noexcept {
     return task;
   }
   task = next_queued();
-  // Tasks are left for others; pop() has announced them.
-  if (ring_.size() != 0) wake_another();
+  // Tasks are left for others; pop(), or queueing them behind the ring, has announced them.
+  if (stealable() != 0) wake_another();
   return task;
 }
 
-// Tasks are left for others, and nothing has announced them yet.
+// Tasks are left for others, and nobody has been woken for them yet. All may be behind the ring: as
+// long as a thief copies one half of it, it is full, and overflow() takes the other.
 void Worker::offer_ring() noexcept {
-  if (ring_.size() == 0 || !runtime_.is_stealing()) return;
+  if (stealable() == 0 || !runtime_.is_stealing()) return;
   ring_.announce();
   wake_another();
 }
@@ -251,9 +252,10 @@ bool Worker::is_worth_stealing() noexcept {
     const std::int64_t left = workers[i]->stealable();
     if (left == 0) continue;
     has_spare = true;
-    // It did `done` tasks in `elapsed`: how long will it need for `left`?
-    is_worth |= left * elapsed.as_nanos() > done * kWorthMoving.as_nanos();
-    if (looks_ != 0 && done == 0) seen_[i].long_poll = polls;
+    if (looks_ == 0) continue;  // the first look knows no pace
+    // It did `done` tasks in `elapsed`: will it need longer than kWorthMoving for `left`?
+    is_worth |= left > done * kWorthMoving.as_nanos() / elapsed.as_nanos();
+    if (done == 0) seen_[i].long_poll = polls;
   }
   looked_at_ = now;
   if (!has_spare) {
@@ -261,7 +263,6 @@ bool Worker::is_worth_stealing() noexcept {
     return false;
   }
   ++looks_;
-  // The first look knows no pace.
   if (looks_ == 1 || (!is_worth && looks_ < kLooksMax)) return false;
   looks_ = 0;
   return true;
@@ -321,6 +322,8 @@ void Worker::overflow(Task& task) noexcept {
     add_to_backlog_size(1);
     return;
   }
+  // Who forked may have left a thief behind that holds the lock; nothing runs here any more.
+  if (BLITZIO_UNLIKELY(driver_->in_child())) return;
   task.inbox_next = nullptr;
   Task* first = &task;
   Task* newest = nullptr;  // of those from the ring

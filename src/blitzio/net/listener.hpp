@@ -46,6 +46,7 @@ template <class S>
 class ListenerSocket : public Socket {
  public:
   /// Closes it now, whoever waits on it: nobody can connect any more, and the address is free.
+  /// As does dropping it, for clones of its async_fd() too.
   void close() noexcept { fd_.close_listener(); }
 
   class [[nodiscard]] Accept {

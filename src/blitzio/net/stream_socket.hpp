@@ -75,14 +75,12 @@ Result<std::optional<std::size_t>> send_now(int fd, std::span<const std::byte> d
 class [[nodiscard]] Finish {
  public:
   using Output = Result<void>;
-  explicit Finish(const AsyncFd& fd) noexcept : fd_(&fd) {}
+  explicit Finish(const AsyncFd& fd) noexcept : fd_(fd.clone()) {}
   // The number now: of a socket that was closed meanwhile it may be a stranger's.
-  Poll<Output> poll(Context& /*context*/) noexcept {
-    return shut_down(fd_->get(), Shutdown::write);
-  }
+  Poll<Output> poll(Context& /*context*/) noexcept { return shut_down(fd_.get(), Shutdown::write); }
 
  private:
-  const AsyncFd* fd_;
+  AsyncFd fd_;  // a handle of its own, as the stream may move before this is awaited
 };
 
 }  // namespace detail

@@ -167,6 +167,20 @@ TEST_P(AsyncFdTest, CloseEndsWaitsAndTellsThePeerAtOnce) {
   EXPECT_FALSE(executor_->block_on(ReadSome(ends.a))) << "later calls fail too";
 }
 
+// As a listener that ends: shutdown(2) makes a call of another thread fail that has just begun.
+TEST_P(AsyncFdTest, ACallThatClosingMadeFailSaysThatItIsClosed) {
+  Ends ends = make_ends();
+  IoWait wait(ends.a, IoDirection::read);
+  const auto answer = executor_->block_on(poll_fn([&](Context& context) {
+    return wait.poll(context, [&](int) noexcept -> IoAttempt {
+      ends.a.close();
+      return {-EINVAL};
+    });
+  }));
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(answer.error().is(RuntimeErrc::closed)) << answer.error().message();
+}
+
 TEST_P(AsyncFdTest, TheLastHandleCloses) {
   Ends ends = make_ends();
   AsyncFd other = ends.a.clone();

@@ -211,6 +211,17 @@ TEST_P(Tcp, FinishAfterCloseIsAnError) {
   }(this));
 }
 
+TEST_P(Tcp, FinishesAStreamThatHasMovedSince) {
+  run([](Everywhere* /*self*/) -> Async<> {
+    Ends ends = co_await connected();
+    auto finish = ends.client.finish();
+    const TcpStream moved = std::move(ends.client);
+    get(co_await std::move(finish));
+    std::string text(1, '\0');
+    EXPECT_EQ(get(co_await ends.server.read(room(text))), 0U);
+  }(this));
+}
+
 TEST_P(Tcp, AResetIsAnError) {
   run([](Everywhere* /*self*/) -> Async<> {
     Ends ends = co_await connected();

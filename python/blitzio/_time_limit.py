@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blitzio._duration import Instant
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _T = TypeVar("_T")
-_COUNTS_CANCELLATIONS = sys.version_info >= (3, 11)
+COUNTS_CANCELLATIONS = sys.version_info >= (3, 11)
+
+#: Where they do not, by task: a cancellation that waits for its next await; see _task/branches.py.
+postponed: weakref.WeakKeyDictionary[Any, asyncio.Handle] = weakref.WeakKeyDictionary()
 
 
 class Timeout:
@@ -71,7 +75,7 @@ class Timeout:
             raise RuntimeError("Timeout should be used inside a task")
         self._state = "active"
         self._task = task
-        if _COUNTS_CANCELLATIONS:
+        if COUNTS_CANCELLATIONS:
             self._cancelling = task.cancelling()
         self._arm()
         return self
@@ -88,10 +92,13 @@ class Timeout:
             return None
         self._state = "expired"
         assert self._task is not None
-        if _COUNTS_CANCELLATIONS and self._task.uncancel() > self._cancelling:
+        if COUNTS_CANCELLATIONS and self._task.uncancel() > self._cancelling:
             return None  # Cancelled from elsewhere as well.
         if exc_type is None:
             # The cancellation was swallowed, or it has not been delivered: the block has its way.
+            # What waits to be delivered is taken for ours where nobody counts.
+            if not COUNTS_CANCELLATIONS and (handle := postponed.pop(self._task, None)) is not None:
+                handle.cancel()
             return None
         if issubclass(exc_type, asyncio.CancelledError):
             raise TimeoutError from exc

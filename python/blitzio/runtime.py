@@ -67,6 +67,8 @@ class Runtime(RuntimeBase):
     Thread: any, for every method.
     """
 
+    _is_shut_down = True  # until it has begun
+
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         if config is None:
             config = Config()
@@ -87,8 +89,8 @@ class Runtime(RuntimeBase):
         self._scheduler = Scheduler(self._config, self._blocking)
         self._attach(self._scheduler.native)
         remember(self._scheduler, self)
-        self._is_shut_down = False  # From here on there is something to shut down.
         self._scheduler.start(self._config.stack_bytes)
+        self._is_shut_down = False  # From here on there is something to shut down.
         _alive.add(self)
 
     # ---- work ----------------------------------------------------------------------------
@@ -166,7 +168,7 @@ class Runtime(RuntimeBase):
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         # Unfinished by __init__, or done with.
-        if getattr(self, "_is_shut_down", True) or self._scheduler.native.is_parents:
+        if self._is_shut_down or self._scheduler.native.is_parents:
             return
         _warn(f"unclosed runtime {self!r}", ResourceWarning, source=self)
         if not self._scheduler.is_own_thread():

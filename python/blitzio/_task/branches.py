@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import JoinHandle, _is_native_awaitable
 from blitzio._runtime.waiting import wait_for
+from blitzio._time_limit import COUNTS_CANCELLATIONS, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,17 +110,21 @@ async def end(owned: Sequence[asyncio.Future[Any]]) -> None:
 async def end_before_result(owned: Sequence[asyncio.Future[Any]]) -> None:
     """As end(), for a caller who has got something: a message or a lock, which would be lost with
     it if this raised. A cancellation meanwhile comes at the task's next await instead."""
+    task: Any = asyncio.current_task()
+    before = task.cancelling() if COUNTS_CANCELLATIONS else 0
     try:
         await end(owned)
     except asyncio.CancelledError as cancelled:
-        task = asyncio.current_task()
-        assert task is not None
-        task.get_loop().call_soon(_cancel_again, task, cancelled.args)
+        handle = task.get_loop().call_soon(_cancel_again, task, before, cancelled.args)
+        if not COUNTS_CANCELLATIONS:
+            postponed[task] = handle
 
 
-def _cancel_again(task: asyncio.Task[Any], message: tuple[Any, ...]) -> None:
-    if sys.version_info >= (3, 11):
-        if not task.cancelling():
+def _cancel_again(task: Any, before: int, message: tuple[Any, ...]) -> None:
+    if COUNTS_CANCELLATIONS:
+        if task.cancelling() <= before:
             return  # Whoever cancelled has taken it back: a time limit whose block was left.
         task.uncancel()
+    else:
+        postponed.pop(task, None)
     task.cancel(*message)

@@ -101,6 +101,9 @@ struct LoopObject {
   PyObject* bound_soon;        ///< its call_soon, while it runs, or null: soon_method.hpp
   PyObject* turn_context;      ///< that of the newest handle of this turn, or null: handle.cpp
   PyObject* before_wait;       ///< called before a wait that may block, or null
+  /// Of a scheduler's: where `waiting_bit` is cleared after a wait, by the running thread; or null.
+  Atomic<std::uint64_t>* waiting;
+  std::uint64_t waiting_bit;
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.

@@ -22,6 +22,16 @@ BLITZIO_COLD void call_before_wait(LoopObject& loop) noexcept {
   if (!loop.ready.is_empty()) loop_driver(loop).wake();
 }
 
+/// Whatever ended the wait, this loop's thread runs now: nobody is to wake it in place of another.
+void clear_waiting_bit(LoopObject& loop) noexcept {
+  // Relaxed: this thread has set it; only others may have cleared it.
+  if (loop.waiting == nullptr ||
+      (loop.waiting->load(std::memory_order_relaxed) & loop.waiting_bit) == 0) {
+    return;
+  }
+  loop.waiting->fetch_and(~loop.waiting_bit, std::memory_order_seq_cst);
+}
+
 /// Gives the interpreter lock up around a wait that may block.
 struct LockRelease {
   LoopObject& loop;
@@ -37,6 +47,8 @@ struct LockRelease {
   static void after_wait(void* self) noexcept {
     auto* release = static_cast<LockRelease*>(self);
     release->loop.gate->set_waiting(false);
+    // Before the interpreter is had back, which may take long.
+    clear_waiting_bit(release->loop);
     PyEval_RestoreThread(release->thread_state);
     release->waited = true;
   }

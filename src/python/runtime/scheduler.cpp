@@ -172,7 +172,6 @@ void WakeMessage::on_delivery(driver::Message& message) noexcept {
   // Acquire-release: what the wakers queued is seen; pairs with the exchange in wake().
   worker.wake_is_due.exchange(false, std::memory_order_acq_rel);
   if (worker.loop->closed || own_worker != &worker) return;
-  worker.scheduler->idle.fetch_and(~bit_of(worker), std::memory_order_seq_cst);
   if (!worker.drain_is_due) drain(worker);
 }
 
@@ -220,7 +219,11 @@ bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle, Starter starter) 
   } else {
     as_join_handle(handle.get()).home = &scheduler;
     scheduler.injected.push(std::move(handle));
-    if (!wake_idle(scheduler)) wake(next_in_turn());
+    const bool is_woken = wake_idle(scheduler);
+    // One that is about to run something else, and perhaps for long, may still count as idle.
+    while (starter == Starter::another && wake_idle(scheduler)) {
+    }
+    if (!is_woken) wake(next_in_turn());
   }
   // Seq_cst: after the work was queued. Either this sees the end, or whoever drops what is left,
   // after the end was announced, sees the work.
@@ -238,12 +241,15 @@ bool worker_enter(WorkerObject& worker) noexcept {
                                         "_set_before_wait", "O", hook.get()))) {
     return false;
   }
+  worker.loop->waiting_bit = bit_of(worker);
+  worker.loop->waiting = &worker.scheduler->idle;
   own_worker = &worker;
   return true;
 }
 
 bool worker_leave(WorkerObject& worker) noexcept {
   own_worker = nullptr;
+  worker.loop->waiting = nullptr;
   Py_CLEAR(worker.drain);
   Py_CLEAR(worker.context);
   return static_cast<bool>(PyRef::steal(PyObject_CallMethod(

@@ -569,6 +569,31 @@ def test_a_runtime_that_cannot_be_made_has_nothing_to_shut_down(
     assert unraisable == []
 
 
+def test_a_runtime_whose_second_thread_cannot_start_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(RuntimeError, match="start new thread"):
+            Runtime(workers=2)
+        gc.collect()
+    assert unraisable == []
+    assert not [warning for warning in caught if "unclosed runtime" in str(warning.message)]
+    assert not started[0].is_alive()
+
+
 def test_a_runtime_that_is_dropped_shuts_down() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blitzio import race, select, sleep, spawn, timeout
+from blitzio import Instant, race, select, sleep, spawn, timeout
 from blitzio.channel import Channel, Empty
 from blitzio.sync import Mutex
 
@@ -182,14 +181,22 @@ def test_what_the_first_received_is_not_lost_when_the_caller_is_cancelled(run: R
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count their cancellations")
-def test_a_time_limit_that_is_over_while_the_others_end_is_no_cancellation(run: Run) -> None:
+@pytest.mark.parametrize("is_cleaning_up", [False, True])
+def test_a_time_limit_that_is_over_while_the_others_end_is_no_cancellation(
+    run: Run, is_cleaning_up: bool
+) -> None:
     async def main() -> None:
         channel: Channel[str] = Channel(1)
         slow = Slow()
 
+        limits: list[Any] = []
+
         async def take() -> tuple[Any, int]:
-            async with timeout(0.01) as limit:
+            if is_cleaning_up:
+                with pytest.raises(asyncio.CancelledError):
+                    await forever()
+            async with timeout(60) as limit:
+                limits.append(limit)
                 first: tuple[Any, int] = await select(channel.recv(), slow.run())
             assert limit.expired
             await sleep(0.001)
@@ -197,9 +204,14 @@ def test_a_time_limit_that_is_over_while_the_others_end_is_no_cancellation(run: 
 
         task = asyncio.ensure_future(take())
         await sleep(0.001)
+        if is_cleaning_up:
+            task.cancel()  # Counted as long as the task lives.
+            await sleep(0.001)
         await channel.send("message")
         await slow.is_ending.wait()
-        await sleep(0.02)
+        limits[0].reschedule(Instant.now())
+        while not limits[0].expired:
+            await sleep(0)
         slow.may_end.set()
         assert await task == ("message", 0)
 

@@ -409,12 +409,17 @@ def test_concurrent_work_gets_ahead_of_who_blocks(strategy: str) -> None:
         assert handle.name == "another"
         return done.wait(PATIENCE)
 
+    async def block_after_a_wait() -> bool:
+        await sleep(0.001)  # A timer ends it, so that nobody has said who runs again.
+        return block()
+
     async def fail_late() -> None:
         raise KeyError
 
     with Runtime(workers=2, strategy=strategy) as runtime:
         for _ in range(20):
             assert runtime.spawn(block).blocking_join(PATIENCE)
+            assert runtime.spawn(block_after_a_wait()).blocking_join(PATIENCE)
         with pytest.raises(KeyError):
             runtime.concurrent(fail_late()).blocking_join(PATIENCE)
     with pytest.raises(ConcurrencyUnavailable):
@@ -424,6 +429,22 @@ def test_concurrent_work_gets_ahead_of_who_blocks(strategy: str) -> None:
             runtime.concurrent(give(1))
         with pytest.raises(ConcurrencyUnavailable):
             runtime.spawn(concurrent, print).blocking_join(PATIENCE)
+
+
+def test_work_from_outside_goes_to_a_worker_that_waits() -> None:
+    async def block(began: threading.Event, release: threading.Event) -> None:
+        await sleep(0.001)
+        began.set()
+        release.wait(PATIENCE)
+
+    with Runtime(workers=2) as runtime:
+        for _ in range(10):
+            began, release = threading.Event(), threading.Event()
+            blocker = runtime.spawn(block(began, release))
+            assert began.wait(PATIENCE)
+            assert runtime.spawn(pow, 2, 3).blocking_join(PATIENCE / 2) == 8
+            release.set()
+            blocker.blocking_join(PATIENCE)
 
 
 # ---- cancel tokens ---------------------------------------------------------------------------

@@ -551,21 +551,6 @@ def test_parallel_for_is_done_when_every_call_is(run: Run) -> None:
     assert values == [3, 3]
 
 
-def test_parallel_for_can_be_cancelled() -> None:
-    entered, release = threading.Event(), threading.Event()
-
-    def wait(_: int) -> None:
-        entered.set()
-        release.wait(PATIENCE)
-
-    handle = parallel_for(range(1_000), wait, chunk=1)
-    assert entered.wait(PATIENCE)
-    assert handle.cancel()
-    release.set()
-    with pytest.raises(asyncio.CancelledError):
-        handle.blocking_join(PATIENCE)
-
-
 def test_a_failing_call_ends_a_parallel_map() -> None:
     calls = []
 
@@ -580,14 +565,15 @@ def test_a_failing_call_ends_a_parallel_map() -> None:
     assert len(calls) < 100_000
 
 
-def test_a_parallel_map_can_be_cancelled() -> None:
+@pytest.mark.parametrize("start", [parallel_map, parallel_for])
+def test_parallel_work_can_be_cancelled(start: Callable[..., JoinHandle[Any]]) -> None:
     entered, release = threading.Event(), threading.Event()
 
     def wait(_: int) -> None:
         entered.set()
         release.wait(PATIENCE)
 
-    handle = parallel_map(range(1_000), wait, chunk=1)
+    handle = start(range(1_000), wait, chunk=1)
     assert entered.wait(PATIENCE)
     assert handle.cancel()
     release.set()

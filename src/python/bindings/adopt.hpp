@@ -8,6 +8,7 @@
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/base/result.hpp>
 #include <python/support/error.hpp>
+#include <python/support/state.hpp>
 
 #include <utility>
 
@@ -44,6 +45,19 @@ template <class S, class Make>
   PyObject* self = make(std::move(*adopted));
   if (self == nullptr) static_cast<void>(std::move(*adopted).into_fd().release());
   return self;
+}
+
+/// from_fd() of the type `type` of sockets, for a table of methods (METH_O | METH_CLASS).
+/// `make`   as Box<S>::make: gets the module's state, the type, and the S&& as for take_over().
+template <class S, class Make>
+[[nodiscard]] PyObject* socket_from_fd(PyObject* type, PyObject* object, const SocketKind& wanted,
+                                       Make make) {
+  int fd = -1;
+  if (!parse_fd(object, &fd) || !check_socket(fd, wanted)) return nullptr;
+  auto* own = reinterpret_cast<PyTypeObject*>(type);
+  return take_over<S>(fd, S::from_fd, [own, make](S&& socket) noexcept {
+    return make(state_of_type(own), own, std::move(socket));
+  });
 }
 
 }  // namespace blitzio::python

@@ -195,12 +195,7 @@ PyObject* datagram_from_fd(PyObject* type, PyObject* object) {
       .is_local = kIsLocal,
       .is_listening = false,
   };
-  int fd = -1;
-  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
-  auto* own = reinterpret_cast<PyTypeObject*>(type);
-  return take_over<D>(fd, D::from_fd, [own](D&& socket) noexcept {
-    return Box<D>::make(state_of_type(own), own, std::move(socket));
-  });
+  return socket_from_fd<D>(type, object, kKind, Box<D>::template make<D>);
 }
 
 template <class D>

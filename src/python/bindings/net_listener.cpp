@@ -106,12 +106,7 @@ PyObject* listener_from_fd(PyObject* type, PyObject* object) {
       .is_local = kIsLocal,
       .is_listening = true,
   };
-  int fd = -1;
-  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
-  auto* own = reinterpret_cast<PyTypeObject*>(type);
-  return take_over<L>(fd, L::from_fd, [own](L&& listener) noexcept {
-    return Box<L>::make(state_of_type(own), own, std::move(listener));
-  });
+  return socket_from_fd<L>(type, object, kKind, Box<L>::template make<L>);
 }
 
 template <class L>

@@ -83,13 +83,11 @@ PyObject* stream_from_fd(PyObject* type, PyObject* object) {
       .is_local = kIsLocal,
       .is_listening = false,
   };
-  int fd = -1;
-  if (!parse_fd(object, &fd) || !check_socket(fd, kKind)) return nullptr;
-  auto* own = reinterpret_cast<PyTypeObject*>(type);
-  return take_over<S>(fd, S::from_fd, [own](S&& stream) noexcept {
-    return make_py_stream(state_of_type(own), own, std::move(stream),
-                          kIsLocal ? StreamKind::socket : StreamKind::tcp);
-  });
+  return socket_from_fd<S>(type, object, kKind,
+                           [](ModuleState& state, PyTypeObject* own, S&& stream) noexcept {
+                             return make_py_stream(state, own, std::move(stream),
+                                                   kIsLocal ? StreamKind::socket : StreamKind::tcp);
+                           });
 }
 
 PyObject* stream_credentials(PyObject* self, PyObject* /*unused*/) {

@@ -64,13 +64,14 @@ class [[nodiscard]] JoinResult {
     return std::get_if<Value>(&outcome_)->value;
   }
   /// Of a temporary, which would take it along.
-  [[nodiscard]] T value() &&
-      requires(!std::is_void_v<T>) {
-        BLITZIO_CHECK(has_value(), outcome_.index());
-        return static_cast<T&&>(std::get_if<Value>(&outcome_)->value);
-      }
-      /// The value; rethrows the exception, throws TaskCancelled if cancelled.
-      T get() && {
+  [[nodiscard]] T value() && noexcept(std::is_nothrow_move_constructible_v<T>)
+    requires(!std::is_void_v<T>)
+  {
+    BLITZIO_CHECK(has_value(), outcome_.index());
+    return static_cast<T&&>(std::get_if<Value>(&outcome_)->value);
+  }
+  /// The value; rethrows the exception, throws TaskCancelled if cancelled.
+  T get() && {
     if (auto* exception = std::get_if<std::exception_ptr>(&outcome_)) {
       std::rethrow_exception(std::move(*exception));
     }

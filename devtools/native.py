@@ -11,6 +11,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from devtools import system
 from devtools.environments import Environment
@@ -26,6 +27,7 @@ from devtools.process import (
     run,
     say,
 )
+from devtools.stages import LOGS
 
 if TYPE_CHECKING:
     import contextlib
@@ -40,6 +42,9 @@ _SANITIZER_ENVIRONMENT = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "second_deadlock_stack=1",
 }
+_SANITIZER_REPORT = re.compile(r"Sanitizer|runtime error:")
+#: How many tests of a suite may get a second verdict, alone. More that fail are no accident.
+SECOND_VERDICTS = 3
 
 
 def jobs() -> str:
@@ -80,7 +85,10 @@ def test(
 ) -> str:
     """Builds `preset`, or these targets of it, and runs its tests, those whose name matches
     `pattern` (a regular expression), with these variables in their environment. Returns how many
-    there were."""
+    there were.
+
+    As with pytest, a few that fail are run once more, alone, unless a sanitizer has spoken: what it
+    has seen once is there. What the failed ones print is shown last."""
     folder = build(preset, *targets)
     command = [_ctest(), "--test-dir", str(folder), "--output-on-failure", "-j", jobs()]
     if pattern:
@@ -90,12 +98,36 @@ def test(
     count = int(match.group(1)) if match else 0
     if count == 0:
         raise NothingToRun(f"no C++ test matches {pattern}" if pattern else "no C++ tests")
-    run(
-        [*command, "--no-tests=error"],
-        env={**_SANITIZER_ENVIRONMENT, **(environment or {})},
-        what=f"ctest of {preset}",
-    )
+    report = LOGS / f"ctest-{preset}.xml"
+    report.unlink(missing_ok=True)
+    all_of_them = [*command, "--no-tests=error", "--output-junit", str(report)]
+    variables = {**_SANITIZER_ENVIRONMENT, **(environment or {})}
+    try:
+        run(all_of_them, env=variables, what=f"ctest of {preset}")
+    except Failed:
+        failed = _failed(report)
+        for name, text in failed.items():
+            say(f"what {name} printed:\n{text}")
+        sanitizer = any(_SANITIZER_REPORT.search(text) for text in failed.values())
+        if sanitizer or not 0 < len(failed) <= SECOND_VERDICTS:
+            raise
+        say("what failed, once more, with nothing beside it:")
+        again = [_ctest(), "--test-dir", str(folder), "--output-on-failure", "--rerun-failed"]
+        run(again, env=variables, what=f"ctest of {preset}")
+        return f"{count} tests, passed alone only: {', '.join(failed)}"
     return f"{count} tests"
+
+
+def _failed(report: Path) -> dict[str, str]:
+    """Returns the names of the tests that failed, as ctest reports them, and what they printed."""
+    if not report.exists():
+        return {}
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    return {
+        case.get("name", "").partition("  # ")[0]: case.findtext("system-out", "")
+        for case in cases
+        if case.find("failure") is not None
+    }
 
 
 def extension(interpreter: Interpreter) -> Environment:

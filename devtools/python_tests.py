@@ -17,8 +17,6 @@ from devtools.stages import LOGS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: With more failures than this the first verdict stands.
-_SECOND_VERDICTS = 3
 #: Of the Python tests those that use blitzio in their own process; the others' leaks are lost with
 #: the processes they start, or are counted by nobody, as those of others' compiled extensions.
 _ASKED_FOR_LEAKS = tuple(f"tests/python/{name}" for name in ("loop", "runtime", "process"))
@@ -153,7 +151,7 @@ def pytest(
         return run_pytest(*(share if shared else []))
     except Failed:
         failed = _failed(report)
-        if failed is None or not 0 < len(failed) <= _SECOND_VERDICTS:
+        if failed is None or not 0 < len(failed) <= native.SECOND_VERDICTS:
             raise
         remark = f"{_counts(report)}, passed alone only: {', '.join(failed)}"
         say("what failed, once more, with nothing beside it:")

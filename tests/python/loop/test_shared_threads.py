@@ -94,7 +94,7 @@ def test_timers_that_other_threads_set_are_due_in_the_loop_s(
     def work(number: int) -> None:
         for step in range(25):
             background.call_later(0.0001 * step, run, number)
-            background.call_at(background.time(), ran.append, -1).cancel()
+            background.call_at(background.time() + PATIENCE, ran.append, -1).cancel()
         background.call_soon_threadsafe(int)
 
     in_threads(4, work)

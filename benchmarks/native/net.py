@@ -100,6 +100,7 @@ def _servers(options: argparse.Namespace) -> dict[str, list[str]]:
     servers = {
         "blitzio epoll": [str(ours / "bench_echo"), "--backend", "epoll"],
         "blitzio io_uring": [str(ours / "bench_echo"), "--backend", "io_uring"],
+        "blitzio poll": [str(ours / "bench_echo"), "--backend", "poll"],
         "tokio": [str(options.tokio / "bench_echo")],
         "raw epoll": [str(ours / "bench_raw_epoll")],
         "raw io_uring": [str(ours / "bench_raw_io_uring")],

@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <string>
+#include <utility>
 
 namespace blitzio::driver {
 
@@ -30,6 +31,19 @@ std::optional<Problem> check_power_of_two(const char* field, std::uint32_t value
   if (std::has_single_bit(value) && value >= low && value <= high) return std::nullopt;
   return out_of_range(field, value,
                       "a power of two from " + std::to_string(low) + " to " + std::to_string(high));
+}
+
+std::optional<Problem> check_enumerators(const Config& config) {
+  if (config.backend > Backend::poll) {
+    return out_of_range("backend", std::to_underlying(config.backend), "one of Backend");
+  }
+  for (const auto& [field, use] : {std::pair("single_issuer", config.single_issuer),
+                                   std::pair("defer_taskrun", config.defer_taskrun),
+                                   std::pair("registered_buffers", config.registered_buffers),
+                                   std::pair("registered_files", config.registered_files)}) {
+    if (use > Use::never) return out_of_range(field, std::to_underlying(use), "one of Use");
+  }
+  return std::nullopt;
 }
 
 // That two fields exclude each other, whatever the machine.
@@ -76,7 +90,8 @@ std::optional<Problem> problem_in(const Config& config) {
                         "0 (by memory) to " + std::to_string(kRingEntriesMax));
   }
   for (const auto& found :
-       {check_power_of_two("buffer_bytes", config.buffer_bytes, kBufferBytesMin, kBufferBytesMax),
+       {check_enumerators(config),
+        check_power_of_two("buffer_bytes", config.buffer_bytes, kBufferBytesMin, kBufferBytesMax),
         check_power_of_two("buffer_count", config.buffer_count, 1, kBufferCountMax),
         check_power_of_two("buffer_count_max", config.buffer_count_max,
                            std::min(config.buffer_count, kBufferCountMax), kBufferCountMax),

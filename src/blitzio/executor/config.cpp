@@ -34,6 +34,14 @@ std::optional<driver::Problem> problem_in(const Config& config) {
     return driver::Problem{RuntimeErrc::invalid_argument, std::move(text)};
   };
   const auto number = [](auto value) { return std::to_string(value); };
+  if (config.strategy > Strategy::single_threaded) {
+    return wrong("strategy is " + number(std::to_underlying(config.strategy)) +
+                 "; it must be one of Strategy");
+  }
+  if (config.affinity > Affinity::sequential) {
+    return wrong("affinity is " + number(std::to_underlying(config.affinity)) +
+                 "; it must be one of Affinity");
+  }
   if (config.workers > Config::kWorkersMax) {
     return wrong("workers is " + number(config.workers) +
                  "; it must be 0 (one for each processor) to " + number(Config::kWorkersMax));

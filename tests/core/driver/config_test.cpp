@@ -54,6 +54,19 @@ TEST(DriverConfig, AProblemNamesFieldValueAndRange) {
       std::string::npos);
 }
 
+TEST(DriverConfig, ANumberThatIsNoEnumeratorIsRefused) {
+  const auto bad = RuntimeErrc::invalid_argument;
+  EXPECT_EQ(problem_of({.backend = static_cast<Backend>(4)}, bad),
+            "backend is 4; it must be one of Backend");
+  const auto use = static_cast<Use>(3);
+  EXPECT_EQ(problem_of({.single_issuer = use}, bad), "single_issuer is 3; it must be one of Use");
+  EXPECT_EQ(problem_of({.defer_taskrun = use}, bad), "defer_taskrun is 3; it must be one of Use");
+  EXPECT_EQ(problem_of({.registered_buffers = use}, bad),
+            "registered_buffers is 3; it must be one of Use");
+  EXPECT_EQ(problem_of({.registered_files = use}, bad),
+            "registered_files is 3; it must be one of Use");
+}
+
 TEST(DriverConfig, WhatABackendLacksIsRefused) {
   const auto lacks = RuntimeErrc::unsupported;
   EXPECT_NE(problem_of({.iopoll = true}, lacks).find("iopoll"), std::string::npos);

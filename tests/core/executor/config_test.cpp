@@ -62,6 +62,10 @@ TEST(Config, AProblemNamesFieldValueAndRange) {
   EXPECT_FALSE(problem_in(Config{}).has_value());
   EXPECT_EQ(problem_of([](Config& c) { c.workers = 65; }),
             "workers is 65; it must be 0 (one for each processor) to 64");
+  EXPECT_EQ(problem_of([](Config& c) { c.strategy = static_cast<Strategy>(4); }),
+            "strategy is 4; it must be one of Strategy");
+  EXPECT_EQ(problem_of([](Config& c) { c.affinity = static_cast<Affinity>(3); }),
+            "affinity is 3; it must be one of Affinity");
   EXPECT_EQ(problem_of([](Config& c) { c.strategy = Strategy::single_threaded; }),
             "workers is 2; with the strategy single_threaded it must be 0 or 1");
   EXPECT_EQ(problem_of([](Config& c) { c.stack_bytes = 1000; }),

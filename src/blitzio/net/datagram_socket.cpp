@@ -75,7 +75,12 @@ Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
     for (;;) {
       const std::int64_t result = net::send(fd, data_, to_);
       if (BLITZIO_LIKELY(result != -EAGAIN)) return {result};
-      if (!room_ && !(room_ = find_room(fd))) return {-EAGAIN};
+      if (!room_) {
+        auto found = find_room(fd);
+        if (!found) return {-std::int64_t{found.error().code()}};
+        if (*found == nullptr) return {-EAGAIN};
+        room_ = std::move(*found);
+      }
       auto answer = room_->poll(context);
       if (answer.is_pending()) return {.result = -EAGAIN, .waits_elsewhere = true};
       room_.reset();
@@ -85,15 +90,18 @@ Poll<Result<std::size_t>> DatagramSend::poll(Context& context) noexcept {
 }
 
 // Null: to be waited for as ever.
-std::unique_ptr<detail::ReceiverRoom> DatagramSend::find_room(int fd) const noexcept {
+Result<std::unique_ptr<detail::ReceiverRoom>> DatagramSend::find_room(int fd) const noexcept {
   if (to_.family() != Address::Family::local) return nullptr;
   const Address::Native native = to_.to_native();
-  OwnedFd room = receiver_room(fd, native.get(), native.length);
-  if (!room) return nullptr;
-  auto adopted = AsyncFd::adopt(std::move(room));
-  if (!adopted) return nullptr;
-  return std::unique_ptr<detail::ReceiverRoom>(new (std::nothrow)
-                                                   detail::ReceiverRoom(std::move(*adopted)));
+  auto room = receiver_room(fd, native.get(), native.length);
+  if (!room) return fail(room.error());
+  if (!*room) return nullptr;
+  auto adopted = AsyncFd::adopt(std::move(*room));
+  if (!adopted) return fail(adopted.error());
+  std::unique_ptr<detail::ReceiverRoom> made(new (std::nothrow)
+                                                 detail::ReceiverRoom(std::move(*adopted)));
+  if (made == nullptr) return fail(Error::os(ENOMEM));
+  return made;
 }
 
 Result<void> DatagramSocket::connect(const Address& peer) noexcept {

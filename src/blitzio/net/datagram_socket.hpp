@@ -58,7 +58,7 @@ class [[nodiscard]] DatagramSend {
   Poll<Output> poll(Context& context) noexcept;
 
  private:
-  [[nodiscard]] std::unique_ptr<detail::ReceiverRoom> find_room(int fd) const noexcept;
+  [[nodiscard]] Result<std::unique_ptr<detail::ReceiverRoom>> find_room(int fd) const noexcept;
 
   IoWait wait_;
   std::span<const std::byte> data_;
@@ -99,6 +99,8 @@ class DatagramSocket : public Socket {
   /// Sends a datagram to `to`, waiting for room.
   /// Returns  future of its length.
   /// Errors   os (EMSGSIZE, EACCES for a broadcast that is not allowed, …); closed after close().
+  ///          Where a Unix receiver has no room, for which a second socket waits: also EMFILE,
+  ///          ENFILE.
   /// Cancel   safe: a future that is dropped has sent nothing.
   DatagramSend send_to(std::span<const std::byte> data, const Address& to) noexcept {
     return {fd_, data, to};

@@ -21,12 +21,12 @@ bool is_own_buffer_full(int fd) noexcept {
 
 }  // namespace
 
-OwnedFd receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept {
-  if (length == 0 || to->sa_family != AF_UNIX || is_own_buffer_full(fd)) return {};
+Result<OwnedFd> receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept {
+  if (length == 0 || to->sa_family != AF_UNIX || is_own_buffer_full(fd)) return OwnedFd();
   auto room = detail::open_socket(AF_UNIX, SOCK_DGRAM);
   // Refused: the receiver is gone, or is somebody else's alone. Sending says so, too.
-  if (!room || ::connect(room->get(), to, length) != 0) return {};
-  return std::move(*room);
+  if (room && ::connect(room->get(), to, length) != 0) return OwnedFd();
+  return room;
 }
 
 }  // namespace blitzio::net

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <blitzio/base/owned_fd.hpp>
+#include <blitzio/base/result.hpp>
 #include <blitzio/executor/async_fd.hpp>
 #include <blitzio/net/address.hpp>
 #include <blitzio/task/future.hpp>
@@ -23,11 +24,11 @@ namespace blitzio::net {
 
 /// After a datagram from `fd` to `to` was refused with EAGAIN.
 /// Returns  a descriptor to wait for, until it is writable; none if waiting for `fd` itself will
-/// do:
-///          its own buffer is full, or another try will tell what is wrong. Also none if no
-///          descriptor can be had.
+///          do: its own buffer is full, or another try will tell what is wrong.
+/// Errors   EMFILE, ENFILE, ENOBUFS, ENOMEM: no descriptor can be had, and without one there is
+///          nothing to wait for.
 /// Cost     for Unix sockets two looks at the buffer, a socket(2) and a connect(2).
-[[nodiscard]] OwnedFd receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept;
+[[nodiscard]] Result<OwnedFd> receiver_room(int fd, const sockaddr* to, socklen_t length) noexcept;
 
 namespace detail {
 

@@ -93,7 +93,12 @@ Sent send_now(DatagramTransport& t, PyObject* data, PyObject* address) noexcept 
     PyBuffer_Release(&view);
   }
   if (BLITZIO_UNLIKELY(sent == Sent::blocked) && known != nullptr && t.writable.is_idle()) {
-    t.room = net::receiver_room(t.fd, known->data(), known->bytes());
+    auto room = net::receiver_room(t.fd, known->data(), known->bytes());
+    if (!room) {
+      raise_error(room.error(), "send");
+      return Sent::failed;
+    }
+    t.room = std::move(*room);
   }
   return sent;
 }

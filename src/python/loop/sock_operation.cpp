@@ -47,14 +47,14 @@ void finish(SockOperationObject& op) noexcept {
 }
 
 /// What to wait for instead of the socket; see net/receiver_room.hpp.
-OwnedFd find_room(const SockOperationObject& op) noexcept {
-  if (op.kind != SockKind::sendto) return {};
+Result<OwnedFd> find_room(const SockOperationObject& op) noexcept {
+  if (op.kind != SockKind::sendto) return OwnedFd();
   int family = 0;
   socklen_t bytes = sizeof family;
   KnownAddress to;
   if (::getsockopt(op.fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) != 0 || family != AF_UNIX ||
       !to.parse(family, op.extra)) {
-    return {};
+    return OwnedFd();
   }
   return net::receiver_room(op.fd, to.data(), to.bytes());
 }
@@ -85,7 +85,9 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
     return nullptr;
   }
-  if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()), find_room(op))) {
+  auto room = find_room(op);
+  if (!room) return raise_error(room.error(), "sendto");
+  if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()), std::move(*room))) {
     return nullptr;
   }
   op.state = State::waiting;

@@ -4,16 +4,11 @@
 
 #include <blitzio/driver/epoll/epoll_driver.hpp>
 
-#include <sys/resource.h>
 #include <csignal>
 #include <thread>
 
 namespace blitzio::driver::contract {
 namespace {
-
-/// With no descriptor left, the undefined-behaviour sanitizer cannot make the pipe by which it
-/// probes memory, and takes sound objects for broken ones.
-constexpr bool kNeedsDescriptors = BLITZIO_ASAN != 0;
 
 class Epoll : public testing::Test {
  protected:
@@ -219,18 +214,14 @@ TEST_F(Epoll, RunningOutOfDescriptorsEndsAMultishotAcceptAndLosesNoConnection) {
   const OwnedFd listener = tcp_listener();
   const OwnedFd client = tcp_client(listener);
   ASSERT_TRUE(wait_for(listener, POLLIN));
-  rlimit saved{};
-  ok(::getrlimit(RLIMIT_NOFILE, &saved));
-  const int lowest_free = ok(::dup(0));
-  ::close(lowest_free);
-  const rlimit tight{static_cast<rlim_t>(lowest_free), saved.rlim_max};
-  ok(::setrlimit(RLIMIT_NOFILE, &tight));
   Recorder accept(driver());
   accept.accept_multishot(listener.get());
-  accept.submit();
-  EXPECT_TRUE(run(accept));
+  {
+    const NoFreeDescriptor none;
+    accept.submit();
+    EXPECT_TRUE(run(accept));
+  }
   EXPECT_EQ(accept.result(), -EMFILE);
-  ok(::setrlimit(RLIMIT_NOFILE, &saved));
   accept.forget();
   accept.submit();
   EXPECT_TRUE(run_until(driver(), [&] { return accept.count() == 1; }));
@@ -241,12 +232,10 @@ TEST_F(Epoll, RunningOutOfDescriptorsEndsAMultishotAcceptAndLosesNoConnection) {
 
 TEST(MakeEpoll, SaysWhenDescriptorsRunOut) {
   if (kNeedsDescriptors) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
-  rlimit saved{};
-  ok(::getrlimit(RLIMIT_NOFILE, &saved));
-  const rlimit none{0, saved.rlim_max};
-  ok(::setrlimit(RLIMIT_NOFILE, &none));
-  const auto made = make_epoll({});
-  ok(::setrlimit(RLIMIT_NOFILE, &saved));
+  const auto made = [] {
+    const NoFreeDescriptor none;
+    return make_epoll({});
+  }();
   ASSERT_FALSE(made.has_value());
   EXPECT_TRUE(made.error().is_os(EMFILE));
 }

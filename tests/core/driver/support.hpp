@@ -174,6 +174,27 @@ inline void reset_on_close(const OwnedFd& socket) {
 [[nodiscard]] inline bool is_open(int fd) {
   return ::fcntl(fd, F_GETFD) >= 0;
 }
+/// With no descriptor left, the undefined-behaviour sanitizer cannot make the pipe by which it
+/// probes memory, and takes sound objects for broken ones.
+inline constexpr bool kNeedsDescriptors = BLITZIO_ASAN != 0;
+/// While it lives no descriptor can be opened.
+class NoFreeDescriptor {
+ public:
+  NoFreeDescriptor() {
+    ok(::getrlimit(RLIMIT_NOFILE, &before_), "getrlimit");
+    const int next = ok(::dup(0), "dup");
+    ::close(next);
+    const rlimit full{static_cast<rlim_t>(next), before_.rlim_max};
+    ok(::setrlimit(RLIMIT_NOFILE, &full), "setrlimit");
+  }
+  NoFreeDescriptor(const NoFreeDescriptor&) = delete;
+  NoFreeDescriptor& operator=(const NoFreeDescriptor&) = delete;
+  ~NoFreeDescriptor() { ok(::setrlimit(RLIMIT_NOFILE, &before_), "setrlimit"); }
+
+ private:
+  rlimit before_{};
+};
+
 /// A number that is no open descriptor.
 inline constexpr int kBadFd = 19'999;
 

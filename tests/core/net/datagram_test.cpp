@@ -253,6 +253,30 @@ TEST_P(UnixDatagrams, OneThatNeverReadsHidesNoRoomOfAnother) {
   }(this));
 }
 
+TEST_P(UnixDatagrams, WithoutADescriptorToWaitForAFullReceiverIsAnError) {
+  if (driver::contract::kNeedsDescriptors) {
+    GTEST_SKIP() << "the sanitizer needs descriptors of its own";
+  }
+  run([](Everywhere* /*self*/) -> Async<> {
+    driver::contract::TempDir folder;
+    const Address address = get(Address::local(folder.file("receiver")));
+    UnixDatagram receiver = get(UnixDatagram::bind(address));
+    fill(address);
+    UnixDatagram sender = get(UnixDatagram::unbound());
+    {
+      const driver::contract::NoFreeDescriptor none;
+      auto sending = sender.send_to(bytes("mine"), address);
+      auto answer = poll_once(sending);
+      BLITZIO_CHECK(answer.is_ready());
+      EXPECT_EQ(answer.value().error(), Error::os(EMFILE));
+    }
+    std::string text(8, '.');
+    while (get(receiver.try_recv(room(text)))) {
+    }
+    EXPECT_EQ(get(co_await sender.send_to(bytes("mine"), address)), 4U);
+  }(this));
+}
+
 TEST_P(UnixDatagrams, ClosingEndsTheWaitForAFullReceiver) {
   run([](Everywhere* /*self*/) -> Async<> {
     driver::contract::TempDir folder;

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import resource
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -127,6 +130,47 @@ def test_a_receiver_that_goes_is_told(loop: Any, tmp_path: Path, way: Way) -> No
                 else:
                     with pytest.raises(ConnectionRefusedError):
                         await sending
+
+    loop.run_until_complete(main())
+
+
+@contextlib.contextmanager
+def no_free_descriptor() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("way", [by_net, by_sock_sendto])
+def test_a_wait_that_cannot_be_had_is_an_error(loop: Any, tmp_path: Path, way: Way) -> None:
+    async def main() -> None:
+        with full_receiver(tmp_path) as (_, path):
+            async with way(path) as sent:
+                with pytest.raises(OSError, match="Too many open files") as failed:
+                    with no_free_descriptor():
+                        await sent
+                assert failed.value.errno == errno.EMFILE
+
+    loop.run_until_complete(main())
+
+
+def test_an_endpoint_tells_of_a_wait_that_cannot_be_had(loop: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        with full_receiver(tmp_path) as (receiver, path):
+            async with endpoint(family=socket.AF_UNIX) as (client, protocol):
+                with no_free_descriptor():
+                    client.sendto(b"lost", path)
+                assert [getattr(error, "errno", None) for error in protocol.errors] == [
+                    errno.EMFILE
+                ]
+                assert set(receive_all(receiver)) == {b"other"}
+                client.sendto(b"mine", path)
+            assert receive_all(receiver) == [b"mine"]
 
     loop.run_until_complete(main())
 

@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned kLevel0Bits = 8;
 constexpr unsigned kLevelBits = 6;
 constexpr unsigned kWindowBits = kLevel0Bits + 3 * kLevelBits;
+constexpr unsigned kFetchSteps = 4'096;  // of two entries each, with what they are part of: 1 MB
 
 /// A slot's bit in its word of a bitmap.
 constexpr std::uint64_t bit_of(std::size_t slot) noexcept {
@@ -227,11 +228,12 @@ std::uint64_t TimerWheel::start_of(std::size_t slot) const noexcept {
 
 // Walks through a list, from `first` to `last`, so that it comes into the cache. For timers sleep
 // for long, and who finds each entry by the one before waits for memory each time: from both ends,
-// half as often.
+// half as often. Of a long list no more than the cache keeps until they fire.
 void TimerWheel::fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept {
   detail::TimerLinks* front = &first;
   detail::TimerLinks* back = &last;
-  for (; front != back && front->next != back; front = front->next, back = back->prev) {
+  for (unsigned steps = 0; steps < kFetchSteps && front != back && front->next != back;
+       ++steps, front = front->next, back = back->prev) {
     // What an entry is part of lies behind it, mostly.
     BLITZIO_PREFETCH(static_cast<TimerEntry*>(front) + 1);
     BLITZIO_PREFETCH(static_cast<TimerEntry*>(back) + 1);

@@ -44,14 +44,14 @@ struct Box {
   static int traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(of(self).module);
-    if constexpr (requires(T& value) { value.traverse(visit, arg); }) {
+    if constexpr (requires(T& held) { held.traverse(visit, arg); }) {
       // Null: being made.
       return of(self).module == nullptr ? 0 : of(self).value.traverse(visit, arg);
     }
     return 0;
   }
   static int clear(PyObject* self) {
-    if constexpr (requires(T& value) { value.clear(); }) of(self).value.clear();
+    if constexpr (requires(T& held) { held.clear(); }) of(self).value.clear();
     return 0;
   }
   static void dealloc(PyObject* self) {

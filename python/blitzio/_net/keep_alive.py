@@ -35,6 +35,15 @@ class KeepAlive:
     probes: int
     """Unanswered ones until the peer counts as gone."""
 
+    @classmethod
+    def _read(cls, idle: Duration, interval: Duration, probes: int) -> KeepAlive:
+        """Of what the system reports: its own defaults may be longer than what it takes."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "idle", idle)
+        object.__setattr__(made, "interval", interval)
+        object.__setattr__(made, "probes", probes)
+        return made
+
     def __init__(self, idle: Seconds = 7200, interval: Seconds = 75, probes: int = 9) -> None:
         """Times are in seconds, or Durations; the system has whole seconds and rounds up.
 

@@ -38,9 +38,9 @@ PyObject* option_object(const std::optional<net::KeepAlive>& value) noexcept {
   const PyRef type = keepalive_type();
   const PyRef idle = PyRef::steal(type ? make_duration(value->idle) : nullptr);
   const PyRef interval = PyRef::steal(idle ? make_duration(value->interval) : nullptr);
-  return interval
-             ? PyObject_CallFunction(type.get(), "OOi", idle.get(), interval.get(), value->probes)
-             : nullptr;
+  return interval ? PyObject_CallMethod(type.get(), "_read", "OOi", idle.get(), interval.get(),
+                                        value->probes)
+                  : nullptr;
 }
 
 bool read_option(PyObject* object, const char* /*name*/, IntRange /*range*/, bool* value) noexcept {

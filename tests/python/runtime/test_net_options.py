@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import errno
 import math
+import shutil
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +98,36 @@ def test_the_error_that_a_socket_keeps_is_taken_once() -> None:
 
 
 # ---- TCP -----------------------------------------------------------------------------------------
+
+
+LONG_KEEPALIVE = """
+import socket, sys
+from blitzio import net
+try:
+    with open("/proc/sys/net/ipv4/tcp_keepalive_time", "w") as setting:
+        setting.write("40000")
+except OSError:
+    sys.exit(77)
+stream = net.TcpStream.from_fd(socket.socket().detach())
+stream.set_option(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+print(stream.keepalive())
+stream.close()
+"""
+
+
+def test_a_keepalive_is_read_that_could_not_be_set() -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("a network of its own takes unshare")
+    told = subprocess.run(
+        [unshare, "--map-root-user", "--net", sys.executable, "-c", LONG_KEEPALIVE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if told.returncode == 77 or "unshare" in told.stderr:
+        pytest.skip("this process may have no network of its own")
+    assert told.stdout.startswith("KeepAlive(idle=Duration(40000s), "), told.stderr
 
 
 def check_tcp_options(stream: net.TcpStream | net.TlsStream) -> None:

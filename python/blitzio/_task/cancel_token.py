@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from blitzio._native import _make_external_handle
-from blitzio._task.branches import drop, end, start
+from blitzio._native import _is_native_awaitable, _make_external_handle
+from blitzio._task.branches import drop, end, end_before_result, start
+from blitzio._task.selecting import select
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -120,16 +121,24 @@ class CancelToken:
         if self._cancelled:
             drop(awaitable)
             self.check()
-        future: asyncio.Future[Any] = start(awaitable)
-        stop: asyncio.Future[Any] = start(self.cancelled())
+        # What the primitives return is polled, so that it has its effect or has none; what else it
+        # is runs in a task, which may end with a result though it was cancelled.
+        owned: list[asyncio.Future[Any]] = []
+        if not _is_native_awaitable(awaitable):
+            owned.append(start(awaitable))
         try:
-            await asyncio.wait((future, stop), return_when=asyncio.FIRST_COMPLETED)
-            if future.done():
-                result: _T = future.result()
-                return result
-            raise asyncio.CancelledError("cancelled by its token")
-        finally:
-            await end((future, stop))
+            first = await select(*(owned or [awaitable]), self.cancelled())
+        except BaseException:
+            await end(owned)
+            raise
+        await end_before_result(owned)
+        result: Any
+        result, index = first
+        if index != 0:
+            if not owned or owned[0].cancelled():
+                raise asyncio.CancelledError("cancelled by its token")
+            result = owned[0].result()
+        return cast("_T", result)
 
     def __repr__(self) -> str:
         return f"<CancelToken {'cancelled' if self._cancelled else 'open'}>"

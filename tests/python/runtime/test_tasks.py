@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import blitzio
 from blitzio import Runtime
+from blitzio.channel import Channel
 from blitzio.task import (
     CancelToken,
     ConcurrencyUnavailable,
@@ -502,6 +504,54 @@ def test_a_token_limits_what_it_runs(run: Run) -> None:
             await token.run(give(1))
         with pytest.raises(RuntimeError, match="would block the event loop"):
             token.blocking_wait()
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_sent_first", [True, False])
+def test_what_is_received_as_a_token_is_cancelled_is_not_lost(
+    run: Run, is_sent_first: bool
+) -> None:
+    async def main() -> None:
+        channel: Channel[str] = Channel(1)
+
+        async def receive() -> str:
+            return await channel.recv()
+
+        for make in (channel.recv, receive):
+            token = CancelToken()
+            running = asyncio.ensure_future(token.run(make()))
+            await sleep(0.001)
+            if is_sent_first:
+                channel.try_send("message")
+                token.cancel()
+            else:
+                token.cancel()
+                channel.try_send("message")
+            try:
+                received = await running
+            except asyncio.CancelledError:
+                received = channel.try_recv()
+            assert received == "message"
+
+    run(main())
+
+
+def test_the_result_of_work_that_a_token_cancelled_in_vain_is_told(run: Run) -> None:
+    async def main() -> None:
+        async def stubborn(end: asyncio.Future[str]) -> str:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+            return await end
+
+        token = CancelToken()
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running = asyncio.ensure_future(token.run(stubborn(end)))
+        await sleep(0.001)
+        token.cancel()
+        await sleep(0.001)
+        end.set_result("kept")
+        assert await running == "kept"
 
     run(main())
 

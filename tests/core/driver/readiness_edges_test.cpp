@@ -156,6 +156,42 @@ TEST_P(Readiness, DataBehindAnUrgentMarkArrivesWithoutFurtherTraffic) {
   end(recv);
 }
 
+// The mark stays where the urgent byte was when that is read alone, and events are silent of it:
+// one that follows looks like any other, but a read ends at the mark.
+TEST_P(Readiness, DataBehindTheMarkOfAnUrgentByteThatWasReadArrives) {
+  for (const bool sees_mark : {true, false}) {
+    Pair pair = tcp_pair();
+    Attachment attached(driver(), pair.a, true);
+    std::array<std::byte, 100> buffer{};
+    std::array<std::byte, 1> urgent{};
+    const auto look = [&] {
+      for (int i = 0; i < 32; ++i) driver().collect();  // Nobody waits: one of them does.
+    };
+    const auto receive = [&](std::span<std::byte> into, int flags) {
+      Recorder recv(driver());
+      recv.recv(pair.a.get(), into, flags);
+      recv.submit();
+      EXPECT_TRUE(run(recv));
+      return text(into.first(static_cast<std::size_t>(std::max(recv.result(), 0))));
+    };
+    put(pair.b, "abc");
+    ok(static_cast<int>(::send(pair.b.get(), "!", 1, MSG_OOB)));
+    put(pair.b, "def");
+    EXPECT_TRUE(wait_for(pair.a, POLLPRI));
+    if (sees_mark) look();
+    EXPECT_EQ(receive(urgent, MSG_OOB), "!");
+    put(pair.b, "ghi");
+    look();
+    std::string all;
+    while (all.size() < 9) {
+      const std::string some = receive(buffer, 0);
+      ASSERT_NE(some, "") << all;
+      all += some;
+    }
+    EXPECT_EQ(all, "abcdefghi");
+  }
+}
+
 TEST_P(Readiness, ADatagramReadIsNotTakenForADrainedQueue) {
   const OwnedFd to = bound_socket(SOCK_DGRAM);
   const OwnedFd from = inet_socket(SOCK_DGRAM);

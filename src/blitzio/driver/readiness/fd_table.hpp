@@ -62,11 +62,19 @@ struct FdEntry {
   // to come as an event. True means "try".
   bool read_ready : 1 = false;
   bool write_ready : 1 = false;
-  /// The last event said end, error or urgent data: a short read does not mean "drained".
+  /// The last event said end or error: a short read does not mean "drained".
   bool sticky : 1 = false;
+  /// There was urgent data, and no EAGAIN since. Its mark outlives it and ends a read, too.
+  bool has_mark : 1 = false;
   /// Asked once per attached fd.
   ShortRead short_read : 2 = ShortRead::unknown;
 
+  [[nodiscard]] bool may_hide_more() const noexcept { return sticky || has_mark; }
+  /// Nothing is left to read: what comes from now on is an event.
+  void note_drained() noexcept {
+    read_ready = false;
+    has_mark = false;
+  }
   [[nodiscard]] bool has_waiters() const noexcept {
     return !readers.is_empty() || !writers.is_empty() || !pollers.is_empty();
   }

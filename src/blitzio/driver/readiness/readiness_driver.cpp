@@ -58,7 +58,7 @@ Result<void> ReadinessDriver::attach(int fd) noexcept {
   entry->attached = true;
   // Registering reports what is readable already as the first event, so the first receive need not
   // try. Sending must: it is done before the next collect(), and almost always succeeds.
-  entry->read_ready = false;
+  entry->note_drained();
   entry->write_ready = true;
   entry->sticky = false;
   entry->short_read = ShortRead::unknown;
@@ -245,7 +245,7 @@ void ReadinessDriver::start_poll(Operation& operation) noexcept {
   // Where both bits are clear such a change is yet to come, else the state must be asked.
   const bool may_be_ready = ((events & POLLOUT) != 0 && entry->write_ready) ||
                             ((events & ~std::uint32_t{POLLOUT}) != 0 && entry->read_ready) ||
-                            (events & POLLPRI) != 0 || entry->sticky;
+                            (events & POLLPRI) != 0 || entry->may_hide_more();
   if (!entry->attached || !may_be_ready) {
     wait_for(operation, *entry, true);
     return;
@@ -254,7 +254,7 @@ void ReadinessDriver::start_poll(Operation& operation) noexcept {
   const std::int32_t result = ready_now(operation.fd(), events);
   const std::uint32_t ready = result > 0 ? static_cast<std::uint32_t>(result) : 0;
   if (result >= 0 || result == kWouldBlock) {
-    if ((events & POLLIN) != 0 && (ready & kReadable) == 0) entry->read_ready = false;
+    if ((events & POLLIN) != 0 && (ready & kReadable) == 0) entry->note_drained();
     if ((events & POLLOUT) != 0 && (ready & kWritable) == 0) entry->write_ready = false;
   }
   if (result == kWouldBlock) {
@@ -372,8 +372,10 @@ void ReadinessDriver::on_event(int fd, FdEntry& entry, std::uint32_t events) noe
   const bool was_waited_for = entry.has_waiters();
   if ((events & kReadable) != 0) entry.read_ready = true;
   if ((events & kWritable) != 0) entry.write_ready = true;
-  // Each event tells the whole state, so this replaces what an earlier one said.
-  entry.sticky = (events & (POLLPRI | POLLRDHUP | kEnding)) != 0;
+  // Each event tells the whole state, so this replaces what an earlier one said; but not that of a
+  // mark whose byte was read alone.
+  entry.sticky = (events & (POLLRDHUP | kEnding)) != 0;
+  if ((events & POLLPRI) != 0) entry.has_mark = true;
   entry.missed = static_cast<std::uint16_t>(entry.missed | events);
 
   if ((events & kReadable) != 0) {
@@ -469,22 +471,26 @@ void ReadinessDriver::note_outcome(FdEntry& entry, const Operation& operation,
     if (result == kWouldBlock) entry.write_ready = false;
     return;
   }
-  if (is_special(operation)) return;  // Says nothing about ordinary data.
+  if (is_special(operation)) {
+    // Says nothing about ordinary data but that there is a mark, of which the event may come late.
+    if (result >= 0) entry.has_mark = true;
+    return;
+  }
   if (result == kWouldBlock) {
-    entry.read_ready = false;
+    entry.note_drained();
     return;
   }
   const bool is_short = result > 0 && (receive_flags(operation) & MSG_PEEK) == 0 &&
                         (operation.kind() == OpKind::recv || operation.kind() == OpKind::read) &&
                         static_cast<std::size_t>(result) < operation.args().buffer.bytes;
-  if (is_short && !entry.sticky && ask(entry, operation.fd()) == ShortRead::drains) {
-    entry.read_ready = false;
+  if (is_short && !entry.may_hide_more() && ask(entry, operation.fd()) == ShortRead::drains) {
+    entry.note_drained();
   }
 }
 
 /// A read that left nothing behind saves the EAGAIN that would tell so. Not after an end, error or
-/// urgent mark (FdEntry::sticky), which are still to be read: what comes after the event that
-/// showed none of them is an event of its own.
+/// urgent mark (FdEntry::may_hide_more()), which are still to be read: what comes after the event
+/// that showed none of them is an event of its own.
 ShortRead ReadinessDriver::ask(FdEntry& entry, int fd) noexcept {
   if (!entry.attached) return ShortRead::says_nothing;
   if (entry.short_read != ShortRead::unknown) return entry.short_read;

@@ -52,7 +52,7 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
                                     ? receive(fd, buffer, took_fds)
                                     : receive(fd, buffer);
     if (result == kWouldBlock) {
-      if (entry != nullptr) entry->read_ready = false;
+      if (entry != nullptr) entry->note_drained();
       wait_again(operation);
       return;
     }
@@ -63,9 +63,9 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
     }
     const auto count = static_cast<std::size_t>(result);
     const bool is_drained =
-        count < kReceiveBytes && short_read >= kMayDrain && !took_fds && !entry->sticky;
+        count < kReceiveBytes && short_read >= kMayDrain && !took_fds && !entry->may_hide_more();
     if (is_drained) {
-      entry->read_ready = false;
+      entry->note_drained();
       wait_again(operation);
     } else if (turn == kReceivesPerTurn) {
       to_runnable(operation);

@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <utility>
 
@@ -85,7 +84,7 @@ class PollDriver final : public driver::Driver {
   void hand_over() noexcept override {}
 
   void collect() noexcept override {
-    if (polling_ == nullptr || is_refused_ || is_cancelled_ || !file_.take_event()) return;
+    if (polling_ == nullptr || is_cancelled_ || !file_.take_event()) return;
     is_ready_ = true;
     if (!polling_->is_multishot()) file_.remove_poll();
   }
@@ -97,7 +96,7 @@ class PollDriver final : public driver::Driver {
     collect();
   }
   [[nodiscard]] bool has_completions() const noexcept override {
-    return is_ready_ || is_cancelled_ || is_refused_;
+    return is_ready_ || is_cancelled_;
   }
   std::size_t dispatch() noexcept override {
     const std::size_t delivered = deliver_messages();
@@ -105,12 +104,9 @@ class PollDriver final : public driver::Driver {
     driver::Operation& operation = *polling_;
     // What had happened is told, though it was cancelled since.
     const bool was_ready = std::exchange(is_ready_, false);
-    const bool was_refused = std::exchange(is_refused_, false);
-    const bool is_last =
-        std::exchange(is_cancelled_, false) || was_refused || !operation.is_multishot();
+    const bool is_last = std::exchange(is_cancelled_, false) || !operation.is_multishot();
     if (is_last) polling_ = nullptr;
-    const int result = was_refused ? -EBADF : -ECANCELED;
-    finish(operation, {was_ready ? POLLIN : result, !is_last, {}});
+    finish(operation, {was_ready ? POLLIN : -ECANCELED, !is_last, {}});
     return delivered + 1;
   }
   void shutdown() noexcept override {
@@ -125,9 +121,7 @@ class PollDriver final : public driver::Driver {
   void start(driver::Operation& operation) noexcept override {
     BLITZIO_CHECK(polling_ == nullptr);
     polling_ = &operation;
-    // Closed before it was armed: the kernel is asked all the same, and says EBADF.
-    is_refused_ = operation.fd() < 0;
-    if (!is_refused_) file_.add_poll(*this);
+    file_.add_poll(*this);
   }
   void stop(driver::Operation& operation) noexcept override {
     BLITZIO_CHECK(polling_ == &operation);
@@ -142,7 +136,6 @@ class PollDriver final : public driver::Driver {
   driver::Operation* polling_ = nullptr;
   bool is_ready_ = false;
   bool is_cancelled_ = false;
-  bool is_refused_ = false;
 };
 
 inline void File::write() noexcept {

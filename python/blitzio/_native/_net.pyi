@@ -156,8 +156,7 @@ class AsyncFd(_Descriptor):
         Raises:
             OSError: EBADF.
             ValueError: a file or directory, which cannot be waited for.
-            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
-                OSError of ENOMEM: it is closed then.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, as it was.
         """
 
     def close(self) -> None:
@@ -217,8 +216,7 @@ class TcpListener(_Socket):
         Raises:
             OSError: EBADF, ENOTSOCK.
             ValueError: a socket of another kind.
-            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
-                OSError of ENOMEM: it is closed then.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, as it was.
         """
 
     def accept(self) -> Awaitable[tuple[TcpStream, Address]]:

@@ -30,8 +30,7 @@ class PipeReader(_ReadEnd):
         Raises:
             OSError: EBADF.
             ValueError: what cannot be waited for, such as a file, or is not open for reading.
-            TypeError: no int. Whenever it raises the descriptor is still the caller's, but for an
-                OSError of ENOMEM: it is closed then.
+            TypeError: no int. Whenever it raises the descriptor is still the caller's, as it was.
         """
 
     def close(self) -> None:

@@ -125,10 +125,8 @@ class TransportOptions:
         fd = os.dup(own)
         try:
             stream = (UnixStream if is_local else TcpStream).from_fd(fd)
-        except BaseException as error:
-            # Out of memory, it is closed already, and its number may be another's by now.
-            if not isinstance(error, OSError) or error.errno != errno.ENOMEM:
-                os.close(fd)
+        except BaseException:
+            os.close(fd)
             raise
         with closing(stream):
             yield stream

@@ -171,7 +171,8 @@ class Driver {
   /// state for it (epoll: one edge-triggered registration instead of one per wait). Optional: any
   /// pollable fd works unattached. Errors: what registering gives (EPERM for regular files).
   [[nodiscard]] virtual Result<void> attach(int fd) noexcept = 0;
-  /// Must have no operation in flight. Call it before the fd is closed.
+  /// Must have no operation in flight. Call it before the fd is closed. Also for an fd that was not
+  /// attached, if its file outlives it: else the kernel may go on reporting what happens to that.
   virtual void detach(int fd) noexcept = 0;
 
   /// Hands what was submitted and cancelled to the kernel now rather than in the next collect(), so

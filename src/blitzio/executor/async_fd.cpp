@@ -3,6 +3,7 @@
 #include <blitzio/driver/driver_context.hpp>
 #include <blitzio/executor/thread_poll.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -55,7 +56,7 @@ IoSource::Wait IoSource::wait(IoSide& side, IoWaiter& waiter, const Waker& waker
   bool arms = false;
   {
     const MutexLock lock(mutex_);
-    if (is_closed_) return Wait::closed;
+    if (fd() < 0) return Wait::closed;
     if ((side.readiness() & (IoSide::kReady | IoSide::kEnded)) != 0) return Wait::retry;
     if (side.error_ != 0) {
       error = std::exchange(side.error_, 0);
@@ -86,7 +87,7 @@ IoSource::Wait IoSource::wait_for_close(IoSide& side, IoWaiter& waiter,
                                         const Waker& waker) noexcept {
   Waker own = waker.clone();  // Outside of the lock, as in wait().
   const MutexLock lock(mutex_);
-  if (is_closed_) return Wait::closed;
+  if (fd() < 0) return Wait::closed;
   enqueue(side, waiter, own);
   return Wait::waiting;
 }
@@ -103,14 +104,14 @@ void IoSource::enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept {
 void IoSource::arm(IoSide& side) noexcept {
   const bool is_io_uring = side.home_->backend() == driver::Backend::io_uring;
   if (side.direction_ == IoDirection::write) {
-    side.poll(fd(), POLLOUT);
+    side.poll(number_, POLLOUT);
   } else if (side.home_->backend() == driver::Backend::poll) {
     // Level-triggered: a multishot one would report in each turn until somebody reads.
-    side.poll(fd(), POLLIN | POLLRDHUP);
+    side.poll(number_, POLLIN | POLLRDHUP);
   } else {
     // Urgent data ends a read short of what is there. Asking io_uring for it costs a poll(2) per
     // event, more than the EAGAIN that trusting saves.
-    side.poll_multishot(fd(), POLLIN | POLLRDHUP | (is_io_uring ? 0U : unsigned{POLLPRI}));
+    side.poll_multishot(number_, POLLIN | POLLRDHUP | (is_io_uring ? 0U : unsigned{POLLPRI}));
   }
   // Relaxed: see trusts_short_reads().
   side.trusts_short_reads_.store(!is_io_uring, std::memory_order_relaxed);
@@ -146,15 +147,12 @@ bool IoSource::others_hold() noexcept {
 
 OwnedFd IoSource::close(Closing how) noexcept {
   std::array<IoSide*, 2> ours{};
-  OwnedFd given;
   {
     const MutexLock lock(mutex_);
-    if (std::exchange(is_closed_, true)) return {};
-    // Relaxed: see fd().
-    number_.store(-1, std::memory_order_relaxed);
-    if (how == Closing::gives_fd) given = std::move(fd_);
-    // With the lock, under which the home lets go of the descriptor; and after the number is gone,
-    // for this wakes who waits. ENOTCONN, the only error it can give: it does not listen.
+    // Relaxed: see Call.
+    if ((calls_.fetch_or(kClosed, std::memory_order_relaxed) & kClosed) != 0) return {};
+    // With the lock, under which the home lets go of the descriptor; and after it is marked, for
+    // this wakes who waits. ENOTCONN, the only error it can give: it does not listen.
     if (how == Closing::listener && others_hold()) {
       static_cast<void>(::shutdown(fd_.get(), SHUT_RDWR));
     }
@@ -177,21 +175,47 @@ OwnedFd IoSource::close(Closing how) noexcept {
     home = side->home_;
     home->cancel(*side);
   }
-  if (home != nullptr) home->hand_over();
+  if (home != nullptr) {
+    home->hand_over();
+    // The file may outlive our number, and is nothing that this loop has to hear of.
+    if (how != Closing::plain) home->detach(number_);
+  }
+  OwnedFd given;
   OwnedFd closing;
   {
     const MutexLock lock(mutex_);
     for (IoSide* side : ours) holders_ -= side != nullptr ? 1 : 0;
-    closing = let_go_of_fd();
+    if (how == Closing::gives_fd) {
+      given = give_fd();
+    } else {
+      closing = let_go_of_fd();
+    }
   }
   wake_waiters(read_);
   wake_waiters(write_);
   return given;
 }
 
-// The descriptor, if it is to be closed and the kernel has no request on it any more.
+// The descriptor, if it is to be closed and nobody uses it any more.
 OwnedFd IoSource::let_go_of_fd() noexcept {
-  return is_closed_ && holders_ == 0 ? std::move(fd_) : OwnedFd();
+  // Acquire: pairs with the release at the end of a call.
+  const bool is_unused = holders_ == 0 && calls_.load(std::memory_order_acquire) == kClosed;
+  return is_unused ? std::move(fd_) : OwnedFd();
+}
+
+// The descriptor, or a duplicate while others use its number.
+OwnedFd IoSource::give_fd() noexcept {
+  OwnedFd given = let_go_of_fd();
+  if (!given) given = OwnedFd::adopt(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  // Without a free number it is this one, and what others still do with it concerns the caller.
+  if (!given) given = std::move(fd_);
+  return given;
+}
+
+void IoSource::end_last_call() noexcept {
+  OwnedFd closing;
+  const MutexLock lock(mutex_);
+  closing = let_go_of_fd();
 }
 
 // ---- on the home's thread --------------------------------------------------------------------
@@ -217,8 +241,9 @@ void IoSource::deliver_arm(IoSide& side) noexcept {
   OwnedFd closing;
   {
     const MutexLock lock(mutex_);
-    side.state_ = is_closed_ ? IoSide::State::idle : IoSide::State::armed;
-    if (is_closed_) {
+    const bool is_closed = fd() < 0;
+    side.state_ = is_closed ? IoSide::State::idle : IoSide::State::armed;
+    if (is_closed) {
       side.home_ = nullptr;
       --holders_;
       closing = let_go_of_fd();
@@ -241,6 +266,8 @@ void IoSource::deliver_cancel(IoSide& side) noexcept {
   OwnedFd closing;
   {
     const MutexLock lock(mutex_);
+    // As in close(). Of a number that was given away nothing is known.
+    if (side.home_ != nullptr && fd_) side.home_->detach(number_);
     --holders_;
     closing = let_go_of_fd();
   }
@@ -260,7 +287,7 @@ void IoSource::complete(IoSide& side, const driver::Completion& completion) noex
     const MutexLock lock(mutex_);
     side.state_ = IoSide::State::idle;
     side.home_ = nullptr;
-    if (!is_closed_) {
+    if (fd() >= 0) {
       --holders_;
       // ECANCELED: the driver was shut down, and the next wait finds another.
       if (completion.result < 0 && completion.result != -ECANCELED) {
@@ -299,7 +326,7 @@ void IoSource::wake_waiters(IoSide& side) noexcept {
 
 // ---- the handle ------------------------------------------------------------------------------
 
-Result<AsyncFd> AsyncFd::adopt(OwnedFd fd) noexcept {
+Result<AsyncFd> AsyncFd::adopt(OwnedFd&& fd) noexcept {
   auto* source = new (std::nothrow) detail::IoSource(std::move(fd));
   if (source == nullptr) return fail(Error::os(ENOMEM));
   return AsyncFd(source);

@@ -37,6 +37,10 @@
 // descriptor closed at once; elsewhere the home is sent a message and closes it there, so that no
 // request of the kernel keeps the file open. The memory goes with the last completion.
 //
+// A number that is closed may be another file's a moment later. So it is closed only when nobody
+// uses it any more: neither a home nor a call on another thread, which are counted. Who takes the
+// descriptor back before that gets a duplicate.
+//
 // Threads: any, also several at a time (two tasks may read, or accept; all of them are woken and
 // the fastest gets it). Moving and dropping a handle: who owns it.
 #pragma once
@@ -54,6 +58,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace blitzio {
@@ -139,14 +144,22 @@ class IoSide final : public driver::Operation, public driver::Message {
 /// The descriptor with both its directions; shared by handles and by what is in flight.
 class IoSource {
  public:
-  explicit IoSource(OwnedFd fd) noexcept : number_(fd.get()), fd_(std::move(fd)) {}
+  explicit IoSource(OwnedFd&& fd) noexcept : number_(fd.get()), fd_(std::move(fd)) {}
   IoSource(const IoSource&) = delete;
   IoSource& operator=(const IoSource&) = delete;
 
   /// -1 once it is closed.
   [[nodiscard]] int fd() const noexcept {
-    // Relaxed: close() is called while nobody else uses the handle; the number is all there is.
-    return number_.load(std::memory_order_relaxed);
+    // Relaxed: the number is all there is.
+    return (calls_.load(std::memory_order_relaxed) & kClosed) != 0 ? -1 : number_;
+  }
+  /// Makes `attempt(number)`. The number is not another file's before that returns, whoever closes
+  /// meanwhile. None if it is closed.
+  template <class Attempt>
+  [[nodiscard]] std::optional<IoAttempt> call(Attempt& attempt) {
+    const Call call(*this);
+    if (BLITZIO_UNLIKELY(!call.may_begin())) return std::nullopt;
+    return attempt(number_);
   }
   [[nodiscard]] IoSide& side(IoDirection direction) noexcept {
     return direction == IoDirection::read ? read_ : write_;
@@ -182,6 +195,32 @@ class IoSource {
   friend class IoSide;
   ~IoSource() = default;
 
+  static constexpr std::uint32_t kClosed = 1;
+  static constexpr std::uint32_t kCall = 2;  ///< counts calls, above the flag
+
+  class Call {
+   public:
+    explicit Call(IoSource& source) noexcept
+        : source_(source),
+          // Relaxed: which of this and the closing came first the word tells, and nothing rides on
+          // it.
+          may_begin_((source.calls_.fetch_add(kCall, std::memory_order_relaxed) & kClosed) == 0) {}
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    ~Call() {
+      // Release: the call comes before the end of the number; pairs with the acquire in
+      // let_go_of_fd().
+      const auto calls = source_.calls_.fetch_sub(kCall, std::memory_order_release);
+      if (BLITZIO_UNLIKELY(calls == (kClosed | kCall))) source_.end_last_call();
+    }
+    [[nodiscard]] bool may_begin() const noexcept { return may_begin_; }
+
+   private:
+    IoSource& source_;
+    const bool may_begin_;
+  };
+  BLITZIO_COLD void end_last_call() noexcept BLITZIO_EXCLUDES(mutex_);
+
   static void on_completion(driver::Operation& operation,
                             const driver::Completion& completion) noexcept;
   static void on_message(driver::Message& message) noexcept;
@@ -194,15 +233,16 @@ class IoSource {
   /// `waker` gets the waiter's old one.
   void enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] OwnedFd let_go_of_fd() noexcept BLITZIO_REQUIRES(mutex_);
+  [[nodiscard]] OwnedFd give_fd() noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] bool others_hold() noexcept BLITZIO_REQUIRES(mutex_);
   void add_ref() noexcept;
   void release_ref() noexcept;
 
-  // Written by close(), read by who makes a call.
-  Atomic<int> number_;
+  const int number_;
+  // Whether it is closed, set once under the lock, and how many calls are under way.
+  Atomic<std::uint32_t> calls_{0};
   Mutex mutex_{LockRank::async_fd};
   OwnedFd fd_ BLITZIO_GUARDED_BY(mutex_);
-  bool is_closed_ BLITZIO_GUARDED_BY(mutex_) = false;
   // Directions whose operation may be in the kernel and has not been cancelled.
   unsigned holders_ BLITZIO_GUARDED_BY(mutex_) = 0;
   // Counted by the AsyncFd objects.
@@ -242,9 +282,9 @@ class IoWait {
       const std::uint32_t seen = side_->readiness();
       if (BLITZIO_LIKELY((seen & (detail::IoSide::kReady | detail::IoSide::kEnded)) != 0)) {
         if (BLITZIO_UNLIKELY(++detail::io_streak == kStreakMax)) return give_way(context);
-        const int fd = source_->fd();
-        if (BLITZIO_UNLIKELY(fd < 0)) return failed(Error::runtime(RuntimeErrc::closed));
-        const IoAttempt done = attempt(fd);
+        const std::optional<IoAttempt> made = source_->call(attempt);
+        if (BLITZIO_UNLIKELY(!made)) return failed(Error::runtime(RuntimeErrc::closed));
+        const IoAttempt done = *made;
         if (BLITZIO_LIKELY(done.result != -EAGAIN)) {
           if (done.is_drained && side_->trusts_short_reads(seen)) {
             side_->clear(seen, detail::IoSide::kReady);
@@ -314,8 +354,8 @@ class AsyncFd {
   /// Empty: no descriptor.
   AsyncFd() noexcept = default;
   /// Takes over `fd`, which should be in non-blocking mode; it is closed with the last handle.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<AsyncFd> adopt(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<AsyncFd> adopt(OwnedFd&& fd) noexcept;
   AsyncFd(AsyncFd&& other) noexcept : source_(std::exchange(other.source_, nullptr)) {}
   AsyncFd& operator=(AsyncFd&& other) noexcept {
     if (this != &other) {
@@ -334,8 +374,9 @@ class AsyncFd {
   [[nodiscard]] int get() const noexcept { return source_ == nullptr ? -1 : source_->fd(); }
   [[nodiscard]] explicit operator bool() const noexcept { return source_ != nullptr; }
 
-  /// Closes the descriptor for all its handles: waits and later calls end with `closed`. While it
-  /// runs no other thread may make a call.
+  /// Closes the descriptor for all its handles: waits and later calls end with `closed`. Where a
+  /// future's call is under way on another thread, or another thread's loop waits, the file stays
+  /// open until that has ended. Calls by the number, get(), are not known of here.
   void close() noexcept;
   /// close() of a listening socket. Where another thread waits for it, the kernel keeps the socket
   /// open until that thread knows; so this ends listening, and nobody can connect any more. A
@@ -345,7 +386,8 @@ class AsyncFd {
   [[nodiscard]] bool is_held_elsewhere() const noexcept {
     return source_ != nullptr && source_->is_held_elsewhere();
   }
-  /// As close(), but gives the descriptor to the caller; none if it was closed.
+  /// As close(), but gives the descriptor to the caller; none if it was closed. Where close() would
+  /// leave the file open for a moment it is a duplicate, with another number.
   [[nodiscard]] OwnedFd release() noexcept;
 
   class [[nodiscard]] Ready {

@@ -27,7 +27,8 @@ class Socket {
   [[nodiscard]] bool is_open() const noexcept { return fd() >= 0; }
   /// Closes it now; what waits on it ends with `closed`.
   void close() noexcept { fd_.close(); }
-  /// Gives the descriptor, in non-blocking mode, to the caller.
+  /// Gives the descriptor, in non-blocking mode, to the caller; where other threads still use its
+  /// number, as a duplicate.
   [[nodiscard]] OwnedFd into_fd() && noexcept { return fd_.release(); }
 
   /// Errors   os errors of a socket that is closed; invalid_argument for an unknown family.

@@ -28,7 +28,7 @@ int ttl_name(int level) noexcept {
 
 }  // namespace
 
-Result<TcpStream> TcpStream::from_fd(OwnedFd fd) noexcept {
+Result<TcpStream> TcpStream::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return TcpStream(std::move(adopted)); });
 }
@@ -97,7 +97,7 @@ Result<int> TcpStream::ttl() const noexcept {
   return option(level, ttl_name(level));
 }
 
-Result<TcpListener> TcpListener::from_fd(OwnedFd fd) noexcept {
+Result<TcpListener> TcpListener::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return TcpListener(std::move(adopted)); });
 }

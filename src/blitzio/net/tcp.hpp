@@ -63,8 +63,8 @@ class TcpStream final : public StreamSocket {
   static constexpr Duration kAttemptDelay = Duration::from_millis(250);
 
   /// Takes over a connected socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<TcpStream> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<TcpStream> from_fd(OwnedFd&& fd) noexcept;
 
   /// Whether small writes leave at once (TCP_NODELAY) instead of waiting for an answer on the way.
   Result<void> set_nodelay(bool is_on) const noexcept;
@@ -100,8 +100,8 @@ class TcpListener final : public ListenerSocket<TcpStream> {
   [[nodiscard]] static Result<TcpListener> bind(const Address& address,
                                                 const ListenOptions& options = {}) noexcept;
   /// Takes over a listening socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<TcpListener> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<TcpListener> from_fd(OwnedFd&& fd) noexcept;
 
  private:
   using ListenerSocket::ListenerSocket;

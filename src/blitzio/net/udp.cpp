@@ -15,7 +15,7 @@ bool to_bool(int value) noexcept {
 
 }  // namespace
 
-Result<UdpSocket> UdpSocket::from_fd(OwnedFd fd) noexcept {
+Result<UdpSocket> UdpSocket::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return UdpSocket(std::move(adopted)); });
 }

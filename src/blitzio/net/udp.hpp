@@ -22,8 +22,8 @@ class UdpSocket final : public DatagramSocket {
   [[nodiscard]] static Result<UdpSocket> bind(const Address& address,
                                               const UdpOptions& options = {}) noexcept;
   /// Takes over a socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<UdpSocket> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<UdpSocket> from_fd(OwnedFd&& fd) noexcept;
 
   /// Whether it may send to broadcast addresses.
   Result<void> set_broadcast(bool is_on) const noexcept;

@@ -33,7 +33,7 @@ Result<OwnedFd> open_bound(int type, const Address& address) noexcept {
 
 }  // namespace
 
-Result<UnixStream> UnixStream::from_fd(OwnedFd fd) noexcept {
+Result<UnixStream> UnixStream::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return UnixStream(std::move(adopted)); });
 }
@@ -51,7 +51,7 @@ Result<PeerCredentials> UnixStream::peer_credentials() const noexcept {
   return PeerCredentials{credentials.pid, credentials.uid, credentials.gid};
 }
 
-Result<UnixListener> UnixListener::from_fd(OwnedFd fd) noexcept {
+Result<UnixListener> UnixListener::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return UnixListener(std::move(adopted)); });
 }
@@ -63,7 +63,7 @@ Result<UnixListener> UnixListener::bind(const Address& address, int backlog) noe
   return from_fd(std::move(*fd));
 }
 
-Result<UnixDatagram> UnixDatagram::from_fd(OwnedFd fd) noexcept {
+Result<UnixDatagram> UnixDatagram::from_fd(OwnedFd&& fd) noexcept {
   return map_value(AsyncFd::adopt(std::move(fd)),
                    [](AsyncFd adopted) { return UnixDatagram(std::move(adopted)); });
 }

@@ -49,8 +49,8 @@ class UnixStream final : public StreamSocket {
   /// Errors   os (EMFILE, …).
   [[nodiscard]] static Result<std::pair<UnixStream, UnixStream>> pair() noexcept;
   /// Takes over a connected socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<UnixStream> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<UnixStream> from_fd(OwnedFd&& fd) noexcept;
 
   [[nodiscard]] Result<PeerCredentials> peer_credentials() const noexcept;
 
@@ -65,8 +65,8 @@ class UnixListener final : public ListenerSocket<UnixStream> {
   [[nodiscard]] static Result<UnixListener> bind(const Address& address,
                                                  int backlog = 1024) noexcept;
   /// Takes over a listening socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<UnixListener> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<UnixListener> from_fd(OwnedFd&& fd) noexcept;
 
  private:
   using ListenerSocket::ListenerSocket;
@@ -82,8 +82,8 @@ class UnixDatagram final : public DatagramSocket {
   /// Two that are connected with each other.
   [[nodiscard]] static Result<std::pair<UnixDatagram, UnixDatagram>> pair() noexcept;
   /// Takes over a socket in non-blocking mode.
-  /// Errors   ENOMEM; the descriptor is closed then.
-  [[nodiscard]] static Result<UnixDatagram> from_fd(OwnedFd fd) noexcept;
+  /// Errors   ENOMEM; `fd` is as it was then.
+  [[nodiscard]] static Result<UnixDatagram> from_fd(OwnedFd&& fd) noexcept;
 
  private:
   using DatagramSocket::DatagramSocket;

@@ -33,14 +33,14 @@ Result<std::optional<std::size_t>> unless_blocked(IoAttempt attempt) noexcept {
   return static_cast<std::size_t>(attempt.result);
 }
 
-Result<AsyncFd> adopt_any(OwnedFd fd) noexcept {
+Result<AsyncFd> adopt_any(OwnedFd&& fd) noexcept {
   if (!fd) return fail(Error::os(EBADF));
   return AsyncFd::adopt(std::move(fd));
 }
 
 }  // namespace
 
-Result<PipeReader> PipeReader::adopt(OwnedFd fd) noexcept {
+Result<PipeReader> PipeReader::adopt(OwnedFd&& fd) noexcept {
   auto adopted = adopt_any(std::move(fd));
   if (!adopted) return fail(adopted.error());
   return PipeReader(std::move(*adopted));
@@ -54,7 +54,7 @@ Result<std::optional<std::size_t>> PipeReader::try_read(std::span<std::byte> buf
   return unless_blocked(read_once(fd(), buffer));
 }
 
-Result<PipeWriter> PipeWriter::adopt(OwnedFd fd) noexcept {
+Result<PipeWriter> PipeWriter::adopt(OwnedFd&& fd) noexcept {
   auto adopted = adopt_any(std::move(fd));
   if (!adopted) return fail(adopted.error());
   return PipeWriter(std::move(*adopted));

@@ -50,7 +50,7 @@ class PipeReader : public Pipe {
  public:
   /// Takes over `fd`, which is in non-blocking mode, as Child::take_pipe() gives it.
   /// Errors   ENOMEM; EBADF for none.
-  [[nodiscard]] static Result<PipeReader> adopt(OwnedFd fd) noexcept;
+  [[nodiscard]] static Result<PipeReader> adopt(OwnedFd&& fd) noexcept;
 
   class [[nodiscard]] Read {
    public:
@@ -84,7 +84,7 @@ class PipeReader : public Pipe {
 class PipeWriter : public Pipe {
  public:
   /// As PipeReader::adopt().
-  [[nodiscard]] static Result<PipeWriter> adopt(OwnedFd fd) noexcept;
+  [[nodiscard]] static Result<PipeWriter> adopt(OwnedFd&& fd) noexcept;
 
   class [[nodiscard]] Write {
    public:

@@ -72,11 +72,16 @@ bool check_pipe(int fd, bool is_written) noexcept {
   return false;
 }
 
-bool make_nonblocking(int fd) noexcept {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0) return refuse(errno);
-  return (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ||
-         refuse(errno);
+NonBlocking::NonBlocking(int fd) noexcept : fd_(fd), flags_(::fcntl(fd, F_GETFL)) {
+  if (flags_ >= 0 && (flags_ & O_NONBLOCK) == 0) {
+    was_blocking_ = ::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK) == 0;
+    if (!was_blocking_) flags_ = -1;
+  }
+  if (flags_ < 0) refuse(errno);
+}
+
+NonBlocking::~NonBlocking() {
+  if (was_blocking_) ::fcntl(fd_, F_SETFL, flags_);
 }
 
 }  // namespace blitzio::python

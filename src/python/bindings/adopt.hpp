@@ -1,8 +1,9 @@
 // Taking over descriptors that somebody else opened: what the `from_fd()` of sockets and the
 // `adopt()` of pipes have in common.
 //
-// They are looked at first, so that one of the wrong kind is refused and stays the caller's, as it
-// was. From take_over() on nothing is refused; only memory can run out.
+// They are looked at first, so that one of the wrong kind is refused. From take_over() on nothing
+// is refused; only memory can run out. Whatever the reason, the descriptor then stays the caller's,
+// as it was.
 #pragma once
 
 #include <blitzio/base/owned_fd.hpp>
@@ -30,20 +31,44 @@ struct SocketKind {
 /// Whether it can be waited for, and be read from or written to.
 /// Returns  false with OSError (EBADF) or ValueError set.
 [[nodiscard]] bool check_pipe(int fd, bool is_written) noexcept;
-/// Returns  false with OSError set.
-[[nodiscard]] bool make_nonblocking(int fd) noexcept;
+/// Non-blocking mode, which ends again unless the descriptor is kept.
+class NonBlocking {
+ public:
+  explicit NonBlocking(int fd) noexcept;
+  NonBlocking(const NonBlocking&) = delete;
+  NonBlocking& operator=(const NonBlocking&) = delete;
+  ~NonBlocking();
+  /// False: it cannot be had, and OSError is set.
+  [[nodiscard]] explicit operator bool() const noexcept { return flags_ >= 0; }
+  void keep() noexcept { was_blocking_ = false; }
+
+ private:
+  int fd_;
+  int flags_;
+  bool was_blocking_ = false;
+};
 
 /// `adopt`  S's own.
 /// `make`   makes an object of an `S&&`, which it leaves alone if it fails.
-/// Returns  the object. Null with an error set if memory ran out: the descriptor is the caller's
-///          still if it was Python's memory, and closed if it was the core's.
+/// Returns  the object. Null with an error set if memory ran out.
 template <class S, class Make>
-[[nodiscard]] PyObject* take_over(int fd, Result<S> (*adopt)(OwnedFd) noexcept, Make make) {
-  if (!make_nonblocking(fd)) return nullptr;
-  Result<S> adopted = adopt(OwnedFd::adopt(fd));
-  if (!adopted) return raise_error(adopted.error(), "adopt");
-  PyObject* self = make(std::move(*adopted));
-  if (self == nullptr) static_cast<void>(std::move(*adopted).into_fd().release());
+[[nodiscard]] PyObject* take_over(int fd, Result<S> (*adopt)(OwnedFd&&) noexcept, Make make) {
+  NonBlocking mode(fd);
+  if (!mode) return nullptr;
+  OwnedFd own = OwnedFd::adopt(fd);
+  Result<S> adopted = adopt(std::move(own));
+  PyObject* self = nullptr;
+  if (adopted) {
+    self = make(std::move(*adopted));
+    if (self == nullptr) own = std::move(*adopted).into_fd();
+  } else {
+    raise_error(adopted.error(), "adopt");
+  }
+  if (self == nullptr) {
+    static_cast<void>(own.release());
+  } else {
+    mode.keep();
+  }
   return self;
 }
 

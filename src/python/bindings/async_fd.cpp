@@ -16,7 +16,7 @@ namespace {
 class Waitable {
  public:
   explicit Waitable(AsyncFd fd) noexcept : fd_(std::move(fd)) {}
-  [[nodiscard]] static Result<Waitable> adopt(OwnedFd fd) noexcept {
+  [[nodiscard]] static Result<Waitable> adopt(OwnedFd&& fd) noexcept {
     return map_value(AsyncFd::adopt(std::move(fd)),
                      [](AsyncFd adopted) { return Waitable(std::move(adopted)); });
   }

@@ -79,18 +79,22 @@ class OnDescriptor : public OnLoop<F> {
   PyObject* self_;  // borrowed: the owner of the awaitable
 };
 
-/// Closes at once, also where the loop is not ours.
-template <class D>
-void close_on_loop(PyObject* self, D& descriptor) noexcept {
-  const ObjectLock lock(self);
-  if (!descriptor.is_open()) return;
+/// Runs `end`, which closes or gives up the descriptor: at once, also where the loop is not ours.
+template <class End>
+void end_on_loop(PyObject* self, End end) noexcept {
   PyRef exception = take_exception();
   {
     const IoContext io(state_of_box(self));
-    PyErr_Clear();  // Without a running loop it is closed by the one that waited on it.
-    descriptor.close();
+    PyErr_Clear();  // Without a running loop it is ended by the one that waited on it.
+    end();
   }
   if (exception) restore_exception(std::move(exception));
+}
+
+template <class D>
+void close_on_loop(PyObject* self, D& descriptor) noexcept {
+  const ObjectLock lock(self);
+  if (descriptor.is_open()) end_on_loop(self, [&]() noexcept { descriptor.close(); });
 }
 
 template <auto kOf>
@@ -105,7 +109,9 @@ PyObject* descriptor_fileno(PyObject* self, PyObject* /*unused*/) {
 template <auto kOf>
 PyObject* descriptor_detach(PyObject* self, PyObject* /*unused*/) {
   const ObjectLock lock(self);
-  return PyLong_FromLong(std::move(kOf(self)).into_fd().release());
+  OwnedFd fd;
+  end_on_loop(self, [&]() noexcept { fd = std::move(kOf(self)).into_fd(); });
+  return PyLong_FromLong(fd.release());
 }
 template <auto kOf>
 PyObject* descriptor_aenter(PyObject* self, PyObject* /*unused*/) {

@@ -4,13 +4,17 @@
 #include <blitzio/executor/async_fd.hpp>
 #include <blitzio/executor/runtime.hpp>
 #include <blitzio/task/async.hpp>
+#include <blitzio/task/block_on.hpp>
 #include <blitzio/task/futures.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <latch>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -32,6 +36,11 @@ void put(const OwnedFd& fd, std::string_view text) {
   EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
 }
 /// Waits, without an executor, until the peer has closed.
+/// What tells one file from another, whatever their numbers.
+ino_t file_of(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
 bool sees_end(const OwnedFd& fd) {
   pollfd item{fd.get(), POLLIN, 0};
   char byte = 0;
@@ -207,6 +216,90 @@ TEST_P(AsyncFdTest, ReleaseGivesTheDescriptorBack) {
   put(ends.b, "z");
   char byte = 0;
   EXPECT_EQ(::read(fd.get(), &byte, 1), 1);
+}
+
+TEST_P(AsyncFdTest, ReleasedElsewhereItsNumberIsFreeWhenItsHomeHasLetGo) {
+  Ends ends = make_ends();
+  const int number = ends.a.get();
+  const ino_t file = file_of(number);
+  auto reader = executor_->spawn(ReadSome(ends.a));
+  ASSERT_TRUE(executor_->bind());
+  executor_->turn(Duration::zero());
+  OwnedFd given;
+  std::thread([&] { given = ends.a.release(); }).join();
+  EXPECT_EQ(ends.a.get(), -1);
+  EXPECT_EQ(file_of(given.get()), file);
+  EXPECT_EQ(file_of(number), file) << "the home may still use it";
+  executor_->turn(Duration::zero());
+  EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  executor_->unbind();
+  EXPECT_FALSE(executor_->block_on(reader).get());
+  put(ends.b, "z");
+  char byte = 0;
+  EXPECT_EQ(::read(given.get(), &byte, 1), 1);
+}
+
+// A number that is free is the next file's, and the call would reach that.
+TEST_P(AsyncFdTest, ACallOnAnotherThreadHasItsNumberUntilItEnds) {
+  for (const bool is_released : {false, true}) {
+    Ends ends = make_ends();
+    const int number = ends.a.get();
+    const ino_t file = file_of(number);
+    std::latch begun(1);
+    std::latch may_end(1);
+    std::thread caller([&] {
+      IoWait wait(ends.a, IoDirection::read);
+      const auto answer = block_on(poll_fn([&](Context& context) {
+        return wait.poll(context, [&](int fd) noexcept -> IoAttempt {
+          begun.count_down();
+          may_end.wait();
+          EXPECT_EQ(file_of(fd), file);
+          return {7};
+        });
+      }));
+      EXPECT_EQ(answer, 7U);
+    });
+    begun.wait();
+    OwnedFd given;
+    if (is_released) {
+      given = ends.a.release();
+      EXPECT_EQ(file_of(given.get()), file);
+      given.reset();
+    } else {
+      ends.a.close();
+    }
+    const Ends next = make_ends();
+    EXPECT_NE(next.a.get(), number);
+    may_end.count_down();
+    caller.join();
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+    EXPECT_TRUE(sees_end(ends.b));
+  }
+}
+
+// As one that was passed to another process. Only epoll tells whether it would wake.
+TEST_P(AsyncFdTest, ALoopHearsNothingOfADescriptorThatItGaveAway) {
+  if (GetParam() != driver::Backend::epoll) return;
+  for (const bool is_home : {true, false}) {
+    Ends ends = make_ends();
+    auto reader = executor_->spawn(ReadSome(ends.a));
+    ASSERT_TRUE(executor_->bind());
+    executor_->turn(Duration::zero());
+    OwnedFd given;
+    if (is_home) {
+      given = ends.a.release();
+    } else {
+      std::thread([&] { given = ends.a.release(); }).join();
+    }
+    const OwnedFd passed = OwnedFd::adopt(::fcntl(given.get(), F_DUPFD_CLOEXEC, 0));
+    given.reset();
+    while (!reader.is_finished()) executor_->turn(Duration::zero());
+    for (int i = 0; i < 40; ++i) executor_->turn(Duration::zero());  // Takes old events out.
+    put(ends.b, "z");
+    pollfd set{executor_->driver().nested_fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&set, 1, 0), 0) << "home " << is_home;
+    executor_->unbind();
+  }
 }
 
 TEST_P(AsyncFdTest, FindsANewHomeWhenItsDriverIsShutDown) {

@@ -181,10 +181,13 @@ def test_out_of_memory_leaves_the_descriptor_with_the_caller() -> None:
     with sock:
         refused = 0
         for allowed in range(50):
+            os.set_blocking(fd, True)
             testcapi.set_nomemory(allowed, allowed + 1)
             try:
                 adopted = net.UnixDatagram.from_fd(fd)
             except MemoryError:
+                testcapi.remove_mem_hooks()
+                assert os.get_blocking(fd)
                 refused += 1
             else:
                 testcapi.remove_mem_hooks()

@@ -106,6 +106,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
     (void)control(EPOLL_CTL_DEL, fd, entry, 0);
     entry.registered = false;
     entry.persistent = false;
+    entry.armed = 0;
     ++entry.generation;  // Events that were collected before are stale from now on.
   }
 

@@ -67,7 +67,7 @@ Result<void> ReadinessDriver::attach(int fd) noexcept {
 
 void ReadinessDriver::detach(int fd) noexcept {
   FdEntry* entry = fd < 0 ? nullptr : table_.find(fd);
-  if (entry == nullptr || !entry->attached) return;
+  if (entry == nullptr || !(entry->attached || entry->registered)) return;
   // Somebody closed the descriptor behind the owner's back, and the number serves others by now.
   if (BLITZIO_UNLIKELY(entry->has_waiters() || in_child())) return;
   detach_in_kernel(fd, *entry);

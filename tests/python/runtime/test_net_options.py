@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import math
+import os
 import shutil
 import socket
 import subprocess
@@ -124,6 +125,7 @@ def test_a_keepalive_is_read_that_could_not_be_set() -> None:
         capture_output=True,
         text=True,
         timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     if told.returncode == 77 or "unshare" in told.stderr:
         pytest.skip("this process may have no network of its own")

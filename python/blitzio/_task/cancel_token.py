@@ -123,7 +123,7 @@ class CancelToken:
             self.check()
         # What the primitives return is polled, so that it has its effect or has none; what else it
         # is runs in a task, which may end with a result though it was cancelled.
-        owned: list[asyncio.Future[Any]] = []
+        owned: list[Any] = []
         if not _is_native_awaitable(awaitable):
             owned.append(start(awaitable))
         try:

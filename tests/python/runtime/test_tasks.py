@@ -523,10 +523,10 @@ def test_what_is_received_as_a_token_or_the_caller_is_cancelled_is_not_lost(
             token.cancel()
         else:
             running.cancel()
-        try:
-            return await running
-        except asyncio.CancelledError:
-            return channel.try_recv()
+        with contextlib.suppress(asyncio.CancelledError):
+            received: str = await running
+            return received
+        return channel.try_recv()
 
     async def main() -> None:
         channel: Channel[str] = Channel(1)

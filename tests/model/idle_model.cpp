@@ -74,6 +74,8 @@ class IdleWorker {
     if (park_.notify()) event_.signal();
   }
   [[nodiscard]] bool has_stealable() const { return !ring_.is_empty() || !overflow_.is_empty(); }
+  // TimerQueue::wakes_by(). Any thread.
+  [[nodiscard]] bool wakes_soon() const { return wakes_soon_.load(std::memory_order_relaxed); }
 
   // Worker::run(), until all jobs are done.
   void run();
@@ -82,6 +84,9 @@ class IdleWorker {
   // The same where the ring has no room.
   void schedule_behind(Job& job);
 
+  /// So many of its sleeps end soon, with a timer of its own.
+  unsigned timers = 0;
+
  private:
   friend class blitzio::detail::Idling;
   [[nodiscard]] bool has_own() const;
@@ -89,8 +94,8 @@ class IdleWorker {
   [[nodiscard]] bool has_spare() const;
   void sleep(bool stands_by);
   void wake_one();
+  void offer_spare();
 
-  void wake_another();
   void offer_ring();
   Job* next();
   Job* find();
@@ -104,6 +109,7 @@ class IdleWorker {
   blitzio::detail::Injector overflow_;
   ParkWord park_;
   Event event_;
+  Atomic<bool> wakes_soon_{false};
   unsigned tick_ = 0;
 };
 
@@ -119,6 +125,7 @@ class Workers {
     hides_its_overflow,  ///< what comes back from behind the ring is not announced
     offers_ring_alone,   ///< nobody is woken for what is behind a ring that is empty
     stands_by_asleep,    ///< a worker that stands by sleeps until it is woken
+    wakes_soon_for_ever, ///< one that a timer has woken once is taken to wake soon ever after
   };
 
   explicit Workers(int jobs, Bug which = Bug::none) : bug(which), left_(jobs) {}
@@ -166,21 +173,30 @@ bool IdleWorker::has_spare() const {
                              [](const IdleWorker& worker) { return worker.has_stealable(); });
 }
 void IdleWorker::sleep(bool stands_by) {
-  if (!park_.begin_sleep()) return;
-  if (stands_by) {
-    ++all_.standbys;
-    if (all_.bug == Workers::Bug::stands_by_asleep) {
-      event_.wait();
-    } else {
+  // As TimerQueue has it.
+  wakes_soon_.store(timers != 0, std::memory_order_seq_cst);
+  if (park_.begin_sleep()) {
+    if (stands_by) ++all_.standbys;
+    const bool is_short = stands_by && all_.bug != Workers::Bug::stands_by_asleep;
+    if (is_short || timers != 0) {
       event_.wait_for(1);
+    } else {
+      event_.wait();
     }
-  } else {
-    event_.wait();
+    park_.end_sleep();
   }
-  park_.end_sleep();
+  if (timers != 0) --timers;
+  if (all_.bug != Workers::Bug::wakes_soon_for_ever) {
+    wakes_soon_.store(false, std::memory_order_relaxed);
+  }
 }
 void IdleWorker::wake_one() {
   if (all_.bug != Workers::Bug::hands_nothing_on) all_.notify();
+}
+void IdleWorker::offer_spare() {
+  if (all_.bug == Workers::Bug::hands_nothing_on || !all_.idle.may_choose()) return;
+  const auto index = all_.idle.choose();
+  if (index && !all_.each[*index].wakes_soon()) all_.each[*index].wake();
 }
 
 void IdleWorker::run() {
@@ -198,21 +214,18 @@ void IdleWorker::run() {
 void IdleWorker::schedule_local(Job& job) {
   BLITZIO_CHECK(ring_.push(job));
   ring_.announce();
-  wake_another();
+  offer_spare();
 }
 void IdleWorker::schedule_behind(Job& job) {
   overflow_.push(job);
   offer_ring();
-}
-void IdleWorker::wake_another() {
-  if (all_.idle.may_choose()) all_.notify();
 }
 void IdleWorker::offer_ring() {
   if (ring_.size() == 0 && (all_.bug == Workers::Bug::offers_ring_alone || overflow_.is_empty())) {
     return;
   }
   ring_.announce();
-  wake_another();
+  offer_spare();
 }
 Job* IdleWorker::next() {
   Task* task = nullptr;
@@ -229,7 +242,7 @@ Job* IdleWorker::next() {
     if (all_.bug != Workers::Bug::hides_its_overflow) offer_ring();
     return static_cast<Job*>(task);
   }
-  if (ring_.size() != 0 || !overflow_.is_empty()) wake_another();
+  if (ring_.size() != 0 || !overflow_.is_empty()) offer_spare();
   return static_cast<Job*>(task);
 }
 Job* IdleWorker::find() {
@@ -381,6 +394,24 @@ TEST(IdleModel, ATaskBehindAnEmptyRingIsTakenWhileTheTaskThatQueuedItGoesOn) {
   expect_sound([] { overflow_of_a_task_that_goes_on(Workers::Bug::none); });
 }
 
+// The sleeper need not be woken, as its timer does so; the next time it must be.
+void long_poll_beside_a_timer(Workers::Bug bug) {
+  Meeting meeting;
+  Workers workers(3, bug);
+  workers.each[1].timers = 1;
+  Job begins([&](IdleWorker& worker) {
+    worker.schedule_local(meeting.one);
+    worker.schedule_local(meeting.two);
+  });
+  Thread sleeper([&] { workers.each[1].run(); });
+  workers.injector.push(begins);
+  workers.each[0].run();
+}
+
+TEST(IdleModel, ASleeperThatWakesByItselfTakesATask) {
+  expect_sound([] { long_poll_beside_a_timer(Workers::Bug::none); });
+}
+
 // One of the two sleepers stands by, and the other one leaves it to that.
 void two_sleepers() {
   Meeting meeting;
@@ -462,6 +493,10 @@ TEST(IdleModel, FindsTasksBehindAnEmptyRingThatWereNotOffered) {
 
 TEST(IdleModel, FindsAStandbyThatSleepsForGood) {
   expect_finds("deadlock", [] { long_poll(Workers::Bug::stands_by_asleep); });
+}
+
+TEST(IdleModel, FindsASleeperThatIsTakenToWakeSoon) {
+  expect_finds("deadlock", [] { long_poll_beside_a_timer(Workers::Bug::wakes_soon_for_ever); });
 }
 
 TEST(IdleModel, FindsAStandbyThatIsTakenOverTooEarly) {

@@ -17,6 +17,7 @@
 //     bool has_spare()      tasks in somebody's ring that may be stolen
 //     void sleep(bool)      until it is woken; for a moment only if it stands by (true)
 //     void wake_one()       IdleMap::choose(), and wakes that worker
+//     void offer_spare()    the same, if IdleMap::may_choose(); one that wakes soon by itself is left
 //
 // has_injected() and has_spare() read with seq_cst (idle_map.hpp); what has_own() tells of is
 // followed by a wake of this worker, which its sleep() does not miss.
@@ -50,8 +51,8 @@ class Idling {
     const bool was_last_searcher = std::exchange(is_searching_, false) && map_.end_search();
     if (was_last_searcher && queues.has_injected()) {
       queues.wake_one();
-    } else if ((was_last_searcher || stood_by) && queues.has_spare() && map_.may_choose()) {
-      queues.wake_one();
+    } else if ((was_last_searcher || stood_by) && queues.has_spare()) {
+      queues.offer_spare();
     }
   }
 

@@ -140,6 +140,14 @@ void Worker::wake_one() noexcept {
   runtime_.notify();
 }
 
+void Worker::offer_spare() noexcept {
+  if (!runtime_.is_stealing() || !runtime_.idle_.may_choose()) return;
+  const auto index = runtime_.idle_.choose();
+  if (!index) return;
+  Worker& chosen = *runtime_.workers_[*index];
+  if (!chosen.timers_.wakes_by(Instant::now() + kLookInterval)) chosen.wake();
+}
+
 bool Worker::has_stealable_anywhere() const noexcept {
   return std::ranges::any_of(runtime_.workers_,
                              [](const auto& worker) { return worker->has_stealable(); });
@@ -166,7 +174,7 @@ Task* Worker::next_task() noexcept {
   }
   task = next_queued();
   // Tasks are left for others; pop(), or queueing them behind the ring, has announced them.
-  if (stealable() != 0) wake_another();
+  if (stealable() != 0) offer_spare();
   return task;
 }
 
@@ -175,11 +183,7 @@ Task* Worker::next_task() noexcept {
 void Worker::offer_ring() noexcept {
   if (stealable() == 0 || !runtime_.is_stealing()) return;
   ring_.announce();
-  wake_another();
-}
-
-void Worker::wake_another() noexcept {
-  if (runtime_.is_stealing() && runtime_.idle_.may_choose()) runtime_.notify();
+  offer_spare();
 }
 
 Task* Worker::next_queued() noexcept {

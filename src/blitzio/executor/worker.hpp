@@ -17,7 +17,8 @@
 // To wake a thread on another processor, move a task there and share its data costs some ten
 // microseconds, in which hundreds of small tasks are run. So a worker that is woken because another
 // has tasks to spare looks first, and stands by: it sleeps for kLookInterval and looks again, until
-// there is nothing to take or one of these is true (docs/design/waking-workers.md):
+// there is nothing to take or one of these is true (docs/design/waking-workers.md). A sleeper that a
+// timer of its own wakes that soon is chosen, and not woken.
 //
 //   the other has not begun a new task since the last look   it is in a long poll
 //   at its pace it needs longer than kWorthMoving            the queue is long
@@ -146,6 +147,7 @@ class Worker final : public Scheduler {
   [[nodiscard]] bool has_spare() const noexcept;
   void sleep(bool stands_by) noexcept;
   void wake_one() noexcept;
+  void offer_spare() noexcept;
 
   /// Before this thread blocks in a poll: the slot's task goes where others can steal it.
   void share_slot() noexcept;
@@ -153,7 +155,6 @@ class Worker final : public Scheduler {
   void add_to_backlog_size(std::uint32_t change) noexcept;
   [[nodiscard]] bool has_stealable_anywhere() const noexcept;
   void offer_ring() noexcept;
-  void wake_another() noexcept;
   [[nodiscard]] bool has_local() const noexcept {
     return lifo_ != nullptr || stealable() != 0 || !backlog_.is_empty();
   }

@@ -81,6 +81,15 @@ class TimerQueue {
     if (deadline.as_nanos() < sleeps_until_.load(std::memory_order_seq_cst)) on_earlier_(data_);
   }
 
+  /// Whether the owner sleeps, or has decided to, and wakes by itself not later than `time`. For
+  /// who has read, after the owner's before_sleep() was to come, that it sleeps. Any thread.
+  [[nodiscard]] bool wakes_by(Instant time) const noexcept {
+    // Relaxed: a value of an earlier sleep is not read (see above); what an armed timer changes
+    // makes the owner wake earlier.
+    const std::int64_t until = sleeps_until_.load(std::memory_order_relaxed);
+    return until != kAwake && until <= time.as_nanos();
+  }
+
   // ---- the owner ---------------------------------------------------------------------------
 
   /// Says until when the owner is about to sleep and returns when it must wake, at the latest.

@@ -4,8 +4,8 @@
 A floor is the same work with no loop in it. What asyncio's tasks, queues and timeouts cost is
 measured on bare_loop.cpp, which keeps callbacks in an array and does nothing else; what the kernel,
 OpenSSL and the protocol's own methods cost, by making the calls one after the other, without ever
-waiting for readiness, those of small messages by bare_end.cpp. No loop can lead uvloop by more than
-the last column says.
+waiting for readiness, those of messages by bare_end.cpp. No loop can lead uvloop, or the best of
+asyncio, uvloop and rloop, by more than the last two columns say.
 
     ./dev.py bench floors --rounds 5
 """
@@ -13,6 +13,7 @@ the last column says.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import statistics
 import subprocess
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     Floor = Callable[[int], float]
 
-ARMS = ["uvloop", *loops.OURS]
+PEERS = ["uvloop", "asyncio", "rloop"]
 
 
 def build(name: str, folder: str) -> Any:
@@ -52,18 +53,21 @@ def build(name: str, folder: str) -> Any:
     return module
 
 
-def measure(name: str, floor: Floor, arms: dict[str, Any], rounds: int) -> list[float]:
-    """Nanoseconds per operation: the floor's median, then that of each arm, taken alternately."""
+def measure(name: str, floor: Floor, arms: dict[str, Any], rounds: int) -> dict[str, float]:
+    """Nanoseconds per operation, medians, of the floor and each arm, which take turns. An arm that
+    cannot do the work is left out."""
     work = load_all()[name]
-    samples: list[list[float]] = [[] for _ in range(1 + len(arms))]
+    samples: dict[str, list[float]] = {}
     for number in range(rounds + 1):
-        times = [floor(work.ops) / work.ops * 1e9]
-        times += [loops.measure(factory, work, work.ops) for factory in arms.values()]
+        times = {"floor": floor(work.ops) / work.ops * 1e9}
+        for arm, factory in arms.items():
+            with contextlib.suppress(NotImplementedError):  # rloop has no TLS.
+                times[arm] = loops.measure(factory, work, work.ops)
         if number == 0:
             continue  # For warming up.
-        for values, time in zip(samples, times, strict=True):
-            values.append(time)
-    return [statistics.median(values) for values in samples]
+        for arm, time in times.items():
+            samples.setdefault(arm, []).append(time)
+    return {arm: statistics.median(values) for arm, values in samples.items()}
 
 
 def main() -> int:
@@ -82,16 +86,19 @@ def main() -> int:
         unknown = sorted(set(args.work) - set(floors))
         if unknown:
             parser.error(f"no floor for {', '.join(unknown)}; there are: {', '.join(floors)}")
-        arms = loops.find_arms(ARMS, console)
-        table = Table(title="microseconds per operation")
+        table = Table(title="microseconds per operation; leads over uvloop and over the best peer")
         table.add_column("work")
-        for column in ("floor", *arms, "lead", "at most"):
+        columns = ["floor", *PEERS, *loops.OURS, "leads", "at most", "over best", "at most"]
+        for column in columns:
             table.add_column(column.removeprefix("blitzio-"), justify="right")
+        arms = loops.find_arms([*PEERS, *loops.OURS], console)
         for name in args.work or floors:
-            floor, uvloop, *ours = measure(name, floors[name], arms, args.rounds)
-            cells = [f"{value / 1000:.3g}" for value in (floor, uvloop, *ours)]
-            leads = " / ".join(f"{uvloop / value:.2f}" for value in ours)
-            table.add_row(load_all()[name].title, *cells, leads, f"{uvloop / floor:.2f}")
+            times = measure(name, floors[name], arms, args.rounds)
+            cells = [f"{times[arm] / 1000:.3g}" if arm in times else "-" for arm in columns[:6]]
+            for peer in (times["uvloop"], min(times[arm] for arm in PEERS if arm in times)):
+                cells.append(" / ".join(f"{peer / times[arm]:.2f}" for arm in loops.OURS))
+                cells.append(f"{peer / times['floor']:.2f}")
+            table.add_row(load_all()[name].title, *cells)
     console.print(table)
     return 0
 

@@ -1,4 +1,4 @@
-"""Floors of what the kernel, OpenSSL and the protocols do: their calls, one after the other.
+"""Floors of what the kernel does for connections and processes: its calls, one after the other.
 
 Sockets are `_socket.socket`, the C type: the methods of `socket.socket` that are written in Python
 are no loop's to call.
@@ -9,12 +9,8 @@ from __future__ import annotations
 import _socket
 import os
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, Any
-
-from workloads.tls import contexts
-from workloads.transports import EchoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +40,6 @@ class Client:
             self.start()
 
 
-class Writer:
-    """A transport whose write() is the system call, or OpenSSL's."""
-
-    def __init__(self, write: Callable[[bytes], int]) -> None:
-        self.write = write
-
-
 def listening() -> Any:
     listener = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
@@ -67,61 +56,6 @@ def tcp_pair() -> tuple[Any, Any]:
     for end in (client, server):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client, server
-
-
-def echo(payload: bytes, client_end: Any, server_end: Any, ops: int) -> float:
-    """`ops` round trips; an end is its read(size) and its write(data). What is asked for is what is
-    to come, which no loop knows."""
-    client, server = Client(payload, ops), EchoServer()
-    client.transport = Writer(client_end[1])
-    server.transport = Writer(server_end[1])  # type: ignore[assignment]
-    to_client, to_server = client.data_received, server.data_received
-    client_reads, server_reads = client_end[0], server_end[0]
-    started = time.perf_counter()
-    client.start()
-    while client.rounds > 0:
-        taken = 0
-        while taken < len(payload):
-            data = server_reads(min(len(payload) - taken, RECEIVE_BYTES))
-            taken += len(data)
-            to_server(data)
-        returned = 0
-        while returned < len(payload):
-            data = client_reads(min(len(payload) - returned, RECEIVE_BYTES))
-            returned += len(data)
-            to_client(data)
-    return time.perf_counter() - started
-
-
-def tls_ends() -> tuple[Any, Any]:
-    server_context, client_context = contexts()
-    client, server = (socket.socket(fileno=end.detach()) for end in tcp_pair())
-    client.setblocking(False)
-    server.setblocking(False)
-    ends = [
-        client_context.wrap_socket(
-            client, server_hostname="localhost", do_handshake_on_connect=False
-        ),
-        server_context.wrap_socket(server, server_side=True, do_handshake_on_connect=False),
-    ]
-    waiting = list(ends)
-    while waiting:
-        end = waiting.pop(0)
-        try:
-            end.do_handshake()
-        except ssl.SSLWantReadError:
-            waiting.append(end)
-    for end in ends:
-        end.setblocking(True)
-    return ends[0], ends[1]
-
-
-def tls_echo(payload: bytes, ops: int) -> float:
-    client, server = tls_ends()
-    with client, server:
-        # The C object below SSLSocket's methods, which are written in Python.
-        ends: list[Any] = [client._sslobj, server._sslobj]
-        return echo(payload, (ends[0].read, ends[0].write), (ends[1].read, ends[1].write), ops)
 
 
 def connect_close(ops: int) -> float:
@@ -150,9 +84,4 @@ def spawn(ops: int) -> float:
     return time.perf_counter() - started
 
 
-FLOORS: dict[str, Callable[[int], float]] = {
-    "connect_close": connect_close,
-    "spawn": spawn,
-    "tls_1k": lambda ops: tls_echo(b"x" * 1024, ops),
-    "tls_bulk": lambda ops: tls_echo(b"x" * 100 * 1024, ops),
-}
+FLOORS: dict[str, Callable[[int], float]] = {"connect_close": connect_close, "spawn": spawn}

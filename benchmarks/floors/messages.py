@@ -1,14 +1,19 @@
-"""Floors of what sends and receives small messages: the protocols' methods and the system calls, in
-turn, on bare_end.cpp; asyncio's streams with their tasks on bare_loop.cpp as well."""
+"""Floors of what sends and receives: the protocols' methods and the system calls, in turn, on
+bare_end.cpp; of streams with asyncio's tasks on bare_loop.cpp, of TLS with OpenSSL's calls."""
 
 from __future__ import annotations
 
+import _socket
 import asyncio
+import contextlib
 import functools
+import socket
+import ssl
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+from workloads.tls import contexts
 from workloads.transports import EchoServer, SplitServer
 
 from floors.calls import Client, tcp_pair
@@ -20,12 +25,17 @@ if TYPE_CHECKING:
 def floors(bare_loop: Any, bare_end: Any) -> dict[str, Callable[[int], float]]:
     """As those of floors.tasks."""
     make_end = bare_end.End
+    make_tls_end = bare_end.TlsEnd
     return {
         "echo_1k": functools.partial(tcp_echo, make_end, 1),
         "echo_1k_100": functools.partial(tcp_echo, make_end, 100),
+        "echo_100k": functools.partial(large_echo, make_end, 100 * 1024),
+        "udp_echo": udp_echo,
         "header_body": functools.partial(header_body, make_end),
         "streams_readline": functools.partial(streams_readline, bare_loop, make_end),
         "child_pipe": functools.partial(child_pipe, make_end),
+        "tls_1k": functools.partial(tls_echo, make_tls_end, 1024),
+        "tls_bulk": functools.partial(tls_echo, make_tls_end, 100 * 1024),
     }
 
 
@@ -60,6 +70,86 @@ def tcp_echo(make_end: Any, connections: int, ops: int) -> float:
             deliver(data_received)
         for deliver, data_received in to_clients:
             deliver(data_received)
+    return time.perf_counter() - started
+
+
+def roomy_pair(size: int) -> tuple[Any, Any]:
+    """Connected sockets that take `size` bytes in one call, though nobody reads."""
+    ends = tcp_pair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * size)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * size)
+    return ends
+
+
+def large_echo(make_end: Any, size: int, ops: int) -> float:
+    sockets = roomy_pair(size)
+    client, server = Client(b"x" * size, ops), EchoServer()
+    client.transport, server.transport = (make_end(end.fileno()) for end in sockets)
+    to_client, to_server = client.data_received, server.data_received
+    fill_client, fill_server = client.transport.fill, server.transport.fill  # type: ignore[attr-defined]
+    started = time.perf_counter()
+    client.start()
+    for _ in range(ops):
+        fill_server(to_server, size)
+        fill_client(to_client, size)
+    return time.perf_counter() - started
+
+
+def udp_echo(ops: int) -> float:
+    client, server = (_socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    payload = b"x" * 1024
+    for end in (client, server):
+        end.bind(("127.0.0.1", 0))
+    address = server.getsockname()
+    client.connect(address)
+
+    def to_server(data: bytes, sender: tuple[str, int]) -> None:
+        server.sendto(data, sender)
+
+    def to_client(_data: bytes, _sender: tuple[str, int]) -> None:
+        client.send(payload)
+
+    started = time.perf_counter()
+    client.send(payload)
+    for _ in range(ops):
+        to_server(*server.recvfrom(len(payload)))
+        to_client(*client.recvfrom(len(payload)))
+    return time.perf_counter() - started
+
+
+def tls_ends(make_tls_end: Any, sockets: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Ends that have shaken hands and got their tickets, in memory."""
+    server_context, client_context = contexts()
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(to_client, to_server, server_hostname="localhost")
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    for step in (client.do_handshake, server.do_handshake) * 2 + (client.read,):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            step()
+    ends: list[Any] = []
+    memories = [to_client, to_server]
+    tls_objects: tuple[Any, Any] = (client, server)
+    for end, file in zip(tls_objects, sockets, strict=True):
+        # From here on records come from the descriptor and go to it.
+        incoming, outgoing = memories
+        calls = (end._sslobj.read, end._sslobj.write, incoming.write, outgoing.read)
+        ends.append(make_tls_end(file.fileno(), *calls))
+        memories.reverse()
+    return ends[0], ends[1]
+
+
+def tls_echo(make_tls_end: Any, size: int, ops: int) -> float:
+    sockets = roomy_pair(size)
+    client, server = Client(b"x" * size, ops), EchoServer()
+    client.transport, server.transport = tls_ends(make_tls_end, sockets)
+    to_client, to_server = client.data_received, server.data_received
+    started = time.perf_counter()
+    client.start()
+    client.transport.flush()
+    for _ in range(ops):
+        server.transport.fill(to_server, size)  # type: ignore[attr-defined]
+        client.transport.fill(to_client, size)
     return time.perf_counter() - started
 
 

@@ -1,8 +1,8 @@
 // The least that a transport written in C can do with a descriptor: `write` makes the system call,
 // `gather` and `flush` make one for several pieces, `deliver` reads and calls the protocol with a
 // `bytes` of exactly that size, `fill` with one of the size that is asked for, which it reads into.
-// Nobody waits for readiness; the data is known to be there, or the read blocks. What a message costs
-// here no loop can save. `TlsEnd` does the same by way of the objects below ssl.SSLObject.
+// Nobody waits for readiness; the data is known to be there, or the read blocks. What a message
+// costs here no loop can save. `TlsEnd` does the same by way of the objects below ssl.SSLObject.
 //
 // Not a transport to use: a message is at most 64 KiB, and a write that takes less is an error.
 #include <Python.h>
@@ -150,8 +150,8 @@ PyObject* tls_flush(PyObject* self, PyObject* /*unused*/) {
   PyObject* records = PyObject_CallNoArgs(end.calls[take_record]);
   if (records == nullptr) return nullptr;
   const Py_ssize_t size = PyBytes_GET_SIZE(records);
-  PyObject* result = written(
-      ::write(end.fd, PyBytes_AS_STRING(records), static_cast<std::size_t>(size)), size);
+  PyObject* result =
+      written(::write(end.fd, PyBytes_AS_STRING(records), static_cast<std::size_t>(size)), size);
   Py_DECREF(records);
   return result;
 }
@@ -188,8 +188,8 @@ PyObject* tls_fill(PyObject* self, PyObject* args) {
 int tls_initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
   TlsEnd& end = as_tls_end(self);
   auto& calls = end.calls;
-  if (PyArg_ParseTuple(args, "iOOOO", &end.fd, &calls[decrypt], &calls[encrypt],
-                       &calls[put_record], &calls[take_record]) == 0) {
+  if (PyArg_ParseTuple(args, "iOOOO", &end.fd, &calls[decrypt], &calls[encrypt], &calls[put_record],
+                       &calls[take_record]) == 0) {
     calls = {};
     return -1;
   }

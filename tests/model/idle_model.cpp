@@ -75,7 +75,7 @@ class IdleWorker {
   }
   [[nodiscard]] bool has_stealable() const { return !ring_.is_empty() || !overflow_.is_empty(); }
   // TimerQueue::wakes_by(). Any thread.
-  [[nodiscard]] bool wakes_soon() const { return wakes_soon_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool wakes_soon() const;
 
   // Worker::run(), until all jobs are done.
   void run();
@@ -109,7 +109,8 @@ class IdleWorker {
   blitzio::detail::Injector overflow_;
   ParkWord park_;
   Event event_;
-  Atomic<bool> wakes_soon_{false};
+  enum class Sleep : std::uint8_t { none, short_one, long_one };
+  Atomic<Sleep> sleep_{Sleep::none};
   unsigned tick_ = 0;
 };
 
@@ -125,7 +126,7 @@ class Workers {
     hides_its_overflow,  ///< what comes back from behind the ring is not announced
     offers_ring_alone,   ///< nobody is woken for what is behind a ring that is empty
     stands_by_asleep,    ///< a worker that stands by sleeps until it is woken
-    wakes_soon_for_ever, ///< one that a timer has woken once is taken to wake soon ever after
+    wakes_before_it_sleeps,  ///< one that is about to sleep is taken to wake soon
   };
 
   explicit Workers(int jobs, Bug which = Bug::none) : bug(which), left_(jobs) {}
@@ -174,7 +175,7 @@ bool IdleWorker::has_spare() const {
 }
 void IdleWorker::sleep(bool stands_by) {
   // As TimerQueue has it.
-  wakes_soon_.store(timers != 0, std::memory_order_seq_cst);
+  sleep_.store(timers != 0 ? Sleep::short_one : Sleep::long_one, std::memory_order_seq_cst);
   if (park_.begin_sleep()) {
     if (stands_by) ++all_.standbys;
     const bool is_short = stands_by && all_.bug != Workers::Bug::stands_by_asleep;
@@ -186,9 +187,12 @@ void IdleWorker::sleep(bool stands_by) {
     park_.end_sleep();
   }
   if (timers != 0) --timers;
-  if (all_.bug != Workers::Bug::wakes_soon_for_ever) {
-    wakes_soon_.store(false, std::memory_order_relaxed);
-  }
+  sleep_.store(Sleep::none, std::memory_order_relaxed);
+}
+bool IdleWorker::wakes_soon() const {
+  const Sleep sleep = sleep_.load(std::memory_order_relaxed);
+  if (all_.bug == Workers::Bug::wakes_before_it_sleeps && sleep == Sleep::none) return true;
+  return sleep == Sleep::short_one;
 }
 void IdleWorker::wake_one() {
   if (all_.bug != Workers::Bug::hands_nothing_on) all_.notify();
@@ -495,8 +499,8 @@ TEST(IdleModel, FindsAStandbyThatSleepsForGood) {
   expect_finds("deadlock", [] { long_poll(Workers::Bug::stands_by_asleep); });
 }
 
-TEST(IdleModel, FindsASleeperThatIsTakenToWakeSoon) {
-  expect_finds("deadlock", [] { long_poll_beside_a_timer(Workers::Bug::wakes_soon_for_ever); });
+TEST(IdleModel, FindsASleeperThatIsTakenToWakeBeforeItSleeps) {
+  expect_finds("deadlock", [] { long_poll_beside_a_timer(Workers::Bug::wakes_before_it_sleeps); });
 }
 
 TEST(IdleModel, FindsAStandbyThatIsTakenOverTooEarly) {

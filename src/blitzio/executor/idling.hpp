@@ -17,7 +17,8 @@
 //     bool has_spare()      tasks in somebody's ring that may be stolen
 //     void sleep(bool)      until it is woken; for a moment only if it stands by (true)
 //     void wake_one()       IdleMap::choose(), and wakes that worker
-//     void offer_spare()    the same, if IdleMap::may_choose(); one that wakes soon by itself is left
+//     void offer_spare()    the same, if IdleMap::may_choose(); one that wakes soon by itself is
+//     left
 //
 // has_injected() and has_spare() read with seq_cst (idle_map.hpp); what has_own() tells of is
 // followed by a wake of this worker, which its sleep() does not miss.

@@ -17,8 +17,8 @@
 // To wake a thread on another processor, move a task there and share its data costs some ten
 // microseconds, in which hundreds of small tasks are run. So a worker that is woken because another
 // has tasks to spare looks first, and stands by: it sleeps for kLookInterval and looks again, until
-// there is nothing to take or one of these is true (docs/design/waking-workers.md). A sleeper that a
-// timer of its own wakes that soon is chosen, and not woken.
+// there is nothing to take or one of these is true (docs/design/waking-workers.md). A sleeper that
+// a timer of its own wakes that soon is chosen, and not woken.
 //
 //   the other has not begun a new task since the last look   it is in a long poll
 //   at its pace it needs longer than kWorthMoving            the queue is long

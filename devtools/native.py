@@ -210,9 +210,14 @@ def bench() -> str:
     return f"{len(programs)} programs"
 
 
+def example_sources() -> list[Path]:
+    """The C++ programs that examples() runs."""
+    return sorted((ROOT / "examples/cpp").glob("*.cpp"))
+
+
 def examples(preset: str = "gcc") -> int:
     """Builds `preset` and runs its C++ examples. Returns how many there are."""
-    sources = sorted((ROOT / "examples/cpp").glob("*.cpp"))
+    sources = example_sources()
     folder = build(preset) if sources else BUILD
     for source in sources:
         run(["timeout", "60", folder / f"cpp_{source.stem}"], what=f"example {source.name}")

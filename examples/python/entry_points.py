@@ -41,3 +41,4 @@ for name, config in PROFILES.items():
 with blitzio.Runtime(workers=2) as mine:
     print("on a runtime:", mine.block_on(process_data, b"x" * 1000))
     print("as its task:", mine.spawn(count, 10).blocking_join())
+    print(mine.scheduler().workers, "workers,", mine.blocking_pool().threads, "blocking threads")

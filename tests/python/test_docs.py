@@ -1,8 +1,10 @@
-"""The documentation says what is so: snippets run, and no method of the loop is without its row."""
+"""The documentation says what is so: snippets run, and no method of the loop, and no metric, is
+without its row."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -77,6 +79,16 @@ def test_what_the_page_says_of_types_is_so() -> None:
         await server.wait_closed()
 
     blitzio.run(main())
+
+
+def test_each_metric_has_its_row() -> None:
+    page = (ROOT / "docs/reference/runtime-python.md").read_text(encoding="utf-8")
+    with blitzio.Runtime(workers=1) as runtime:
+        metrics = runtime.metrics()
+    worker = metrics["workers"][0]
+    with contextlib.closing(blitzio.new_event_loop()) as loop:
+        names = metrics.keys() | metrics["blocking"].keys() | worker.keys() | loop.metrics().keys()
+    assert {name for name in names if f'`"{name}"`' not in page} == set()
 
 
 @pytest.mark.parametrize(("name", "code"), snippets(), ids=[name for name, _ in snippets()])

@@ -73,32 +73,6 @@ def test_core_tests_stand_where_their_subject_stands() -> None:
     assert not wrong, wrong
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    wrong = []
-    for path in tracked():
-        if path.suffix != ".md":
-            continue
-        targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", read(path))
-        wrong += [f"{path}: {t}" for t in targets if not (ROOT / path.parent / t).exists()]
-    assert not wrong, "\n".join(wrong)
-
-
-def test_the_map_of_topics_names_files_that_exist() -> None:
-    page = read(Path("docs/guide/reference-map.md"))
-    rows = [line for line in page.splitlines() if line.startswith("| ") and "| topic |" not in line]
-    assert len(rows) > 40
-    wrong = []
-    for row in rows:
-        topic, *programs, tests = (cell.strip() for cell in row.strip("|").split("|"))
-        named = re.findall(r"`([^`]+)`", " ".join((*programs, tests)))
-        wrong += [f"{topic}: no {path}" for path in named if not (ROOT / path).is_file()]
-        if not any(path.startswith("examples/") for path in named):
-            wrong.append(f"{topic}: no program")
-        if not re.findall(r"`tests/[^`]+`", tests):
-            wrong.append(f"{topic}: no test")
-    assert not wrong, "\n".join(wrong)
-
-
 def test_the_version_is_that_of_the_build() -> None:
     header = read(Path("src/blitzio/base/version.hpp"))
     numbers = re.search(r'kVersion\{(\d+), (\d+), (\d+), "([\d.]+)"\}', header)

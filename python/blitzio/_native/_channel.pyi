@@ -30,7 +30,8 @@ class Lagged(ChannelError):
 
 @final
 class Channel(Generic[_T]):
-    """A bounded queue: any number of senders and receivers, first in, first out.
+    """A bounded queue: any number of senders and receivers, first in, first out. ValueError for a
+    capacity below 1.
 
     >>> numbers = channel.Channel(8)
     >>> await numbers.send(1)
@@ -59,10 +60,12 @@ class Channel(Generic[_T]):
         """
 
     def try_send(self, value: _T, /) -> None:
-        """Send now. Full if there is no room, Closed."""
+        """Send now. Raises Full if there is no room, Closed if it is closed; the value was not
+        sent then."""
 
     def blocking_send(self, value: _T, timeout: _Seconds | None = None) -> None:
-        """send() for threads. TimeoutError after `timeout` seconds: it was not sent."""
+        """send() for threads. TimeoutError after `timeout` seconds: it was not sent. RuntimeError
+        if a loop runs in this thread."""
 
     def recv(self) -> Awaitable[_T]:
         """Wait for the oldest value.
@@ -74,7 +77,7 @@ class Channel(Generic[_T]):
         """
 
     def try_recv(self) -> _T:
-        """The oldest value. Empty if there is none yet, Closed if there will be none."""
+        """The oldest value. Raises Empty if there is none yet, Closed if there will be none."""
 
     def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
         """recv() for threads. TimeoutError after `timeout` seconds."""
@@ -117,7 +120,7 @@ class Oneshot(Generic[_T]):
         """
 
     def try_recv(self) -> _T:
-        """The value. Empty or Closed."""
+        """The value. Raises Empty if there is none yet, Closed if there will be none."""
 
     def blocking_recv(self, timeout: _Seconds | None = None) -> _T:
         """recv() for threads. TimeoutError after `timeout` seconds."""
@@ -146,7 +149,7 @@ class Broadcast(Generic[_T]):
         """How many values it keeps for receivers that are behind."""
 
     def send(self, value: _T, /) -> None:
-        """Send to every receiver there is. Closed."""
+        """Send to every receiver there is. Raises Closed if it is closed."""
 
     def subscribe(self) -> BroadcastReceiver[_T]:
         """A receiver of what is sent from now on."""

@@ -100,7 +100,13 @@ class LoopBase:
         """Identifier of the thread that runs the loop, or None."""
 
     def metrics(self) -> dict[str, int]:
-        """Counters since the loop was made."""
+        """Counters since the loop was made, and how much there is of what it has, by name:
+        "io_submitted", "io_completed", "io_syscalls", "waits", "wakes", "buffers_exhausted",
+        "ready", "timers", "transports", "blocking_threads", "blocking_idle", "blocking_queued".
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
 
     def _transport_kinds(self) -> dict[str, int]:
         """How many transports are open, by the name of their type."""

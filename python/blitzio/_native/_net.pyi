@@ -22,7 +22,12 @@ class Address:
     """
 
     def __new__(cls, host: str, port: int) -> Self:
-        """Of a numeric host ("127.0.0.1", "::1", "fe80::1%eth0"); names are for `net.resolve`."""
+        """Of a numeric host ("127.0.0.1", "::1", "fe80::1%eth0"); names are for `net.resolve`.
+
+        Raises:
+            ValueError: the host is not numeric, or the port not from 0 to 65,535.
+            TypeError: the host is no str, or the port no int.
+        """
 
     @classmethod
     def parse(cls, text: str, /) -> Self:
@@ -34,10 +39,14 @@ class Address:
 
     @classmethod
     def local(cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], /) -> Self:
-        """Of a Unix socket. A name that begins with a zero byte is abstract: it has no file."""
+        """Of a Unix socket. A name that begins with a zero byte is abstract: it has no file.
+
+        Raises:
+            ValueError: it has not 1 to 107 bytes.
+        """
 
     def with_port(self, port: int, /) -> Address:
-        """The same with another port."""
+        """The same with another port; ValueError if that is not from 0 to 65,535."""
 
     @property
     def host(self) -> str:
@@ -127,10 +136,14 @@ class _Socket(_Descriptor):
         """As set_send_buffer_bytes()."""
 
     def option(self, level: int, name: int, /) -> int:
-        """getsockopt() of an int, for options that have no function of their own."""
+        """getsockopt() of an int, for options that have no function of their own.
+
+        Raises:
+            OSError: ENOPROTOOPT, …; EBADF once closed.
+        """
 
     def set_option(self, level: int, name: int, value: int, /) -> None:
-        """setsockopt() of an int, for options that have no function of their own."""
+        """setsockopt() of an int, for options that have no function of their own; as option()."""
 
 @final
 class AsyncFd(_Descriptor):
@@ -201,7 +214,19 @@ class TcpListener(_Socket):
         reuse_port: bool = False,
         v6_only: bool = False,
     ) -> TcpListener:
-        """Listen at an address; port 0 takes a free one, which `local_address` tells."""
+        """Listen at an address; port 0 takes a free one, which `local_address` tells.
+
+        Args:
+            address: IPv4 or IPv6.
+            backlog: connections that may wait to be accepted.
+            reuse_address: bind although old connections of the address linger.
+            reuse_port: several sockets may share the port; the system spreads connections.
+            v6_only: an IPv6 socket takes no IPv4 connections.
+
+        Raises:
+            OSError: EADDRINUSE, EACCES, EADDRNOTAVAIL, ….
+            ValueError: the text is no address.
+        """
 
     @classmethod
     def from_fd(cls, fd: int, /) -> Self:
@@ -223,6 +248,10 @@ class TcpListener(_Socket):
         """Wait for a connection. Gives the stream and its peer.
 
         `async for stream in listener` accepts for ever.
+
+        Raises:
+            OSError: EMFILE, ENFILE, ENOMEM, and the connection is there for the next call; EBADF
+                once the listener is closed.
 
         Cancellation: takes no connection.
         """
@@ -258,16 +287,27 @@ class UnixListener(_Socket):
     """
     @classmethod
     def bind(cls, address: Address | str, *, backlog: int = 1024) -> UnixListener:
-        """Listen at a path or abstract name. The path stays when the listener is closed."""
+        """Listen at a path or abstract name. The path stays when the listener is closed.
+
+        Args:
+            backlog: connections that may wait to be accepted.
+
+        Raises:
+            OSError: EADDRINUSE if the path exists, ENOENT, EACCES, ….
+            ValueError: the text is no address.
+        """
 
     @classmethod
     def from_fd(cls, fd: int, /) -> Self:
         """Take over a Unix stream socket that listens; as `TcpListener.from_fd`."""
 
     def accept(self) -> Awaitable[tuple[UnixStream, Address | None]]:
-        """Wait for a connection. Gives the stream and its peer.
+        """Wait for a connection. Gives the stream and its peer, None if that has no name.
 
         `async for stream in listener` accepts for ever.
+
+        Raises:
+            OSError: as TcpListener.accept().
 
         Cancellation: takes no connection.
         """
@@ -296,7 +336,12 @@ class _DatagramSocket(_Socket):
         """Take over a datagram socket of this family; as `TcpListener.from_fd`."""
 
     def connect(self, address: Address | str, /) -> None:
-        """Send to this address, and receive from it alone, from now on."""
+        """Send to this address, and receive from it alone, from now on.
+
+        Raises:
+            OSError: ENETUNREACH; between Unix sockets ECONNREFUSED, ENOENT, ….
+            ValueError: the text is no address.
+        """
 
     def recv(self) -> Awaitable[bytes]:
         """recv_from() without the sender."""
@@ -320,7 +365,13 @@ class _DatagramSocket(_Socket):
         """peek(), now; None if there is none."""
 
     def send_to(self, data: Buffer, address: Address | str, /) -> Awaitable[int]:
-        """Send a datagram, waiting for room."""
+        """Send a datagram, waiting for room, of a Unix socket for its receiver's. Gives its bytes.
+
+        Raises:
+            OSError: EMSGSIZE if it is too long, EACCES for a broadcast that is not allowed, ….
+
+        Cancellation: nothing was sent.
+        """
 
     def blocking_send_to(
         self, data: Buffer, address: Address | str, /, *, timeout: _Seconds | None = None
@@ -358,10 +409,25 @@ class UdpSocket(_DatagramSocket):
         reuse_port: bool = False,
         v6_only: bool = False,
     ) -> UdpSocket:
-        """A socket at an address; port 0 takes a free one, which `local_address` tells."""
+        """A socket at an address; port 0 takes a free one, which `local_address` tells.
+
+        Args:
+            address: IPv4 or IPv6.
+            reuse_address: several sockets of one address, for multicast: all of them hear.
+            reuse_port: several sockets may share the port; the system spreads senders.
+            v6_only: an IPv6 socket hears no IPv4.
+
+        Raises:
+            OSError: EADDRINUSE, EACCES, EADDRNOTAVAIL, ….
+            ValueError: the text is no address.
+        """
 
     def recv_from(self) -> Awaitable[tuple[bytes, Address]]:
-        """Wait for a datagram. Gives it and its sender.
+        """Wait for a datagram, whole, up to 64 KiB. Gives it and its sender.
+
+        Raises:
+            OSError: ECONNREFUSED if the peer of connect() refused what was sent before; EBADF once
+                closed.
 
         Cancellation: takes no datagram.
         """
@@ -424,10 +490,19 @@ class UdpSocket(_DatagramSocket):
         """Have it hear them, or not."""
 
     def join_multicast(self, group: Address | str, interface: int = 0) -> None:
-        """Hear what is sent to a group, on one interface or the one that the system chooses."""
+        """Hear what is sent to a group.
+
+        Args:
+            group: a multicast address; its port says nothing.
+            interface: the index of the interface to hear on; 0: the system chooses.
+
+        Raises:
+            ValueError: the group is no multicast address.
+            OSError: EADDRINUSE if it has joined already, ENODEV, ….
+        """
 
     def leave_multicast(self, group: Address | str, interface: int = 0) -> None:
-        """No longer hear it."""
+        """No longer hear it; OSError (EADDRNOTAVAIL) if it has not joined."""
 
     @property
     def local_address(self) -> Address:
@@ -450,14 +525,19 @@ class UnixDatagram(_DatagramSocket):
     """
     @classmethod
     def bind(cls, address: Address | str = ...) -> UnixDatagram:
-        """A socket at a path or abstract name, or without one: then nobody can answer."""
+        """A socket at a path or abstract name, or without one: then nobody can answer.
+
+        Raises:
+            OSError: EADDRINUSE if the path exists, ENOENT, EACCES, ….
+            ValueError: the text is no address.
+        """
 
     @classmethod
     def pair(cls) -> tuple[UnixDatagram, UnixDatagram]:
         """Two that are connected with each other."""
 
     def recv_from(self) -> Awaitable[tuple[bytes, Address | None]]:
-        """Wait for a datagram. Gives it and its sender.
+        """Wait for a datagram, up to 64 KiB. Gives it and its sender, None if that has no name.
 
         Cancellation: takes no datagram.
         """

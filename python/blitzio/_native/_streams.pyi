@@ -19,6 +19,10 @@ class _ReadEnd(_Descriptor):
     def read(self, n: int = 65536) -> Awaitable[bytes]:
         """Read what is there, at most n bytes, or wait for some; none at the end.
 
+        Raises:
+            OSError: ECONNRESET, …; EBADF once closed.
+            ValueError: n is negative.
+
         Cancellation: loses no byte.
         """
 
@@ -26,7 +30,7 @@ class _ReadEnd(_Descriptor):
         """read() for threads. TimeoutError after `timeout` seconds."""
 
     def read_into(self, buffer: Buffer, /) -> Awaitable[int]:
-        """read() into a writable buffer. Gives how many bytes came."""
+        """read() into a writable buffer. Gives how many bytes came, 0 at the end."""
 
     def blocking_read_into(self, buffer: Buffer, /, *, timeout: _Seconds | None = None) -> int:
         """read_into() for threads. TimeoutError after `timeout` seconds."""
@@ -68,7 +72,13 @@ class _ReadEnd(_Descriptor):
         """read_line() for threads. TimeoutError after `timeout` seconds."""
 
     def read_to_end(self, limit: int = ...) -> Awaitable[bytes]:
-        """Read all that is to come, at most `limit` bytes."""
+        """Read all that is to come, at most `limit` bytes.
+
+        Raises:
+            asyncio.LimitOverrunError: more came; the bytes stay in the stream.
+
+        Cancellation: as read_exact().
+        """
 
     def blocking_read_to_end(self, limit: int = ..., *, timeout: _Seconds | None = None) -> bytes:
         """read_to_end() for threads. TimeoutError after `timeout` seconds."""
@@ -83,7 +93,10 @@ class _WriteEnd(_Descriptor):
     """What can be written to. Not a class at run time."""
 
     def write(self, data: Buffer, /) -> Awaitable[int]:
-        """Write some of data, waiting for room. Gives how much.
+        """Write some of data, waiting for room. Gives how many bytes.
+
+        Raises:
+            OSError: BrokenPipeError, ConnectionResetError, …; EBADF once closed.
 
         Cancellation: nothing was written.
         """
@@ -93,6 +106,9 @@ class _WriteEnd(_Descriptor):
 
     def write_all(self, data: Buffer, /) -> Awaitable[None]:
         """Write all of data. Several writers take turns: their data does not mix.
+
+        Raises:
+            OSError: as write().
 
         Cancellation: part of it may be written.
         """
@@ -107,7 +123,7 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
     """What the connections share. Not a class at run time."""
 
     def peek(self, n: int = 65536) -> Awaitable[bytes]:
-        """read() that leaves the bytes there."""
+        """read() that leaves the bytes there; the next read gives them, too."""
 
     def blocking_peek(self, n: int = 65536, *, timeout: _Seconds | None = None) -> bytes:
         """peek() for threads. TimeoutError after `timeout` seconds."""
@@ -166,7 +182,12 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
         """finish() for threads."""
 
     def shutdown(self, how: Literal["read", "write", "both"] = "both") -> None:
-        """End one way, or both, while the socket stays open."""
+        """End one way, or both, while the socket stays open.
+
+        Raises:
+            ValueError: `how` is none of the three.
+            OSError: ENOTCONN if the peer has reset the connection.
+        """
 
     def split(self) -> tuple[_ReadHalf, _WriteHalf]:
         """Two halves, for two tasks. The stream is theirs from then on: closing the writing one
@@ -192,6 +213,10 @@ class TcpStream(_ByteStream):
     @classmethod
     def connect(cls, address: Address | str, /) -> Awaitable[TcpStream]:
         """Connect to an address; `net.connect` takes names.
+
+        Raises:
+            OSError: ConnectionRefusedError, ETIMEDOUT, ENETUNREACH, ….
+            ValueError: the text is no address, or the address a Unix socket's.
 
         Cancellation: gives up the attempt.
         """
@@ -258,7 +283,13 @@ class UnixStream(_ByteStream):
     """
     @classmethod
     def connect(cls, address: Address | str, /) -> Awaitable[UnixStream]:
-        """Connect to a path or abstract name."""
+        """Connect to a path or abstract name.
+
+        Raises:
+            OSError: FileNotFoundError, ConnectionRefusedError, PermissionError; BlockingIOError if
+                the listener's backlog is full.
+            ValueError: it is no Unix socket's address.
+        """
 
     @classmethod
     def blocking_connect(
@@ -268,10 +299,10 @@ class UnixStream(_ByteStream):
 
     @classmethod
     def pair(cls) -> tuple[UnixStream, UnixStream]:
-        """Two that are connected with each other."""
+        """Two that are connected with each other; OSError (EMFILE) without descriptors."""
 
     def peer_credentials(self) -> tuple[int, int, int]:
-        """(process, user, group) of who is at the other end."""
+        """(process, user, group) of who is at the other end, as numbers, when it connected."""
 
     @property
     def local_address(self) -> Address | None:

@@ -134,10 +134,11 @@ class RwLock:
         """A held guard, or None if anybody holds the lock."""
 
     def blocking_read(self, timeout: _Seconds | None = None) -> Guard:
-        """read() for threads: a held guard. TimeoutError after `timeout` seconds."""
+        """read() for threads: a held guard. TimeoutError after `timeout` seconds; RuntimeError if a
+        loop runs in this thread."""
 
     def blocking_write(self, timeout: _Seconds | None = None) -> Guard:
-        """write() for threads: a held guard. TimeoutError after `timeout` seconds."""
+        """write() for threads: a held guard; as blocking_read()."""
 
 @final
 class Semaphore:
@@ -160,6 +161,10 @@ class Semaphore:
     def acquire(self, count: int = 1) -> Awaitable[None]:
         """Wait for `count` permits.
 
+        Raises:
+            ValueError: the count is not from 1 to 2,147,483,647.
+            RuntimeError: the semaphore is closed.
+
         Cancellation: what was granted already goes to the next waiter.
         """
 
@@ -167,7 +172,8 @@ class Semaphore:
         """Take them if they are free and nobody waits. Returns whether it did."""
 
     def blocking_acquire(self, count: int = 1, timeout: _Seconds | None = None) -> None:
-        """acquire() for threads. TimeoutError after `timeout` seconds."""
+        """acquire() for threads. TimeoutError after `timeout` seconds; RuntimeError also if a loop
+        runs in this thread."""
 
     def release(self, count: int = 1) -> None:
         """Give permits back, or add new ones; ValueError above 2,147,483,647 free ones."""

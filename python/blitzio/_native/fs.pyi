@@ -39,7 +39,18 @@ def open(
     errors: str | None = None,
     newline: str | None = None,
 ) -> Opening[TextFile]:
-    """Open a file, as open() does.
+    """Open a file, as open() does. Await it, or enter it with `async with`.
+
+    Args:
+        file: a path, or a descriptor, which is taken over.
+        mode: as open() has it; with "b" the file is one of bytes.
+        buffering: bytes of the buffer; 0: none, of bytes only; 1: of text, lines; -1: 16 KiB.
+        encoding, errors, newline: as open() has them, of text only.
+
+    Raises:
+        OSError: FileNotFoundError, PermissionError, …, with `filename`.
+        ValueError: the arguments contradict each other, or the path has a NUL byte.
+        LookupError: there is no such encoding, or no such way with errors.
 
     >>> async with fs.open(folder + "/log", "w") as file:
     ...     await file.write("text")
@@ -96,6 +107,9 @@ def blocking_open(
 def read_file(path: _Path) -> Awaitable[bytes]:
     """The whole content.
 
+    Raises:
+        OSError: FileNotFoundError, IsADirectoryError, …, with `filename`.
+
     >>> await fs.write_file(folder + "/file", b"content")
     >>> await fs.read_file(folder + "/file")
     b'content'
@@ -108,6 +122,11 @@ def read_text(
     path: _Path, encoding: str | None = None, errors: str | None = None, newline: str | None = None
 ) -> Awaitable[str]:
     """The whole content, decoded as open() does.
+
+    Raises:
+        OSError: as read_file().
+        UnicodeDecodeError: it is not in this encoding.
+        LookupError: there is no such encoding.
 
     >>> await fs.write_text(folder + "/file", "ä", encoding="utf-8")
     >>> await fs.read_text(folder + "/file", encoding="utf-8")
@@ -123,6 +142,9 @@ def write_file(path: _Path, data: Buffer, mode: int = 0o666) -> Awaitable[None]:
     """Make data the content of the file, which is made if there is none; mode before the umask.
 
     Not atomic: a reader may see a part.
+
+    Raises:
+        OSError: ENOENT of the folder, EACCES, ENOSPC, …, with `filename`.
 
     >>> await fs.write_file(folder + "/file", b"content")
     """
@@ -182,7 +204,13 @@ def blocking_append_text(
     """append_text(), for plain threads."""
 
 def stat(path: _Path, follow_symlinks: bool = True) -> Awaitable[Metadata]:
-    """What is known of a file.
+    """What is known of a file: sizes in bytes, times in seconds since 1970.
+
+    Args:
+        follow_symlinks: of a symbolic link, what it leads to; else the link itself.
+
+    Raises:
+        OSError: FileNotFoundError, PermissionError, …, with `filename`.
 
     >>> (await fs.stat(folder)).is_directory
     True
@@ -194,6 +222,9 @@ def blocking_stat(path: _Path, follow_symlinks: bool = True) -> Metadata:
 def exists(path: _Path) -> Awaitable[bool]:
     """Whether there is anything; a symbolic link that leads nowhere is nothing.
 
+    Raises:
+        OSError: what keeps it from telling, as PermissionError.
+
     >>> await fs.exists(folder), await fs.exists(folder + "/file")
     (True, False)
     """
@@ -203,6 +234,9 @@ def blocking_exists(path: _Path) -> bool:
 
 def mkdir(path: _Path, mode: int = 0o777) -> Awaitable[None]:
     """Make a directory; mode before the umask.
+
+    Raises:
+        OSError: FileExistsError, FileNotFoundError of what is above it, …, with `filename`.
 
     >>> await fs.mkdir(folder + "/new", 0o700)
     """
@@ -230,6 +264,9 @@ def blocking_set_permissions(path: _Path, mode: int) -> None:
 
 def remove_dir(path: _Path) -> Awaitable[None]:
     """Remove an empty directory.
+
+    Raises:
+        OSError: ENOTEMPTY, ENOENT, ENOTDIR, …, with `filename`.
 
     >>> await fs.mkdir(folder + "/new")
     >>> await fs.remove_dir(folder + "/new")
@@ -260,6 +297,9 @@ def blocking_remove(path: _Path) -> None:
 
 def rename(source: _Path, target: _Path) -> Awaitable[None]:
     """Rename; replaces what is at target.
+
+    Raises:
+        OSError: ENOENT, EXDEV between file systems, …, with `filename` and `filename2`.
 
     >>> await fs.write_file(folder + "/old", b"")
     >>> await fs.rename(folder + "/old", folder + "/new")

@@ -53,7 +53,7 @@ def blocking_resolve(
 
     Args:
         host, port, family: as of `resolve`.
-        timeout: how long to wait, None for ever. The resolver's thread goes on for as long as it
+        timeout: seconds to wait, None for ever. The resolver's thread goes on for as long as it
             likes.
 
     Raises:
@@ -143,7 +143,7 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
     Args:
         host: a name, or a numeric address.
         port: the port.
-        timeout: for all of it, None for ever.
+        timeout: seconds for all of it, None for ever.
 
     Raises:
         TimeoutError: after `timeout`.

@@ -56,6 +56,9 @@ async def copy(reader: ReadStream, writer: WriteStream, *, buffer_bytes: int = 6
     Returns:
         How many bytes were moved.
 
+    Raises:
+        OSError: what reading or writing gives.
+
     Cancellation:
         bytes that were read and not yet written are lost.
     """
@@ -92,6 +95,10 @@ async def copy_bidirectional(
     ...         return await copy_bidirectional(a, b)
     >>> asyncio.run(main())
     (8, 6)
+
+    Args:
+        a, b: the two streams.
+        buffer_bytes: how many bytes are moved at a time, at most, each way.
 
     Returns:
         How many bytes went from `a` to `b`, and from `b` to `a`, when both have ended.

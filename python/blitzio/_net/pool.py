@@ -49,7 +49,7 @@ class Pool(Generic[T]):
         connect: makes a connection.
         connections_max: how many may exist at a time.
         idle_max: how many are kept; more are closed when they are given back.
-        idle_timeout: the time after which an idle one is closed instead of lent.
+        idle_timeout: seconds, or a Duration, after which an idle one is closed instead of lent.
         is_healthy: asked of an idle one before it is lent again. By default a connection is healthy
             if it is open and nothing has come that nobody asked for.
         blocking_connect: makes a connection for `blocking_acquire`, in the thread that calls it.

@@ -182,7 +182,7 @@ class Command:
         A stdin that is a pipe is closed at once; what comes from others that are is thrown away.
 
         Args:
-            timeout: how long it may take.
+            timeout: seconds that it may take; None: as long as it takes.
             check: whether ending otherwise than with 0 is an error.
 
         Raises:
@@ -207,7 +207,7 @@ class Command:
 
         Args:
             input: what its stdin gives it.
-            timeout: how long it may take.
+            timeout: seconds that it may take; None: as long as it takes.
             check: whether ending otherwise than with 0 is an error.
 
         Raises:

@@ -4,7 +4,6 @@
 #include <blitzio/executor/async_fd.hpp>
 #include <blitzio/executor/runtime.hpp>
 #include <blitzio/task/async.hpp>
-#include <blitzio/task/block_on.hpp>
 #include <blitzio/task/futures.hpp>
 
 #include <fcntl.h>
@@ -240,7 +239,7 @@ TEST_P(AsyncFdTest, ReleasedElsewhereItsNumberIsFreeWhenItsHomeHasLetGo) {
 }
 
 // A number that is free is the next file's, and the call would reach that.
-TEST_P(AsyncFdTest, ACallOnAnotherThreadHasItsNumberUntilItEnds) {
+TEST_P(AsyncFdTest, ACallOfWhoWaitedElsewhereHasItsNumberUntilItEnds) {
   for (const bool is_released : {false, true}) {
     Ends ends = make_ends();
     const int number = ends.a.get();
@@ -249,15 +248,19 @@ TEST_P(AsyncFdTest, ACallOnAnotherThreadHasItsNumberUntilItEnds) {
     std::latch may_end(1);
     std::thread caller([&] {
       IoWait wait(ends.a, IoDirection::read);
-      const auto answer = block_on(poll_fn([&](Context& context) {
-        return wait.poll(context, [&](int fd) noexcept -> IoAttempt {
-          begun.count_down();
-          may_end.wait();
-          EXPECT_EQ(file_of(fd), file);
-          return {7};
-        });
-      }));
-      EXPECT_EQ(answer, 7U);
+      const Waker waker;
+      Context context(waker);
+      const auto refuse = [](int) noexcept -> IoAttempt {
+        return {.result = -EAGAIN, .waits_elsewhere = true};
+      };
+      EXPECT_TRUE(wait.poll(context, refuse).is_pending());
+      auto answer = wait.poll(context, [&](int fd) noexcept -> IoAttempt {
+        begun.count_down();
+        may_end.wait();
+        EXPECT_EQ(file_of(fd), file);
+        return {7};
+      });
+      EXPECT_EQ(answer.value(), 7U);
     });
     begun.wait();
     OwnedFd given;

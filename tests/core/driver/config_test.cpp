@@ -1,13 +1,13 @@
 // Each field of driver::Config: what it refuses, and that a driver made with it works.
-#include <blitzio/base/owned_fd.hpp>
+#include "core/driver/support.hpp"
+
 #include <blitzio/driver/driver.hpp>
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +16,11 @@
 
 namespace blitzio::driver {
 namespace {
+
+using contract::Attachment;
+using contract::Pair;
+using contract::Receiving;
+using contract::Recorder;
 
 bool has_io_uring() {
   return detect().front().backend == Backend::io_uring && detect().front().usable;
@@ -114,11 +119,7 @@ class EachSetting : public testing::TestWithParam<Setting> {
     driver_->shutdown();
     driver_->unbind();
   }
-  void turn() {
-    driver_->collect();
-    if (!driver_->has_completions()) driver_->wait(Duration::from_secs(10));
-    driver_->dispatch();
-  }
+  void turn() { contract::turn(*driver_, Duration::from_secs(10)); }
   std::unique_ptr<Driver> driver_;
 };
 
@@ -141,82 +142,51 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"all_polled", {.backend = kRing, .sqpoll = true, .registered_files = Use::always}}),
     [](const auto& setting) { return std::string(setting.param.name); });
 
-// Counts what arrives, and submits nothing anew.
-struct Receiver : Operation {
-  Receiver() : Operation(on_completion) {}
-  static void on_completion(Operation& operation, const Completion& completion) noexcept {
-    auto& self = static_cast<Receiver&>(operation);
-    self.bytes += completion.data.size();
-    if (!completion.more) self.last = completion.result;
-    self.is_done = !completion.more;
-  }
-  std::size_t bytes = 0;
-  std::int32_t last = 1;
-  bool is_done = false;
-};
-
 TEST_P(EachSetting, BytesArriveAndTheEndDoes) {
-  std::array<int, 2> pair{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
-  OwnedFd reader = OwnedFd::adopt(pair[0]);
-  OwnedFd writer = OwnedFd::adopt(pair[1]);
-  ASSERT_TRUE(driver_->attach(reader.get()));
-  Receiver receiver;
-  receiver.recv_multishot(reader.get());
-  driver_->submit(receiver);
-  const std::vector<char> chunk(3000, 'x');
-  std::size_t sent = 0;
-  for (int i = 0; i < 20; ++i) {
-    sent += static_cast<std::size_t>(::send(writer.get(), chunk.data(), chunk.size(), 0));
-    while (receiver.bytes < sent) turn();
+  Pair pair = contract::unix_pair();
+  Attachment attached(*driver_, pair.a, true);
+  Receiving receiver(*driver_, pair.a);
+  const std::string chunk(3000, 'x');
+  for (std::size_t sent = 0; sent < 60'000;) {
+    contract::put(pair.b, chunk);
+    sent += chunk.size();
+    while (receiver.data_bytes() < sent) turn();
   }
-  writer.reset();
-  while (!receiver.is_done) turn();
-  EXPECT_EQ(receiver.bytes, 60'000U);
-  EXPECT_EQ(receiver.last, 0);
-  driver_->detach(reader.get());
+  pair.b.reset();
+  while (!receiver.done()) turn();
+  EXPECT_EQ(receiver.data_bytes(), 60'000U);
+  EXPECT_EQ(receiver.result(), 0);
 }
 
 TEST_P(EachSetting, AReceiveThatIsCancelledEndsOnce) {
-  std::array<int, 2> pair{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
-  const OwnedFd reader = OwnedFd::adopt(pair[0]);
-  const OwnedFd writer = OwnedFd::adopt(pair[1]);
-  ASSERT_TRUE(driver_->attach(reader.get()));
-  Receiver receiver;
-  receiver.recv_multishot(reader.get());
-  driver_->submit(receiver);
+  const Pair pair = contract::unix_pair();
+  Attachment attached(*driver_, pair.a, true);
+  Receiving receiver(*driver_, pair.a);
   driver_->collect();
-  driver_->cancel(receiver);
-  while (!receiver.is_done) turn();
-  EXPECT_EQ(receiver.last, -ECANCELED);
-  driver_->detach(reader.get());
+  receiver.cancel();
+  while (!receiver.done()) turn();
+  EXPECT_EQ(receiver.result(), -ECANCELED);
 }
 
 TEST_P(EachSetting, ManyOperationsAtOnceAndAnotherThread) {
-  std::array<int, 2> pair{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
-  const OwnedFd reader = OwnedFd::adopt(pair[0]);
-  const OwnedFd writer = OwnedFd::adopt(pair[1]);
-  ASSERT_TRUE(driver_->attach(reader.get()));
-  Receiver receiver;
-  receiver.recv_multishot(reader.get());
-  driver_->submit(receiver);
-  std::vector<Receiver> nops(100);
-  for (Receiver& nop : nops) {
-    nop.nop();
-    driver_->submit(nop);
+  const Pair pair = contract::unix_pair();
+  Attachment attached(*driver_, pair.a, true);
+  Receiving receiver(*driver_, pair.a);
+  std::deque<Recorder> nops;
+  for (int i = 0; i < 100; ++i) {
+    nops.emplace_back(*driver_).nop();
+    nops.back().submit();
   }
-  while (!std::ranges::all_of(nops, &Receiver::is_done)) turn();
+  while (!std::ranges::all_of(nops, &Recorder::done)) turn();
   // What is in flight goes to another thread, and so do the descriptors.
   driver_->unbind();
   std::thread other([&] {
     ASSERT_TRUE(driver_->bind());
-    ASSERT_EQ(::send(writer.get(), "hello", 5, 0), 5);
-    while (receiver.bytes < 5) turn();
-    driver_->cancel(receiver);
-    while (!receiver.is_done) turn();
-    driver_->detach(reader.get());
+    contract::put(pair.b, "hello");
+    while (receiver.data_bytes() < 5) turn();
+    receiver.cancel();
+    while (!receiver.done()) turn();
+    attached.detach();
     driver_->unbind();
   });
   other.join();

@@ -173,9 +173,7 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
 
 TEST_P(DriverContract, NoByteIsLostHoweverOftenTheDriverMoves) {
   const Pair ends = unix_pair();
-  Recorder op(driver());
-  op.recv_multishot(ends.a.get());
-  op.submit();
+  Receiving op(driver(), ends.a);
   std::string sent;
   driver().unbind();
   for (int round = 0; round < 30; ++round) {

@@ -246,9 +246,7 @@ TEST_P(DriverContract, ConnectionsOpenedAndClosedByTheHundredLeaveNothingBehind)
     ASSERT_TRUE(run_until(driver(), [&] { return accept.count() == round; }));
     OwnedFd server = OwnedFd::adopt(accept.result());
     Attachment attachment(driver(), server, round % 2 == 0);
-    Recorder recv(driver());
-    recv.recv_multishot(server.get());
-    recv.submit();
+    Receiving recv(driver(), server);
     put(client, "request");
     if (round % 3 == 0) reset_on_close(client);
     if (round % 5 != 0) client.reset();

@@ -164,9 +164,7 @@ TEST_P(DriverContract, OneSleepCostsOneWakeUpHoweverManyWake) {
 TEST_P(DriverContract, WakesMixWithIo) {
   constexpr int kRounds = 2'000;
   const Pair ends = unix_pair();
-  Recorder op(driver());
-  op.recv_multishot(ends.a.get());
-  op.submit();
+  Receiving op(driver(), ends.a);
   std::vector<Note> notes(kRounds);
   std::vector<Note*> log;
   for (Note& note : notes) note.log = &log;

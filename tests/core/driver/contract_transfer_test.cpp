@@ -355,19 +355,7 @@ TEST_P(DriverContract, ADatagramNobodyTookIsRefused) {
 TEST_P(DriverContract, DescriptorsTravelWithAMessage) {
   const Pair ends = unix_pair();
   const Pair pipe = pipe_pair();
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec out = vector_of(bytes("fd"));
-  msghdr message{};
-  message.msg_iov = &out;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int passed = pipe.b.get();
-  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  const MessageWithFd message("fd", pipe.b);
 
   std::byte buffer[8];
   iovec in = vector_of(buffer);
@@ -382,7 +370,7 @@ TEST_P(DriverContract, DescriptorsTravelWithAMessage) {
   recv.submit();
   fence(driver());
   Recorder send(driver());
-  send.sendmsg(ends.a.get(), &message);
+  send.sendmsg(ends.a.get(), message.get());
   EXPECT_EQ(complete(send), 2);
   ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
   EXPECT_EQ(recv.result(), 2);

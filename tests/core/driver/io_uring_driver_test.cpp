@@ -18,6 +18,7 @@ namespace {
 using contract::fence;
 using contract::Pair;
 using contract::put;
+using contract::Receiving;
 using contract::Recorder;
 using contract::run_until;
 using contract::turn;
@@ -133,12 +134,10 @@ TEST_P(IoUringDriverTest, ALateCancelDoesNotHitTheNextOperationAtTheSameAddress)
 TEST_P(IoUringDriverTest, ThousandsOfOperationsInFlightEachCompleteOnce) {
   constexpr std::size_t kPairs = 3000;
   std::vector<Pair> pairs;
-  std::deque<Recorder> receivers;
+  std::deque<Receiving> receivers;
   for (std::size_t i = 0; i < kPairs; ++i) {
     pairs.push_back(contract::unix_pair());
-    Recorder& one = receivers.emplace_back(driver());
-    one.recv_multishot(pairs.back().a.get());
-    one.submit();
+    receivers.emplace_back(driver(), pairs.back().a);
   }
   fence(driver());
   for (std::size_t i = 0; i < kPairs; ++i) put(pairs[i].b, pattern(1 + i % 5, char(i % 26)));
@@ -202,14 +201,12 @@ TEST_P(IoUringDriverTest, ReadingANonBlockingTerminalWaitsForInput) {
 TEST_P(IoUringDriverTest, ShutdownEndsWhatIsInFlightAndWhatItsCompletionsStart) {
   make({.ring_entries = 4, .buffer_bytes = 256, .buffer_count = 1, .buffer_count_max = 1});
   std::vector<Pair> pairs;
-  std::deque<Recorder> operations;
+  std::deque<Receiving> operations;
   Recorder again(driver());
   for (int i = 0; i < 100; ++i) {
     pairs.push_back(contract::unix_pair());
     put(pairs.back().b, pattern(600));
-    Recorder& one = operations.emplace_back(driver());
-    one.recv_multishot(pairs.back().a.get());
-    one.submit();
+    operations.emplace_back(driver(), pairs.back().a);
   }
   turn(driver());
   operations.front().then = [&] {
@@ -236,9 +233,7 @@ TEST_P(IoUringDriverTest, ShutdownEndsWhatIsInFlightAndWhatItsCompletionsStart) 
 
 TEST_P(IoUringDriverTest, AForkedChildThatDestroysTheDriverLeavesTheParentsAlone) {
   const Pair pair = contract::unix_pair();
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   Recorder pending(driver());
   pending.nop();

@@ -18,6 +18,7 @@ using contract::bytes;
 using contract::fence;
 using contract::Pair;
 using contract::put;
+using contract::Receiving;
 using contract::Recorder;
 using contract::run_until;
 using contract::turn;
@@ -33,9 +34,7 @@ TEST_P(IoUringDriverTest, ExhaustedBuffersGrowAndDataStaysInOrder) {
     SCOPED_TRACE(bytes);
     make({.buffer_bytes = bytes, .buffer_count = 1, .buffer_count_max = 64});
     const Pair pair = contract::unix_pair();
-    Recorder recv(driver());
-    recv.recv_multishot(pair.a.get());
-    recv.submit();
+    Receiving recv(driver(), pair.a);
     const std::string sent = pattern(100'000);
     put(pair.b, sent);
     ASSERT_TRUE(run_until(driver(), [&] { return recv.data_bytes() == sent.size(); }));
@@ -53,12 +52,10 @@ TEST_P(IoUringDriverTest, TwoBuffersServeManyConnectionsAtTheLimit) {
   make({.buffer_bytes = 256, .buffer_count = 2, .buffer_count_max = 2});
   constexpr std::size_t kPairs = 300;
   std::vector<Pair> pairs;
-  std::deque<Recorder> receivers;
+  std::deque<Receiving> receivers;
   for (std::size_t i = 0; i < kPairs; ++i) {
     pairs.push_back(contract::unix_pair());
-    Recorder& one = receivers.emplace_back(driver());
-    one.recv_multishot(pairs.back().a.get());
-    one.submit();
+    receivers.emplace_back(driver(), pairs.back().a);
   }
   for (std::size_t i = 0; i < kPairs; ++i) put(pairs[i].b, pattern(1000, char(i % 26)));
   ASSERT_TRUE(run_until(driver(), [&] {
@@ -75,13 +72,11 @@ TEST_P(IoUringDriverTest, TwoBuffersServeManyConnectionsAtTheLimit) {
 TEST_P(IoUringDriverTest, AStarvedReceiveCanBeCancelled) {
   make({.buffer_bytes = 256, .buffer_count = 1, .buffer_count_max = 1});
   std::vector<Pair> pairs;
-  std::deque<Recorder> receivers;
+  std::deque<Receiving> receivers;
   for (int i = 0; i < 50; ++i) {
     pairs.push_back(contract::unix_pair());
     put(pairs.back().b, pattern(2000));
-    Recorder& one = receivers.emplace_back(driver());
-    one.recv_multishot(pairs.back().a.get());
-    one.submit();
+    receivers.emplace_back(driver(), pairs.back().a);
   }
   turn(driver());
   turn(driver());
@@ -98,12 +93,10 @@ TEST_P(IoUringDriverTest, AMultishotReceiveSurvivesAnOverflowingQueue) {
   make({.ring_entries = 1, .buffer_bytes = 256, .buffer_count = 64});
   constexpr std::size_t kPairs = 40;
   std::vector<Pair> pairs;
-  std::deque<Recorder> receivers;
+  std::deque<Receiving> receivers;
   for (std::size_t i = 0; i < kPairs; ++i) {
     pairs.push_back(contract::unix_pair());
-    Recorder& one = receivers.emplace_back(driver());
-    one.recv_multishot(pairs.back().a.get());
-    one.submit();
+    receivers.emplace_back(driver(), pairs.back().a);
   }
   fence(driver());
   const std::string part = pattern(777);
@@ -183,9 +176,7 @@ TEST_P(IoUringDriverTest, CancellingFromItsOwnCompletionEndsAReceiveThatWasArmed
 
 TEST_P(IoUringDriverTest, BytesThatCameBeforeTheCancelAreDelivered) {
   const Pair pair = contract::unix_pair();
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   put(pair.b, "early");
   driver().collect();
@@ -251,9 +242,7 @@ TEST_P(IoUringDriverTest, OperationsInFlightMoveToAnotherThread) {
 TEST_P(IoUringDriverTest, BytesReceivedBeforeAMoveComeBeforeThoseAfterIt) {
   make({.buffer_bytes = 256, .buffer_count = 4, .buffer_count_max = 8});
   const Pair pair = contract::unix_pair();
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   std::string sent;
   for (char round = 0; round < 10; ++round) {
@@ -317,9 +306,7 @@ TEST_P(IoUringDriverTest, BuffersSavedAcrossAMoveAreGivenBack) {
 
 TEST_P(IoUringDriverTest, UnbindingAndBindingAgainOnTheSameThreadGoesOn) {
   const Pair pair = contract::unix_pair();
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   std::string sent;
   for (int i = 0; i < 50; ++i) {
     sent += static_cast<char>('a' + i % 26);

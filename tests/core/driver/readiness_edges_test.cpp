@@ -130,9 +130,7 @@ TEST_P(Readiness, DataAndEndInOneEventBothArrive) {
   for (const bool attach : {true, false}) {
     Pair pair = tcp_pair();
     Attachment attached(driver(), pair.a, attach);
-    Recorder recv(driver());
-    recv.recv_multishot(pair.a.get());
-    recv.submit();
+    Receiving recv(driver(), pair.a);
     fence(driver());
     put(pair.b, "last words");
     ok(::shutdown(pair.b.get(), SHUT_WR));
@@ -145,9 +143,7 @@ TEST_P(Readiness, DataAndEndInOneEventBothArrive) {
 TEST_P(Readiness, DataBehindAnUrgentMarkArrivesWithoutFurtherTraffic) {
   Pair pair = tcp_pair();
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   put(pair.b, "abc");
   ok(static_cast<int>(::send(pair.b.get(), "!", 1, MSG_OOB)));
@@ -216,25 +212,10 @@ TEST_P(Readiness, ADatagramReadIsNotTakenForADrainedQueue) {
 TEST_P(Readiness, BytesBehindAPassedDescriptorArrive) {
   Pair pair = unix_pair();
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
-
-  iovec vector = vector_of(bytes("with"));
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int passed = pair.b.get();
-  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
-  ok(static_cast<int>(::sendmsg(pair.b.get(), &message, 0)));
+  const MessageWithFd message("with", pair.b);
+  ok(static_cast<int>(::sendmsg(pair.b.get(), message.get(), 0)));
   put(pair.b, "behind");
   EXPECT_TRUE(run_until(driver(), [&] { return recv.data() == "withbehind"; }));
   end(recv);
@@ -243,9 +224,7 @@ TEST_P(Readiness, BytesBehindAPassedDescriptorArrive) {
 TEST_P(Readiness, BytesBehindAUnixSocketsUrgentMarkArrive) {
   Pair pair = unix_pair();
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   put(pair.b, "abc");
   if (::send(pair.b.get(), "!", 1, MSG_OOB) < 0) {
@@ -264,9 +243,7 @@ TEST_P(Readiness, WhatSeveralWritersSendToASocketThatAsksForTheirNamesArrives) {
   const int on = 1;
   ok(::setsockopt(pair.a.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   put(pair.b, "mine");
   const pid_t child = ok(::fork());
@@ -329,9 +306,7 @@ TEST_P(Readiness, OneMultishotReceiveDoesNotTakeTheWholeTurn) {
   for (const bool attach : {true, false}) {
     Pair pair = unix_pair(SOCK_SEQPACKET);
     Attachment attached(driver(), pair.a, attach);
-    Recorder recv(driver());
-    recv.recv_multishot(pair.a.get());
-    recv.submit();
+    Receiving recv(driver(), pair.a);
     fence(driver());
     for (int i = 0; i < 20; ++i) put(pair.b, "x");
     driver().wait(kPatience);
@@ -365,9 +340,7 @@ TEST_P(Readiness, ABigReceiveIsReadOnUntilTheSocketIsEmpty) {
   const int size = 4 << 20;
   ok(::setsockopt(pair.a.get(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   std::size_t sent = 0;
   for (int round = 0; round < 20; ++round) {
     sent += fill(pair.b);
@@ -437,9 +410,7 @@ TEST_P(Readiness, CollectingForBackgroundOperationsAloneLooksNowAndThen) {
 TEST_P(Readiness, AnAttachedStreamCostsOneSystemCallPerTurn) {
   Pair pair = tcp_pair();
   Attachment attached(driver(), pair.a, true);
-  Recorder recv(driver());
-  recv.recv_multishot(pair.a.get());
-  recv.submit();
+  Receiving recv(driver(), pair.a);
   fence(driver());
   const std::uint64_t before = driver().metrics().syscalls;
   for (int i = 0; i < 10; ++i) {

@@ -166,6 +166,31 @@ inline std::size_t fill(const OwnedFd& fd) {
   }
   return total;
 }
+/// For sendmsg(2): some bytes and a descriptor.
+class MessageWithFd {
+ public:
+  MessageWithFd(std::string_view data, const OwnedFd& fd) : vector_(vector_of(bytes(data))) {
+    message_.msg_iov = &vector_;
+    message_.msg_iovlen = 1;
+    message_.msg_control = control_;
+    message_.msg_controllen = sizeof control_;
+    cmsghdr* header = CMSG_FIRSTHDR(&message_);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int number = fd.get();
+    std::memcpy(CMSG_DATA(header), &number, sizeof number);
+  }
+  MessageWithFd(const MessageWithFd&) = delete;
+  MessageWithFd& operator=(const MessageWithFd&) = delete;
+  [[nodiscard]] const msghdr* get() const { return &message_; }
+
+ private:
+  iovec vector_;
+  alignas(cmsghdr) char control_[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message_{};
+};
+
 /// The next close sends a reset instead of an end.
 inline void reset_on_close(const OwnedFd& socket) {
   const linger now{1, 0};
@@ -328,6 +353,15 @@ class Recorder : public Operation {
   std::size_t data_bytes_ = 0;
   int submits_ = 0;
   int lasts_ = 0;
+};
+
+/// One that receives what comes to `fd`, until it is cancelled.
+class Receiving : public Recorder {
+ public:
+  Receiving(Driver& driver, const OwnedFd& fd) : Recorder(driver) {
+    recv_multishot(fd.get());
+    submit();
+  }
 };
 
 /// Everything submitted before has had its chance: two operations in a row complete behind it.

@@ -105,6 +105,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.count < 4 or args.idle < 1:
+        parser.error("at least four handshakes and one idle connection")
     if args.only:
         loop = loop_factory(args.only)()
         print(json.dumps(loop.run_until_complete(run(args.count, args.idle))))

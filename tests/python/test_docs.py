@@ -18,15 +18,16 @@ import blitzio
 ROOT = Path(__file__).parents[2]
 COMPATIBILITY = (ROOT / "docs/reference/compatibility.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (as asyncio|differs) \| ?(.*?) ?\|$", re.MULTILINE)
-PAGES = ("from-asyncio", "from-uvloop", "runtime")
+PAGES = ("README", "docs/guide/from-asyncio", "docs/guide/from-uvloop", "docs/guide/runtime")
 SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def snippets() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        text = (ROOT / f"docs/guide/{page}.md").read_text(encoding="utf-8")
-        found += [(f"{page}-{i}", code) for i, code in enumerate(SNIPPET.findall(text), 1)]
+        text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+        name = page.rpartition("/")[2]
+        found += [(f"{name}-{i}", code) for i, code in enumerate(SNIPPET.findall(text), 1)]
     return found
 
 

@@ -159,6 +159,39 @@ TEST(ChannelModel, AReceiverThatLeavesPassesItsWakeOn) {
   });
 }
 
+TEST(ChannelModel, ASenderThatLeavesPassesItsWakeOn) {
+  expect_sound([] {
+    Channel<int> channel(1);
+    int value = 1;
+    BLITZIO_CHECK(channel.try_send(value) == channel::SendStatus::sent);
+    std::optional<Channel<int>::Send> leaving(channel.send(2));
+    BLITZIO_CHECK(poll_once(*leaving).is_pending());
+    Thread sender([&] { BLITZIO_CHECK(block_on(channel.send(3)).has_value()); });
+    Thread receiver([&] { BLITZIO_CHECK(block_on(channel.recv()) == 1); });
+    leaving.reset();
+    sender.join();
+    receiver.join();
+    BLITZIO_CHECK(channel.try_recv() == 3);
+    BLITZIO_CHECK(channel.is_empty());
+  });
+}
+
+TEST(ChannelModel, AValueIsSentOrTakenBack) {
+  expect_sound([] {
+    Channel<std::unique_ptr<int>> channel(1);
+    auto value = boxed(1);
+    BLITZIO_CHECK(channel.try_send(value) == channel::SendStatus::sent);
+    auto send = channel.send(boxed(2));
+    BLITZIO_CHECK(poll_once(send).is_pending());
+    Thread receiver([&] { BLITZIO_CHECK(**block_on(channel.recv()) == 1); });
+    const bool was_sent = poll_once(send).is_ready();
+    const auto back = send.take_back();
+    BLITZIO_CHECK(was_sent != back.has_value());
+    receiver.join();
+    BLITZIO_CHECK(channel.size() == (was_sent ? 1U : 0U));
+  });
+}
+
 TEST(ChannelModel, CloseTellsReceiversAndSenders) {
   expect_sound([] {
     Channel<std::unique_ptr<int>> channel(1);

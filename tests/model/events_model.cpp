@@ -1,8 +1,9 @@
-// `Notify`, `Barrier`, `OnceCell` and `Condition`: no wake is lost, whoever waits, leaves or is
-// chosen at the same time, and what was done before a wake is visible after it.
+// `Notify`, `Event`, `Barrier`, `OnceCell` and `Condition`: no wake is lost, whoever waits, leaves
+// or is chosen at the same time, and what was done before a wake is visible after it.
 #include <blitzio/base/backoff.hpp>
 #include <blitzio/sync/barrier.hpp>
 #include <blitzio/sync/condition.hpp>
+#include <blitzio/sync/event.hpp>
 #include <blitzio/sync/notify.hpp>
 #include <blitzio/sync/once_cell.hpp>
 #include <blitzio/task/block_on.hpp>
@@ -94,6 +95,75 @@ TEST(NotifyModel, FindsANotificationThatDoesNotPublish) {
                {.weakenings = {{.file = "sync/notify.hpp",
                                 .function = "notify_one",
                                 .access = Access::exchange,
+                                .from = std::memory_order_release}}});
+}
+
+void wait_for_a_set() {
+  sync::Event event;
+  int data = 0;
+  Thread setter([&] {
+    data = 1;
+    event.set();
+  });
+  block_on(event.wait());
+  BLITZIO_CHECK(data == 1 && event.is_set(), data);
+  setter.join();
+}
+
+TEST(EventModel, ASetIsNotMissed) {
+  expect_sound(wait_for_a_set);
+}
+
+TEST(EventModel, SetReachesEverybodyAndWhoLeavesIsLetGo) {
+  expect_sound([] {
+    sync::Event event;
+    std::optional<sync::Event::Wait> first(event.wait());
+    std::optional<sync::Event::Wait> second(event.wait());
+    BLITZIO_CHECK(poll_once(*first).is_pending());
+    BLITZIO_CHECK(poll_once(*second).is_pending());
+    Thread waiter([&] { block_on(event.wait()); });
+    Thread setter([&] { event.set(); });
+    first.reset();
+    block_on(*second);
+    waiter.join();
+    setter.join();
+  });
+}
+
+TEST(EventModel, WhoWasLetGoGoesOnThoughTheFlagIsCleared) {
+  expect_sound([] {
+    sync::Event event;
+    auto wait = event.wait();
+    BLITZIO_CHECK(poll_once(wait).is_pending());
+    Thread setter([&] {
+      event.set();
+      event.clear();
+    });
+    block_on(wait);
+    setter.join();
+    BLITZIO_CHECK(!event.is_set());
+  });
+}
+
+TEST(EventModel, TwoMaySetItAndTheFirstWaiterMayBeWokenByTheCaller) {
+  expect_sound([] {
+    sync::Event event;
+    Thread setter([&] { event.set(); });
+    Thread taker([&] {
+      Waker first = event.set_and_take_first();
+      first.wake();
+    });
+    block_on(event.wait());
+    setter.join();
+    taker.join();
+  });
+}
+
+TEST(EventModel, FindsASetThatDoesNotPublish) {
+  expect_finds("data race", wait_for_a_set,
+               {.weakenings = {{.file = "sync/event.cpp",
+                                .function = "set_and_take_first",
+                                .access = Access::store,
                                 .from = std::memory_order_release}}});
 }
 

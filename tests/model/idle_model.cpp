@@ -175,7 +175,7 @@ bool IdleWorker::has_spare() const {
 }
 void IdleWorker::sleep(bool stands_by) {
   // As TimerQueue has it.
-  sleep_.store(timers != 0 ? Sleep::short_one : Sleep::long_one, std::memory_order_seq_cst);
+  sleep_.store(timers != 0 ? Sleep::short_one : Sleep::long_one, std::memory_order_relaxed);
   if (park_.begin_sleep()) {
     if (stands_by) ++all_.standbys;
     const bool is_short = stands_by && all_.bug != Workers::Bug::stands_by_asleep;

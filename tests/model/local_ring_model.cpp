@@ -87,47 +87,87 @@ TEST(LocalRingModel, SeveralThievesDoNotTakeTheSame) {
   });
 }
 
-TEST(LocalRingModel, WhatWasStolenCanBeStolenOn) {
-  expect_sound([] {
-    Tasks tasks;
-    blitzio::detail::BasicLocalRing<4> ring;
-    blitzio::detail::BasicLocalRing<4> second;
+void steal_what_was_stolen() {
+  Tasks tasks;
+  blitzio::detail::BasicLocalRing<4> ring;
+  blitzio::detail::BasicLocalRing<4> second;
+  const auto drain_all = [&](auto& own) {
+    while (Task* task = own.pop()) tasks.take(task);
+  };
+  // A task is known to who takes it by the rings alone: another thread has prepared it.
+  Thread one([&] {
     for (std::size_t i = 0; i < 4; ++i) BLITZIO_CHECK(ring.push(tasks.prepare(i)));
-    const auto drain_all = [&](auto& own) {
-      while (Task* task = own.pop()) tasks.take(task);
-    };
-    Thread one([&] {
-      if (Task* task = ring.steal_into(second)) tasks.take(task);
-      drain_all(second);
-    });
-    Thread two([&] {
-      blitzio::detail::BasicLocalRing<4> third;
-      if (Task* task = second.steal_into(third)) tasks.take(task);
-      drain_all(third);
-    });
-    one.join();
-    two.join();
+    if (Task* task = ring.steal_into(second)) tasks.take(task);
     drain_all(second);
-    drain_all(ring);
-    tasks.check(4);
   });
+  Thread two([&] {
+    blitzio::detail::BasicLocalRing<4> third;
+    if (Task* task = second.steal_into(third)) tasks.take(task);
+    drain_all(third);
+  });
+  one.join();
+  two.join();
+  drain_all(second);
+  drain_all(ring);
+  tasks.check(4);
+}
+
+TEST(LocalRingModel, WhatWasStolenCanBeStolenOn) {
+  expect_sound(steal_what_was_stolen);
+}
+
+// The owner of a full ring takes half of it out, to be put behind it, while a thief copies the
+// other: what the worker's overflow does.
+void take_out_half_of_a_full_ring() {
+  Tasks tasks;
+  Ring ring;
+  Thread thief([&] { steal(ring, tasks); });
+  for (std::size_t i = 0; i < 3; ++i) {
+    QueuedTask& task = tasks.prepare(i);
+    if (ring.push(task)) continue;
+    if (Task* oldest = ring.pop()) tasks.take(oldest);
+    tasks.take(&task);
+  }
+  drain(ring, tasks);
+  thief.join();
+  tasks.check(3);
+}
+
+TEST(LocalRingModel, HalfOfAFullRingIsTakenOutUnderAThief) {
+  expect_sound(take_out_half_of_a_full_ring);
+}
+
+void push_one_under_a_thief() {
+  Tasks tasks;
+  Ring ring;
+  Thread thief([&] { steal(ring, tasks); });
+  BLITZIO_CHECK(ring.push(tasks.prepare(0)));
+  drain(ring, tasks);
+  thief.join();
+  drain(ring, tasks);
+  tasks.check(1);
+}
+
+Options weakened(const char* function, Access access, std::memory_order from) {
+  Options options;
+  options.weakenings = {
+      {.file = "executor/local_ring.hpp", .function = function, .access = access, .from = from}};
+  return options;
 }
 
 TEST(LocalRingModel, FindsATailThatDoesNotPublish) {
-  expect_finds("data race",
-               [] {
-                 Tasks tasks;
-                 Ring ring;
-                 Thread thief([&] { steal(ring, tasks); });
-                 BLITZIO_CHECK(ring.push(tasks.prepare(0)));
-                 drain(ring, tasks);
-                 thief.join();
-                 drain(ring, tasks);
-               },
-               {.weakenings = {{.file = "executor/local_ring.hpp",
-                                .function = "push",
-                                .access = Access::store,
-                                .from = std::memory_order_release}}});
+  expect_finds("data race", push_one_under_a_thief,
+               weakened("push", Access::store, std::memory_order_release));
+}
+
+TEST(LocalRingModel, FindsAThiefThatDoesNotSeeWhatWasPushed) {
+  expect_finds("data race", push_one_under_a_thief,
+               weakened("steal_into", Access::load, std::memory_order_acquire));
+}
+
+TEST(LocalRingModel, FindsAThiefWhoseOwnTailDoesNotPublish) {
+  expect_finds("data race", steal_what_was_stolen,
+               weakened("steal_into", Access::store, std::memory_order_release));
 }
 
 }  // namespace

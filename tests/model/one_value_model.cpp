@@ -86,7 +86,7 @@ TEST(OneshotModel, FindsAWakerThatIsNotPublished) {
                                 .from = std::memory_order_release}}});
 }
 
-// Three words, so that a mixture of two values would show.
+// Two words, so that a mixture of two values would show.
 using Wide = std::array<std::uint64_t, 2>;
 constexpr Wide wide(std::uint64_t value) {
   return {value, value};
@@ -113,6 +113,71 @@ void overwrite_while_reading() {
 
 TEST(BroadcastModel, AValueIsReadWholeWhileAnotherIsWritten) {
   expect_sound(overwrite_while_reading, {.stale_reads_max = 3, .weakenings = {}});
+}
+
+// How many of the values sent to `receiver` it got, or was told to have missed, until there is
+// none.
+template <class T>
+std::uint64_t count_all(typename Broadcast<T>::Receiver& receiver) {
+  std::uint64_t count = 0;
+  for (;;) {
+    const auto got = receiver.try_recv();
+    if (!got && got.error().kind != BroadcastError::Kind::lagged) return count;
+    count += got ? 1 : got.error().missed;
+  }
+}
+
+TEST(BroadcastModel, OfTwoSendersEachValueIsReceivedOrCountedAsMissed) {
+  expect_sound([] {
+    Broadcast<Wide> broadcast(1);
+    auto receiver = broadcast.subscribe();
+    Thread one([&] { BLITZIO_CHECK(broadcast.send(wide(1))); });
+    Thread two([&] { BLITZIO_CHECK(broadcast.send(wide(2))); });
+    std::uint64_t count = 0;
+    if (const auto got = receiver.try_recv()) {
+      BLITZIO_CHECK((*got)[0] == (*got)[1], (*got)[0], (*got)[1]);
+      count = 1;
+    } else if (got.error().kind == BroadcastError::Kind::lagged) {
+      count = got.error().missed;
+    }
+    one.join();
+    two.join();
+    count += count_all<Wide>(receiver);
+    BLITZIO_CHECK(count == 2, count);
+  });
+}
+
+TEST(BroadcastModel, OfTwoSendersEachOwnedValueIsReceivedOrCountedAsMissed) {
+  expect_sound([] {
+    Broadcast<std::shared_ptr<int>> broadcast(1);
+    auto receiver = broadcast.subscribe();
+    Thread one([&] { BLITZIO_CHECK(broadcast.send(std::make_shared<int>(1))); });
+    Thread two([&] { BLITZIO_CHECK(broadcast.send(std::make_shared<int>(2))); });
+    std::uint64_t count = 0;
+    if (const auto got = receiver.try_recv()) {
+      BLITZIO_CHECK(**got == 1 || **got == 2, **got);
+      count = 1;
+    } else if (got.error().kind == BroadcastError::Kind::lagged) {
+      count = got.error().missed;
+    }
+    one.join();
+    two.join();
+    count += count_all<std::shared_ptr<int>>(receiver);
+    BLITZIO_CHECK(count == 2, count);
+  });
+}
+
+TEST(BroadcastModel, OneOfTwoSendersWakesAReceiverThatWaits) {
+  expect_sound([] {
+    Broadcast<int> broadcast(2);
+    auto receiver = broadcast.subscribe();
+    Thread one([&] { BLITZIO_CHECK(broadcast.send(1)); });
+    Thread two([&] { BLITZIO_CHECK(broadcast.send(2)); });
+    const int sum = block_on(receiver.recv()).value() + block_on(receiver.recv()).value();
+    BLITZIO_CHECK(sum == 3, sum);
+    one.join();
+    two.join();
+  });
 }
 
 TEST(BroadcastModel, AReceiverThatWaitsIsWoken) {
@@ -168,6 +233,44 @@ TEST(BroadcastModel, FindsWordsThatAreReadAcrossAWrite) {
                                 .function = "write",
                                 .access = Access::store,
                                 .from = std::memory_order_release}}});
+}
+
+TEST(BroadcastModel, FindsASenderThatLooksForReceiversTooEarly) {
+  expect_finds("deadlock",
+               [] {
+                 Broadcast<int> broadcast(1);
+                 auto receiver = broadcast.subscribe();
+                 Thread sender([&] { BLITZIO_CHECK(broadcast.send(1)); });
+                 BLITZIO_CHECK(block_on(receiver.recv()) == 1);
+                 sender.join();
+               },
+               {.weakenings = {{.file = "channel/broadcast.hpp",
+                                .function = "send",
+                                .access = Access::store,
+                                .from = std::memory_order_seq_cst,
+                                .to = std::memory_order_release}}});
+}
+
+TEST(WatchModel, TheChangesOfTwoSendersAddUpAndAreSeen) {
+  expect_sound([] {
+    Watch<Box> watch(std::make_unique<int>(0));
+    auto receiver = watch.subscribe();
+    const auto add = [&](int number) {
+      BLITZIO_CHECK(watch.send_modify([=](Box& value) { *value += number; }));
+    };
+    Thread one([&] { add(1); });
+    Thread two([&] { add(2); });
+    int seen = 0;
+    while (seen != 3) {
+      BLITZIO_CHECK(block_on(receiver.changed()));
+      const int next = receiver.borrow_and_update([](const Box& value) { return *value; });
+      BLITZIO_CHECK(next > seen, next, seen);
+      seen = next;
+    }
+    BLITZIO_CHECK(!receiver.has_changed());
+    one.join();
+    two.join();
+  });
 }
 
 TEST(WatchModel, TheLastValueIsNeverMissed) {

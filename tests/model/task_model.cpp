@@ -53,14 +53,16 @@ class WokenFuture {
   std::optional<Thread> thread_;
 };
 
+void run_what_another_thread_wakes() {
+  OneThreadScheduler scheduler;
+  auto [task, handle] = make_task(WokenFuture(false), scheduler);
+  scheduler.adopt(*task);
+  scheduler.run();
+  BLITZIO_CHECK(*handle.try_join().value().get() == 42);
+}
+
 TEST(TaskModel, AWakeLeadsToAPollThatSeesWhatWasDone) {
-  expect_sound([] {
-    OneThreadScheduler scheduler;
-    auto [task, handle] = make_task(WokenFuture(false), scheduler);
-    scheduler.adopt(*task);
-    scheduler.run();
-    BLITZIO_CHECK(*handle.try_join().value().get() == 42);
-  });
+  expect_sound(run_what_another_thread_wakes);
 }
 
 TEST(TaskModel, AWakeDuringThePollLeadsToAnother) {
@@ -80,16 +82,18 @@ class ReadyValue {
   Poll<Value> poll(Context& /*context*/) { return std::make_unique<int>(7); }
 };
 
+void join_what_another_thread_runs() {
+  OneThreadScheduler scheduler;
+  auto made = make_task(ReadyValue(), scheduler);
+  scheduler.adopt(*made.first);
+  Thread runner([&] { scheduler.run(); });
+  const Value value = made.second.blocking_join().get();
+  BLITZIO_CHECK(*value == 7);
+  runner.join();
+}
+
 TEST(TaskModel, TheJoinerGetsTheResult) {
-  expect_sound([] {
-    OneThreadScheduler scheduler;
-    auto made = make_task(ReadyValue(), scheduler);
-    scheduler.adopt(*made.first);
-    Thread runner([&] { scheduler.run(); });
-    const Value value = made.second.blocking_join().get();
-    BLITZIO_CHECK(*value == 7);
-    runner.join();
-  });
+  expect_sound(join_what_another_thread_runs);
 }
 
 TEST(TaskModel, AJoinHandleMayBeDroppedWhileTheTaskEnds) {
@@ -166,22 +170,69 @@ TEST(TaskModel, AWakerAndACancelMeet) {
   });
 }
 
+void drop_the_last_waker() {
+  OneThreadScheduler scheduler;
+  Waker waker;
+  auto made = make_task(NeverReady(waker), scheduler);
+  BLITZIO_CHECK(made.first->run() == Task::RunOutcome::idle);
+  scheduler.expect(1);
+  made.second.cancel();
+  made.second.detach();
+  Waker second = waker.clone();
+  Thread other([&] { second.wake(); });
+  Thread runner([&] { scheduler.run(); });
+  waker.reset();
+  other.join();
+  runner.join();
+}
+
 TEST(TaskModel, WakersOutliveTheTask) {
-  expect_sound([] {
-    OneThreadScheduler scheduler;
-    Waker waker;
-    auto made = make_task(NeverReady(waker), scheduler);
-    BLITZIO_CHECK(made.first->run() == Task::RunOutcome::idle);
-    scheduler.expect(1);
-    made.second.cancel();
-    made.second.detach();
-    Waker second = waker.clone();
-    Thread other([&] { second.wake(); });
-    Thread runner([&] { scheduler.run(); });
-    waker.reset();
-    other.join();
-    runner.join();
-  });
+  expect_sound(drop_the_last_waker);
+}
+
+// ---- the state word with an order that is too weak ---------------------------------------------
+
+Options weakened(const char* function, std::memory_order from, std::memory_order to) {
+  Options options;
+  options.weakenings = {{.file = "task/task_state.hpp",
+                         .function = function,
+                         .access = Access::exchange,
+                         .from = from,
+                         .to = to}};
+  return options;
+}
+
+TEST(TaskModel, FindsAWakeDuringThePollThatDoesNotPublish) {
+  expect_finds(
+      "data race", run_what_another_thread_wakes,
+      weakened("schedule_and_release_ref", std::memory_order_acq_rel, std::memory_order_acquire));
+}
+
+TEST(TaskModel, FindsAPollThatDoesNotSeeTheWakersWork) {
+  expect_finds("data race", run_what_another_thread_wakes,
+               weakened("start_running", std::memory_order_acquire, std::memory_order_relaxed));
+}
+
+TEST(TaskModel, FindsAResultThatIsNotPublished) {
+  expect_finds("data race", join_what_another_thread_runs,
+               weakened("complete", std::memory_order_acq_rel, std::memory_order_acquire));
+}
+
+TEST(TaskModel, FindsAJoinWakerThatIsNotPublished) {
+  expect_finds("data race", join_what_another_thread_runs,
+               weakened("add_flags", std::memory_order_acq_rel, std::memory_order_acquire));
+}
+
+TEST(TaskModel, FindsACompleterThatDoesNotSeeTheJoinWaker) {
+  expect_finds("data race", join_what_another_thread_runs,
+               weakened("complete", std::memory_order_acq_rel, std::memory_order_release));
+}
+
+TEST(TaskModel, FindsMemoryThatIsFreedUnderItsUsers) {
+  for (const auto to : {std::memory_order_acquire, std::memory_order_release}) {
+    expect_finds("destroys", drop_the_last_waker,
+                 weakened("release_ref", std::memory_order_acq_rel, to));
+  }
 }
 
 }  // namespace

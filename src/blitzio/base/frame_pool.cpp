@@ -1,7 +1,6 @@
 #include <blitzio/base/frame_pool.hpp>
 
-#include <blitzio/base/atomic.hpp>
-#include <blitzio/base/cache_line.hpp>
+#include <blitzio/base/frame_shelf.hpp>
 
 #include <utility>
 
@@ -9,73 +8,12 @@ namespace blitzio {
 
 thread_local constinit FramePool::Lists* FramePool::lists_ = nullptr;
 
-// Lists of one size that threads have put away; nobody waits for it.
-//
-//            exchange: was free                  store
-//     free ──────────────────────▶ in one thread's hands ──────▶ free
-class alignas(kCacheLineBytes) FramePool::Shelf {
- public:
-  // The first cell of a list stands for all of it.
-  struct Batch : Cell {
-    Batch* below;
-    std::uint32_t cells;
-  };
-  static_assert(sizeof(Batch) <= kStepBytes);
+namespace {
 
-  static Shelf& of(std::size_t list) noexcept { return shelves_[list]; }
+constinit std::array<detail::FrameShelf, FramePool::kPooledBytesMax / FramePool::kStepBytes>
+    shelves;
 
-  /// Takes over the chain of `cells` cells. False if that would be too many, or somebody is here.
-  [[nodiscard]] bool put(Cell* first, std::uint32_t cells, std::size_t cell_bytes) noexcept {
-    // A guess, so that a thread that finds it full writes nothing.
-    if (!has_room(cells, cell_bytes) || !take_hold()) return false;
-    const bool fits = has_room(cells, cell_bytes);
-    if (fits) {
-      Cell* second = first->next;
-      // Relaxed: only who holds the shelf changes it; what that one wrote was acquired with it.
-      Batch* top = top_.load(std::memory_order_relaxed);
-      top_.store(::new (static_cast<void*>(first)) Batch{{second}, top, cells},
-                 std::memory_order_relaxed);
-      add_cells(cells);
-    }
-    let_go();
-    return fits;
-  }
-  /// Returns  what was put last; null if nothing is there, or somebody else is.
-  [[nodiscard]] Batch* take() noexcept {
-    // Relaxed: a guess, so that a thread that finds nothing writes nothing.
-    if (top_.load(std::memory_order_relaxed) == nullptr || !take_hold()) return nullptr;
-    Batch* top = top_.load(std::memory_order_relaxed);  // Relaxed: as in put().
-    if (top != nullptr) {
-      top_.store(top->below, std::memory_order_relaxed);
-      add_cells(-std::size_t{top->cells});
-    }
-    let_go();
-    return top;
-  }
-
- private:
-  [[nodiscard]] bool has_room(std::uint32_t cells, std::size_t cell_bytes) const noexcept {
-    // Relaxed: as top_.
-    return (cells_.load(std::memory_order_relaxed) + cells) * cell_bytes <= kShelvedBytes;
-  }
-  void add_cells(std::size_t number) noexcept {
-    // Relaxed, both: as top_.
-    cells_.store(cells_.load(std::memory_order_relaxed) + number, std::memory_order_relaxed);
-  }
-  // Acquire: pairs with the release in let_go(), so the batches are as the last holder left them.
-  [[nodiscard]] bool take_hold() noexcept {
-    return !is_held_.exchange(true, std::memory_order_acquire);
-  }
-  void let_go() noexcept { is_held_.store(false, std::memory_order_release); }
-
-  static constinit std::array<Shelf, kLists> shelves_;
-
-  Atomic<bool> is_held_{false};
-  Atomic<Batch*> top_{nullptr};
-  Atomic<std::size_t> cells_{0};
-};
-
-constinit std::array<FramePool::Shelf, FramePool::kLists> FramePool::Shelf::shelves_{};
+}  // namespace
 
 FramePool::Lists::Lists() noexcept {
   for (std::size_t list = 0; list < kLists; ++list) room[list] = capacity(list);
@@ -83,17 +21,17 @@ FramePool::Lists::Lists() noexcept {
 
 // Puts a list on its shelf, if there is room, but for its first `kept` cells.
 void FramePool::Lists::shelve(std::size_t list, std::uint32_t kept) noexcept {
-  Cell** rest = &free[list];
+  detail::FrameCell** rest = &free[list];
   for (std::uint32_t i = 0; i < kept; ++i) rest = &(*rest)->next;
   const std::uint32_t cells = capacity(list) - room[list] - kept;
-  if (!Shelf::of(list).put(*rest, cells, bytes_of(list))) return;
+  if (!shelves[list].put(*rest, cells, kShelvedBytes / bytes_of(list))) return;
   *rest = nullptr;
   room[list] += cells;
 }
 
 // Fills a list that is empty. False if there is nothing to fill it with.
 bool FramePool::Lists::restock(std::size_t list) noexcept {
-  Shelf::Batch* batch = Shelf::of(list).take();
+  detail::FrameShelf::Batch* batch = shelves[list].take();
   if (batch == nullptr) return false;
   free[list] = batch;
   room[list] -= batch->cells;
@@ -101,7 +39,7 @@ bool FramePool::Lists::restock(std::size_t list) noexcept {
 }
 
 FramePool::Lists::~Lists() {
-  for (Cell* cell : free) {
+  for (detail::FrameCell* cell : free) {
     while (cell != nullptr) ::operator delete(std::exchange(cell, cell->next));
   }
 }

@@ -33,6 +33,13 @@
 
 namespace blitzio {
 
+namespace detail {
+/// A block that nobody uses, in a list of such.
+struct FrameCell {
+  FrameCell* next;
+};
+}  // namespace detail
+
 class FramePool {
  public:
   static constexpr std::size_t kStepBytes = 32;
@@ -80,9 +87,6 @@ class FramePool {
   // What a thread does not share, per list: it will want some again when it wakes.
   static constexpr std::uint32_t kKeptCells = 8;
 
-  struct Cell {
-    Cell* next;
-  };
   // One thread's.
   struct Lists {
     Lists() noexcept;
@@ -90,11 +94,11 @@ class FramePool {
     Lists& operator=(const Lists&) = delete;
     ~Lists();
     void push(void* memory, std::size_t list) noexcept {
-      free[list] = ::new (memory) Cell{free[list]};
+      free[list] = ::new (memory) detail::FrameCell{free[list]};
       --room[list];
     }
     void* pop(std::size_t list) noexcept {
-      Cell* cell = free[list];
+      detail::FrameCell* cell = free[list];
       free[list] = cell->next;
       ++room[list];
       return cell;
@@ -102,11 +106,10 @@ class FramePool {
     void shelve(std::size_t list, std::uint32_t kept) noexcept;
     [[nodiscard]] bool restock(std::size_t list) noexcept;
 
-    std::array<Cell*, kLists> free{};
+    std::array<detail::FrameCell*, kLists> free{};
     std::array<std::uint32_t, kLists> room;  ///< how many more a list takes
   };
   class Owner;
-  class Shelf;
 
   // How many cells a list has when it is full.
   static constexpr std::uint32_t capacity(std::size_t list) noexcept {

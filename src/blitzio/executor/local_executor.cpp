@@ -175,12 +175,9 @@ void LocalExecutor::schedule(Task& task) noexcept {
 }
 
 void LocalExecutor::schedule_remote(Task& task) noexcept {
-  // Relaxed: shutdown() reads the count after it has taken `task`, which the push below publishes.
-  remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
+  const detail::RemoteVisits::Visit visit(remote_visits_);
   inbox_.push(task);
   driver_->wake();
-  // Release: the last access to the executor; pairs with the acquire load in shutdown().
-  remote_schedulers_.fetch_sub(1, std::memory_order_release);
 }
 
 void LocalExecutor::adopt(Task& task) noexcept {
@@ -217,8 +214,7 @@ void LocalExecutor::shutdown() noexcept {
   driver_->shutdown();
   while (wheel().disarm_any() != nullptr) {
   }
-  // Acquire: pairs with the release in schedule_remote().
-  while (remote_schedulers_.load(std::memory_order_acquire) != 0) yield_thread();
+  remote_visits_.wait_until_over();
 }
 
 }  // namespace blitzio

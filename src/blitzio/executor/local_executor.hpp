@@ -22,10 +22,9 @@
 // JoinHandle::cancel(), may come from any thread: there the task goes through an inbox and one
 // Driver::wake(). Everything else is the owner's.
 //
-// Shutting down: a remote waker counts itself in `remote_schedulers_` before it pushes, and out as
-// its last access. shutdown() takes every task that was scheduled, waiting for those that a remote
-// waker has claimed but not pushed yet, and then for that count: afterwards no thread can still
-// reach this object, though wakers may live on.
+// Shutting down: shutdown() takes every task that was scheduled, waiting for those that a remote
+// waker has claimed but not pushed yet, and then for the wakers' visits to be over
+// (remote_visits.hpp): afterwards no thread can still reach this object, though wakers may live on.
 //
 // Forking: as Driver. A turn ends in the child after what forked, bind() fails there, and
 // shutdown() drops what the child has copies of. Not, not even by its destructor, if another thread
@@ -38,6 +37,7 @@
 #include <blitzio/base/result.hpp>
 #include <blitzio/driver/driver.hpp>
 #include <blitzio/driver/driver_context.hpp>
+#include <blitzio/executor/remote_visits.hpp>
 #include <blitzio/task/future.hpp>
 #include <blitzio/task/join_handle.hpp>
 #include <blitzio/task/task.hpp>
@@ -190,8 +190,7 @@ class LocalExecutor final : private Scheduler {
 
   // What other threads write, on its own line.
   alignas(kCacheLineBytes) Inbox<Task> inbox_;
-  // Remote wakers between their push and their last access; see the top of the file.
-  Atomic<std::uint32_t> remote_schedulers_{0};
+  detail::RemoteVisits remote_visits_;
 };
 
 template <Future F>

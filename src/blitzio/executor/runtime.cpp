@@ -138,8 +138,7 @@ void Runtime::shutdown() noexcept {
     }
   }
   for (const auto& worker : workers_) worker->shutdown_driver();
-  // Acquire: pairs with the release in schedule().
-  while (remote_schedulers_.load(std::memory_order_acquire) != 0) yield_thread();
+  remote_visits_.wait_until_over();
 }
 
 // Asks every task to end; from now on none is taken. Returns whether there is none. Only this
@@ -240,12 +239,9 @@ void Runtime::schedule(Task& task) noexcept {
 
 // Where any worker may take it.
 void Runtime::inject(Task& task) noexcept {
-  // Relaxed: shutdown() reads the count after it has taken `task`, which the push below publishes.
-  remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
+  const detail::RemoteVisits::Visit visit(remote_visits_);
   injector_.push(task);
   notify();
-  // Release: the last access to the runtime; pairs with the acquire load in shutdown().
-  remote_schedulers_.fetch_sub(1, std::memory_order_release);
 }
 
 void Runtime::notify() noexcept {

@@ -25,9 +25,8 @@
 // parent's threads may have been changing. A worker whose task forks ends in the child with that
 // poll.
 //
-// A remote waker (one on another thread than the workers') counts itself in `remote_schedulers_`
-// before it queues a task and out as its last access, so shutdown() can wait until nobody reaches
-// this object any more.
+// A remote waker (one on another thread than the workers') is a visit (remote_visits.hpp), so
+// shutdown() can wait until nobody reaches this object any more.
 #pragma once
 
 #include <blitzio/base/fork_guard.hpp>
@@ -38,6 +37,7 @@
 #include <blitzio/executor/idle_map.hpp>
 #include <blitzio/executor/injector.hpp>
 #include <blitzio/executor/process_pool.hpp>
+#include <blitzio/executor/remote_visits.hpp>
 #include <blitzio/executor/worker.hpp>
 #include <blitzio/task/block_on.hpp>
 #include <blitzio/task/future.hpp>
@@ -329,8 +329,7 @@ class Runtime final : private Scheduler {
   Atomic<bool> stopping_{false};
   // Where the next task from outside goes, with thread_per_core.
   Atomic<std::uint32_t> next_worker_{0};
-  // Remote wakers between their push and their last access; see the top of the file.
-  Atomic<std::uint32_t> remote_schedulers_{0};
+  detail::RemoteVisits remote_visits_;
 
   // Starting: how many workers are bound, and what went wrong.
   Mutex starting_mutex_{LockRank::leaf};

@@ -366,12 +366,9 @@ void Worker::schedule(Task& task) noexcept {
     return;
   }
   if (BLITZIO_UNLIKELY(driver_->in_child())) return;
-  // Relaxed: as in Runtime::schedule().
-  runtime_.remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
+  const RemoteVisits::Visit visit(runtime_.remote_visits_);
   inbox_.push(task);
   wake();
-  // Release: the last access to the runtime; pairs with the acquire in Runtime::shutdown().
-  runtime_.remote_schedulers_.fetch_sub(1, std::memory_order_release);
 }
 
 void Worker::release(Task& task) noexcept {

@@ -76,9 +76,8 @@ class TimerQueue {
   /// `deadline`.
   void armed(Instant deadline) noexcept {
     if (!is_shared_) return;
-    // Seq_cst: after the entry was armed; pairs with the store in before_sleep(), which is before
-    // the owner's last look at the wheel.
-    if (deadline.as_nanos() < sleeps_until_.load(std::memory_order_seq_cst)) on_earlier_(data_);
+    // Relaxed: ordered by the lock, under which the entry was armed; see before_sleep().
+    if (deadline.as_nanos() < sleeps_until_.load(std::memory_order_relaxed)) on_earlier_(data_);
   }
 
   /// Whether the owner sleeps, or has decided to, and wakes by itself not later than `time`. For
@@ -95,12 +94,11 @@ class TimerQueue {
   /// Says until when the owner is about to sleep and returns when it must wake, at the latest.
   [[nodiscard]] Instant before_sleep() noexcept {
     if (!is_shared_) return wheel_.next_deadline();
-    // Seq_cst: see armed(). As if for ever, until the wheel has been looked at.
-    sleeps_until_.store(Instant::max().as_nanos(), std::memory_order_seq_cst);
     const Lock lock(*this);
     const Instant next = wheel_.next_deadline();
-    // Seq_cst: as above; who arms an earlier one from now on takes the lock after us.
-    sleeps_until_.store(next.as_nanos(), std::memory_order_seq_cst);
+    // Relaxed: who has armed an entry under the lock before us is seen in the wheel, and who does
+    // so after us sees this store by the lock.
+    sleeps_until_.store(next.as_nanos(), std::memory_order_relaxed);
     return next;
   }
   void after_sleep() noexcept {

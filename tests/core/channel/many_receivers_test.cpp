@@ -30,6 +30,15 @@ T make(int value) {
   }
 }
 
+template <class T>
+int number_in(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return std::stoi(value);
+  } else {
+    return static_cast<int>(value.front());
+  }
+}
+
 // A value that is copied by a sequence lock, and one that is not.
 template <class T>
 class BroadcastOf : public testing::Test {};
@@ -116,6 +125,43 @@ TYPED_TEST(BroadcastOf, NoReceiverEverSeesAValueInPieces) {
   });
 }
 
+TYPED_TEST(BroadcastOf, OfTwoSendersEveryValueIsReceivedOrCountedAndKeepsItsOrder) {
+  constexpr int kValues = 2000;
+  Broadcast<TypeParam> channel(4);
+  std::atomic<int> ready{0};
+  std::atomic<int> done{0};
+  on_threads(4, [&](int index) {
+    if (index < 2) {
+      while (ready.load() < 2) std::this_thread::yield();
+      for (int i = 0; i < kValues; ++i) {
+        ASSERT_TRUE(channel.send(make<TypeParam>(2 * i + index)));
+      }
+      if (done.fetch_add(1) == 1) channel.close();
+      return;
+    }
+    auto receiver = channel.subscribe();
+    ready.fetch_add(1);
+    std::array<int, 2> last{-1, -1};
+    std::uint64_t count = 0;
+    for (;;) {
+      const auto value = block_on(receiver.recv());
+      if (value) {
+        const int number = number_in(*value);
+        ASSERT_EQ(*value, make<TypeParam>(number)) << "in one piece";
+        int& before = last.at(static_cast<std::size_t>(number % 2));
+        ASSERT_GT(number, before);
+        before = number;
+        ++count;
+        continue;
+      }
+      if (value.error().kind == Kind::closed) break;
+      ASSERT_GT(value.error().missed, 0U);
+      count += value.error().missed;
+    }
+    ASSERT_EQ(count, 2U * kValues);
+  });
+}
+
 TEST(Watch, KeepsTheLatestValue) {
   Watch<std::string> watch("a");
   auto receiver = watch.subscribe();
@@ -179,6 +225,30 @@ TEST(Watch, AReceiverOnAnotherThreadSeesTheLastValue) {
       last = value;
     }
     ASSERT_EQ(receiver.get(), 3000);
+  });
+}
+
+TEST(Watch, OfTwoSendersNoChangeIsLost) {
+  constexpr int kChanges = 1500;
+  Watch<std::string> watch("");
+  std::atomic<int> done{0};
+  on_threads(4, [&](int index) {
+    if (index < 2) {
+      for (int i = 0; i < kChanges; ++i) {
+        ASSERT_TRUE(watch.send_modify([](std::string& value) { value += 'x'; }));
+      }
+      if (done.fetch_add(1) == 1) watch.close();
+      return;
+    }
+    auto receiver = watch.subscribe();
+    std::size_t seen = receiver.get().size();
+    while (block_on(receiver.changed())) {
+      const std::size_t size =
+          receiver.borrow_and_update([](const std::string& value) { return value.size(); });
+      ASSERT_GE(size, seen);
+      seen = size;
+    }
+    ASSERT_EQ(receiver.get().size(), 2U * kChanges);
   });
 }
 

@@ -65,8 +65,7 @@ SimWorld::~SimWorld() {
     is_closed_ = true;
     drop_all();
   }
-  // Acquire: pairs with the release in schedule_remote().
-  while (remote_schedulers_.load(std::memory_order_acquire) != 0) yield_thread();
+  remote_visits_.wait_until_over();
 }
 
 // ---- tasks -----------------------------------------------------------------------------------
@@ -221,14 +220,9 @@ void SimWorld::drop_cancelled() {
 }
 
 void SimWorld::schedule_remote(SimTask& task) noexcept {
-  // Relaxed: the destructor reads the count after it has taken the task, under the lock.
-  remote_schedulers_.fetch_add(1, std::memory_order_relaxed);
-  {
-    const MutexLock lock(remote_mutex_);
-    remote_.push_back(&task);
-  }
-  // Release: the last access; pairs with the acquire in the destructor.
-  remote_schedulers_.fetch_sub(1, std::memory_order_release);
+  const blitzio::detail::RemoteVisits::Visit visit(remote_visits_);
+  const MutexLock lock(remote_mutex_);
+  remote_.push_back(&task);
 }
 
 void SimWorld::take_remote() noexcept {

@@ -12,10 +12,10 @@
 // Threads: one, save for schedule(), which takes wakes from any.
 #pragma once
 
-#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/mutex.hpp>
+#include <blitzio/executor/remote_visits.hpp>
 #include <blitzio/io/deterministic.hpp>
 #include <blitzio/task/task.hpp>
 #include <blitzio/time/timer_context.hpp>
@@ -134,8 +134,7 @@ class SimWorld {
 
   blitzio::Mutex remote_mutex_{LockRank::leaf};
   std::vector<SimTask*> remote_ BLITZIO_GUARDED_BY(remote_mutex_);
-  // Wakes from other threads between their push and their last access; as in LocalExecutor.
-  Atomic<std::uint32_t> remote_schedulers_{0};
+  blitzio::detail::RemoteVisits remote_visits_;
 };
 
 }  // namespace blitzio::io::detail

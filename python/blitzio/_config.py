@@ -23,7 +23,7 @@ _BUFFER_COUNT_MAX = 32_768
 _WORKERS_MAX = 64
 #: Without the GIL threads run Python at the same time.
 _RUNS_PARALLEL = not getattr(sys, "_is_gil_enabled", lambda: True)()
-_STACK_BYTES_MIN = 32_768
+_STACK_BYTES_MIN, _STACK_BYTES_MAX = 32_768, 1 << 30
 _BLOCKING_THREADS_MAX = 32_768
 _COMPUTE_THREADS_MAX = 1_024
 _TIMER_TICK_MIN, _TIMER_TICK_MAX = 1e-6, 1.0
@@ -66,7 +66,7 @@ class Config:
             single_threaded with one worker, else work_stealing.
         affinity: "sequential": worker i runs on the i-th processor; "none": wherever the kernel
             puts it; "auto": sequential with thread_per_core, else none.
-        stack_bytes: the stack of a worker's thread; 0: the system's default, else at least 32,768.
+        stack_bytes: the stack of a worker's thread, 32,768 to 1 GiB; 0: the system's default.
         blocking_threads_max: threads for `spawn_blocking`, 1 to 32,768.
         blocking_keep_alive: seconds that such a thread stays without work.
         compute_threads: threads for `compute` and `parallel_map` on a Runtime, up to 1,024; 0:
@@ -123,7 +123,7 @@ class Config:
         self._check_range("workers", 0, _WORKERS_MAX)
         if self.strategy == "single_threaded" and self.workers > 1:
             raise ValueError(f"workers must be 0 or 1 with single_threaded, not {self.workers}")
-        self._check_range("stack_bytes", _STACK_BYTES_MIN, sys.maxsize, zero_is_default=True)
+        self._check_range("stack_bytes", _STACK_BYTES_MIN, _STACK_BYTES_MAX, zero_is_default=True)
         self._check_range("blocking_threads_max", 1, _BLOCKING_THREADS_MAX)
         self._check_seconds("blocking_keep_alive", 0, math.inf)
         self._check_range("compute_threads", 0, _COMPUTE_THREADS_MAX)

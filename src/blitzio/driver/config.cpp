@@ -85,9 +85,10 @@ const char* needs_io_uring(const Config& config) noexcept {
 }
 
 std::optional<Problem> problem_in(const Config& config) {
-  if (config.ring_entries > kRingEntriesMax) {
+  if (config.ring_entries != 0 &&
+      (!std::has_single_bit(config.ring_entries) || config.ring_entries > kRingEntriesMax)) {
     return out_of_range("ring_entries", config.ring_entries,
-                        "0 (by memory) to " + std::to_string(kRingEntriesMax));
+                        "0 (by memory) or a power of two up to " + std::to_string(kRingEntriesMax));
   }
   for (const auto& found :
        {check_enumerators(config),

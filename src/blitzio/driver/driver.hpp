@@ -78,8 +78,8 @@ enum class Use : std::uint8_t {
 /// Other backends than io_uring have none of what is marked so, and refuse it.
 struct Config {
   Backend backend = Backend::automatic;
-  /// io_uring: submission entries, up to 32,768; rounded up to a power of two. 0: by the machine's
-  /// memory, one for every 16 MiB, from 64 to 256.
+  /// io_uring: submission entries, a power of two up to 32,768. 0: by the machine's memory, one for
+  /// every 16 MiB, from 64 to 256.
   std::uint32_t ring_entries = 0;
   /// io_uring: a thread of the kernel takes submissions, so that handing them over costs no system
   /// call; it keeps a processor busy while there are any, and for 50 ms after. Excludes

@@ -11,7 +11,7 @@ namespace blitzio {
 
 namespace {
 
-constexpr std::size_t kStackBytesMin = 16 * 1024;
+constexpr std::size_t kStackBytesMin = 32 * 1024;
 constexpr std::size_t kStackBytesMax = 1024 * 1024 * 1024;
 constexpr Duration kTimerTickMin = Duration::from_micros(1);
 constexpr Duration kTimerTickMax = Duration::from_secs(1);

@@ -33,7 +33,7 @@ struct Config {
   unsigned workers = 0;
   Strategy strategy = Strategy::automatic;
   Affinity affinity = Affinity::automatic;
-  /// The stack of a worker's thread in bytes, 16 KiB to 1 GiB; 0: the system's default.
+  /// The stack of a worker's thread in bytes, 32 KiB to 1 GiB; 0: the system's default.
   std::size_t stack_bytes = 0;
   /// The backend and its rings, for each worker.
   driver::Config driver;

@@ -44,8 +44,10 @@ TEST(DriverConfig, TheDefaultIsValid) {
 
 TEST(DriverConfig, AProblemNamesFieldValueAndRange) {
   const auto bad = RuntimeErrc::invalid_argument;
-  EXPECT_EQ(problem_of({.ring_entries = 40'000}, bad),
-            "ring_entries is 40000; it must be 0 (by memory) to 32768");
+  EXPECT_EQ(problem_of({.ring_entries = 65'536}, bad),
+            "ring_entries is 65536; it must be 0 (by memory) or a power of two up to 32768");
+  EXPECT_EQ(problem_of({.ring_entries = 3}, bad),
+            "ring_entries is 3; it must be 0 (by memory) or a power of two up to 32768");
   EXPECT_EQ(problem_of({.buffer_bytes = 1000}, bad),
             "buffer_bytes is 1000; it must be a power of two from 256 to 16777216");
   EXPECT_EQ(problem_of({.buffer_count = 0}, bad),

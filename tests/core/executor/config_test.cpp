@@ -69,7 +69,7 @@ TEST(Config, AProblemNamesFieldValueAndRange) {
   EXPECT_EQ(problem_of([](Config& c) { c.strategy = Strategy::single_threaded; }),
             "workers is 2; with the strategy single_threaded it must be 0 or 1");
   EXPECT_EQ(problem_of([](Config& c) { c.stack_bytes = 1000; }),
-            "stack_bytes is 1000; it must be 0 (the system's default) or 16384 to 1073741824");
+            "stack_bytes is 1000; it must be 0 (the system's default) or 32768 to 1073741824");
   EXPECT_EQ(problem_of([](Config& c) { c.blocking_threads_max = 0; }),
             "blocking_threads_max is 0; it must be 1 to 32768");
   EXPECT_EQ(problem_of([](Config& c) { c.compute_threads = 2000; }),
@@ -79,7 +79,7 @@ TEST(Config, AProblemNamesFieldValueAndRange) {
   EXPECT_EQ(problem_of([](Config& c) { c.timer_tick = Duration::zero(); }),
             "timer_tick is 0 ns; it must be 1000 to 1000000000");
   EXPECT_EQ(problem_of([](Config& c) { c.driver.ring_entries = 1 << 30; }),
-            "ring_entries is 1073741824; it must be 0 (by memory) to 32768");
+            "ring_entries is 1073741824; it must be 0 (by memory) or a power of two up to 32768");
   EXPECT_NE(problem_of([](Config& c) { c.driver.iopoll = true; }, RuntimeErrc::unsupported),
             "none");
 }
@@ -125,18 +125,28 @@ TEST(Config, StackBytesAreTheWorkersStack) {
   EXPECT_EQ(size.blocking_join().get(), kBytes);
 }
 
-TEST(Config, SequentialAffinityPinsEachWorkerToOneProcessor) {
-  const auto runtime = make([](Config& c) {
-    c.strategy = Strategy::thread_per_core;
-    c.affinity = Affinity::sequential;
-  });
+TEST(Config, SequentialAffinityPutsWorkersOnTheProcessorsInTheirOrder) {
   const auto processors = [] {
     cpu_set_t set;
     CPU_ZERO(&set);
     EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
-    return CPU_COUNT(&set);
+    std::vector<int> numbers;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+      if (CPU_ISSET(i, &set)) numbers.push_back(i);
+    }
+    return numbers;
   };
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(runtime->spawn(processors).blocking_join().get(), 1);
+  const std::vector<int> usable = processors();
+  const auto runtime = make([](Config& c) {
+    c.workers = 3;
+    c.strategy = Strategy::thread_per_core;
+    c.affinity = Affinity::sequential;
+  });
+  // Tasks from outside go round among the workers, from the first on.
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(runtime->spawn(processors).blocking_join().get(),
+              (std::vector{usable[i % 3 % usable.size()]}));
+  }
   const auto free = make([](Config& c) {
     c.strategy = Strategy::thread_per_core;
     c.affinity = Affinity::none;

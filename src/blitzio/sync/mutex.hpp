@@ -71,11 +71,9 @@ class Mutex {
   /// Cost     one compare-exchange when free; never allocates.
   Lock lock() noexcept { return Lock(*this); }
 
-  /// Must be locked: by try_lock(), without a guard.
-  void unlock() noexcept {
-    BLITZIO_DCHECK(is_locked());
-    semaphore_.release(1);
-  }
+  /// Must be locked (checked): by try_lock(), or by a guard that was told to forget it. Whoever has
+  /// that duty may be another task or thread than the one that locked it.
+  void unlock() noexcept { static_cast<void>(semaphore_.unlock(1, 1)); }
   /// A guard for a lock that try_lock() took.
   MutexGuard adopt() noexcept { return MutexGuard(*this); }
   /// A snapshot.

@@ -85,13 +85,15 @@ class RwLock {
   /// Cancel   as read().
   Lock<kMaxReaders> write() noexcept { return Lock<kMaxReaders>(*this); }
 
-  /// Must be locked for reading: by try_read(), without a guard.
-  void read_unlock() noexcept { semaphore_.release(1); }
-  /// Must be locked for writing: by try_write(), without a guard.
-  void write_unlock() noexcept {
-    BLITZIO_DCHECK(semaphore_.available_permits() == 0);
-    semaphore_.release(kMaxReaders);
+  /// Must be locked for reading (checked, though under a writer only if nobody waits): by
+  /// try_read(), or by a guard that was told to forget it.
+  void read_unlock() noexcept {
+    [[maybe_unused]] const auto free = semaphore_.unlock(1, kMaxReaders);
+    // A writer has them all, as only so many readers could that there is no memory for.
+    BLITZIO_DCHECK(free != 0 && "it is locked for writing");
   }
+  /// Must be locked for writing (checked), in the same way.
+  void write_unlock() noexcept { static_cast<void>(semaphore_.unlock(kMaxReaders, kMaxReaders)); }
   /// Guards for locks that try_read() and try_write() took.
   ReadGuard adopt_read() noexcept { return ReadGuard(*this); }
   WriteGuard adopt_write() noexcept { return WriteGuard(*this); }

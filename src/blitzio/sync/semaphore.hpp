@@ -27,10 +27,13 @@
 #include <blitzio/task/future.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace blitzio::sync {
 
+class Mutex;
+class RwLock;
 class Semaphore;
 
 /// Permits that are given back when this goes out of scope.
@@ -205,7 +208,9 @@ class Semaphore {
 
  private:
   friend class detail::AcquireWait;
+  friend class Mutex;
   friend class Permit;
+  friend class RwLock;
 
   static constexpr std::uint64_t kClosed = 1;
   static constexpr std::uint64_t kWaiters = 2;
@@ -218,6 +223,17 @@ class Semaphore {
     return static_cast<std::uint32_t>(word >> kShift);
   }
 
+  // release() for a lock, whose free permits are at most `total`: it was locked so often.
+  // Returns how many were free, or none if somebody waits: then the free ones are on their way.
+  std::optional<std::uint32_t> unlock(std::uint32_t count, std::uint32_t total) noexcept {
+    // As in release().
+    const std::uint64_t before = word_.fetch_add(from_count(count), std::memory_order_acq_rel);
+    const std::uint32_t free = to_count(before);
+    BLITZIO_CHECK(free + count <= total && "it is not locked", free, count);
+    if (BLITZIO_LIKELY((before & kWaiters) == 0)) return free;
+    hand_out();
+    return std::nullopt;
+  }
   // release() of what was acquired. What is then above kMaxPermits, because others released what
   // they did not have, is let go.
   void give_back(std::uint32_t count) noexcept {

@@ -317,5 +317,45 @@ TEST(Condition, HandsItemsFromThreadToThread) {
   EXPECT_EQ(sum, 2L * kItems);
 }
 
+// ---- wrong calls -----------------------------------------------------------------------------
+
+TEST(SyncMutexDeath, UnlockingWhatIsNotLockedAborts) {
+  Mutex mutex;
+  EXPECT_DEATH(mutex.unlock(), "it is not locked");
+  ASSERT_TRUE(mutex.try_lock());
+  mutex.unlock();
+  EXPECT_DEATH(mutex.unlock(), "it is not locked");
+  EXPECT_TRUE(mutex.try_lock()) << "the mutex of this process is as it was";
+  mutex.unlock();
+}
+
+TEST(RwLockDeath, UnlockingWhatIsNotLockedSoAborts) {
+  RwLock lock;
+  EXPECT_DEATH(lock.read_unlock(), "it is not locked");
+  EXPECT_DEATH(lock.write_unlock(), "it is not locked");
+  ASSERT_TRUE(lock.try_read());
+  EXPECT_DEATH(lock.write_unlock(), "it is not locked");
+  lock.read_unlock();
+#if BLITZIO_DEBUG
+  ASSERT_TRUE(lock.try_write());
+  EXPECT_DEATH(lock.read_unlock(), "locked for writing");
+  lock.write_unlock();
+#endif
+}
+
+TEST(SyncMutex, AForgottenLockIsUnlockedByWhoeverHasThatDuty) {
+  Mutex mutex;
+  block_on(mutex.lock()).forget();
+  on_threads(1, [&](int) { mutex.unlock(); });
+  EXPECT_TRUE(mutex.try_lock());
+  mutex.unlock();
+  RwLock lock;
+  block_on(lock.read()).forget();
+  block_on(lock.read()).forget();
+  on_threads(2, [&](int) { lock.read_unlock(); });
+  EXPECT_TRUE(lock.try_write());
+  lock.write_unlock();
+}
+
 }  // namespace
 }  // namespace blitzio::sync

@@ -8,6 +8,7 @@ one timer of the running loop, and none once it is over.
 from __future__ import annotations
 
 import asyncio
+import time as _time
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 
 from blitzio._duration import Duration, Instant, Seconds
@@ -28,6 +29,7 @@ __all__ = (
     "Interval",
     "TimeLimit",
     "Timeout",
+    "blocking_sleep",
     "deadline",
     "interval",
     "now",
@@ -78,6 +80,30 @@ async def sleep_until(when: _Point) -> None:
     Cancellation: as sleep().
     """
     await sleep(_instant(when) - Instant.now())
+
+
+#: Longer than any `time.sleep` takes on every platform.
+_LONG_SLEEP = 86_400.0
+
+
+def blocking_sleep(duration: Seconds) -> None:
+    """Lets `duration` pass in a thread, which other threads use to run; zero or less returns at
+    once. For threads without a loop: where one runs, nothing of it goes on meanwhile.
+
+    >>> blocking_sleep(0.001)
+
+    Raises:
+        TypeError: `duration` is no span of time.
+        ValueError: it is NaN.
+
+    Signals: their handlers run when they come; what one raises, as KeyboardInterrupt, ends it.
+    """
+    span = Duration.of(duration)
+    until = Instant.now() + span
+    left = span
+    while left > Duration.ZERO:
+        _time.sleep(min(left.as_secs_f64(), _LONG_SLEEP))
+        left = span if span.is_forever() else until - Instant.now()
 
 
 def _instant(point: _Point) -> Instant:

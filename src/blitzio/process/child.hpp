@@ -10,6 +10,7 @@
 #include <blitzio/base/result.hpp>
 #include <blitzio/process/detail/reaper.hpp>
 #include <blitzio/process/exit_status.hpp>
+#include <blitzio/process/pipe.hpp>
 #include <blitzio/task/block_on.hpp>
 #include <blitzio/task/future.hpp>
 
@@ -79,8 +80,17 @@ class [[nodiscard]] Child {
   /// SIGKILL. Its end is yet to be waited for.
   [[nodiscard]] Result<void> kill() const noexcept;
 
-  /// The parent's end of a standard stream that was Stdio::piped(): 0, 1 or 2. It is in
-  /// non-blocking mode. None if there is none, or it was taken.
+  /// The parent's ends of the standard streams that were Stdio::piped(), once.
+  /// Errors   EBADF if there is none, or it was taken; ENOMEM, and it is closed then.
+  [[nodiscard]] Result<PipeWriter> take_stdin() noexcept { return PipeWriter::adopt(take_pipe(0)); }
+  [[nodiscard]] Result<PipeReader> take_stdout() noexcept {
+    return PipeReader::adopt(take_pipe(1));
+  }
+  [[nodiscard]] Result<PipeReader> take_stderr() noexcept {
+    return PipeReader::adopt(take_pipe(2));
+  }
+  /// The same as a descriptor: 0, 1 or 2. It is in non-blocking mode. None if there is none, or it
+  /// was taken.
   [[nodiscard]] OwnedFd take_pipe(std::size_t number) noexcept {
     return std::move(pipes_.at(number));
   }

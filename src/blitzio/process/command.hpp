@@ -1,6 +1,7 @@
 // `Command`: a program to run, and how.
 //
-//     auto done = co_await process::Command("git").arg("rev-parse").arg("HEAD").output();
+//     auto done = co_await process::output("git", {"rev-parse", "HEAD"});
+//     auto child = process::Command("sort").standard_input(process::Stdio::piped()).spawn();
 //
 // Descriptors of the parent are not inherited unless they are asked for: all that this library
 // opens is close-on-exec, and what else is not is the parent's choice.
@@ -38,7 +39,7 @@ class Stdio {
   [[nodiscard]] static Stdio inherit() noexcept { return Stdio(Kind::inherit, nullptr); }
   /// /dev/null.
   [[nodiscard]] static Stdio null() noexcept { return Stdio(Kind::null, nullptr); }
-  /// A pipe, whose other end Child::take_pipe() gives.
+  /// A pipe, whose other end Child::take_stdin() and its like give.
   [[nodiscard]] static Stdio piped() noexcept { return Stdio(Kind::piped, nullptr); }
   /// A descriptor of the parent's; kept until the last copy of the Command is gone.
   [[nodiscard]] static Stdio from(OwnedFd fd) {
@@ -199,5 +200,21 @@ class Command {
   bool restore_signals_ = true;
   bool kill_on_drop_ = false;
 };
+
+/// Command::spawn() of a program with arguments and nothing else.
+[[nodiscard]] inline Result<Child> spawn(std::string program,
+                                         std::vector<std::string> arguments = {}) {
+  return Command(std::move(program)).args(std::move(arguments)).spawn();
+}
+/// Command::status() of the same.
+[[nodiscard]] inline Async<Result<ExitStatus>> status(std::string program,
+                                                      std::vector<std::string> arguments = {}) {
+  return Command(std::move(program)).args(std::move(arguments)).status();
+}
+/// Command::output() of the same.
+[[nodiscard]] inline Async<Result<Output>> output(std::string program,
+                                                  std::vector<std::string> arguments = {}) {
+  return Command(std::move(program)).args(std::move(arguments)).output();
+}
 
 }  // namespace blitzio::process

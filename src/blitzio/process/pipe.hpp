@@ -1,7 +1,7 @@
 // `PipeReader`, `PipeWriter`: the parent's ends of a child's standard streams, as streams.
 //
 //     auto child = Command("sort").standard_input(Stdio::piped()).spawn().value();
-//     auto input = PipeWriter::adopt(child.take_pipe(0)).value();
+//     auto input = child.take_stdin().value();
 //     co_await input.write(bytes);
 //     input.close();  // the child reads to here
 //
@@ -48,7 +48,7 @@ class Pipe {
 /// A ReadStream.
 class PipeReader : public Pipe {
  public:
-  /// Takes over `fd`, which is in non-blocking mode, as Child::take_pipe() gives it.
+  /// Takes over `fd`, which is in non-blocking mode; Child::take_stdout() does so.
   /// Errors   ENOMEM; EBADF for none.
   [[nodiscard]] static Result<PipeReader> adopt(OwnedFd&& fd) noexcept;
 

@@ -1,7 +1,9 @@
 // `SignalSet`: hears of several signals, and tells which came.
 //
-//     auto set = SignalSet::listen(std::array{SIGHUP, SIGTERM}).value();
+//     auto set = signal::stream(SIGHUP, SIGTERM).value();
 //     while (auto number = co_await set->next()) handle(*number);
+//
+//     int number = (co_await signal::wait(SIGHUP, SIGTERM)).value();
 //
 // As with signal::stream(), arrivals of one signal that are not yet taken coalesce into one; those
 // of different signals do not. They are given in the order of their numbers.
@@ -15,18 +17,22 @@
 #pragma once
 
 #include <blitzio/base/atomic.hpp>
+#include <blitzio/base/check.hpp>
 #include <blitzio/base/result.hpp>
 #include <blitzio/signal/detail/delivery.hpp>
 #include <blitzio/sync/notify.hpp>
 #include <blitzio/task/future.hpp>
 
+#include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace blitzio::signal {
 
@@ -114,5 +120,51 @@ class SignalSet {
   std::unique_ptr<Ear[]> ears_;
   std::size_t count_ = 0;
 };
+
+/// Listens from its first poll until one of several arrives. See wait() of several.
+class [[nodiscard]] WaitAny {
+ public:
+  using Output = Result<int>;
+  explicit WaitAny(std::vector<int> numbers) noexcept : numbers_(std::move(numbers)) {}
+  WaitAny(WaitAny&& other) noexcept : numbers_(std::move(other.numbers_)) {
+    BLITZIO_CHECK(other.set_ == nullptr);
+  }
+  WaitAny(const WaitAny&) = delete;
+  WaitAny& operator=(const WaitAny&) = delete;
+  WaitAny& operator=(WaitAny&&) = delete;
+
+  Poll<Output> poll(Context& context) {
+    if (set_ == nullptr) {
+      auto opened = SignalSet::listen(numbers_);
+      if (!opened) return Output(fail(opened.error()));
+      set_ = std::move(*opened);
+      next_.emplace(set_->next());
+    }
+    auto number = next_->poll(context);
+    if (number.is_pending()) return pending;
+    return Output(std::move(number).take().value());  // nobody else can close the set
+  }
+
+ private:
+  std::vector<int> numbers_;
+  std::unique_ptr<SignalSet> set_;
+  std::optional<SignalSet::Next> next_;
+};
+
+/// stream() of several: SignalSet::listen().
+template <std::same_as<int>... Numbers>
+[[nodiscard]] Result<std::unique_ptr<SignalSet>> stream(int first, int second, Numbers... more) {
+  return SignalSet::listen(std::array{first, second, more...});
+}
+/// wait() for several: waits for the first of them to arrive.
+/// Returns  future of Result<int>: which it was.   Errors   as SignalSet::listen().
+template <std::same_as<int>... Numbers>
+[[nodiscard]] WaitAny wait(int first, int second, Numbers... more) {
+  return WaitAny({first, second, more...});
+}
+/// The same for any number that the program finds out.
+[[nodiscard]] inline WaitAny wait_any(std::span<const int> numbers) {
+  return WaitAny({numbers.begin(), numbers.end()});
+}
 
 }  // namespace blitzio::signal

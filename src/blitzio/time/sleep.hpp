@@ -12,13 +12,16 @@
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
+#include <blitzio/task/block_on.hpp>
 #include <blitzio/task/future.hpp>
 #include <blitzio/time/timer_context.hpp>
 #include <blitzio/time/timer_queue.hpp>
 #include <blitzio/time/wheel.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace blitzio::time {
@@ -132,6 +135,17 @@ class [[nodiscard]] Sleep final : private TimerEntry {
 /// Waits for `duration`, counted from this call, not from the first poll.
 [[nodiscard]] inline Sleep sleep(Duration duration) noexcept {
   return Sleep(now() + duration);
+}
+
+/// Lets the calling thread sleep for `duration` on the system's clock; zero or less returns at
+/// once. Thread   any that may block; not one that runs an executor: debug builds warn.
+inline void blocking_sleep(Duration duration) {
+  if (duration <= Duration::zero()) return;
+  blitzio::detail::about_to_block();
+  // Until a point in time, as a signal would make a span begin anew.
+  const Instant until = Instant::now() + duration;
+  std::this_thread::sleep_until(
+      std::chrono::steady_clock::time_point(std::chrono::nanoseconds(until.as_nanos())));
 }
 
 }  // namespace blitzio::time

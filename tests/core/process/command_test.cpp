@@ -47,6 +47,16 @@ TEST(Command, GivesOutputErrorsAndStatus) {
   EXPECT_TRUE(executor->block_on(shell("true").status()).value().is_success());
 }
 
+TEST(Command, FunctionsRunAProgramWithArguments) {
+  const auto done = block_on(output("printf", {"%s-%s", "a b", "c"})).value();
+  EXPECT_EQ(text(done.standard_output), "a b-c");
+  EXPECT_TRUE(done.status.is_success());
+  EXPECT_EQ(block_on(status("sh", {"-c", "exit 4"})).value(), ExitStatus::exited(4));
+  EXPECT_EQ(spawn("true").value().blocking_wait(), ExitStatus::exited(0));
+  EXPECT_EQ(spawn("blitzio-no-such-program").error(), Error::os(ENOENT));
+  EXPECT_EQ(block_on(output("blitzio-no-such-program")).error(), Error::os(ENOENT));
+}
+
 TEST(Command, MoreOutputThanAPipeHoldsComesFromBothEnds) {
   auto done = block_on(shell("head -c 300000 /dev/zero >&2; head -c 200000 /dev/zero").output());
   EXPECT_EQ(done.value().standard_output.size(), 200'000U);

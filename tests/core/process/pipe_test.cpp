@@ -38,8 +38,8 @@ TEST(Pipe, TalksToAChild) {
   auto executor = LocalExecutor::create().value();
   auto child =
       Command("cat").standard_input(Stdio::piped()).standard_output(Stdio::piped()).spawn().value();
-  auto input = PipeWriter::adopt(child.take_pipe(0)).value();
-  auto output = PipeReader::adopt(child.take_pipe(1)).value();
+  auto input = child.take_stdin().value();
+  auto output = child.take_stdout().value();
   std::array<std::byte, 8> none{};
   EXPECT_EQ(output.try_read(none).value(), std::nullopt);
   auto work = [&]() -> Async<std::string> {
@@ -57,8 +57,8 @@ TEST(Pipe, ADroppedReadTakesNothing) {
   auto executor = LocalExecutor::create().value();
   auto child =
       Command("cat").standard_input(Stdio::piped()).standard_output(Stdio::piped()).spawn().value();
-  auto input = PipeWriter::adopt(child.take_pipe(0)).value();
-  auto output = PipeReader::adopt(child.take_pipe(1)).value();
+  auto input = child.take_stdin().value();
+  auto output = child.take_stdout().value();
   auto work = [&]() -> Async<std::string> {
     {
       std::array<std::byte, 8> buffer{};
@@ -79,7 +79,7 @@ TEST(Pipe, ErrorsAreTheKernels) {
   EXPECT_TRUE(PipeReader::adopt(OwnedFd()).error().is_os(EBADF));
   auto before = std::signal(SIGPIPE, SIG_IGN);
   auto child = Command("true").standard_input(Stdio::piped()).spawn().value();
-  auto input = PipeWriter::adopt(child.take_pipe(0)).value();
+  auto input = child.take_stdin().value();
   EXPECT_TRUE(child.blocking_wait().is_success());
   EXPECT_TRUE(executor->block_on(input.write(bytes_of("x"))).error().is_os(EPIPE));
   input.close();

@@ -31,6 +31,29 @@ TEST(SignalSet, TellsWhichCame) {
   }
 }
 
+TEST(SignalSet, StreamAndWaitTakeSeveralNumbers) {
+  const auto set = stream(SIGUSR1, SIGUSR2, SIGHUP).value();
+  send(SIGHUP);
+  EXPECT_EQ(block_on(set->next()), SIGHUP);
+
+  auto first = wait(SIGUSR1, SIGUSR2);
+  const Waker waker;
+  Context context(waker);
+  EXPECT_TRUE(first.poll(context).is_pending()) << "it listens from now on";
+  send(SIGUSR2);
+  EXPECT_EQ(block_on(first).value(), SIGUSR2);
+
+  auto any = wait_any(kBoth);
+  EXPECT_TRUE(any.poll(context).is_pending());
+  send(SIGUSR1);
+  EXPECT_EQ(block_on(any).value(), SIGUSR1);
+
+  EXPECT_EQ(block_on(wait(SIGUSR1, SIGKILL)).error(),
+            Error::runtime(RuntimeErrc::invalid_argument));
+  EXPECT_EQ(block_on(wait_any({})).error(), Error::runtime(RuntimeErrc::invalid_argument));
+  EXPECT_EQ(stream(SIGUSR1, -1).error(), Error::runtime(RuntimeErrc::invalid_argument));
+}
+
 TEST(SignalSet, EveryOneOfSeveralWaitersGetsOneOfSeveralSignals) {
   for (int round = 0; round < 50; ++round) {
     auto set = SignalSet::listen(kBoth).value();

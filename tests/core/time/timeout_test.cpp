@@ -37,6 +37,14 @@ class Timers : public testing::Test {
   WakeCounter wakes_;
 };
 
+TEST(BlockingSleep, EndsWhenTheTimeIsOverAndNotBefore) {
+  const Instant begun = Instant::now();
+  blocking_sleep(Duration::from_millis(2));
+  EXPECT_GE(begun.elapsed(), Duration::from_millis(2));
+  blocking_sleep(Duration::zero());
+  blocking_sleep(-Duration::from_secs(100));
+}
+
 TEST_F(Timers, ASleepIsReadyAtItsDeadlineAndNotBefore) {
   Sleep sleep = sleep_until(start_ + 5_ms);
   EXPECT_TRUE(wakes_.poll(sleep).is_pending());

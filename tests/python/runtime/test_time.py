@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import signal
 import sys
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from blitzio.time import (
     Deadline,
     Duration,
     Instant,
+    blocking_sleep,
     deadline,
     interval,
     now,
@@ -173,6 +176,55 @@ def test_nan_is_refused() -> None:
 
 
 # ---- sleeping --------------------------------------------------------------------------------
+
+
+def test_blocking_sleep_lets_time_pass_and_other_threads_run() -> None:
+    begun = Instant.now()
+    blocking_sleep(0.002)
+    blocking_sleep(timedelta(milliseconds=2))
+    assert begun.elapsed() >= Duration.from_millis(4)
+    for nothing in (0, -1.0, Duration.ZERO):
+        blocking_sleep(nothing)
+    sleeper = threading.Thread(target=blocking_sleep, args=(Duration.from_millis(50),))
+    sleeper.start()
+    assert sleeper.is_alive()
+    sleeper.join()
+    with pytest.raises(TypeError, match="a duration must be seconds as a number"):
+        blocking_sleep("1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="NaN"):
+        blocking_sleep(float("nan"))
+
+
+class _Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("span", [3_600, Duration.MAX])
+def test_a_blocking_sleep_is_ended_by_what_a_signals_handler_raises(span: Any) -> None:
+    is_over = threading.Event()
+    main = threading.get_ident()
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        if not is_over.is_set():
+            is_over.set()
+            raise _Stop
+
+    def interrupt() -> None:
+        # Again and again: one that comes just before the sleep begins does not end it.
+        while not is_over.wait(0.001):
+            if sys._current_frames()[main].f_code is blocking_sleep.__code__:
+                signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(_Stop):
+            blocking_sleep(span)
+    finally:
+        is_over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_sleeping_takes_at_least_as_long_as_asked(loop: asyncio.AbstractEventLoop) -> None:

@@ -59,6 +59,21 @@ TEST(LocalRing, AThiefTakesTheOlderHalf) {
   EXPECT_EQ(ring.pop(), &items[4]);
 }
 
+TEST(LocalRing, AThiefTakesHalfOfAFullRingToo) {
+  const auto items = std::make_unique<Item[]>(LocalRing::kSlots);
+  LocalRing ring;
+  LocalRing thief;
+  for (std::size_t i = 0; i < LocalRing::kSlots; ++i) ASSERT_TRUE(ring.push(items[i]));
+  EXPECT_EQ(ring.steal_into(thief), &items[127]);
+  EXPECT_EQ(thief.size(), 127U);
+  EXPECT_EQ(ring.size(), 128U);
+  drain(thief);
+  EXPECT_EQ(ring.steal_into(thief), &items[191]);
+  EXPECT_EQ(thief.size(), 63U);
+  drain(thief);
+  drain(ring);
+}
+
 TEST(LocalRing, EveryTaskIsTakenOnceUnderThieves) {
   constexpr std::size_t kItems = 20'000;
   const auto items = std::make_unique<Item[]>(kItems);

@@ -1,15 +1,13 @@
-// The end of a Runtime, in good order and in bad, and what it makes of wrong calls.
-#include <blitzio/channel/channel.hpp>
+// The end of a Runtime, in good order and in bad, and what it makes of wrong calls. What becomes of
+// tasks that wait: runtime_end_test.cpp.
+#include <core/executor/support.hpp>
+
 #include <blitzio/executor/group.hpp>
 #include <blitzio/executor/parallel.hpp>
 #include <blitzio/executor/runtime.hpp>
-#include <blitzio/sync/barrier.hpp>
-#include <blitzio/sync/mutex.hpp>
 #include <blitzio/sync/notify.hpp>
-#include <blitzio/sync/semaphore.hpp>
 #include <blitzio/task/async.hpp>
 #include <blitzio/task/futures.hpp>
-#include <blitzio/time/sleep.hpp>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -31,68 +29,6 @@ std::unique_ptr<Runtime> make_runtime(unsigned workers, Strategy strategy = Stra
   config.workers = workers;
   config.strategy = strategy;
   return Runtime::create(config).value();
-}
-
-// How many copies of it live.
-class Counted {
- public:
-  explicit Counted(std::atomic<int>& alive) : alive_(&alive) { alive_->fetch_add(1); }
-  Counted(const Counted& other) : alive_(other.alive_) { alive_->fetch_add(1); }
-  Counted& operator=(const Counted&) = delete;
-  ~Counted() { alive_->fetch_sub(1); }
-
- private:
-  std::atomic<int>* alive_;
-};
-
-TEST(RuntimeEnd, FreesTasksThatWaitForAnything) {
-  for (const Strategy strategy : {Strategy::work_stealing, Strategy::thread_per_core}) {
-    std::atomic<int> alive{0};
-    sync::Mutex mutex;
-    sync::Semaphore semaphore(0);
-    sync::Notify notify;
-    sync::Barrier barrier(1000);
-    channel::Channel<int> channel(1);
-    std::atomic<int> parked{0};
-    auto runtime = make_runtime(3, strategy);
-    Runtime& spawner = *runtime;  // Tasks that begin late must not read what reset() writes.
-    ASSERT_TRUE(mutex.try_lock());
-    const auto park = [&](auto make_future) {
-      const auto wait = [&, make_future, counted = Counted(alive)]() -> Async<void> {
-        const Counted in_frame = counted;
-        parked.fetch_add(1);
-        static_cast<void>(co_await make_future());
-      };
-      for (int i = 0; i < 5; ++i) runtime->spawn(wait).detach();
-    };
-    park([&] { return mutex.lock(); });
-    park([&] { return semaphore.acquire(1); });
-    park([&] { return channel.recv(); });
-    park([&] { return barrier.wait(); });
-    park([&] { return spawner.spawn([] { return Pending<>(); }); });
-    const auto park_void = [&](auto make_future) {
-      const auto wait = [&, make_future, counted = Counted(alive)]() -> Async<void> {
-        const Counted in_frame = counted;
-        parked.fetch_add(1);
-        co_await make_future();
-      };
-      for (int i = 0; i < 5; ++i) runtime->spawn(wait).detach();
-    };
-    park_void([&] { return notify.wait(); });
-    park_void([&] { return time::sleep(Duration::from_secs(3600)); });
-    while (parked.load() != 35) std::this_thread::yield();
-    runtime.reset();
-    EXPECT_EQ(alive.load(), 0);
-    // And they have left every queue.
-    mutex.unlock();
-    EXPECT_TRUE(mutex.try_lock());
-    mutex.unlock();
-    semaphore.release(1);
-    EXPECT_TRUE(semaphore.try_acquire(1));
-    EXPECT_EQ(channel.try_send(1), channel::SendStatus::sent);
-    notify.notify_one();
-    EXPECT_TRUE(notify.try_wait());
-  }
 }
 
 TEST(RuntimeEnd, FinishesBlockingFunctionsThatRunAndDropsThoseThatWait) {

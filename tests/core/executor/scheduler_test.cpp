@@ -1,14 +1,21 @@
 // What the scheduler promises (docs/internals/scheduler.md): order, fairness, budget, stealing.
+#include <core/executor/support.hpp>
+
 #include <blitzio/executor/runtime.hpp>
+#include <blitzio/net/unix.hpp>
 #include <blitzio/sync/notify.hpp>
 #include <blitzio/task/async.hpp>
 #include <blitzio/task/futures.hpp>
 #include <blitzio/time/sleep.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <numeric>
 #include <thread>
@@ -29,56 +36,75 @@ WorkerMetrics only_worker(Runtime& runtime) {
   return runtime.metrics().workers.front();
 }
 
-TEST(Scheduler, TheSlotRunsNextButThreeTimesInARowOnly) {
+TEST(Scheduler, TheSlotRunsNextThreeTimesInARow) {
   const auto runtime = make_runtime(1);
-  // `first` and `second` wake each other for ever through the slot; the ring's tasks still run, one
-  // after each three of theirs.
-  std::vector<int> order;
+  // Two tasks wake each other for ever through the slot, and two others go round in the ring.
+  enum class Place : std::uint8_t { slot, ring };
+  std::vector<Place> order;
   runtime
       ->spawn([&]() -> Async<void> {
         sync::Notify first;
         sync::Notify second;
         bool is_over = false;
         std::vector<JoinHandle<void>> handles;
-        for (int i = 0; i < 4; ++i) {
-          handles.push_back(spawn([&order, i] { order.push_back(i); }));
-        }
-        auto ping = spawn([&]() -> Async<void> {
+        handles.push_back(spawn([&]() -> Async<void> {
           while (!is_over) {
-            order.push_back(-1);
+            order.push_back(Place::slot);
             second.notify_one();
             co_await first.wait();
           }
           second.notify_one();
-        });
-        auto pong = spawn([&]() -> Async<void> {
+        }));
+        handles.push_back(spawn([&]() -> Async<void> {
           while (!is_over) {
             co_await second.wait();
-            order.push_back(-1);
+            order.push_back(Place::slot);
             first.notify_one();
           }
-        });
+        }));
+        for (int i = 0; i < 2; ++i) {
+          handles.push_back(spawn([&]() -> Async<void> {
+            while (order.size() < 400) {
+              order.push_back(Place::ring);
+              co_await yield_now();
+            }
+            is_over = true;
+          }));
+        }
         for (auto& handle : handles) (co_await handle).get();
-        is_over = true;
-        first.notify_one();
-        second.notify_one();
-        (co_await ping).get();
-        (co_await pong).get();
       })
       .blocking_join()
       .get();
+  // From where all four are under way, to the last that the ring's are.
+  order.resize(400);
+  const auto begin = std::find(order.begin() + 20, order.end(), Place::ring);
   int in_a_row = 0;
-  int seen = 0;
-  for (const int entry : order) {
-    if (entry >= 0) {
-      in_a_row = 0;
-      if (++seen == 4) break;
-    } else {
+  for (auto entry = begin + 1; entry != order.end(); ++entry) {
+    if (*entry == Place::slot) {
       ++in_a_row;
-      EXPECT_LE(in_a_row, 4) << "the slot has starved the ring";
+      ASSERT_LE(in_a_row, 3) << "the slot starves the ring";
+    } else {
+      ASSERT_EQ(std::exchange(in_a_row, 0), 3) << "the slot does not run next";
     }
   }
-  EXPECT_EQ(seen, 4);
+}
+
+// Tasks that are always ready: I/O, timers and other threads' tasks have their turn after so many.
+TEST(Scheduler, ATickIs128PollsLong) {
+  const auto runtime = make_runtime(1);
+  std::vector<std::uint64_t> ends;
+  runtime
+      ->spawn([&]() -> Async<void> {
+        std::uint64_t yields = only_worker(*runtime).yields;
+        while (ends.size() < 5) {
+          co_await yield_now();
+          const WorkerMetrics now = only_worker(*runtime);
+          if (std::exchange(yields, now.yields) != now.yields) ends.push_back(now.polls);
+        }
+      })
+      .blocking_join()
+      .get();
+  for (std::size_t i = 1; i < ends.size(); ++i) EXPECT_EQ(ends[i] - ends[i - 1], 128U);
 }
 
 TEST(Scheduler, TasksFromOutsideAreNotStarvedByTasksThatWakeEachOther) {
@@ -93,7 +119,6 @@ TEST(Scheduler, TasksFromOutsideAreNotStarvedByTasksThatWakeEachOther) {
   for (int i = 0; i < 20; ++i) runtime->spawn([] {}).blocking_join().get();
   stop = true;
   for (auto& handle : busy) handle.blocking_join().get();
-  EXPECT_GT(only_worker(*runtime).yields, 0U) << "the budget ended ticks";
 }
 
 // The ring has 256 slots. It used to be refilled from an inbox that was walked through each time.
@@ -278,6 +303,73 @@ TEST(Scheduler, MetricsCountPollsParksAndBlockingThreads) {
   go_on = true;
   blocking.blocking_join().get();
   computing.blocking_join().get();
+}
+
+TEST(Scheduler, MetricsCountTasksThatWaitForAnyWorker) {
+  const auto runtime = make_runtime(2, Strategy::work_stealing);
+  std::atomic<int> busy{0};
+  std::atomic<bool> go_on{false};
+  std::vector<JoinHandle<void>> handles;
+  for (int i = 0; i < 2; ++i) {
+    handles.push_back(runtime->spawn([&] {
+      busy.fetch_add(1);
+      while (!go_on.load()) std::this_thread::yield();
+    }));
+  }
+  while (busy.load() < 2) std::this_thread::yield();
+  EXPECT_EQ(runtime->metrics().injected, 0U);
+  for (int i = 0; i < 3; ++i) handles.push_back(runtime->spawn([] {}));
+  EXPECT_EQ(runtime->metrics().injected, 3U);
+  EXPECT_EQ(runtime->scheduler().queued, 3U);
+  go_on = true;
+  for (auto& handle : handles) handle.blocking_join().get();
+  EXPECT_EQ(runtime->metrics().injected, 0U);
+}
+
+using SchedulerOnEachBackend = OnEachBackend;
+INSTANTIATE_TEST_SUITE_P(Executor, SchedulerOnEachBackend, testing::ValuesIn(usable_backends()),
+                         backend_name);
+
+bool reader_has_bytes(const net::UnixStream& reader) {
+  int count = 0;
+  EXPECT_EQ(::ioctl(reader.fd(), FIONREAD, &count), 0);
+  return count > 0;
+}
+
+TEST_P(SchedulerOnEachBackend, MetricsCountOperationsAndCompletions) {
+  constexpr int kReads = 20;
+  Config config;
+  config.workers = 1;
+  config.driver.backend = GetParam();
+  const auto runtime = Runtime::create(config).value();
+  const WorkerMetrics before = only_worker(*runtime);
+  runtime
+      ->spawn([&]() -> Async<void> {
+        auto [reader, writer] = net::UnixStream::pair().value();
+        // Each read has to wait, and a completion ends its wait.
+        const auto read = [&]() -> Async<void> {
+          std::array<std::byte, 1> byte{};
+          for (int i = 0; i < kReads; ++i) EXPECT_EQ(co_await reader.read(byte), 1U);
+        };
+        auto reading = spawn(read());
+        int written = 0;
+        while (written < kReads) {
+          co_await yield_now();
+          const std::array<std::byte, 1> byte{};
+          EXPECT_EQ(co_await writer.write(byte), 1U);
+          ++written;
+          // Until it was taken.
+          while (reader_has_bytes(reader)) co_await yield_now();
+        }
+        (co_await reading).get();
+      })
+      .blocking_join()
+      .get();
+  // They are counted in the tick that follows.
+  while (only_worker(*runtime).io_completed - before.io_completed < kReads) {
+    std::this_thread::yield();
+  }
+  EXPECT_GE(only_worker(*runtime).io_submitted - before.io_submitted, 1U);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Fixture of the executor's tests: each runs on every backend that is usable here; the backend
-// stands last in a test's name.
+// What the executor's tests share: a fixture whose tests run on every backend that is usable here,
+// the backend standing last in a test's name, and a value that counts itself.
 #pragma once
 
 #include <blitzio/driver/driver.hpp>
@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,18 @@ inline std::vector<driver::Backend> usable_backends() {
   }
   return usable;
 }
+
+/// How many copies of it live.
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& alive) : alive_(&alive) { alive_->fetch_add(1); }
+  Counted(const Counted& other) : alive_(other.alive_) { alive_->fetch_add(1); }
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { alive_->fetch_sub(1); }
+
+ private:
+  std::atomic<int>* alive_;
+};
 
 class OnEachBackend : public testing::TestWithParam<driver::Backend> {
  protected:

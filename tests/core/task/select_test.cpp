@@ -1,7 +1,9 @@
 #include <core/sync/support.hpp>
 
+#include <blitzio/channel/broadcast.hpp>
 #include <blitzio/channel/channel.hpp>
 #include <blitzio/channel/oneshot.hpp>
+#include <blitzio/channel/watch.hpp>
 #include <blitzio/executor/local_executor.hpp>
 #include <blitzio/sync/mutex.hpp>
 #include <blitzio/sync/notify.hpp>
@@ -263,6 +265,136 @@ TEST(Select, OverThreadsEveryValueHasOneEffect) {
     }
   });
   for (const auto& count : seen) ASSERT_EQ(count.load(), 1);
+}
+
+// ---- over every kind of channel ----------------------------------------------------------------
+
+// One channel of each kind, and a select() that receives from all.
+class SelectOverChannels : public testing::Test {
+ protected:
+  SelectOverChannels() : news_(broadcast_.subscribe()), changes_(watch_.subscribe()) {}
+
+  auto receive() {
+    return select_biased(channel_.recv(), news_.recv(), changes_.changed(), oneshot_.recv());
+  }
+  // Each arm's value, one after the other.
+  void expect_all_are_there() {
+    auto first = block_on(receive());
+    EXPECT_EQ(std::get<0>(first), 1);
+    first = block_on(receive());
+    ASSERT_EQ(first.index(), 1U);
+    EXPECT_EQ(std::get<1>(first), "two");
+    first = block_on(receive());
+    ASSERT_EQ(first.index(), 2U);
+    EXPECT_TRUE(std::get<2>(first));
+    EXPECT_EQ(changes_.get(), 3);
+    first = block_on(receive());
+    ASSERT_EQ(first.index(), 3U);
+    EXPECT_EQ(std::get<3>(first), 4);
+  }
+  void send_to_all() {
+    EXPECT_EQ(channel_.try_send(1), SendStatus::sent);
+    EXPECT_TRUE(broadcast_.send("two"));
+    EXPECT_TRUE(watch_.send(3));
+    EXPECT_TRUE(oneshot_.send(4));
+  }
+
+  Channel<int> channel_{2};
+  channel::Broadcast<std::string> broadcast_{2};
+  channel::Watch<int> watch_{0};
+  channel::Oneshot<int> oneshot_;
+  channel::Broadcast<std::string>::Receiver news_;
+  channel::Watch<int>::Receiver changes_;
+  WakeCounter wakes_;
+};
+
+TEST_F(SelectOverChannels, WhatIsThereIsTakenFromOneAndLeftInTheOthers) {
+  send_to_all();
+  expect_all_are_there();
+}
+
+TEST_F(SelectOverChannels, EachWakesIt) {
+  const auto expect_wake = [&](std::size_t index, auto send) {
+    auto first = receive();
+    EXPECT_TRUE(wakes_.poll(first).is_pending());
+    const int before = wakes_.count();
+    send();
+    EXPECT_EQ(wakes_.count(), before + 1) << index;
+    EXPECT_EQ(wakes_.poll(first).take().index(), index);
+  };
+  expect_wake(0, [&] { EXPECT_EQ(channel_.try_send(1), SendStatus::sent); });
+  expect_wake(1, [&] { EXPECT_TRUE(broadcast_.send("two")); });
+  expect_wake(2, [&] { EXPECT_TRUE(watch_.send(3)); });
+  expect_wake(3, [&] { EXPECT_TRUE(oneshot_.send(4)); });
+}
+
+TEST_F(SelectOverChannels, OneThatIsGivenUpWhenAllHaveWokenItLosesNothing) {
+  {
+    auto given_up = receive();
+    EXPECT_TRUE(wakes_.poll(given_up).is_pending());
+    send_to_all();
+    EXPECT_EQ(wakes_.count(), 4);
+  }
+  expect_all_are_there();
+}
+
+TEST_F(SelectOverChannels, LosersThatWereWokenLoseNothing) {
+  sync::Notify notify;
+  auto first = select_biased(notify.wait(), channel_.recv(), news_.recv(), changes_.changed(),
+                             oneshot_.recv());
+  EXPECT_TRUE(wakes_.poll(first).is_pending());
+  send_to_all();
+  notify.notify_one();
+  EXPECT_EQ(wakes_.poll(first).take().index(), 0U);
+  expect_all_are_there();
+}
+
+TEST_F(SelectOverChannels, AWakeThatALoserWasGivenGoesToTheNextReceiver) {
+  sync::Notify notify;
+  auto first = select_biased(notify.wait(), channel_.recv());
+  auto next = channel_.recv();
+  WakeCounter next_wakes;
+  EXPECT_TRUE(wakes_.poll(first).is_pending());
+  EXPECT_TRUE(next_wakes.poll(next).is_pending());
+  EXPECT_EQ(channel_.try_send(1), SendStatus::sent);
+  notify.notify_one();
+  EXPECT_EQ(next_wakes.count(), 0);
+  EXPECT_EQ(wakes_.poll(first).take().index(), 0U);
+  EXPECT_EQ(next_wakes.count(), 1);
+  EXPECT_EQ(next_wakes.poll(next).take(), 1);
+}
+
+TEST_F(SelectOverChannels, EachTellsThatItWasClosed) {
+  const auto expect_close = [&](auto arm, auto close, auto is_close) {
+    auto first = select_biased(pending, std::move(arm));
+    EXPECT_TRUE(wakes_.poll(first).is_pending());
+    const int before = wakes_.count();
+    close();
+    EXPECT_EQ(wakes_.count(), before + 1);
+    const auto answer = wakes_.poll(first).take();
+    ASSERT_EQ(answer.index(), 1U);
+    EXPECT_TRUE(is_close(std::get<1>(answer)));
+  };
+  expect_close(
+      channel_.recv(), [&] { channel_.close(); },
+      [](const std::optional<int>& value) { return !value; });
+  expect_close(
+      news_.recv(), [&] { broadcast_.close(); },
+      [](const auto& value) {
+        return value.error().kind == channel::BroadcastError::Kind::closed;
+      });
+  expect_close(changes_.changed(), [&] { watch_.close(); }, [](bool is_news) { return !is_news; });
+  expect_close(
+      oneshot_.recv(), [&] { oneshot_.close(); },
+      [](const std::optional<int>& value) { return !value; });
+}
+
+TEST_F(SelectOverChannels, AReceiverThatLaggedIsToldSo) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(broadcast_.send("a"));
+  const auto first = block_on(receive());
+  ASSERT_EQ(first.index(), 1U);
+  EXPECT_EQ(std::get<1>(first).error(),
+            (channel::BroadcastError{channel::BroadcastError::Kind::lagged, 1}));
 }
 
 // ---- race ------------------------------------------------------------------------------------

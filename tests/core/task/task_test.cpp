@@ -160,6 +160,32 @@ TEST(Task, IsPolledAgainOnlyAfterAWakeAndOnceForManyWakes) {
   EXPECT_EQ(probe.alive, 0);
 }
 
+TEST(Waker, KnowsWhetherAnotherWakesTheSame) {
+  TestScheduler scheduler;
+  Probe one;
+  Probe two;
+  auto first = scheduler.spawn(one.future());
+  auto second = scheduler.spawn(two.future());
+  scheduler.run_all();
+  Waker waker = one.take_waker();
+  const Waker again = waker.clone();
+  const Waker other = two.take_waker();
+  EXPECT_TRUE(waker.will_wake_same(waker));
+  EXPECT_TRUE(waker.will_wake_same(again));
+  EXPECT_TRUE(again.will_wake_same(waker));
+  EXPECT_FALSE(waker.will_wake_same(other));
+  EXPECT_FALSE(waker.will_wake_same(Waker()));
+  EXPECT_FALSE(Waker().will_wake_same(waker));
+  EXPECT_TRUE(Waker().will_wake_same(Waker()));
+  const Waker moved = std::move(waker);
+  EXPECT_TRUE(moved.will_wake_same(again));
+  for (Probe* probe : {&one, &two}) probe->go = true;
+  again.wake_by_ref();
+  other.wake_by_ref();
+  scheduler.run_all();
+  EXPECT_EQ(first.try_join()->value() + second.try_join()->value(), 84);
+}
+
 TEST(Task, WokenDuringItsPollItIsQueuedAgain) {
   TestScheduler scheduler;
   auto handle = scheduler.spawn(yield_now());

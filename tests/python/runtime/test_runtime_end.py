@@ -1,0 +1,232 @@
+"""How a blitzio.Runtime ends: shut down, dropped, interrupted, half made, forked."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+import blitzio
+from blitzio import Config, JoinHandle, Runtime, get_runtime, spawn, spawn_blocking
+from tests.python.runtime.runtime_support import PATIENCE, double, forever
+
+
+def test_shutdown_cancels_what_runs_and_what_waits() -> None:
+    running = threading.Event()
+    cancelled = []
+
+    async def stubborn() -> None:
+        running.set()
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # The loop still works for whoever cleans up.
+            cancelled.append(True)
+            raise
+
+    runtime = Runtime(workers=2)
+    handles = [runtime.spawn(stubborn)] + [runtime.spawn(forever) for _ in range(10)]
+    assert running.wait(PATIENCE)
+    runtime.shutdown()
+    runtime.shutdown()
+    assert cancelled == [True]
+    assert runtime.is_shut_down
+    for handle in handles:
+        assert handle.is_finished()
+        assert handle.cancelled()
+
+
+def test_a_stopped_runtime_takes_no_more() -> None:
+    runtime = Runtime(workers=1)
+    runtime.shutdown()
+    for spawn_on in (runtime.spawn, runtime.spawn_future):
+        with pytest.raises(RuntimeError, match="has shut down"):
+            spawn_on(double(1))
+    with pytest.raises(RuntimeError, match="has shut down"):
+        runtime.spawn_blocking(len, "four")
+    assert "shut down" in repr(runtime)
+
+
+def test_waiters_on_other_loops_see_the_end() -> None:
+    async def main(handle: JoinHandle[None]) -> str:
+        try:
+            await handle
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "ended"
+
+    runtime = Runtime(workers=1)
+    handle = runtime.spawn(forever)
+
+    async def outside() -> str:
+        waiting = asyncio.ensure_future(main(handle))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(runtime.shutdown)
+        return await waiting
+
+    assert asyncio.run(outside()) == "cancelled"
+
+
+def test_a_runtime_that_cannot_be_made_has_nothing_to_shut_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OSError(errno.EMFILE, "no descriptors")
+
+    monkeypatch.setattr("blitzio.runtime.Scheduler", fail)
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with pytest.raises(OSError):
+        Runtime(workers=1)
+    gc.collect()
+    assert unraisable == []
+
+
+def test_a_runtime_whose_second_thread_cannot_start_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(RuntimeError, match="start new thread"):
+            Runtime(workers=2)
+        gc.collect()
+    assert unraisable == []
+    assert not [warning for warning in caught if "unclosed runtime" in str(warning.message)]
+    assert not started[0].is_alive()
+
+
+def test_a_runtime_that_is_dropped_shuts_down() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runtime = Runtime(workers=1)
+        handle = runtime.spawn(forever)
+        del runtime
+        gc.collect()
+        with pytest.raises(asyncio.CancelledError):
+            handle.blocking_join(PATIENCE)
+    assert any("unclosed runtime" in str(warning.message) for warning in caught)
+
+
+def test_work_raced_against_shutdown_always_ends() -> None:
+    for _ in range(5):
+        runtime = Runtime(workers=2)
+        handles: list[JoinHandle[int]] = []
+
+        def spawn_many(runtime: Runtime = runtime, handles: Any = handles) -> None:
+            try:
+                while True:
+                    handles.append(runtime.spawn(double, 1))
+            except RuntimeError:
+                pass
+
+        spawner = threading.Thread(target=spawn_many)
+        spawner.start()
+        runtime.block_on(double, 1)
+        runtime.shutdown()
+        spawner.join(PATIENCE)
+        for handle in handles:
+            handle._block(PATIENCE)
+            assert handle.is_finished()
+
+
+def test_ctrl_c_ends_what_block_on_waits_for() -> None:
+    program = (
+        "import asyncio, blitzio, os, signal\n"
+        "async def main():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        await asyncio.sleep(100)\n"
+        "    except asyncio.CancelledError:\n"
+        "        print('cleaned up')\n"
+        "        raise\n"
+        "with blitzio.Runtime(workers=1) as runtime:\n"
+        "    try:\n"
+        "        runtime.block_on(main)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    # The signal may come before block_on() waits; the end of the runtime cleans up then.
+    assert sorted(done.stdout.splitlines()) == ["cleaned up", "interrupted"]
+    assert done.stderr == ""
+
+
+def test_the_interpreter_ends_with_everything_in_flight() -> None:
+    program = (
+        "import asyncio, blitzio, threading\n"
+        "runtime = blitzio.Runtime(workers=2)\n"
+        "async def forever():\n"
+        "    await asyncio.get_running_loop().create_future()\n"
+        "handles = [runtime.spawn(forever) for _ in range(100)]\n"
+        "jobs = [runtime.spawn_blocking(threading.Event().wait, 0.05) for _ in range(10)]\n"
+        "runtime.spawn(lambda: None).blocking_join()\n"
+        "print('end')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::ResourceWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_has_none_of_its_parents_runtimes() -> None:
+    with Runtime(workers=1) as runtime:
+        runtime.block_on(double, 1)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                try:
+                    runtime.spawn(double(1))
+                except RuntimeError as error:
+                    assert "belongs to the parent process" in str(error)
+                    with Runtime(workers=1) as own:
+                        assert own.block_on(double, 4) == 8
+                        assert spawn_blocking(len, "four").blocking_join(PATIENCE) == 4
+                    status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert runtime.block_on(double, 2) == 4
+
+
+def test_run_with_makes_runs_and_ends() -> None:
+    seen = []
+
+    async def main(number: int) -> int:
+        seen.append(get_runtime())
+        return await spawn(double, number)
+
+    assert blitzio.run_with(Config(workers=2), main, 3) == 6
+    assert seen[0] is not None and seen[0].is_shut_down
+
+    async def inside() -> None:
+        blitzio.run_with(Config(), double(1))
+
+    with pytest.raises(RuntimeError, match="cannot be called from a running event loop"):
+        blitzio.run(inside())

@@ -8,6 +8,7 @@ what that is worth. A wheel that was made of the same is taken as it is.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
@@ -37,13 +38,17 @@ _SOURCES = (
     "python",
     "src",
 )
+#: What CMake and scikit-build-core take from the environment.
+_FLAGS = ("CFLAGS", "CMAKE_ARGS", "CXXFLAGS", "LDFLAGS")
 #: In those folders, but made from the rest.
 _MADE = (".so", ".pyc")
 
 
 def build(interpreter: Interpreter) -> Path:
     """Makes the wheel of `interpreter`, unless the last one was made of the same sources, by the
-    same compiler, for the same interpreter. Returns its path, in build/wheels."""
+    same compiler with the same flags, for the same interpreter.
+
+    Returns its path, in build/wheels."""
     environment = Environment(interpreter)
     environment.create()
     folder = BUILD / f"{interpreter.tag}-release"
@@ -57,6 +62,8 @@ def build(interpreter: Interpreter) -> Path:
             return made
         record.unlink(missing_ok=True)
         shutil.rmtree(profile, ignore_errors=True)
+        # A folder that is configured already keeps the flags of that time.
+        (folder / "cmake/CMakeCache.txt").unlink(missing_ok=True)
         training = folder / "training"
         package = unpack(_pip_wheel(environment, folder, training, "TRAIN", profile), training)
         say("training")
@@ -126,6 +133,8 @@ def _digest(environment: Environment) -> str:
     digest = hashlib.sha256()
     for program, word in ((str(environment.python), "-VV"), (system.gcc(), "--version")):
         digest.update(f"{program}\0{output([program, word])}\0".encode())
+    for name in _FLAGS:
+        digest.update(f"{name}\0{os.environ.get(name, '')}\0".encode())
     for path in _source_files():
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())

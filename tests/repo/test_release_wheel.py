@@ -117,6 +117,20 @@ def test_another_compiler_or_interpreter_makes_it_anew(builder: Builder, program
     assert builder.build()[1] == BOTH_TIMES
 
 
+@pytest.mark.parametrize("name", wheel._FLAGS)
+def test_other_flags_make_it_anew_and_are_heeded(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    builder.build()
+    cache = builder.root / "build/cp311-release/cmake/CMakeCache.txt"
+    builder.write(str(cache), "CMAKE_CXX_FLAGS:STRING=")
+    assert builder.build()[1] == []
+    monkeypatch.setenv(name, "-DOTHER")
+    assert builder.build()[1] == BOTH_TIMES
+    assert not cache.exists(), "CMake would take the old flags from it"
+    assert builder.build()[1] == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

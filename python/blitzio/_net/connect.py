@@ -208,15 +208,9 @@ async def _connect_first(addresses: list[Address]) -> TcpStream:
                 timeout=_ATTEMPT_DELAY if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for attempt in done:
-                error = attempt.exception()
-                if error is None:
-                    # Two may have succeeded at once.
-                    for other in done - {attempt}:
-                        if other.exception() is None:
-                            other.result().close()
-                    return attempt.result()
-                errors.append(error)
+            stream = _take_one(done, errors)
+            if stream is not None:
+                return stream
         raise errors[0]
     finally:
         # Not waited for: whoever cancels meanwhile would lose the stream that is to be returned.
@@ -224,6 +218,22 @@ async def _connect_first(addresses: list[Address]) -> TcpStream:
             attempt.cancel()
             attempt.add_done_callback(_close_all_the_same)
         errors.clear()
+
+
+def _take_one(done: set[asyncio.Task[TcpStream]], errors: list[BaseException]) -> TcpStream | None:
+    """The stream of an attempt that succeeded, if one has. Empties `done`: what was raised goes
+    into `errors` and is held by nothing else, or its own traceback would keep it."""
+    stream: TcpStream | None = None
+    while done:
+        attempt = done.pop()
+        error = attempt.exception()
+        if error is not None:
+            errors.append(error)
+        elif stream is None:
+            stream = attempt.result()
+        else:
+            attempt.result().close()  # Two have succeeded at once.
+    return stream
 
 
 def _close_all_the_same(attempt: asyncio.Task[TcpStream]) -> None:

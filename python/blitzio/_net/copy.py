@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from blitzio._task.branches import end, result_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -115,11 +117,8 @@ async def copy_bidirectional(
     ]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
-        for way in ways:
-            if way.done():
-                way.result()
-        return ways[0].result(), ways[1].result()
+        # Both, or the one that failed is among them.
+        from_a, from_b = map(result_of, [way for way in ways if way.done()])
+        return from_a, from_b
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        await end(ways)

@@ -20,6 +20,7 @@ from blitzio._duration import Duration
 from blitzio._process.status import ExitStatus
 from blitzio._run import run
 from blitzio._runtime.blocking import check_may_block, deadline_of
+from blitzio._runtime.interruption import Interruption
 from blitzio._task.branches import end
 from blitzio._time_limit import Timeout
 
@@ -230,15 +231,12 @@ class Child:
         Cancellation: is delivered once it has ended, which SIGKILL brings about soon.
         """
         self._abandon()
-        interruption: asyncio.CancelledError | None = None
-        while True:
-            try:
+        interruption = Interruption()
+        status = None
+        while status is None:
+            with interruption:
                 status = await self.wait()
-                break
-            except asyncio.CancelledError as cancelled:
-                interruption = cancelled
-        if interruption is not None:
-            raise interruption
+        interruption.deliver()
         return status
 
     def _abandon(self) -> None:

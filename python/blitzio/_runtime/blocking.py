@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._duration import Duration, Instant
 from blitzio._native import ThreadPool, spawn_blocking
+from blitzio._runtime.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +40,11 @@ async def run_to_its_end(function: Callable[..., _T], /, *args: Any) -> _T:
         work = spawn_blocking(function, *args)
     except RuntimeError:
         return function(*args)  # There is no thread for it. Here is better than not at all.
-    interruption: asyncio.CancelledError | None = None
+    interruption = Interruption()
     while not work.is_finished():
         try:
-            await work._ended()
-        except asyncio.CancelledError as cancelled:
-            interruption = cancelled
+            with interruption:
+                await work._ended()
         except GeneratorExit:
             work.detach()  # Nothing may be awaited any more; it ends by itself.
             raise
@@ -52,8 +52,8 @@ async def run_to_its_end(function: Callable[..., _T], /, *args: Any) -> _T:
         # Cancelled by its pool, which was shut down before it began.
         return function(*args) if work.cancelled() else await work
     finally:
-        if interruption is not None:
-            raise interruption
+        del work  # What it raised must not be kept by its own traceback.
+        interruption.deliver()
 
 
 def deadline_of(timeout: Seconds | None) -> Instant | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from blitzio._native import Event, Mutex
 from blitzio._runtime.blocking import deadline_of, time_left
+from blitzio._runtime.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,12 +162,9 @@ class Condition:
             self.signal()  # It was signalled: the next one in its place.
 
     async def _lock_again(self) -> None:
-        interruption: asyncio.CancelledError | None = None
+        interruption = Interruption()
         while True:
-            try:
+            with interruption:
                 await self.mutex.lock()
                 break
-            except asyncio.CancelledError as cancelled:
-                interruption = cancelled
-        if interruption is not None:
-            raise interruption
+        interruption.deliver()

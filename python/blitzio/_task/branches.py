@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import JoinHandle, _is_native_awaitable
+from blitzio._runtime.interruption import Interruption
 from blitzio._runtime.waiting import wait_for
 from blitzio._time_limit import COUNTS_CANCELLATIONS, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+_T = TypeVar("_T")
+_Future = TypeVar("_Future", bound="asyncio.Future[Any]")
 
 
 def unpack(awaitables: Sequence[Any]) -> list[Any]:
@@ -37,6 +41,14 @@ def unpack(awaitables: Sequence[Any]) -> list[Any]:
                 drop(awaitable)
             raise TypeError(f"an awaitable was expected, got {wrong!r}")
     return list(awaitables)
+
+
+def result_of(future: asyncio.Future[_T]) -> _T:
+    """future.result(), whose exception is kept by no frame of this call."""
+    try:
+        return future.result()
+    finally:
+        del future
 
 
 def drop(awaitable: Any) -> None:
@@ -84,30 +96,33 @@ class Branches:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.futures.clear()
         await end(self._owned)
 
 
-async def end(owned: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancels what still runs and waits for its end; another cancellation waits until then."""
+async def end(owned: list[_Future]) -> None:
+    """Cancels what still runs and waits for its end; another cancellation waits until then.
+
+    The list is emptied: what one of them raised, and the caller raises, would be kept by its own
+    traceback, whose frames have that list.
+    """
     pending = [future for future in owned if not future.done()]
     for future in pending:
         future.cancel()
-    interruption: asyncio.CancelledError | None = None
+    interruption = Interruption()
     while pending:
-        try:
+        with interruption:
             await asyncio.wait(pending)
-        except asyncio.CancelledError as cancelled:
-            interruption = cancelled
         pending = [future for future in pending if not future.done()]
     for future in owned:
         if not future.cancelled():
             # Told to whoever called, or overtaken by what ended the call: not lost unseen.
             future.exception()
-    if interruption is not None:
-        raise interruption
+    owned.clear()
+    interruption.deliver()
 
 
-async def end_before_result(owned: Sequence[asyncio.Future[Any]]) -> None:
+async def end_before_result(owned: list[_Future]) -> None:
     """As end(), for a caller who has got something: a message or a lock, which would be lost with
     it if this raised. A cancellation meanwhile comes at the task's next await instead."""
     task: Any = asyncio.current_task()

@@ -14,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from blitzio._native import _is_native_awaitable, _make_external_handle
-from blitzio._task.branches import drop, end, end_before_result, start
+from blitzio._task.branches import drop, end, end_before_result, result_of, start
 from blitzio._task.selecting import select
 
 if TYPE_CHECKING:
@@ -131,13 +131,13 @@ class CancelToken:
         except BaseException:
             await end(owned)
             raise
-        await end_before_result(owned)
+        await end_before_result([*owned])
         result: Any
         result, index = first
         if index != 0:
             if not owned or owned[0].cancelled():
                 raise asyncio.CancelledError("cancelled by its token")
-            result = owned[0].result()
+            result = result_of(owned.pop())
         return cast("_T", result)
 
     def __repr__(self) -> str:

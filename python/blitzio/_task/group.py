@@ -20,6 +20,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import spawn
+from blitzio._runtime.interruption import Interruption
 from blitzio._runtime.waiting import when_ended
 from blitzio._task.concurrent import concurrent
 
@@ -120,24 +121,27 @@ class Group:
 
         Cancellation: cancels the children, waits for their end, and goes on.
         """
-        interruption: BaseException | None = None
+        interruption = Interruption()
         while self._children:
             self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError as cancelled:
-                interruption = cancelled
-                self.cancel()
-            finally:
-                self._waiter = None
+            with interruption:
+                try:
+                    await self._waiter
+                except asyncio.CancelledError:
+                    self.cancel()
+                    raise
+                finally:
+                    self._waiter = None
         self._state = "closed"
         error, self._error = self._error, None
-        if error is not None:
-            self._note_others(error)
-        if interruption is not None:
-            raise interruption
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                self._note_others(error)
+            interruption.deliver()
+            if error is not None:
+                raise error
+        finally:
+            del error  # It must not be kept by its own traceback.
 
     async def __aenter__(self) -> Group:
         if self._block is not None:
@@ -169,14 +173,15 @@ class Group:
         block, self._block = self._block, None
         if not self._block_cancelled or block is None:
             return False
+        is_cancelled = isinstance(exc, asyncio.CancelledError)
         if exc is None:
             # Not delivered yet: here, where it does no harm.
             try:
                 await asyncio.sleep(0)
-            except asyncio.CancelledError as late:
-                exc = late
+            except asyncio.CancelledError:
+                is_cancelled = True
         left = block.uncancel() if hasattr(block, "uncancel") else 0
-        return left == 0 and isinstance(exc, asyncio.CancelledError)
+        return left == 0 and is_cancelled
 
     def __repr__(self) -> str:
         return f"<Group {self._state} tasks={len(self._children)}>"

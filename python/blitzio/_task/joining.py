@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from blitzio._task.branches import Branches
+from blitzio._task.branches import Branches, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -52,11 +52,9 @@ async def join_all(*awaitables: Any) -> tuple[Any, ...]:
         futures = branches.futures
         if futures:
             await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
-        # The first that failed in time is not known any more; the first in order is.
-        for future in futures:
-            if future.done():
-                future.result()
-        return tuple(future.result() for future in futures)
+        # All, or the one that failed is among them. The first that failed in time is not known any
+        # more; the first in order is.
+        return tuple(map(result_of, [future for future in futures if future.done()]))
 
 
 @overload

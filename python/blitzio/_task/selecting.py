@@ -52,7 +52,9 @@ async def select(*awaitables: Any) -> tuple[Any, int]:
     >>> blitzio.run(main())
     (8, 1)
     """
-    return await _first(unpack(awaitables))
+    branches = unpack(awaitables)
+    del awaitables
+    return await _first(branches)
 
 
 @overload
@@ -75,7 +77,7 @@ async def race(*awaitables: Any) -> Any:
     """
     branches = unpack(awaitables)
     try:
-        result, _ = await _first(branches)
+        result, _ = await _first([*branches])
         return result
     finally:
         for branch in branches:
@@ -86,23 +88,27 @@ async def race(*awaitables: Any) -> Any:
 
 
 async def _first(branches: list[Any]) -> tuple[Any, int]:
+    """Empties the list, as end() does, and for the same reason."""
     owned: list[asyncio.Future[Any]] = []
-    entries: list[Any] = []
-    for branch in branches:
-        if isinstance(branch, JoinHandle):
-            # Waiting for it can be dropped at any time; a task for that is not needed.
-            branch = branch.join()
-        if _is_native_awaitable(branch):
-            entries.append(branch)
-            continue
-        future = start(branch)
-        entries.append(future)
-        if future is not branch:
-            owned.append(future)
     try:
-        first = await _select_first(entries)
+        waiting = _select_first([_entry(branch, owned) for branch in branches])
+        branches.clear()
+        first = await waiting
     except BaseException:
         await end(owned)
         raise
     await end_before_result(owned)
     return first
+
+
+def _entry(branch: Any, owned: list[asyncio.Future[Any]]) -> Any:
+    """What is polled for `branch`; if that is a new task, it is added to `owned`."""
+    if isinstance(branch, JoinHandle):
+        # Waiting for it can be dropped at any time; a task for that is not needed.
+        branch = branch.join()
+    if _is_native_awaitable(branch):
+        return branch
+    future = start(branch)
+    if future is not branch:
+        owned.append(future)
+    return future

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from blitzio._balance import Balance
 from blitzio._shutdown import Shutdown
 from blitzio._task.cancel_token import CancelToken
+from blitzio._unique import refuse_copy
 from blitzio.runtime import Runtime
 from blitzio.time import timeout
 
@@ -66,6 +67,8 @@ class Server:
 
     Thread: any but a loop's.
     """
+
+    __reduce__ = refuse_copy
 
     def __init__(
         self,

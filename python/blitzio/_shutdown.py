@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from blitzio import _signals
 from blitzio._duration import Duration, Seconds
 from blitzio._task.cancel_token import CancelToken
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,7 @@ class WorkGuard:
     """Work that a Shutdown waits for, until release() or the end of the `with` block."""
 
     __slots__ = ("_shutdown",)
+    __reduce__ = refuse_copy
 
     def __init__(self, shutdown: Shutdown) -> None:
         self._shutdown: Shutdown | None = shutdown
@@ -71,6 +73,8 @@ class Shutdown:
     Raises:
         ValueError: signals can be handled in the main thread only.
     """
+
+    __reduce__ = refuse_copy
 
     def __init__(self, signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> None:
         self._token = CancelToken()

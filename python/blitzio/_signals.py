@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from blitzio._duration import Duration
 from blitzio._native import SignalSet, _in_main_interpreter
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +37,7 @@ class SignalStream:
     """
 
     __slots__ = ("__weakref__", "_is_closed", "_numbers", "_set")
+    __reduce__ = refuse_copy
 
     def __init__(self, *numbers: int) -> None:
         self._is_closed = False

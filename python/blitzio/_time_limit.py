@@ -20,6 +20,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blitzio._duration import Instant
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -36,6 +37,7 @@ class Timeout:
     """An asynchronous context manager; made by `timeout()` and `deadline()`."""
 
     __slots__ = ("_cancelling", "_expired", "_state", "_task", "_timer", "_when")
+    __reduce__ = refuse_copy
 
     def __init__(self, when: Instant | None) -> None:
         self._when = when
@@ -142,6 +144,7 @@ class TimeLimit(Generic[_T]):
     """An awaitable with a limit; made by `timeout(…, awaitable)` and `deadline(…, awaitable)`."""
 
     __slots__ = ("_awaitable", "_when")
+    __reduce__ = refuse_copy
 
     def __init__(self, when: Instant | None, awaitable: Awaitable[_T]) -> None:
         if not hasattr(awaitable, "__await__"):

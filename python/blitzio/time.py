@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, overload
 
 from blitzio._duration import Duration, Instant, Seconds
 from blitzio._time_limit import TimeLimit, Timeout
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -175,6 +176,7 @@ class Interval:
     """
 
     __slots__ = ("_due", "_missed", "_period", "_wait")
+    __reduce__ = refuse_copy
 
     def __init__(self, period: Duration, missed: _MissedTicks, start: Instant) -> None:
         self._period = period

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from blitzio._native import fs as _native_fs
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -57,6 +58,7 @@ class ReadDir(Generic[_Name]):
     """What read_dir() returns: await it for a list, or iterate over it with `async for`."""
 
     __slots__ = ("_entries", "_path")
+    __reduce__ = refuse_copy
 
     def __init__(self, path: _Name) -> None:
         self._path: _Name = path

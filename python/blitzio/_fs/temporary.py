@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from blitzio._native import fs as _native_fs
 from blitzio._runtime.blocking import check_may_block, run_to_its_end
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -58,6 +59,8 @@ def _remove_file(path: str) -> None:
 
 class _Temporary:
     """Owns what is at a path. Whoever drops it without removing it is warned."""
+
+    __reduce__ = refuse_copy
 
     _what: ClassVar[str]
 
@@ -302,6 +305,8 @@ def blocking_named_temp_file(
 
 class TempFile:
     """A file without a name, for `async with` or `await`."""
+
+    __reduce__ = refuse_copy
 
     def __init__(self, parent: _Path | None) -> None:
         self._parent = tempfile.gettempdir() if parent is None else os.fspath(parent)

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from blitzio._native import fs as _native_fs
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,6 +39,7 @@ class Watcher:
     """
 
     __slots__ = ("_is_closed", "_native", "_paths", "_recursive")
+    __reduce__ = refuse_copy
 
     def __init__(self, paths: tuple[str, ...], recursive: bool) -> None:
         self._paths = paths

@@ -11,6 +11,7 @@ from blitzio import process, signal
 from blitzio._io.handle import Io
 from blitzio._io.native_net import NATIVE
 from blitzio._task.concurrent import ConcurrencyUnavailable
+from blitzio._unique import refuse_copy
 from blitzio.runtime import Runtime
 from blitzio.time import now
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 class Native:
     """What implementations on the real machine have in common."""
+
+    __reduce__ = refuse_copy
 
     _net = NATIVE
     _process = process

@@ -23,6 +23,7 @@ from blitzio import sync, time
 from blitzio._native import JoinHandle, _make_handle
 from blitzio._task.group import Group
 from blitzio._task.selecting import select
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -72,6 +73,7 @@ class IoFuture(Generic[_T_co]):
     """
 
     __slots__ = ("__weakref__", "_handle", "_is_detached")
+    __reduce__ = refuse_copy
 
     def __init__(self, handle: JoinHandle[_T_co]) -> None:
         self._handle = handle

@@ -16,6 +16,7 @@ import io
 from typing import TYPE_CHECKING, Any, Protocol
 
 from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view, would_block
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,6 +70,7 @@ class Reader:
     """
 
     __slots__ = ("_begin", "_end", "_is_fixed", "_is_reading", "_read_some", "_view")
+    __reduce__ = refuse_copy
 
     def __init__(self, stream: _Source, buffer: Buffer | int = 8192) -> None:
         self._read_some = _reading(stream)

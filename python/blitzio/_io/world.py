@@ -24,6 +24,7 @@ from blitzio._io.sim_system import SimProcesses, SimSignals, SimSignalStream
 from blitzio._native import Address, _start_soon
 from blitzio._runtime.waiting import wait_for, when_ended
 from blitzio._task.concurrent import ConcurrencyUnavailable
+from blitzio._unique import refuse_copy
 from blitzio.time import sleep
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Deterministic:
         concurrent_limit: tasks at once before concurrent() fails; None: no limit.
         keeps_trace: whether `trace` is kept; `fingerprint` always is.
     """
+
+    __reduce__ = refuse_copy
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ import io
 from typing import TYPE_CHECKING, Any, Protocol
 
 from blitzio._io.stream_calls import outcome_of, to_buffer, to_bytes_view, would_block
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,6 +71,7 @@ class Writer:
     """
 
     __slots__ = ("_begin", "_end", "_is_writing", "_stream", "_view")
+    __reduce__ = refuse_copy
 
     def __init__(self, stream: _Target, buffer: Buffer | int = 8192) -> None:
         if not callable(getattr(stream, "write", None)):

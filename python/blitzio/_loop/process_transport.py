@@ -34,6 +34,7 @@ import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from blitzio._loop import _compat
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,8 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 class SubprocessTransport(asyncio.SubprocessTransport):
     """A child process and its pipes, with the interface of asyncio.SubprocessTransport."""
+
+    __reduce__ = refuse_copy
 
     _extra: dict[str, Any]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from blitzio._duration import Duration
 from blitzio._native import Closed, Semaphore
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -57,6 +58,8 @@ class Pool(Generic[T]):
     Raises:
         ValueError: an argument is out of range.
     """
+
+    __reduce__ = refuse_copy
 
     def __init__(
         self,

@@ -27,6 +27,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, Literal
 
+from blitzio._unique import refuse_copy
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 class _Half:
     __slots__ = ("__weakref__", "_is_closed", "_left", "_shared")
+    __reduce__ = refuse_copy
 
     def __init__(self, stream: TcpStream | UnixStream, left: list[None]) -> None:
         self._shared = stream

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import TcpStream, UnixStream
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ class TransportOptions:
     """Those of `TcpStream`. Over a Unix socket what TCP alone has is OSError (EOPNOTSUPP); once
     closed, everything is OSError (EBADF).
     """
+
+    __reduce__ = refuse_copy
 
     def get_extra_info(self, name: str) -> Any:
         """What the transport knows."""

@@ -23,6 +23,7 @@ from blitzio._runtime.blocking import check_may_block, deadline_of
 from blitzio._runtime.interruption import Interruption
 from blitzio._task.branches import end
 from blitzio._time_limit import Timeout
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ class Child:
     """
 
     __slots__ = ("__weakref__", "_args", "_process", "stderr", "stdin", "stdout")
+    __reduce__ = refuse_copy
 
     #: What was a pipe; None for what was not.
     stdin: PipeWriter | None

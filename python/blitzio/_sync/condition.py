@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from blitzio._native import Event, Mutex
 from blitzio._runtime.blocking import deadline_of, time_left
 from blitzio._runtime.interruption import Interruption
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ class Condition:
     """
 
     __slots__ = ("__weakref__", "_waiters", "mutex")
+    __reduce__ = refuse_copy
 
     def __init__(self, mutex: Mutex | None = None) -> None:
         if mutex is not None and not isinstance(mutex, Mutex):

@@ -15,6 +15,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blitzio._native import Mutex
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +37,7 @@ class OnceCell(Generic[_T]):
     """
 
     __slots__ = ("__weakref__", "_initialising", "_value")
+    __reduce__ = refuse_copy
 
     def __init__(self) -> None:
         self._value: tuple[_T] | None = None

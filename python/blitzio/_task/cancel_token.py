@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from blitzio._native import _is_native_awaitable, _make_external_handle
 from blitzio._task.branches import drop, end, end_before_result, result_of, start
 from blitzio._task.selecting import select
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,6 +41,7 @@ class CancelToken:
     """
 
     __slots__ = ("__weakref__", "_cancelled", "_children", "_lock", "_parent", "_request")
+    __reduce__ = refuse_copy
 
     def __init__(self, parent: CancelToken | None = None) -> None:
         self._lock = threading.Lock()

@@ -23,6 +23,7 @@ from blitzio._native import spawn
 from blitzio._runtime.interruption import Interruption
 from blitzio._runtime.waiting import when_ended
 from blitzio._task.concurrent import concurrent
+from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +53,7 @@ class Group:
         "_state",
         "_waiter",
     )
+    __reduce__ = refuse_copy
 
     def __init__(self) -> None:
         self._state = "open"

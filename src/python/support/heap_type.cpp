@@ -3,6 +3,29 @@
 
 namespace blitzio::python {
 
+namespace {
+
+PyObject* refuse_to_reduce(PyObject* self, PyObject* /*unused*/) noexcept {
+  return PyErr_Format(PyExc_TypeError, "cannot pickle '%.200s' object", Py_TYPE(self)->tp_name);
+}
+
+PyMethodDef reduce_method{"__reduce__", refuse_to_reduce, METH_NOARGS,
+                          PyDoc_STR("Refuses to be copied or pickled.")};
+
+/// Has copy and pickle refuse the type's objects, unless it says itself how they are made again.
+/// CPython does that by itself, but for the oldest protocols of types that nobody may instantiate.
+int refuse_copies(PyTypeObject* type) noexcept {
+  const PyRef method = PyRef::steal(PyDescr_NewMethod(type, &reduce_method));
+  const PyRef name = PyRef::steal(PyUnicode_InternFromString(reduce_method.ml_name));
+  if (!method || !name || PyDict_SetDefault(type->tp_dict, name.get(), method.get()) == nullptr) {
+    return -1;
+  }
+  PyType_Modified(type);
+  return 0;
+}
+
+}  // namespace
+
 int make_type(PyObject* module, PyTypeObject** made, const HeapType& type) noexcept {
   PyType_Spec spec = {
       .name = type.name,
@@ -18,7 +41,7 @@ int make_type(PyObject* module, PyTypeObject** made, const HeapType& type) noexc
     if (!bases) return -1;
   }
   *made = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, bases.get()));
-  return *made == nullptr ? -1 : 0;
+  return *made == nullptr ? -1 : refuse_copies(*made);
 }
 
 int add_type(PyObject* module, PyTypeObject** made, const HeapType& type) noexcept {

@@ -22,7 +22,8 @@ struct HeapType {
   std::array<PyObject*, 2> bases = {};  // borrowed; none: object
 };
 
-/// Makes a type whose methods find the module's state. Returns 0, or -1 with an error set.
+/// Makes a type whose methods find the module's state, and whose objects are not copied or pickled
+/// unless it has a `__reduce__` of its own. Returns 0, or -1 with an error set.
 [[nodiscard]] int make_type(PyObject* module, PyTypeObject** made, const HeapType& type) noexcept;
 
 /// As make_type(), and puts it into the module under its name.

@@ -4,6 +4,7 @@
 #include <python/bindings/channel_values.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
+#include <python/support/integer.hpp>
 
 namespace blitzio::python {
 
@@ -32,7 +33,6 @@ class PyBroadcast {
 };
 
 using BroadcastBox = Box<PyBroadcast>;
-constexpr Py_ssize_t kCapacityMax = Py_ssize_t{1} << 30;
 
 using PyReceiver = ChannelReceiver<PyBroadcast, Values::Receiver>;
 
@@ -122,17 +122,15 @@ PyType_Slot receiver_slots[] = {
 
 PyObject* broadcast_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"capacity", nullptr};
-  Py_ssize_t capacity = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Broadcast", const_cast<char**>(keywords),
-                                   &capacity)) {
+  PyObject* object = nullptr;
+  std::size_t capacity = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Broadcast", const_cast<char**>(keywords),
+                                   &object) ||
+      !parse_integer(object, "capacity", 1, kCapacityMax, &capacity)) {
     return nullptr;
   }
-  if (capacity < 1 || capacity > kCapacityMax) {
-    return PyErr_Format(PyExc_ValueError, "capacity must be from 1 to %zd, got %zd", kCapacityMax,
-                        capacity);
-  }
   try {
-    return BroadcastBox::make(state_of_type(type), type, static_cast<std::size_t>(capacity));
+    return BroadcastBox::make(state_of_type(type), type, capacity);
   } catch (const std::bad_alloc&) {
     return PyErr_NoMemory();
   }

@@ -5,6 +5,7 @@
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/integer.hpp>
 
 #include <limits>
 
@@ -35,21 +36,18 @@ class PyChannel {
 };
 
 using ChannelBox = Box<PyChannel>;
-constexpr std::size_t kCapacityMax = std::size_t{1} << 30;
 
 PyObject* channel_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"capacity", nullptr};
-  Py_ssize_t capacity = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Channel", const_cast<char**>(keywords),
-                                   &capacity)) {
+  PyObject* object = nullptr;
+  std::size_t capacity = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Channel", const_cast<char**>(keywords),
+                                   &object) ||
+      !parse_integer(object, "capacity", 1, kCapacityMax, &capacity)) {
     return nullptr;
   }
-  if (capacity < 1 || static_cast<std::size_t>(capacity) > kCapacityMax) {
-    return PyErr_Format(PyExc_ValueError, "capacity must be from 1 to %zu, got %zd", kCapacityMax,
-                        capacity);
-  }
   try {
-    return ChannelBox::make(state_of_type(type), type, static_cast<std::size_t>(capacity));
+    return ChannelBox::make(state_of_type(type), type, capacity);
   } catch (const std::bad_alloc&) {
     return PyErr_NoMemory();
   }

@@ -4,10 +4,14 @@
 #include <python/support/py_ref.hpp>
 #include <python/support/state.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
 namespace blitzio::python {
+
+/// Of a Channel and of a Broadcast, whose rings are made at once.
+inline constexpr std::size_t kCapacityMax = std::size_t{1} << 30;
 
 /// A Python object that several hold: copying adds a reference. Attached threads only.
 class SharedRef {

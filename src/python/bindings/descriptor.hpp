@@ -11,6 +11,7 @@
 #include <python/bridge/ready.hpp>
 #include <python/support/error.hpp>
 #include <python/support/ft.hpp>
+#include <python/support/integer.hpp>
 
 #include <array>
 #include <cerrno>
@@ -35,15 +36,7 @@ inline PyObject* raise_io_error(Error error, const char* what) noexcept {
 /// Reads a count of bytes, from 0 on; null leaves `*size` as it is. False with an error set.
 [[nodiscard]] inline bool parse_size(PyObject* object, const char* what,
                                      std::size_t* size) noexcept {
-  if (object == nullptr) return true;
-  const Py_ssize_t value = PyNumber_AsSsize_t(object, PyExc_OverflowError);
-  if (value == -1 && PyErr_Occurred() != nullptr) return false;
-  if (value < 0) {
-    PyErr_Format(PyExc_ValueError, "%s must be at least 0, got %zd", what, value);
-    return false;
-  }
-  *size = static_cast<std::size_t>(value);
-  return true;
+  return object == nullptr || parse_integer(object, what, 0, PY_SSIZE_T_MAX, size);
 }
 
 /// What `__aenter__` returns: an awaitable of the object itself, which it keeps alive.

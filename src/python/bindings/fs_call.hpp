@@ -117,10 +117,11 @@ struct TwoPaths : OnePath {
 /// Reads permissions; null leaves `*mode` as it is. False with an error set.
 [[nodiscard]] inline bool parse_mode(PyObject* object, mode_t* mode) noexcept {
   if (object == nullptr) return true;
-  const long value = PyLong_AsLong(object);
+  int overflow = 0;
+  const long value = PyLong_AsLongAndOverflow(object, &overflow);
   if (value == -1 && PyErr_Occurred() != nullptr) return false;
-  if (value < 0 || value > 07777) {
-    PyErr_Format(PyExc_ValueError, "mode must be from 0 to 0o7777, got %ld", value);
+  if (overflow != 0 || value < 0 || value > 07777) {
+    PyErr_Format(PyExc_ValueError, "mode must be from 0 to 0o7777, got %R", object);
     return false;
   }
   *mode = static_cast<mode_t>(value);

@@ -1,5 +1,6 @@
 #include <python/bindings/net_address.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/integer.hpp>
 #include <python/support/slots.hpp>
 
 #include <string>
@@ -48,17 +49,8 @@ bool parse_text(PyObject* object, Address* address) noexcept {
   return true;
 }
 
-bool read_number(PyObject* object, const char* what, unsigned long most,
-                 unsigned long* number) noexcept {
-  *number = PyLong_AsUnsignedLong(object);
-  if (*number == static_cast<unsigned long>(-1) && PyErr_Occurred() != nullptr) {
-    if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return false;
-    PyErr_Clear();  // Out of range, as worded below.
-  } else if (*number <= most) {
-    return true;
-  }
-  PyErr_Format(PyExc_ValueError, "%s must be 0 to %lu, got %R", what, most, object);
-  return false;
+bool parse_port(PyObject* object, std::uint16_t* port) noexcept {
+  return parse_integer(object, "port", 0, 65'535, port);
 }
 
 PyObject* address_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -69,13 +61,11 @@ PyObject* address_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                                    &port_object)) {
     return nullptr;
   }
-  unsigned long port = 0;
+  std::uint16_t port = 0;
   PyRef holder;
   std::string_view text;
-  if (!read_number(port_object, "port", 65'535, &port) || !read_text(host, &holder, &text)) {
-    return nullptr;
-  }
-  const Result<Address> address = Address::parse_ip(text, static_cast<std::uint16_t>(port));
+  if (!parse_port(port_object, &port) || !read_text(host, &holder, &text)) return nullptr;
+  const Result<Address> address = Address::parse_ip(text, port);
   if (!address) {
     return PyErr_Format(PyExc_ValueError,
                         "%R is no IPv4 or IPv6 address; names are for blitzio.net.resolve()", host);
@@ -113,10 +103,9 @@ PyObject* address_local(PyObject* type, PyObject* path) {
 }
 
 PyObject* address_with_port(PyObject* self, PyObject* port_object) {
-  unsigned long port = 0;
-  if (!read_number(port_object, "port", 65'535, &port)) return nullptr;
-  return make_address(*AddressBox::of(self).state,
-                      address_of(self).with_port(static_cast<std::uint16_t>(port)));
+  std::uint16_t port = 0;
+  if (!parse_port(port_object, &port)) return nullptr;
+  return make_address(*AddressBox::of(self).state, address_of(self).with_port(port));
 }
 
 PyObject* get_host(PyObject* self, void* /*unused*/) {

@@ -7,25 +7,40 @@
 #include <python/bindings/net_address.hpp>
 
 #include <array>
+#include <climits>
 
 namespace blitzio::python {
 
 using SocketOf = net::Socket& (*)(PyObject* self) noexcept;
 
+/// Any int of C.
+[[nodiscard]] inline bool parse_int(PyObject* object, const char* what, int* value) noexcept {
+  return parse_integer(object, what, INT_MIN, INT_MAX, value);
+}
+
 template <SocketOf kSocketOf>
 PyObject* socket_option(PyObject* self, PyObject* args) {
+  PyObject *level_object = nullptr, *name_object = nullptr;
   int level = 0;
   int name = 0;
-  if (!PyArg_ParseTuple(args, "ii:option", &level, &name)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OO:option", &level_object, &name_object) ||
+      !parse_int(level_object, "level", &level) || !parse_int(name_object, "name", &name)) {
+    return nullptr;
+  }
   const Result<int> value = kSocketOf(self).option(level, name);
   return value ? PyLong_FromLong(*value) : raise_error(value.error(), "option");
 }
 template <SocketOf kSocketOf>
 PyObject* socket_set_option(PyObject* self, PyObject* args) {
+  PyObject *level_object = nullptr, *name_object = nullptr, *value_object = nullptr;
   int level = 0;
   int name = 0;
   int value = 0;
-  if (!PyArg_ParseTuple(args, "iii:set_option", &level, &name, &value)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OOO:set_option", &level_object, &name_object, &value_object) ||
+      !parse_int(level_object, "level", &level) || !parse_int(name_object, "name", &name) ||
+      !parse_int(value_object, "value", &value)) {
+    return nullptr;
+  }
   return none_or_raise(kSocketOf(self).set_option(level, name, value), "set_option");
 }
 template <SocketOf kSocketOf>

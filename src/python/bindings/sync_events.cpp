@@ -5,6 +5,7 @@
 #include <python/bindings/sync_events.hpp>
 #include <python/bridge/awaitable.hpp>
 #include <python/bridge/blocking.hpp>
+#include <python/support/integer.hpp>
 
 namespace blitzio::python {
 
@@ -103,16 +104,14 @@ using BarrierBox = Box<sync::Barrier>;
 
 PyObject* barrier_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"parties", nullptr};
-  long parties = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "l:Barrier", const_cast<char**>(keywords),
-                                   &parties)) {
+  PyObject* object = nullptr;
+  std::uint32_t parties = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Barrier", const_cast<char**>(keywords),
+                                   &object) ||
+      !parse_integer(object, "parties", 1, INT32_MAX, &parties)) {
     return nullptr;
   }
-  if (parties < 1 || parties > INT32_MAX) {
-    return PyErr_Format(PyExc_ValueError, "parties must be from 1 to %d, got %ld", INT32_MAX,
-                        parties);
-  }
-  return BarrierBox::make(state_of_type(type), type, static_cast<std::uint32_t>(parties));
+  return BarrierBox::make(state_of_type(type), type, parties);
 }
 
 constexpr auto kIsLeader = [](sync::BarrierResult result) noexcept {

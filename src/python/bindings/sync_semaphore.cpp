@@ -5,6 +5,7 @@
 #include <python/bridge/blocking.hpp>
 #include <python/bridge/ready.hpp>
 #include <python/support/arguments.hpp>
+#include <python/support/integer.hpp>
 
 namespace blitzio::python {
 
@@ -13,16 +14,7 @@ namespace {
 /// A number of permits, 1 if `value` is null. Returns false with TypeError or ValueError set.
 bool parse_count(PyObject* value, std::uint32_t* count) noexcept {
   *count = 1;
-  if (value == nullptr) return true;
-  const long long number = PyLong_AsLongLong(value);
-  if (number == -1 && PyErr_Occurred() != nullptr) return false;
-  if (number < 1 || number > sync::Semaphore::kMaxPermits) {
-    PyErr_Format(PyExc_ValueError, "count must be from 1 to %u, got %R",
-                 sync::Semaphore::kMaxPermits, value);
-    return false;
-  }
-  *count = static_cast<std::uint32_t>(number);
-  return true;
+  return value == nullptr || parse_integer(value, "count", 1, sync::Semaphore::kMaxPermits, count);
 }
 
 /// `count=1` and, after it, `timeout=None`.
@@ -290,16 +282,14 @@ PyMethodDef rw_lock_methods[] = {
 
 PyObject* semaphore_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"permits", nullptr};
-  long long permits = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "L:Semaphore", const_cast<char**>(keywords),
-                                   &permits)) {
+  PyObject* object = nullptr;
+  std::uint32_t permits = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Semaphore", const_cast<char**>(keywords),
+                                   &object) ||
+      !parse_integer(object, "permits", 0, sync::Semaphore::kMaxPermits, &permits)) {
     return nullptr;
   }
-  if (permits < 0 || permits > sync::Semaphore::kMaxPermits) {
-    return PyErr_Format(PyExc_ValueError, "permits must be from 0 to %u, got %lld",
-                        sync::Semaphore::kMaxPermits, permits);
-  }
-  return SemaphoreBox::make(state_of_type(type), type, static_cast<std::uint32_t>(permits));
+  return SemaphoreBox::make(state_of_type(type), type, permits);
 }
 
 PyObject* semaphore_acquire(PyObject* self, PyObject* const* args, Py_ssize_t nargs,

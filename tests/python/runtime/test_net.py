@@ -93,7 +93,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_address_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match="port must be 0 to 65535"):
+    with pytest.raises(ValueError, match="port must be from 0 to 65535"):
         Address("127.0.0.1", 65_536)
     with pytest.raises(ValueError, match="resolve"):
         Address("localhost", 80)
@@ -420,6 +420,35 @@ def test_unix_datagrams(run: Run) -> None:
         async with one, other:
             await one.send(b"a")
             assert await other.recv_from() == (b"a", None)
+
+    run(main())
+
+
+def test_a_unix_datagram_is_whole_or_an_error(run: Run) -> None:
+    longest = 256 * 1024
+
+    async def main() -> None:
+        one, other = net.UnixDatagram.pair()
+        async with one, other:
+            one.set_send_buffer_bytes(2 * longest)
+            if one.send_buffer_bytes() <= longest + 1_000:
+                pytest.skip("the system has no such large datagrams")
+            for size in (64 * 1024, 64 * 1024 + 1, longest):
+                data = os.urandom(size)
+                await one.send(data)
+                assert await other.peek() == data
+                assert await other.recv_from() == (data, None)
+                await one.send(data)
+                assert other.try_peek_from() == (data, None)
+                assert other.try_recv() == data
+            for receive in (other.recv, other.recv_from, other.try_recv, other.try_recv_from):
+                await one.send(bytes(longest + 1))
+                await one.send(b"next")
+                with pytest.raises(OSError) as too_long:
+                    got: Any = receive()
+                    await got
+                assert too_long.value.errno == errno.EMSGSIZE
+                assert await other.recv() == b"next"
 
     run(main())
 

@@ -6,15 +6,27 @@
 #include <python/bindings/net.hpp>
 #include <python/bindings/net_options.hpp>
 #include <python/bindings/net_socket.hpp>
+#include <python/support/integer.hpp>
 
+#include <climits>
 #include <memory>
 
 namespace blitzio::python {
 
 namespace {
 
-/// No datagram is longer.
-constexpr std::size_t kDatagramBytes = 64 * 1024;
+/// The longest that is received, asyncio's limit. None of UDP is longer; between processes the
+/// sender's buffer decides.
+constexpr std::size_t kDatagramBytesMax = 256 * 1024;
+
+/// The thread's buffer, so that a waiting future holds none; its pages are touched only as far as
+/// datagrams reach. A byte more than is received: one that was cut is told apart.
+std::span<std::byte> scratch() {
+  constexpr std::size_t kBytes = kDatagramBytesMax + 1;
+  thread_local std::unique_ptr<std::byte[]> buffer;
+  if (buffer == nullptr) buffer = std::make_unique_for_overwrite<std::byte[]>(kBytes);
+  return {buffer.get(), kBytes};
+}
 
 template <class D>
 D& socket_at(PyObject* self) noexcept {
@@ -25,7 +37,9 @@ net::Socket& socket_of(PyObject* self) noexcept {
   return socket_at<D>(self);
 }
 
+/// Null with OSError set if there was more of the datagram.
 PyObject* make_bytes(const std::byte* data, std::size_t count) noexcept {
+  if (count > kDatagramBytesMax) return raise_error(Error::os(EMSGSIZE), "");
   return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data),
                                    static_cast<Py_ssize_t>(count));
 }
@@ -68,7 +82,7 @@ bool receive_now(ModuleState& state, net::DatagramSocket& socket, std::span<std:
   return true;
 }
 
-/// Tries into a buffer of the thread and waits for readiness, so that a waiting future holds none.
+/// Tries, and waits for readiness.
 template <ReceiveKind kKind>
 class Receive {
  public:
@@ -76,9 +90,7 @@ class Receive {
   Receive(ModuleState& state, net::DatagramSocket& socket) noexcept
       : state_(&state), socket_(&socket), ready_(socket.readable()) {}
   Poll<PyObject*> poll(Context& context) {
-    thread_local std::unique_ptr<std::byte[]> buffer;
-    if (buffer == nullptr) buffer = std::make_unique_for_overwrite<std::byte[]>(kDatagramBytes);
-    const std::span<std::byte> room(buffer.get(), kDatagramBytes);
+    const std::span<std::byte> room = scratch();
     for (;;) {
       if (!socket_->is_open()) return raise_error(Error::os(EBADF), "");
       PyObject* result = nullptr;
@@ -126,11 +138,10 @@ PyObject* datagram_recv(PyObject* self, PyObject* /*unused*/) {
 
 template <class D, ReceiveKind kKind>
 PyObject* datagram_try_recv(PyObject* self, PyObject* /*unused*/) {
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kDatagramBytes);
   PyObject* result = nullptr;
   const ObjectLock lock(self);
-  const bool is_there = receive_now<kKind>(state_of_box(self), socket_at<D>(self),
-                                           {buffer.get(), kDatagramBytes}, &result);
+  const bool is_there =
+      receive_now<kKind>(state_of_box(self), socket_at<D>(self), scratch(), &result);
   return is_there ? result : Py_NewRef(Py_None);
 }
 
@@ -255,12 +266,15 @@ template <bool kJoins>
 PyObject* udp_membership(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* const keywords[] = {"group", "interface", nullptr};
   PyObject* group_object = nullptr;
+  PyObject* interface_object = nullptr;
   unsigned interface = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|I:multicast", const_cast<char**>(keywords),
-                                   &group_object, &interface)) {
+  Address group;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:multicast", const_cast<char**>(keywords),
+                                   &group_object, &interface_object) ||
+      (interface_object != nullptr &&
+       !parse_integer(interface_object, "interface", 0, INT_MAX, &interface))) {
     return nullptr;
   }
-  Address group;
   if (!to_address(state_of_box(self), group_object, &group)) return nullptr;
   const net::UdpSocket& socket = socket_at<net::UdpSocket>(self);
   return kJoins ? none_or_raise(socket.join_multicast(group, interface), "join_multicast")

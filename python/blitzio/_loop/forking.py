@@ -10,11 +10,16 @@ runs there, every loop is disowned:
                                      close() and dropping it free the copies
 
 A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
+
+And before a fork, other threads finish what they import of this package: much of it is imported
+when it is first used, and who used it in the child would wait for a thread that is not there.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
@@ -32,7 +37,26 @@ def remember(loop: RunningMixin) -> None:
     _loops[id(loop)] = loop
 
 
+# Of the process that this one was forked from, by a thread that is not here: nobody ends that.
+_never_imported: set[str] = set()
+
+
+def _being_imported() -> set[str]:
+    return {
+        name
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "blitzio"
+        and getattr(getattr(module, "__spec__", None), "_initializing", False)
+    }
+
+
+def _before_fork() -> None:
+    for name in _being_imported() - _never_imported:
+        importlib.import_module(name)  # Waits for another thread; of this one's it is given as is.
+
+
 def _after_fork_in_child() -> None:
+    _never_imported.update(_being_imported())
     _native._after_fork()
     for loop in list(_loops.values()):
         loop._disown()
@@ -41,4 +65,4 @@ def _after_fork_in_child() -> None:
     _loops.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

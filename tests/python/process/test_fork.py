@@ -347,6 +347,40 @@ def test_a_child_of_another_thread_finalises_its_interpreter(backend: str) -> No
     assert silent(program(FORKS_BESIDE, backend), "parent\n")
 
 
+IMPORTS_BESIDE = """
+import blitzio, importlib.abc, os, signal, sys, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+parent, begun, go_on = os.getpid(), threading.Event(), threading.Event()
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "blitzio._net.pool":
+            begun.set()
+            go_on.wait()
+
+sys.meta_path.insert(0, Slow())
+os.register_at_fork(before=go_on.set)  # Of hooks before a fork the last registered is called first.
+thread = threading.Thread(target=lambda: blitzio.net)
+thread.start()
+begun.wait()
+
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    blitzio.net.Pool
+    child = os.fork()  # There is no thread that it would have to wait for.
+if child != 0:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+if os.getpid() == parent:
+    thread.join()
+    print("parent")
+"""
+
+
+def test_what_another_thread_imports_is_there_in_the_child(native: None) -> None:
+    assert silent(program(IMPORTS_BESIDE), "parent\n")
+
+
 def test_a_child_does_not_keep_loops_of_the_parents_that_were_closed(new_loop: LoopFactory) -> None:
     closed = new_loop()
     closed.close()

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import random
-import ssl
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from soak.certificate import CERTIFICATE, KEY
+from soak.certificate import client_context, server_context
 from soak.ledger import Ledger, Verdict, Wrong
 from soak.parts import PARTS
 from soak.rests import Gate, sample, settled_sample
@@ -82,20 +81,14 @@ class Soak:
         loop.set_exception_handler(lambda _, context: self.ledger.report(context))
         await loop.run_in_executor(None, int)  # The pool's own descriptors and threads are there.
         before = sample(0)
-        certificate = self.folder / "certificate.pem"
-        certificate.write_text(CERTIFICATE + KEY)
-        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server_side.load_cert_chain(certificate)
-        client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client_side.load_verify_locations(certificate)
         path = str(self.folder / "socket")
         servers = [
             await serve(loop, False),
             await serve(loop, True),
-            await serve(loop, False, ssl=server_side),
+            await serve(loop, False, ssl=server_context(self.folder)),
         ]
         tcp, streams, tls = (server.sockets[0].getsockname()[1] for server in servers)
-        name: dict[str, Any] = {"ssl": client_side, "server_hostname": "localhost"}
+        name: dict[str, Any] = {"ssl": client_context(), "server_hostname": "localhost"}
         connects: dict[str, Callable[[], Awaitable[Any]]] = {
             "tcp": lambda: asyncio.open_connection("127.0.0.1", tcp),
             "streams": lambda: asyncio.open_connection("127.0.0.1", streams),
@@ -106,7 +99,7 @@ class Soak:
             connects["unix"] = lambda: asyncio.open_unix_connection(path)
         except NotImplementedError:
             self.absent.append("unix")
-        peer = await self.start_peer({"tcp": tcp, "tls": tls, "certificate": str(certificate)})
+        peer = await self.start_peer({"tcp": tcp, "tls": tls})
         work = [
             self.repeat(kind, number, self.client(kind, connect), 0.01)
             for kind, connect in connects.items()

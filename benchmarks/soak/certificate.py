@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # Self-signed for "localhost" and 127.0.0.1, valid until 2125; made for these tests alone.
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -23,3 +29,19 @@ aOZYlEXPQxHa4bvlZFT/1vdahSShRANCAAT3+Z5ijiaWvYdTCTjF/gRXx0eJuCWv
 963bNtCwVzoRyEAS/nr2TMB72xbux7v7QbizA8MZPwUMFUmQ2cIA9Ljz
 -----END PRIVATE KEY-----
 """
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """A server's context with the certificate, which is written into a temporary folder."""
+    certificate = folder / "certificate.pem"
+    certificate.write_text(CERTIFICATE + KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """A client's context that trusts the certificate and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=CERTIFICATE)
+    return context

@@ -1,8 +1,8 @@
 """The soak's clients in a process of their own, on asyncio's loop: `python -m soak.peer`.
 
-Standard input holds a line of JSON: the seed, the ports, the certificate. "rest" has all clients
-end what they do, answered by a line when they have; "go" has them go on. Ends when standard input
-does, and prints its counts and what was wrong as JSON.
+Standard input holds a line of JSON: the seed, the ports. "rest" has all clients end what they do,
+answered by a line when they have; "go" has them go on. Ends when standard input does, and prints
+its counts and what was wrong as JSON.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import ssl
 import sys
 import threading
 from typing import Any
 
+from soak.certificate import client_context
 from soak.ledger import Ledger, Wrong
 from soak.rests import Gate
 from soak.streams import client
@@ -22,8 +22,7 @@ from soak.streams import client
 
 async def main(settings: dict[str, Any]) -> Ledger:
     ledger = Ledger()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(settings["certificate"])
+    context = client_context()
     loop = asyncio.get_running_loop()
     stopping = threading.Event()
     going = asyncio.Event()

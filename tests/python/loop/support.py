@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from soak.certificate import CERTIFICATE as CERTIFICATE
@@ -122,6 +123,12 @@ def raw_pair() -> tuple[socket.socket, socket.socket]:
     client.setblocking(False)
     server.setblocking(False)
     return client, server
+
+
+def reset(sock: socket.socket) -> None:
+    """Closes it so that the other end's connection is reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def unused_port() -> int:

@@ -16,7 +16,7 @@ from tests.python.loop.datagram_support import Datagrams, blocked_pair
 from tests.python.loop.datagram_support import fill as fill_datagrams
 from tests.python.loop.pipe_support import PipeRecorder
 from tests.python.loop.process_support import ProcessRecorder
-from tests.python.loop.support import soon, transport_and_peer, turns
+from tests.python.loop.support import reset, soon, transport_and_peer, turns
 from tests.python.loop.tls_support import tls_and_peer
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def test_no_resume_after_the_peer_is_gone(
             async with peers as (transport, protocol, peer):
                 fill(transport, protocol)
                 sock = peer if kind == "stream" else peer.sock
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                sock.close()
+                reset(sock)
                 await soon(asyncio.wait([protocol.lost]))
                 events = protocol.events
         assert events[-2:] == ["pause", "lost"]

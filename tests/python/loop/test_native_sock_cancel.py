@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import PATIENCE, raw_pair, soon, turns
+from tests.python.loop.support import PATIENCE, raw_pair, reset, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,8 +121,7 @@ def test_a_socket_closed_under_an_operation_closes_however_that_ends(
         await turns(2)
         mine.close()
         if end == "error":
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            peer.close()
+            reset(peer)
         elif task is not None:
             task.cancel()
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import HOST, raw_pair, soon, turns
+from tests.python.loop.support import HOST, raw_pair, reset, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 def test_errors_are_the_subclass_of_oserror_for_their_number(loop: Loop) -> None:
     async def main() -> None:
         mine, peer = raw_pair()
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         task = loop.create_task(loop.sock_recv(mine, 10))
         await turns()
-        peer.close()
+        reset(peer)
         with pytest.raises(ConnectionResetError):
             await soon(task)
         with pytest.raises(BrokenPipeError):

@@ -18,6 +18,7 @@ from tests.python.loop.support import (
     client_context,
     raw_pair,
     read_all,
+    reset,
     server_context,
     soon,
     transport_and_peer,
@@ -212,8 +213,7 @@ def test_a_peer_that_resets_half_way_ends_it_with_its_error(
         with stream_pair("tcp") as (ours, peer):
             task = asyncio.ensure_future(loop.sock_sendfile(ours, file))
             await soon(loop.sock_recv(peer, 1000))
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
             with pytest.raises(ConnectionError):
                 await soon(task)
             assert 0 < file.tell() < SIZE
@@ -471,8 +471,7 @@ def test_a_peer_that_resets_ends_the_sending_and_the_connection(
         async with transport_and_peer() as (transport, protocol, peer):
             task = asyncio.ensure_future(loop.sendfile(transport, file))
             await soon(loop.sock_recv(peer, 1000))
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
             with pytest.raises(ConnectionError):
                 await soon(task)
             assert 0 < file.tell() < SIZE

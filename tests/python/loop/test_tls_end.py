@@ -8,7 +8,6 @@ import gc
 import os
 import socket
 import ssl
-import struct
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from tests.python.loop.support import (
     Recorder,
     client_context,
     raw_pair,
+    reset,
     server_context,
     soon,
     turns,
@@ -164,8 +164,7 @@ def test_close_of_a_paused_connection_drops_what_waits(
 def test_a_reset_is_told(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     async def main() -> None:
         async with tls_and_peer(tmp_path) as (_, protocol, peer):
-            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.sock.close()
+            reset(peer.sock)
             assert isinstance(await soon(protocol.lost), ConnectionResetError)
             assert protocol.events == ["made", "lost"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import struct
 import sys
 import warnings
 from typing import Any
@@ -22,6 +21,7 @@ from tests.python.loop.support import (
     fill,
     raw_pair,
     read_all,
+    reset,
     soon,
     transport_and_peer,
     turns,
@@ -319,8 +319,7 @@ def test_connection_lost_is_called_later_and_once(loop: asyncio.AbstractEventLoo
 def test_a_reset_reaches_connection_lost(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         async with transport_and_peer() as (transport, protocol, peer):
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
             exc = await soon(asyncio.shield(protocol.lost))
             assert isinstance(exc, ConnectionResetError)
             assert transport.is_closing()
@@ -335,8 +334,7 @@ def test_writing_to_a_peer_that_is_gone(
         async with transport_and_peer() as (transport, protocol, peer):
             protocol.keep_open_after_eof = True
             transport.pause_reading()
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
             while not protocol.lost.done():
                 transport.write(b"anybody?")
                 await asyncio.sleep(0)

@@ -7,13 +7,13 @@ import gc
 import logging
 import os
 import socket
-import struct
 import threading
 import weakref
 from typing import Any
 
 import pytest
 
+from tests.python.loop.support import reset
 from tests.python.loop.transport_support import (
     BIG,
     TIMEOUT,
@@ -101,8 +101,7 @@ def test_peername_survives_a_peer_that_is_gone(loop: Any) -> None:
     ours.setblocking(False)
     remote = ours.getpeername()
     transport, protocol = connected(loop, (ours, peer))
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
+    reset(peer)
     run(loop, protocol.lost)
     assert transport.get_extra_info("peername") == remote
 

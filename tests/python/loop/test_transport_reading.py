@@ -7,12 +7,12 @@ import contextvars
 import errno
 import os
 import socket
-import struct
 import threading
 from typing import Any
 
 import pytest
 
+from tests.python.loop.support import reset
 from tests.python.loop.transport_support import (
     Buffered,
     Pair,
@@ -205,8 +205,7 @@ def test_a_reset_becomes_connection_lost_without_a_report(
         ours, _ = listener.accept()
     ours.setblocking(False)
     transport, protocol = connected(loop, (ours, peer))
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
+    reset(peer)
     exc = run(loop, protocol.lost)
     assert isinstance(exc, ConnectionResetError)
     assert exc.errno == errno.ECONNRESET

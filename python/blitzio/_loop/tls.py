@@ -5,6 +5,7 @@ application protocol ◀─▶ _SSLProtocolTransport, SSLProtocol ◀─▶ Stre
 
 from __future__ import annotations
 
+import asyncio
 import ssl as ssl_module
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from blitzio._loop.tls_protocol import SSLProtocol
 from blitzio._native import LoopBase, StreamTransport
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
 
 
@@ -132,16 +132,29 @@ class TlsMixin(LoopBase):
         # Paused first, so that no data reaches the new protocol before its connection_made().
         lower.pause_reading()
         lower.set_protocol(ssl_protocol)
-        made = self.call_soon(ssl_protocol.connection_made, lower)
-        resumed = self.call_soon(lower.resume_reading)
+        steps = [self.call_soon(ssl_protocol.connection_made, lower)]
+        if server_side and (early := _take_read_ahead(protocol)):
+            steps.append(self.call_soon(ssl_protocol.data_received, early))
+        steps.append(self.call_soon(lower.resume_reading))
         try:
             await waiter
         except BaseException:
             transport.close()
-            made.cancel()
-            resumed.cancel()
+            for step in steps:
+                step.cancel()
             raise
         return upgraded
+
+
+def _take_read_ahead(protocol: asyncio.BaseProtocol) -> bytes:
+    """What a client sent on the heels of its last plain text, as behind a proxy that tells of it
+    first, and a StreamReader has read: the beginning of the handshake. asyncio does so of late."""
+    reader: Any = getattr(protocol, "_stream_reader", None)
+    if not isinstance(protocol, asyncio.StreamReaderProtocol) or reader is None:
+        return b""
+    early = bytes(reader._buffer)
+    reader._buffer.clear()
+    return early
 
 
 def check_not_ssl_socket(sock: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.python.loop.support import (
     soon,
     turns,
 )
+from tests.python.loop.tls_support import Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +95,38 @@ def test_what_was_written_before_goes_out_in_clear(
         assert await server_protocol.received(16) == b"STARTTLS\r\nsecret"
         client.abort()
         await soon(server_protocol.lost)
+
+    loop.run_until_complete(main())
+
+
+def test_what_a_stream_has_read_ahead_is_part_of_the_handshake(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    """As behind a proxy, whose header and the client's first message come together."""
+
+    async def main() -> None:
+        mine, other = raw_pair()
+        reader = asyncio.StreamReader()
+        transport, protocol = await loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader), mine
+        )
+        with other:
+            peer = Peer(other, client_context(), server_side=False)
+            with pytest.raises(ssl.SSLWantReadError):
+                peer.tls.do_handshake()
+            other.sendall(b"PROXY TCP4\r\n" + peer.outgoing.read())
+            assert await soon(reader.readline()) == b"PROXY TCP4\r\n"
+            while not reader._buffer:  # type: ignore[attr-defined]
+                await turns()
+            shaking = asyncio.ensure_future(peer.handshake())
+            context = server_context(tmp_path)
+            upgraded = await soon(loop.start_tls(transport, protocol, context, server_side=True))
+            await soon(shaking)
+            await peer.send(b"secret\n")
+            assert await soon(reader.readline()) == b"secret\n"
+            assert upgraded is not None
+            upgraded.abort()
+            await turns()
 
     loop.run_until_complete(main())
 

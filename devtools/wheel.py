@@ -48,7 +48,8 @@ def build(interpreter: Interpreter) -> Path:
     """Makes the wheel of `interpreter`, unless the last one was made of the same sources, by the
     same compiler with the same flags, for the same interpreter.
 
-    Returns its path, in build/wheels."""
+    Returns its path, in build/wheels.
+    """
     environment = Environment(interpreter)
     environment.create()
     folder = BUILD / f"{interpreter.tag}-release"

@@ -173,8 +173,8 @@ class _SocketFile:
             return None
         try:
             return cls(path, os.stat(path).st_ino)
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return None  # It is gone, or whoever made the socket for us keeps us from its folder.
 
     def remove(self) -> None:
         try:

@@ -204,6 +204,34 @@ def test_a_bound_socket_is_served(loop: asyncio.AbstractEventLoop, tmp_path: Pat
     loop.run_until_complete(main())
 
 
+def test_a_bound_socket_whose_file_cannot_be_looked_at_is_served(
+    loop: asyncio.AbstractEventLoop, native: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that systemd passes may stand where its server may not look. asyncio fails."""
+    path = str(tmp_path / "socket")
+    look = os.stat
+
+    def fail(of: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+        if of == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return look(of, *args, **kwargs)
+
+    async def main() -> None:
+        anyhow: Any = loop
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(path)
+            monkeypatch.setattr(os, "stat", fail)
+            server = await anyhow.create_unix_server(Recorder, sock=bound, cleanup_socket=True)
+            _, client = await loop.create_unix_connection(Recorder, path)
+            await close(client)
+            server.close()
+            await soon(server.wait_closed())
+        monkeypatch.undo()
+        assert os.path.exists(path)
+
+    loop.run_until_complete(main())
+
+
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 def test_a_closed_server_refuses_within_the_same_turn(
     loop: asyncio.AbstractEventLoop, tmp_path: Path, family: str

@@ -537,7 +537,7 @@ class UnixDatagram(_DatagramSocket):
         """Two that are connected with each other."""
 
     def recv_from(self) -> Awaitable[tuple[bytes, Address | None]]:
-        """Wait for a datagram, up to 64 KiB. Gives it and its sender, None if that has no name.
+        """Wait for a datagram, up to 256 KiB. Gives it and its sender, None if that has no name.
 
         Cancellation: takes no datagram.
         """

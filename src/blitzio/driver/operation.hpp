@@ -35,6 +35,8 @@
 #include <cstdint>
 #include <span>
 
+struct statx;
+
 namespace blitzio::driver {
 
 /// What an operation asks for. The comment gives the result of a completion; every kind may also
@@ -48,6 +50,10 @@ enum class OpKind : std::uint8_t {
   open,              ///< the new fd
   close,             ///< 0
   fsync,             ///< 0
+  stat,              ///< 0; the buffer is filled in
+  mkdir,             ///< 0
+  rename,            ///< 0
+  unlink,            ///< 0
   accept,            ///< the new fd, non-blocking and close-on-exec
   accept_multishot,  ///< one completion per connection; the new fd
   connect,           ///< 0
@@ -122,6 +128,27 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   void fsync(int fd, bool data_only = false) noexcept {
     prepare(OpKind::fsync, fd);
     args_.fsync = {data_only};
+  }
+  /// statx(2) with `flags` and `mask`; a `directory` that is AT_FDCWD, or, with AT_EMPTY_PATH and a
+  /// path of "", the file itself.
+  void stat(int directory, const char* path, int flags, unsigned mask,
+            struct statx* status) noexcept {
+    prepare(OpKind::stat, directory);
+    args_.stat = {path, status, flags, mask};
+  }
+  /// mkdirat(2), unlinkat(2) (`flags`: AT_REMOVEDIR for a directory) and renameat(2); each
+  /// directory may be AT_FDCWD.
+  void mkdir(int directory, const char* path, mode_t mode) noexcept {
+    prepare(OpKind::mkdir, directory);
+    args_.mkdir = {path, mode};
+  }
+  void unlink(int directory, const char* path, int flags = 0) noexcept {
+    prepare(OpKind::unlink, directory);
+    args_.unlink = {path, flags};
+  }
+  void rename(int from_directory, const char* from, int to_directory, const char* to) noexcept {
+    prepare(OpKind::rename, from_directory);
+    args_.rename = {from, to, to_directory};
   }
   void accept(int fd) noexcept {
     prepare(OpKind::accept, fd);
@@ -206,6 +233,25 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   struct FsyncArgs {
     bool data_only;
   };
+  struct StatArgs {
+    const char* path;
+    struct statx* status;
+    int flags;
+    unsigned mask;
+  };
+  struct MkdirArgs {
+    const char* path;
+    mode_t mode;
+  };
+  struct UnlinkArgs {
+    const char* path;
+    int flags;
+  };
+  struct RenameArgs {
+    const char* from;
+    const char* to;
+    int to_directory;
+  };
   /// Readiness backends: the mode of the listening descriptor, asked for once per submit.
   enum class AcceptMode : std::uint8_t { unknown, non_blocking, blocking };
   struct AcceptArgs {
@@ -232,6 +278,10 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     VectorArgs vectors;
     OpenArgs open;
     FsyncArgs fsync;
+    StatArgs stat;
+    MkdirArgs mkdir;
+    UnlinkArgs unlink;
+    RenameArgs rename;
     AcceptArgs accept;
     ConnectArgs connect;
     MessageArgs message;

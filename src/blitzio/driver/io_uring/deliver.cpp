@@ -71,7 +71,10 @@ std::size_t IoUringDriver::dispatch() noexcept {
 
 // Takes the oldest CQE out of the ring and accounts for what it ends.
 Cqe IoUringDriver::take() noexcept {
-  const Cqe cqe = ring_.take();
+  Cqe cqe = ring_.take();
+  if (BLITZIO_UNLIKELY(cqe.result <= -kRestartFirst && cqe.result >= -kRestartLast)) {
+    cqe.result = -EINTR;
+  }
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) return cqe;
   switch (tag_of(cqe.user_data)) {
     case Tag::operation:

@@ -52,12 +52,28 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
       return;
     case OpKind::open:
       io_uring_prep_openat(&sqe, fd, args.open.path, args.open.flags, args.open.mode);
+      // Else it is tried with O_NONBLOCK first, and a FIFO does not wait for its other end.
+      sqe.flags |= IOSQE_ASYNC;
       return;
     case OpKind::close:
       io_uring_prep_close(&sqe, fd);
       return;
     case OpKind::fsync:
       io_uring_prep_fsync(&sqe, fd, args.fsync.data_only ? IORING_FSYNC_DATASYNC : 0);
+      return;
+    case OpKind::stat:
+      io_uring_prep_statx(&sqe, fd, args.stat.path, args.stat.flags, args.stat.mask,
+                          args.stat.status);
+      return;
+    case OpKind::mkdir:
+      io_uring_prep_mkdirat(&sqe, fd, args.mkdir.path, args.mkdir.mode);
+      return;
+    case OpKind::rename:
+      io_uring_prep_renameat(&sqe, fd, args.rename.from, args.rename.to_directory, args.rename.to,
+                             0);
+      return;
+    case OpKind::unlink:
+      io_uring_prep_unlinkat(&sqe, fd, args.unlink.path, args.unlink.flags);
       return;
     case OpKind::accept_multishot:
       if (multishot.accept) {
@@ -133,6 +149,10 @@ unsigned readiness_events(OpKind kind) noexcept {
     case OpKind::open:
     case OpKind::close:
     case OpKind::fsync:
+    case OpKind::stat:
+    case OpKind::mkdir:
+    case OpKind::rename:
+    case OpKind::unlink:
     case OpKind::poll:
     case OpKind::poll_multishot:
     case OpKind::timeout:

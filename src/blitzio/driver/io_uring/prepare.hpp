@@ -43,10 +43,20 @@ struct Multishot {
 /// The group of provided buffers that recv_multishot takes from.
 inline constexpr std::uint16_t kBufferGroup = 0;
 
-/// Whether the fd of such an operation may be a registered one: open's is a folder, close's would
-/// be taken for the slot.
+/// Whether the fd of such an operation may be a registered one. Not a folder that a path begins at;
+/// close's would be taken for the slot.
 [[nodiscard]] constexpr bool takes_registered_file(OpKind kind) noexcept {
-  return kind != OpKind::open && kind != OpKind::close;
+  switch (kind) {
+    case OpKind::open:
+    case OpKind::close:
+    case OpKind::stat:
+    case OpKind::mkdir:
+    case OpKind::rename:
+    case OpKind::unlink:
+      return false;
+    default:
+      return true;
+  }
 }
 
 /// Fills `sqe` with `operation`. `deadline` must live until the entry is submitted.

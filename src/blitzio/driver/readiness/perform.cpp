@@ -251,6 +251,18 @@ std::int32_t perform(Operation& operation) noexcept {
       return close_once(fd);
     case OpKind::fsync:
       return uninterrupted([&] { return args.fsync.data_only ? ::fdatasync(fd) : ::fsync(fd); });
+    case OpKind::stat:
+      return uninterrupted([&] {
+        return ::statx(fd, args.stat.path, args.stat.flags, args.stat.mask, args.stat.status);
+      });
+    case OpKind::mkdir:
+      return uninterrupted([&] { return ::mkdirat(fd, args.mkdir.path, args.mkdir.mode); });
+    case OpKind::rename:
+      return uninterrupted([&] {
+        return ::renameat(fd, args.rename.from, args.rename.to_directory, args.rename.to);
+      });
+    case OpKind::unlink:
+      return uninterrupted([&] { return ::unlinkat(fd, args.unlink.path, args.unlink.flags); });
     case OpKind::accept:
     case OpKind::accept_multishot:
       return accept_connection(operation.fd(), operation.args().accept);

@@ -8,7 +8,7 @@
 //   pipes, ttys   in blocking mode: poll(2) without waiting, then RWF_NOWAIT where the kernel has
 //                 it, else a transfer that poll(2)'s answer covers (PIPE_BUF bytes). Without
 //                 RWF_NOWAIT another process that shares the descriptor may take what poll(2) saw.
-//   regular files done in line, so they wait for the disk: whoever minds asks on a pool's thread.
+//   files, paths  done in line, so they wait for the disk: whoever minds asks on a pool's thread.
 //
 // EINTR is retried here and nowhere else. Thread: any, no state.
 #pragma once
@@ -35,6 +35,10 @@ enum class Direction : std::uint8_t { none, read, write, poll };
     case OpKind::open:
     case OpKind::close:
     case OpKind::fsync:
+    case OpKind::stat:
+    case OpKind::mkdir:
+    case OpKind::rename:
+    case OpKind::unlink:
     case OpKind::timeout:
       return Direction::none;
     case OpKind::read:

@@ -48,12 +48,16 @@ class Config:
         iopoll: completions of files are polled for. No backend has it: a ring that polls cannot
             wait for sockets, timers and wake-ups.
         single_issuer: io_uring is told that one thread submits, which saves it a lock. This and the
-            next three: True insists, False refuses, None takes what the kernel has.
+            next four: True insists, False refuses, None takes what the kernel has.
         defer_taskrun: io_uring leaves the rest of its work to the thread that waits. Needs
             `single_issuer`.
         registered_buffers: idle connections hold no receive buffer: the ring has them.
         registered_files: descriptors are registered with the ring, which saves looking them up each
             time, and costs two system calls for each; None does not.
+        ring_files: which way `blitzio.fs` goes on the loop. True: what io_uring has an operation
+            for goes to the ring, so that the loop's thread calls nothing itself; None: what should
+            not wait is done on the spot, and the rest by the ring or in a thread, whichever is
+            quicker; False: never by the ring.
         timer_tick: the width of a slot of the timer wheel in seconds, from 1e-6 to 1. Timers fire
             at their deadlines whatever it is.
         timers_max: timers that a loop may have at a time; 0: any number. Beyond, `call_later` and
@@ -93,6 +97,7 @@ class Config:
     defer_taskrun: bool | None = None
     registered_buffers: bool | None = None
     registered_files: bool | None = None
+    ring_files: bool | None = None
     timer_tick: float = 0.001
     timers_max: int = 0
     workers: int = 0
@@ -133,7 +138,13 @@ class Config:
         """What only io_uring has, and what of it excludes what, whatever the machine."""
         self._check_bool("sqpoll")
         self._check_bool("iopoll")
-        uses = ("single_issuer", "defer_taskrun", "registered_buffers", "registered_files")
+        uses = (
+            "single_issuer",
+            "defer_taskrun",
+            "registered_buffers",
+            "registered_files",
+            "ring_files",
+        )
         for name in uses:
             self._check_bool(name, or_none=True)
         if self.iopoll:

@@ -98,6 +98,7 @@ class Loop(
             defer_taskrun=config.defer_taskrun,
             registered_buffers=config.registered_buffers,
             registered_files=config.registered_files,
+            ring_files=config.ring_files,
             timer_tick=config.timer_tick,
             timers_max=config.timers_max,
         )

@@ -86,6 +86,7 @@ class LoopBase:
         defer_taskrun: bool | None = None,
         registered_buffers: bool | None = None,
         registered_files: bool | None = None,
+        ring_files: bool | None = None,
         timer_tick: float = 0.001,
         timers_max: int = 0,
     ) -> None: ...

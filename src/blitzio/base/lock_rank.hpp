@@ -15,6 +15,7 @@ enum class LockRank : std::uint8_t {
   io_tasks = 28,       ///< io/threaded.cpp: its tasks; cancelling them locks nothing
   runtime_tasks = 30,  ///< executor/runtime.cpp: the list of all tasks; cancelling them queues them
   async_fd = 40,       ///< executor/async_fd.cpp: a descriptor's waits; posting locks nothing
+  ring_call = 45,      ///< fs/detail/ring_call.cpp: an operation in a ring; posting locks nothing
   leaf = 255,          ///< nothing is locked, woken or called while it is held
 };
 

@@ -40,7 +40,8 @@ std::optional<Problem> check_enumerators(const Config& config) {
   for (const auto& [field, use] : {std::pair("single_issuer", config.single_issuer),
                                    std::pair("defer_taskrun", config.defer_taskrun),
                                    std::pair("registered_buffers", config.registered_buffers),
-                                   std::pair("registered_files", config.registered_files)}) {
+                                   std::pair("registered_files", config.registered_files),
+                                   std::pair("ring_files", config.ring_files)}) {
     if (use > Use::never) return out_of_range(field, std::to_underlying(use), "one of Use");
   }
   return std::nullopt;
@@ -81,6 +82,7 @@ const char* needs_io_uring(const Config& config) noexcept {
   if (config.defer_taskrun == Use::always) return "defer_taskrun";
   if (config.registered_buffers == Use::always) return "registered_buffers";
   if (config.registered_files == Use::always) return "registered_files";
+  if (config.ring_files == Use::always) return "ring_files";
   return nullptr;
 }
 

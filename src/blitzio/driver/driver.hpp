@@ -99,6 +99,11 @@ struct Config {
   /// io_uring: attached descriptors are registered with the ring, which saves looking them up each
   /// time, and costs two system calls for each. `automatic` does not.
   Use registered_files = Use::automatic;
+  /// io_uring: which way fs goes in tasks of the driver's thread. `automatic`: what should not wait
+  /// is done on the spot; what waits does so in the ring or in a thread of a pool, as suits it.
+  /// `always`: everything that io_uring has an operation for goes to the ring, so the thread itself
+  /// calls nothing. `never`: nothing does.
+  Use ring_files = Use::automatic;
   /// io_uring: the size and number of the buffers above. The pool starts small and grows on ENOBUFS
   /// up to `buffer_count_max`: 64 MiB. Powers of two.
   std::uint32_t buffer_bytes = 16 * 1024;
@@ -137,6 +142,8 @@ class Driver {
 
   /// Never `automatic`.
   [[nodiscard]] virtual Backend backend() const noexcept = 0;
+  /// Config::ring_files; `never` of backends that have no ring.
+  [[nodiscard]] Use ring_files() const noexcept { return ring_files_; }
 
   /// Makes the calling thread the owner. Must be unbound.
   /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …), closed in a
@@ -277,6 +284,7 @@ class Driver {
   IntrusiveList<Operation, InFlightTag> in_flight_;
   Metrics metrics_;
   const ForkGuard fork_guard_;
+  Use ring_files_ = Use::never;
 
  private:
   void complete(Operation& operation, const Completion& completion) noexcept {

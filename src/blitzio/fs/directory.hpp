@@ -12,7 +12,8 @@
 
 #include <blitzio/base/result.hpp>
 #include <blitzio/executor/blocking_call.hpp>
-#include <blitzio/fs/detail/attempt.hpp>
+#include <blitzio/fs/detail/file_call.hpp>
+#include <blitzio/fs/detail/path_jobs.hpp>
 
 #include <sys/types.h>
 
@@ -51,7 +52,7 @@ inline auto read_dir(std::string path) {
 }
 /// Makes a directory; `mode` before the umask.
 inline auto mkdir(std::string path, mode_t mode = 0777) {
-  return detail::attempt_or_block(&try_mkdir, &blocking_mkdir, std::move(path), mode);
+  return detail::FileCall(detail::MkdirJob{std::move(path), mode});
 }
 /// Makes a directory and what is missing above it; one that is there is no error.
 inline auto mkdir_all(std::string path, mode_t mode = 0777) {
@@ -59,7 +60,7 @@ inline auto mkdir_all(std::string path, mode_t mode = 0777) {
 }
 /// Removes an empty directory.
 inline auto remove_dir(std::string path) {
-  return detail::attempt_or_block(&try_remove_dir, &blocking_remove_dir, std::move(path));
+  return detail::FileCall(detail::RemoveJob{std::move(path), true});
 }
 /// Removes a directory and everything in it; a symbolic link in it, not what it leads to.
 /// Errors   ENOTDIR if the path is something else.

@@ -41,7 +41,10 @@ Transfer::Output Transfer::finish(Result<std::size_t> count, op::Bytes buffer) n
 
 Poll<Transfer::Output> Transfer::poll(Context& context) {
   if (!slow_) {
-    if (const auto count = try_now()) return finish(*count, std::move(buffer_));
+    // A stream is never in the ring: it is waited for.
+    if (file_->is_stream() || !is_for_ring_alone()) {
+      if (const auto count = try_now()) return finish(*count, std::move(buffer_));
+    }
     slow_.emplace(wait(Transfer(kind_, file_, std::move(buffer_), first_, count_, offset_)));
   }
   return slow_->poll(context);
@@ -58,18 +61,32 @@ Async<Transfer::Output> Transfer::wait(Transfer self) {
     if (!count) count = self.file_->blocking_read(part, 0);
     co_return Output{*count, std::move(self.buffer_)};
   }
-  // The buffer goes to the thread and comes back with the count.
-  auto work = [file = self.file_, buffer = std::move(self.buffer_), first = self.first_,
-               count = self.count_, offset = self.offset_.value_or(self.file_->position),
-               reads]() mutable -> Result<Output> {
-    const auto part = std::span(buffer).subspan(first, count);
-    const auto moved =
-        reads ? file->blocking_read(part, offset) : file->blocking_write(part, offset);
-    return Output{moved, std::move(buffer)};
-  };
-  auto done = co_await call_blocking(std::move(work));
+  // The buffer goes along and comes back with the count.
+  FileCall call(TransferJob{self.file_, std::move(self.buffer_), self.first_, self.count_,
+                            self.offset_.value_or(self.file_->position), reads});
+  auto done = co_await call;
   if (!done) co_return Output{fail(done.error()), {}};
   co_return self.finish(done->count, std::move(done->buffer));
+}
+
+Result<void> OpenJob::prepare(driver::Operation& operation) noexcept {
+  const auto wanted = open_flags(options);
+  if (!wanted) return fail(wanted.error());
+  flags = *wanted;
+  operation.open(AT_FDCWD, path.c_str(), flags, options.mode);
+  return check_path(path);
+}
+
+Result<File> OpenJob::finish(std::int32_t result) const noexcept {
+  if (result < 0) return fail(Error::os(-result));
+  Opened opened{OwnedFd::adopt(result), {}};
+  // What it is is known by now: this does not ask a server.
+  struct statx found{};
+  if (::statx(result, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found) != 0) {
+    return fail(Error::os(errno));
+  }
+  opened.status.st_mode = found.stx_mode;
+  return File::make(std::move(opened), flags, false);
 }
 
 }  // namespace detail
@@ -129,19 +146,22 @@ detail::Transfer File::write_at(op::Bytes buffer, std::uint64_t offset, std::siz
 
 Async<Result<op::Bytes>> File::read_to_end() {
   const auto file = file_;
-  if (file->is_stream()) {
+  const std::uint64_t start = file->position;
+  if (file->is_stream() || detail::is_for_ring_alone()) {
     op::Bytes all;
     for (;;) {
-      auto part = co_await read(op::Bytes(64 * 1024));
+      auto part = co_await read_at(op::Bytes(64 * 1024), start + all.size());
       if (!part.count) co_return fail(part.count.error());
-      if (*part.count == 0) co_return all;
+      if (*part.count == 0) {
+        if (!file->is_stream()) file->position = start + all.size();
+        co_return all;
+      }
       all.insert(all.end(), part.buffer.begin(),
                  part.buffer.begin() + static_cast<std::ptrdiff_t>(*part.count));
     }
   }
   const auto found = co_await metadata();
   if (!found) co_return fail(found.error());
-  const std::uint64_t start = file->position;
   const std::uint64_t left = found->size() > start ? found->size() - start : 0;
   if (left < detail::kInlineReadBytesMax) {
     // One byte more than is left: if all of it comes and no more, that was the end.
@@ -195,11 +215,6 @@ Async<Result<std::uint64_t>> File::seek(std::int64_t offset, Whence whence) {
 Result<void> File::close_file(std::shared_ptr<detail::OpenFile> file) noexcept {
   // Operations that are still in flight keep it open, and close it with their end.
   return file.use_count() == 1 ? file->close() : Result<void>();
-}
-
-Result<void> File::sync_file(const detail::OpenFile& file, bool data_only) noexcept {
-  return detail::retry_void(
-      [&] { return data_only ? ::fdatasync(file.fd()) : ::fsync(file.fd()); });
 }
 
 }  // namespace blitzio::fs

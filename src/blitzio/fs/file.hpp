@@ -7,12 +7,13 @@
 //     }
 //
 // Three tiers, as everywhere: `try_x` answers now or says that it would wait, `x` is a future that
-// tries so first and then waits in a thread of a pool, `blocking_x` is for threads. What the page
-// cache holds is read on the spot, at the price of a system call; see docs/design/files.md.
+// tries so first and then waits in the executor's ring or in a thread of a pool (detail/way.hpp),
+// `blocking_x` is for threads. What the page cache holds is read on the spot, at the price of a
+// system call; see docs/design/files.md.
 //
-// Buffers are handed over and come back with the result, for a thread may still use one after its
-// future was dropped. Dropping a future: a read has consumed nothing; a write may have happened or
-// not.
+// Buffers are handed over and come back with the result, for the kernel or a thread may still use
+// one after its future was dropped. Dropping a future: a read has consumed nothing; a write may
+// have happened or not.
 //
 // Threads: one at a time for what uses the position (read, write, seek, read_to_end, write_all);
 // any for the rest. Futures work on every executor, and where there is none.
@@ -23,6 +24,8 @@
 #include <blitzio/executor/operations.hpp>
 #include <blitzio/fs/detail/attempt.hpp>
 #include <blitzio/fs/detail/calls.hpp>
+#include <blitzio/fs/detail/file_call.hpp>
+#include <blitzio/fs/detail/file_jobs.hpp>
 #include <blitzio/fs/detail/open_file.hpp>
 #include <blitzio/fs/metadata.hpp>
 #include <blitzio/fs/options.hpp>
@@ -42,6 +45,8 @@
 namespace blitzio::fs {
 
 namespace detail {
+
+struct OpenJob;
 
 /// A read or write of a File, at an offset or at its position.
 class [[nodiscard]] Transfer {
@@ -140,6 +145,17 @@ class [[nodiscard]] File {
     return file_->blocking_write(data, offset);
   }
 
+  /// The same for a ring, of a driver that the calling thread turns. Not of streams; the file, and
+  /// what is handed over, live as long as the operation.
+  void prepare_read_at(driver::Operation& operation, std::span<std::byte> buffer,
+                       std::uint64_t offset) const noexcept {
+    file_->prepare_read(operation, buffer, offset);
+  }
+  void prepare_write_at(driver::Operation& operation, std::span<const std::byte> data,
+                        std::uint64_t offset) const noexcept {
+    file_->prepare_write(operation, data, offset);
+  }
+
   // ---- the rest ----------------------------------------------------------------------------
 
   [[nodiscard]] std::uint64_t position() const noexcept { return file_->position; }
@@ -161,29 +177,42 @@ class [[nodiscard]] File {
   [[nodiscard]] bool is_open() const noexcept { return file_ != nullptr; }
 
  private:
+  friend struct detail::OpenJob;
   explicit File(std::shared_ptr<detail::OpenFile> file) noexcept : file_(std::move(file)) {}
   static Result<File> make(detail::Opened opened, int flags, bool is_local);
   static Result<void> close_file(std::shared_ptr<detail::OpenFile> file) noexcept;
-  static Result<void> sync_file(const detail::OpenFile& file, bool data_only) noexcept;
 
   std::shared_ptr<detail::OpenFile> file_;
 };
 
 // ---- the bodies of what returns `auto` -------------------------------------------------------
 
+namespace detail {
+
+struct OpenJob {
+  std::string path;
+  OpenOptions options;
+  int flags = 0;  ///< as prepared
+
+  [[nodiscard]] std::optional<Result<File>> try_now() const {
+    return File::try_open(path, options);
+  }
+  Result<File> operator()() const { return File::blocking_open(path, options); }
+  [[nodiscard]] static std::optional<RingUse> ring_use() noexcept {
+    return RingUse{driver::OpKind::open};
+  }
+  [[nodiscard]] Result<void> prepare(driver::Operation& operation) noexcept;
+  [[nodiscard]] Result<File> finish(std::int32_t result) const noexcept;
+};
+
+}  // namespace detail
+
 inline auto File::open(std::string path, OpenOptions options) {
-  return detail::attempt_or_block(&File::try_open, &File::blocking_open, std::move(path), options);
+  return detail::FileCall(detail::OpenJob{std::move(path), options});
 }
 
 inline auto File::metadata() {
-  auto look = [file = file_]() -> Result<Metadata> {
-    struct stat status{};
-    if (::fstat(file->fd(), &status) != 0) return fail(Error::os(errno));
-    return Metadata(status);
-  };
-  return detail::Attempt(
-      [file = file_, look] { return file->is_local() ? std::optional(look()) : std::nullopt; },
-      [look] { return call_blocking(look); });
+  return detail::FileCall(detail::MetadataJob{file_});
 }
 
 inline auto File::set_len(std::uint64_t bytes) {
@@ -199,10 +228,10 @@ inline auto File::set_permissions(mode_t mode) {
 }
 
 inline auto File::sync_all() {
-  return call_blocking([file = file_] { return sync_file(*file, false); });
+  return detail::FileCall(detail::SyncJob{file_, false});
 }
 inline auto File::sync_data() {
-  return call_blocking([file = file_] { return sync_file(*file, true); });
+  return detail::FileCall(detail::SyncJob{file_, true});
 }
 
 inline auto File::close() {

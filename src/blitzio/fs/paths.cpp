@@ -62,14 +62,6 @@ Result<std::uint64_t> copy_content(int from, int to) noexcept {
   }
 }
 
-// What stat(2) said, as an answer to "is there anything?".
-Result<bool> to_existence(const Result<Metadata>& found) noexcept {
-  if (found) return true;
-  const Error error = found.error();
-  if (error.is_os(ENOENT) || error.is_os(ENOTDIR) || error.is_os(ELOOP)) return false;
-  return fail(error);
-}
-
 // ---- what changes a folder: the bare calls -----------------------------------------------------
 
 Result<void> unlink_path(const std::string& path) noexcept {
@@ -139,11 +131,11 @@ std::optional<Result<Metadata>> try_stat(const std::string& path, bool follow_sy
 }
 
 Result<bool> blocking_exists(const std::string& path) noexcept {
-  return to_existence(blocking_stat(path, true));
+  return detail::to_existence(blocking_stat(path, true));
 }
 std::optional<Result<bool>> try_exists(const std::string& path) noexcept {
   const auto found = try_stat(path);
-  return found ? std::optional(to_existence(*found)) : std::nullopt;
+  return found ? std::optional(detail::to_existence(*found)) : std::nullopt;
 }
 
 Result<void> blocking_remove(const std::string& path) noexcept {

@@ -2,8 +2,8 @@
 //
 // `x` is a future: it tries to have its answer on the spot where that takes microseconds
 // (docs/design/files.md says when), and else runs `blocking_x` in a thread of a pool, all of it in
-// one trip. `try_x` is that attempt alone: empty if it would have to wait. What has no `try_x` goes
-// to a thread always.
+// one trip, or asks the ring of the executor (detail/way.hpp). `try_x` is that attempt alone: empty
+// if it would have to wait. What has no `try_x` goes to a thread always.
 //
 // Threads: any.   Cancel: dropping a future before a thread has begun means that nothing happens;
 // afterwards it is done to its end, and nobody is told.   Errors: those of the system calls;
@@ -15,6 +15,8 @@
 #include <blitzio/executor/operations.hpp>
 #include <blitzio/fs/detail/attempt.hpp>
 #include <blitzio/fs/detail/calls.hpp>
+#include <blitzio/fs/detail/file_call.hpp>
+#include <blitzio/fs/detail/path_jobs.hpp>
 #include <blitzio/fs/detail/whole.hpp>
 #include <blitzio/fs/metadata.hpp>
 
@@ -95,22 +97,22 @@ inline auto append(std::string path, op::Bytes data, mode_t mode = 0666) {
 
 /// Returns  future of Result<Metadata>.
 inline auto stat(std::string path, bool follow_symlinks = true) {
-  return detail::attempt_or_block(&try_stat, &blocking_stat, std::move(path), follow_symlinks);
+  return detail::FileCall(detail::StatJob{std::move(path), follow_symlinks});
 }
 
 /// Whether there is anything; a symbolic link that leads nowhere is nothing.
 /// Returns  future of Result<bool>.   Errors   what keeps it from telling (EACCES).
 inline auto exists(std::string path) {
-  return detail::attempt_or_block(&try_exists, &blocking_exists, std::move(path));
+  return detail::FileCall(detail::ExistsJob{{std::move(path), true}});
 }
 
 /// Removes a file or a symbolic link.   Returns  future of Result<void>.
 inline auto remove(std::string path) {
-  return detail::attempt_or_block(&try_remove, &blocking_remove, std::move(path));
+  return detail::FileCall(detail::RemoveJob{std::move(path), false});
 }
 /// Renames; replaces what is at `to`.
 inline auto rename(std::string from, std::string to) {
-  return detail::attempt_or_block(&try_rename, &blocking_rename, std::move(from), std::move(to));
+  return detail::FileCall(detail::RenameJob{std::move(from), std::move(to)});
 }
 /// Copies content and permissions of a regular file; replaces the content at `to`.
 /// Returns  future of Result<std::uint64_t>: bytes copied.

@@ -28,6 +28,20 @@ inline void about_to_block() noexcept {
   if (BLITZIO_UNLIKELY(before_blocking != nullptr)) worker_blocks();
 }
 
+/// The calling thread sleeps between polls: if it has an executor, that does not run meanwhile, so
+/// futures must not wait for it.
+class BlockedThread {
+ public:
+  BlockedThread() noexcept { ++depth_; }
+  BlockedThread(const BlockedThread&) = delete;
+  BlockedThread& operator=(const BlockedThread&) = delete;
+  ~BlockedThread() { --depth_; }
+  [[nodiscard]] static bool is_current() noexcept { return depth_ != 0; }
+
+ private:
+  [[gnu::tls_model("initial-exec")]] static inline thread_local constinit unsigned depth_ = 0;
+};
+
 /// Puts a thread to sleep until a waker wakes it or a deadline passes.
 class TimedParker {
  public:
@@ -49,6 +63,7 @@ class TimedParker {
 /// Cost     no allocation after the thread's first call.
 template <Future F>
 OutputOf<F> block_on(F&& future) {
+  const detail::BlockedThread blocked;
   ThreadParker& parker = ThreadParker::current();
   const Waker waker = parker.waker();
   Context context(waker);
@@ -70,6 +85,7 @@ auto block_on_until(F& future, Instant deadline) {
   using Output = OutputOf<F>;
   using Answer =
       std::conditional_t<std::is_void_v<Output>, bool, std::optional<detail::ValueOf<Output>>>;
+  const detail::BlockedThread blocked;
   detail::TimedParker parker;
   const Waker waker = parker.waker();
   Context context(waker);

@@ -6,8 +6,8 @@
 //       static constexpr std::array kParameters{"path", "mode"};     // the first one required
 //       mode_t mode = 0777;
 //       bool parse(const Arguments& arguments) noexcept;              // or false, with an error
-//       set Result<void> operator()() const { return fs::blocking_mkdir(path, mode); }
-//       // auto try_now() const: an optional answer, if it may be had on the spot
+//       Result<void> operator()() const { return fs::blocking_mkdir(path, mode); }
+//       // auto future() &&: the core's future of it, if it has one that is tried on the spot
 //     };
 //
 // Threads: the call runs on any, detached from the interpreter, so it holds nothing of Python's.
@@ -27,7 +27,6 @@
 
 #include <array>
 #include <concepts>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -142,7 +141,7 @@ namespace detail {
 /// The call, and what becomes of its result.
 template <class Call>
 struct ParsedCall {
-  std::shared_ptr<const Call> call;
+  Call call;
   PathResult result;
 };
 
@@ -151,23 +150,24 @@ std::optional<ParsedCall<Call>> parse_call(PyObject* module, PyObject* const* ar
                                            Py_ssize_t nargs, PyObject* names) {
   auto& state = *static_cast<ModuleState*>(PyModule_GetState(module));
   Arguments arguments(args, nargs, names);
-  const auto call = std::make_shared<Call>();
+  Call call;
   if (!arguments.bind_all(Call::kName, Call::kParameters, Call::kRequired) ||
-      !call->parse(arguments)) {
+      !call.parse(arguments)) {
     return std::nullopt;
   }
   // Out of what goes to a thread.
-  PyRef path = std::move(call->object);
-  return ParsedCall<Call>{call, {&state, Call::kName, std::move(path), call->take_other()}};
+  PyRef path = std::move(call.object);
+  PyRef other = call.take_other();
+  return ParsedCall<Call>{std::move(call),
+                          {&state, Call::kName, std::move(path), std::move(other)}};
 }
 
 template <class Call>
-auto call_future(std::shared_ptr<const Call> call) {
-  auto slow = [call] { return call_blocking([call] { return (*call)(); }); };
-  if constexpr (requires { call->try_now(); }) {
-    return fs::detail::Attempt([call] { return call->try_now(); }, std::move(slow));
+auto call_future(Call call) {
+  if constexpr (requires { std::move(call).future(); }) {
+    return std::move(call).future();
   } else {
-    return slow();
+    return call_blocking(std::move(call));
   }
 }
 
@@ -188,7 +188,7 @@ PyObject* blocking_path_call(PyObject* module, PyObject* const* args, Py_ssize_t
   if (!parsed || !may_block(*parsed->result.state, Call::kBlockingName)) return nullptr;
   const auto run = [&] {
     const Detached detached;
-    return (*parsed->call)();
+    return parsed->call();
   };
   return parsed->result(run());
 }

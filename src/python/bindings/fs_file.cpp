@@ -50,6 +50,26 @@ Result<std::size_t> FileWork::operator()() {
   BLITZIO_CHECK(false, static_cast<int>(kind));
 }
 
+std::optional<fs::detail::RingUse> FileWork::ring_use() const noexcept {
+  if (kind == Kind::read_all) return std::nullopt;
+  return fs::detail::RingUse{kind == Kind::read ? driver::OpKind::read : driver::OpKind::write,
+                             buffer->size()};
+}
+
+Result<void> FileWork::prepare(driver::Operation& operation) noexcept {
+  if (kind == Kind::read) {
+    file.prepare_read_at(operation, *buffer, offset);
+  } else {
+    file.prepare_write_at(operation, *buffer, offset);
+  }
+  return {};
+}
+
+Result<std::size_t> FileWork::finish(std::int32_t result) const noexcept {
+  const auto count = op::detail::to_count(result);
+  return kind == Kind::read ? count : check_progress(count);
+}
+
 // ---- checks ------------------------------------------------------------------------------------
 
 bool PyFile::check_open() const noexcept {
@@ -71,8 +91,15 @@ bool PyFile::check_seekable() const noexcept {
 
 // ---- reading -----------------------------------------------------------------------------------
 
-std::optional<Result<std::size_t>> PyFile::try_read(std::span<std::byte> to) noexcept {
-  return file.try_read_at(to, end_of_ahead());
+std::optional<Result<std::size_t>> PyFile::try_read_at(std::span<std::byte> to,
+                                                       std::uint64_t offset) noexcept {
+  if (!file.is_stream() && fs::detail::is_for_ring_alone()) return std::nullopt;
+  return file.try_read_at(to, offset);
+}
+std::optional<Result<std::size_t>> PyFile::try_write_at(std::span<const std::byte> data,
+                                                        std::uint64_t offset) noexcept {
+  if (!file.is_stream() && fs::detail::is_for_ring_alone()) return std::nullopt;
+  return file.try_write_at(data, offset);
 }
 
 PyFile::Step PyFile::fill(std::size_t wanted) {
@@ -97,7 +124,8 @@ PyFile::Step PyFile::fill(std::size_t wanted) {
 
 PyFile::Step PyFile::fill_all() {
   std::size_t wanted = 0;
-  if (!file.is_stream() && !at_end_) {
+  // By the ring in pieces, as all.
+  if (!file.is_stream() && !at_end_ && !fs::detail::is_for_ring_alone()) {
     std::uint64_t left = UINT64_MAX;
     struct stat status{};
     if (file.is_local() && ::fstat(file.fd(), &status) == 0) {
@@ -145,7 +173,7 @@ void PyFile::drop_pending(std::size_t count) noexcept {
 
 PyFile::Step PyFile::flush() {
   while (!pending().empty()) {
-    const auto count = file.try_write_at(pending(), position - pending().size());
+    const auto count = try_write_at(pending(), position - pending().size());
     if (!count) {
       return file.is_stream() ? wait_for(IoDirection::write)
                               : start(FileWork::Kind::write_pending, pending_);
@@ -161,7 +189,7 @@ PyFile::Step PyFile::flush() {
 }
 
 PyFile::Step PyFile::write_some(std::span<const std::byte> data, std::size_t* count) {
-  if (const auto now = file.try_write_at(data, position)) {
+  if (const auto now = try_write_at(data, position)) {
     const auto moved = check_progress(*now);
     if (!moved) {
       raise_error(moved.error(), "write");
@@ -197,7 +225,7 @@ PyFile::Step PyFile::start(FileWork::Kind kind, std::shared_ptr<op::Bytes> buffe
                                : kind == FileWork::Kind::write       ? position
                                                                      : end_of_ahead();
   work_ = std::make_unique<Work>(
-      Work{call_blocking(FileWork{file, kind, offset, buffer}), kind, buffer});
+      Work{fs::detail::FileCall(FileWork{file, kind, offset, buffer}), kind, buffer});
   return Step::wait;
 }
 

@@ -1,10 +1,11 @@
 // `PyFile`: what `blitzio.fs.File` holds: an open file, bytes read ahead, bytes not written yet,
 // and the line of those who use its position.
 //
-// What is tried on the spot and would have to wait becomes *work* in a thread. It belongs to the
-// file, not to the future that asked for it: a future that is dropped leaves it, and the next one
-// waits for it first. So bytes that a cancelled read fetched are read ahead, what a cancelled write
-// began is written once, and nothing that write() has taken is lost.
+// What is tried on the spot and would have to wait becomes *work* in a thread or in the loop's
+// ring. It belongs to the file, not to the future that asked for it: a future that is dropped
+// leaves it, and the next one waits for it first. So bytes that a cancelled read fetched are read
+// ahead (in the ring it is cancelled, too, and has fetched nothing), what a cancelled write began
+// is written once, and nothing that write() has taken is lost.
 //
 //             first that would wait            done: settle()
 //     idle ─────────────────────────▶ working ────────────────▶ idle
@@ -53,7 +54,7 @@ struct FileMode {
 /// What is read ahead, and how much is written at once, unless open() says otherwise.
 inline constexpr std::size_t kBufferBytes = 16 * 1024;
 
-/// What a thread does for a file.
+/// What a thread, or the ring, does for a file.
 struct FileWork {
   enum class Kind : std::uint8_t { read, read_all, write_pending, write };
 
@@ -62,6 +63,10 @@ struct FileWork {
   std::uint64_t offset;
   std::shared_ptr<op::Bytes> buffer;
   Result<std::size_t> operator()();
+  // In the ring: a piece, where it is known. What is read to the end is not.
+  [[nodiscard]] std::optional<fs::detail::RingUse> ring_use() const noexcept;
+  [[nodiscard]] Result<void> prepare(driver::Operation& operation) noexcept;
+  [[nodiscard]] Result<std::size_t> finish(std::int32_t result) const noexcept;
 };
 
 class PyFile {
@@ -73,7 +78,7 @@ class PyFile {
         name(std::move(name_in)) {}
   PyFile(const PyFile&) = delete;
   PyFile& operator=(const PyFile&) = delete;
-  /// Leaves what it still does to its thread; see finalize() for what it has not begun.
+  /// Leaves what it still does to itself; see finalize() for what it has not begun.
   ~PyFile() {
     if (work_) work_->call.detach();
   }
@@ -95,7 +100,14 @@ class PyFile {
   /// All there is from `ahead` on, into `ahead`. `done` when that was the end.
   [[nodiscard]] Step fill_all();
   /// Reads on the spot, at the position, past `ahead`, which is empty. None: it would wait.
-  [[nodiscard]] std::optional<Result<std::size_t>> try_read(std::span<std::byte> to) noexcept;
+  [[nodiscard]] std::optional<Result<std::size_t>> try_read(std::span<std::byte> to) noexcept {
+    return try_read_at(to, end_of_ahead());
+  }
+  /// The same at an offset, as also writes: none where the loop wants files to go to its ring.
+  [[nodiscard]] std::optional<Result<std::size_t>> try_read_at(std::span<std::byte> to,
+                                                               std::uint64_t offset) noexcept;
+  [[nodiscard]] std::optional<Result<std::size_t>> try_write_at(std::span<const std::byte> data,
+                                                                std::uint64_t offset) noexcept;
   /// Writes what is pending.
   [[nodiscard]] Step flush();
   /// Writes some of `data`, past `pending`, which is empty. `done`: `*count` bytes.
@@ -120,6 +132,11 @@ class PyFile {
   /// Waits for work, or for the stream that the last step needs. `*count` is what the work moved.
   /// Errors   the work's; a stream's wait.
   [[nodiscard]] Poll<Result<void>> settle(Context& context, std::size_t* count);
+  /// Nobody waits any more for what was begun: a read by the ring ends, so that the next operation
+  /// does not depend on that loop.
+  void leave_read() noexcept {
+    if (work_ && work_->kind == FileWork::Kind::read && work_->call.is_in_ring()) work_.reset();
+  }
   /// Drops all that is in memory. At the end only.
   void drop_buffers() noexcept;
   /// Writes what is pending, now. Blocks.
@@ -137,7 +154,7 @@ class PyFile {
 
  private:
   struct Work {
-    BlockingCall<FileWork> call;
+    fs::detail::FileCall<FileWork> call;
     FileWork::Kind kind;
     std::shared_ptr<op::Bytes> buffer;
   };
@@ -169,6 +186,18 @@ class FileTurn {
   using Output = PyObject*;
   FileTurn(PyFile& file, Operation operation) noexcept
       : file_(&file), lock_(file.turn.lock()), operation_(std::move(operation)) {}
+  FileTurn(FileTurn&& other) noexcept
+      : file_(other.file_), lock_(std::move(other.lock_)), operation_(std::move(other.operation_)) {
+    BLITZIO_CHECK(!other.has_turn_);
+  }
+  FileTurn(const FileTurn&) = delete;
+  FileTurn& operator=(const FileTurn&) = delete;
+  FileTurn& operator=(FileTurn&&) = delete;
+  ~FileTurn() {
+    if (!is_own_) return;
+    const ObjectLock object_lock(file_->self);
+    file_->leave_read();
+  }
 
   Poll<PyObject*> poll(Context& context) {
     const ObjectLock object_lock(file_->self);

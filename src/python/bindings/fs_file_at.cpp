@@ -72,12 +72,12 @@ Poll<PyObject*> FileReadAt::poll(Context& context) {
     if (count_ <= fs::detail::kInlineReadBytesMax) {
       Target target(count_);
       if (!target.bytes) return nullptr;
-      if (const auto count = file_->file.try_read_at(target.span, offset_)) {
+      if (const auto count = file_->try_read_at(target.span, offset_)) {
         return target.take(*count);
       }
     }
     buffer_ = std::make_shared<op::Bytes>(count_);
-    work_ = std::make_unique<BlockingCall<FileWork>>(
+    work_ = std::make_unique<fs::detail::FileCall<FileWork>>(
         FileWork{file_->file, FileWork::Kind::read, offset_, buffer_});
   }
   auto answer = work_->poll(context);
@@ -102,12 +102,12 @@ Poll<PyObject*> FileWriteAt::poll(Context& context) {
       file_->forget_ahead();
       const auto rest = data.subspan(done_);
       if (rest.empty()) return PyLong_FromSize_t(done_);
-      if (const auto count = file_->file.try_write_at(rest, offset_ + done_)) {
+      if (const auto count = file_->try_write_at(rest, offset_ + done_)) {
         if (!*count) return raise_error(count->error(), "write_at");
         done_ += **count;
         continue;
       }
-      work_ = std::make_unique<BlockingCall<FileWork>>(
+      work_ = std::make_unique<fs::detail::FileCall<FileWork>>(
           FileWork{file_->file, FileWork::Kind::write, offset_ + done_,
                    std::make_shared<op::Bytes>(rest.begin(), rest.end())});
     }

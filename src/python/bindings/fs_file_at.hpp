@@ -21,7 +21,7 @@ class FileReadAt {
   std::uint64_t offset_;
   std::unique_ptr<FileTurn<FileFlush>> flush_;
   std::shared_ptr<op::Bytes> buffer_;
-  std::unique_ptr<BlockingCall<FileWork>> work_;
+  std::unique_ptr<fs::detail::FileCall<FileWork>> work_;
 };
 
 class FileWriteAt {
@@ -38,7 +38,7 @@ class FileWriteAt {
   std::uint64_t offset_;
   std::size_t done_ = 0;
   std::unique_ptr<FileTurn<FileFlush>> flush_;
-  std::unique_ptr<BlockingCall<FileWork>> work_;
+  std::unique_ptr<fs::detail::FileCall<FileWork>> work_;
 };
 
 /// The same now, or None; and from a plain thread.

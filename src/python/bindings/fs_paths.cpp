@@ -44,17 +44,17 @@ struct Stat : OnePath {
   [[nodiscard]] bool parse(const Arguments& arguments) noexcept {
     return OnePath::parse(arguments) && parse_flag(arguments[1], &follow_symlinks);
   }
-  [[nodiscard]] auto try_now() const { return fs::try_stat(path, follow_symlinks); }
+  [[nodiscard]] auto future() && { return fs::stat(std::move(path), follow_symlinks); }
   auto operator()() const { return fs::blocking_stat(path, follow_symlinks); }
 };
 struct Exists : OnlyPath {
   BLITZIO_NAMES_OF(exists);
-  [[nodiscard]] auto try_now() const { return fs::try_exists(path); }
+  [[nodiscard]] auto future() && { return fs::exists(std::move(path)); }
   auto operator()() const { return fs::blocking_exists(path); }
 };
 struct Mkdir : PathAndMode {
   BLITZIO_NAMES_OF(mkdir);
-  [[nodiscard]] auto try_now() const { return fs::try_mkdir(path, mode); }
+  [[nodiscard]] auto future() && { return fs::mkdir(std::move(path), mode); }
   auto operator()() const { return fs::blocking_mkdir(path, mode); }
 };
 struct MkdirAll : PathAndMode {
@@ -68,7 +68,7 @@ struct SetPermissions : PathAndMode {
 };
 struct RemoveDir : OnlyPath {
   BLITZIO_NAMES_OF(remove_dir);
-  [[nodiscard]] auto try_now() const { return fs::try_remove_dir(path); }
+  [[nodiscard]] auto future() && { return fs::remove_dir(std::move(path)); }
   auto operator()() const { return fs::blocking_remove_dir(path); }
 };
 struct RemoveDirAll : OnlyPath {
@@ -77,12 +77,12 @@ struct RemoveDirAll : OnlyPath {
 };
 struct Remove : OnlyPath {
   BLITZIO_NAMES_OF(remove);
-  [[nodiscard]] auto try_now() const { return fs::try_remove(path); }
+  [[nodiscard]] auto future() && { return fs::remove(std::move(path)); }
   auto operator()() const { return fs::blocking_remove(path); }
 };
 struct Rename : FromAndTo {
   BLITZIO_NAMES_OF(rename);
-  [[nodiscard]] auto try_now() const { return fs::try_rename(path, other); }
+  [[nodiscard]] auto future() && { return fs::rename(std::move(path), std::move(other)); }
   auto operator()() const { return fs::blocking_rename(path, other); }
 };
 struct Copy : FromAndTo {
@@ -95,12 +95,12 @@ struct ReadLink : OnlyPath {
 };
 struct Symlink : TargetAndPath {
   BLITZIO_NAMES_OF(symlink);
-  [[nodiscard]] auto try_now() const { return fs::try_symlink(path, other); }
+  [[nodiscard]] auto future() && { return fs::symlink(std::move(path), std::move(other)); }
   auto operator()() const { return fs::blocking_symlink(path, other); }
 };
 struct HardLink : TargetAndPath {
   BLITZIO_NAMES_OF(hard_link);
-  [[nodiscard]] auto try_now() const { return fs::try_hard_link(path, other); }
+  [[nodiscard]] auto future() && { return fs::hard_link(std::move(path), std::move(other)); }
   auto operator()() const { return fs::blocking_hard_link(path, other); }
 };
 /// All of a directory, as (name, type, inode).

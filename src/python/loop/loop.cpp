@@ -111,17 +111,17 @@ bool parse_config(PyObject* args, PyObject* kwargs, LoopConfig& config) noexcept
   static const char* const keywords[] = {
       "backend",          "ring_entries", "buffer_bytes",  "buffer_count",  "buffer_count_max",
       "sqpoll",           "iopoll",       "single_issuer", "defer_taskrun", "registered_buffers",
-      "registered_files", "timer_tick",   "timers_max",    nullptr};
+      "registered_files", "ring_files",   "timer_tick",    "timers_max",    nullptr};
   driver::Config& driver = config.driver;
   const char* backend_name = "auto";
   int sqpoll = 0;
   int iopoll = 0;
-  std::array<PyObject*, 4> uses{};
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sIIIIppOOOOdn:LoopBase",
-                                   const_cast<char**>(keywords), &backend_name,
-                                   &driver.ring_entries, &driver.buffer_bytes, &driver.buffer_count,
-                                   &driver.buffer_count_max, &sqpoll, &iopoll, &uses[0], &uses[1],
-                                   &uses[2], &uses[3], &config.timer_tick, &config.timers_max)) {
+  std::array<PyObject*, 5> uses{};
+  if (!PyArg_ParseTupleAndKeywords(
+          args, kwargs, "|$sIIIIppOOOOOdn:LoopBase", const_cast<char**>(keywords), &backend_name,
+          &driver.ring_entries, &driver.buffer_bytes, &driver.buffer_count,
+          &driver.buffer_count_max, &sqpoll, &iopoll, &uses[0], &uses[1], &uses[2], &uses[3],
+          &uses[4], &config.timer_tick, &config.timers_max)) {
     return false;
   }
   const Result<driver::Backend> backend = driver::parse_backend(backend_name);
@@ -137,7 +137,8 @@ bool parse_config(PyObject* args, PyObject* kwargs, LoopConfig& config) noexcept
   if (!parse_use("single_issuer", uses[0], &driver.single_issuer) ||
       !parse_use("defer_taskrun", uses[1], &driver.defer_taskrun) ||
       !parse_use("registered_buffers", uses[2], &driver.registered_buffers) ||
-      !parse_use("registered_files", uses[3], &driver.registered_files)) {
+      !parse_use("registered_files", uses[3], &driver.registered_files) ||
+      !parse_use("ring_files", uses[4], &driver.ring_files)) {
     return false;
   }
   if (!(config.timer_tick >= 1e-6 && config.timer_tick <= 1) || config.timers_max < 0) {
@@ -614,11 +615,12 @@ void loop_report_exception(LoopObject& loop, const char* message,
 int loop_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc,
-       const_cast<char*>("LoopBase(*, backend='auto', ring_entries=0, buffer_bytes=16384, "
-                         "buffer_count=16, buffer_count_max=4096, sqpoll=False, iopoll=False, "
-                         "single_issuer=None, defer_taskrun=None, registered_buffers=None, "
-                         "registered_files=None, timer_tick=0.001, timers_max=0)\n--\n\n"
-                         "The native half of blitzio.Loop.")},
+       const_cast<char*>(
+           "LoopBase(*, backend='auto', ring_entries=0, buffer_bytes=16384, "
+           "buffer_count=16, buffer_count_max=4096, sqpoll=False, iopoll=False, "
+           "single_issuer=None, defer_taskrun=None, registered_buffers=None, "
+           "registered_files=None, ring_files=None, timer_tick=0.001, timers_max=0)\n--\n\n"
+           "The native half of blitzio.Loop.")},
       {Py_tp_new, slot(loop_new)},
       {Py_tp_init, slot(loop_init)},
       {Py_tp_dealloc, slot(loop_dealloc)},

@@ -72,6 +72,7 @@ TEST(DriverConfig, ANumberThatIsNoEnumeratorIsRefused) {
             "registered_buffers is 3; it must be one of Use");
   EXPECT_EQ(problem_of({.registered_files = use}, bad),
             "registered_files is 3; it must be one of Use");
+  EXPECT_EQ(problem_of({.ring_files = use}, bad), "ring_files is 3; it must be one of Use");
 }
 
 TEST(DriverConfig, WhatABackendLacksIsRefused) {
@@ -85,6 +86,7 @@ TEST(DriverConfig, WhatABackendLacksIsRefused) {
     EXPECT_NE(problem_of({.backend = backend, .defer_taskrun = Use::always}, lacks), "none");
     EXPECT_NE(problem_of({.backend = backend, .registered_buffers = Use::always}, lacks), "none");
     EXPECT_NE(problem_of({.backend = backend, .registered_files = Use::always}, lacks), "none");
+    EXPECT_NE(problem_of({.backend = backend, .ring_files = Use::always}, lacks), "none");
     EXPECT_FALSE(problem_in({.backend = backend, .defer_taskrun = Use::never}).has_value());
   }
   if (!has_io_uring()) {
@@ -139,6 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
                 {.backend = kRing, .single_issuer = Use::always, .defer_taskrun = Use::always}},
         Setting{"plain_buffers", {.backend = kRing, .registered_buffers = Use::never}},
         Setting{"registered_files", {.backend = kRing, .registered_files = Use::always}},
+        Setting{"ring_files", {.backend = kRing, .ring_files = Use::always}},
         Setting{"one_tiny_buffer",
                 {.backend = kRing, .buffer_bytes = 256, .buffer_count = 1, .buffer_count_max = 1}},
         Setting{"all_polled", {.backend = kRing, .sqpoll = true, .registered_files = Use::always}}),

@@ -83,7 +83,9 @@ IoUringDriver::IoUringDriver(const Config& config, const Features& features,
     : config_(config),
       features_(features),
       wake_fd_(std::move(wake_fd)),
-      buffers_(config.buffer_bytes, config.buffer_count, config.buffer_count_max) {}
+      buffers_(config.buffer_bytes, config.buffer_count, config.buffer_count_max) {
+  ring_files_ = config.ring_files;
+}
 
 IoUringDriver::~IoUringDriver() {
   shutdown();

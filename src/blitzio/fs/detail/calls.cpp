@@ -93,6 +93,8 @@ timespec to_timespec(const statx_timestamp& at) noexcept {
   return time;
 }
 
+}  // namespace
+
 struct stat to_stat(const struct statx& from) noexcept {
   struct stat to{};
   to.st_dev = makedev(from.stx_dev_major, from.stx_dev_minor);
@@ -111,7 +113,12 @@ struct stat to_stat(const struct statx& from) noexcept {
   return to;
 }
 
-}  // namespace
+Result<bool> to_existence(const Result<Metadata>& found) noexcept {
+  if (found) return true;
+  const Error error = found.error();
+  if (error.is_os(ENOENT) || error.is_os(ENOTDIR) || error.is_os(ELOOP)) return false;
+  return fail(error);
+}
 
 Result<Opened> blocking_open(const std::string& path, int flags, mode_t mode) noexcept {
   if (auto checked = check_path(path); !checked) return fail(checked.error());

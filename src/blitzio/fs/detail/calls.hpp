@@ -11,6 +11,7 @@
 #include <blitzio/executor/operations.hpp>
 #include <blitzio/fs/metadata.hpp>
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cerrno>
@@ -49,6 +50,11 @@ Result<std::size_t> retry_count(Call call) noexcept {
   if (!result) return fail(result.error());
   return static_cast<std::size_t>(*result);
 }
+/// What a completion says that gives nothing but success.
+[[nodiscard]] inline Result<void> void_of(std::int32_t result) noexcept {
+  if (result < 0) return fail(Error::os(-result));
+  return {};
+}
 [[nodiscard]] inline Result<void> check_path(const std::string& path) noexcept {
   if (path.find('\0') == std::string::npos) return {};
   return fail(Error::runtime(RuntimeErrc::invalid_argument));
@@ -80,6 +86,11 @@ struct Opened {
 [[nodiscard]] Result<Metadata> blocking_stat(const std::string& path,
                                              bool follow_symlinks) noexcept;
 [[nodiscard]] Now<Metadata> try_stat(const std::string& path, bool follow_symlinks) noexcept;
+
+/// What stat(2) would have said.
+[[nodiscard]] struct stat to_stat(const struct statx& from) noexcept;
+/// What stat(2) said, as an answer to "is there anything?".
+[[nodiscard]] Result<bool> to_existence(const Result<Metadata>& found) noexcept;
 
 /// Writes all of `data`: at `offset`, or where the descriptor stands (-1).
 [[nodiscard]] Result<void> blocking_write_full(int fd, std::span<const std::byte> data,

@@ -97,6 +97,17 @@ Result<std::size_t> OpenFile::blocking_write(std::span<const std::byte> data,
   });
 }
 
+void OpenFile::prepare_read(driver::Operation& operation, std::span<std::byte> buffer,
+                            std::uint64_t offset) const noexcept {
+  operation.read(fd(), buffer, to_native(offset));
+}
+
+void OpenFile::prepare_write(driver::Operation& operation, std::span<const std::byte> data,
+                             std::uint64_t offset) const noexcept {
+  // An appending write moves the descriptor, whose place then says where it was.
+  operation.write(fd(), data, appends_ ? -1 : to_native(offset));
+}
+
 std::uint64_t OpenFile::end_of_write(std::uint64_t offset, std::size_t count) const noexcept {
   if (!appends_) return offset + count;
   // An appending write leaves the descriptor behind what it wrote, wherever the end was.

@@ -11,6 +11,7 @@
 
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/owned_fd.hpp>
+#include <blitzio/driver/operation.hpp>
 #include <blitzio/fs/detail/calls.hpp>
 #include <blitzio/task/async.hpp>
 
@@ -43,6 +44,11 @@ class OpenFile {
                                                   std::uint64_t offset) noexcept;
   [[nodiscard]] Result<std::size_t> blocking_write(std::span<const std::byte> data,
                                                    std::uint64_t offset) noexcept;
+  /// What blocking_read() and blocking_write() would do, for a ring. Not of streams.
+  void prepare_read(driver::Operation& operation, std::span<std::byte> buffer,
+                    std::uint64_t offset) const noexcept;
+  void prepare_write(driver::Operation& operation, std::span<const std::byte> data,
+                     std::uint64_t offset) const noexcept;
   /// Where the next byte goes after `count` were written from `offset` on.
   [[nodiscard]] std::uint64_t end_of_write(std::uint64_t offset, std::size_t count) const noexcept;
   [[nodiscard]] Result<void> close() noexcept;

@@ -49,7 +49,9 @@ class NativeFile final : public File::Backend {
   // A thread of the pool may outlive the future, so it has a buffer of its own.
   Async<Result<std::size_t>> read(std::span<std::byte> buffer, std::uint64_t offset) {
     if (waits_ == DiskWaits::in_place) co_return file_.blocking_read_at(buffer, offset);
-    if (const auto now = file_.try_read_at(buffer, offset)) co_return *now;
+    if (!fs::detail::is_for_ring_alone()) {
+      if (const auto now = file_.try_read_at(buffer, offset)) co_return *now;
+    }
     const op::Transferred done = co_await file_.read_at(op::Bytes(buffer.size()), offset);
     if (done.count)
       std::ranges::copy_n(done.buffer.begin(), to_offset(*done.count), buffer.begin());
@@ -57,7 +59,9 @@ class NativeFile final : public File::Backend {
   }
   Async<Result<std::size_t>> write(std::span<const std::byte> data, std::uint64_t offset) {
     if (waits_ == DiskWaits::in_place) co_return file_.blocking_write_at(data, offset);
-    if (const auto now = file_.try_write_at(data, offset)) co_return *now;
+    if (!fs::detail::is_for_ring_alone()) {
+      if (const auto now = file_.try_write_at(data, offset)) co_return *now;
+    }
     const op::Transferred done =
         co_await file_.write_at(op::Bytes(data.begin(), data.end()), offset);
     co_return done.count;

@@ -187,7 +187,7 @@ void on_read(driver::Operation& operation, const driver::Completion& completion)
   if (completion.result > 0) {
     constexpr std::int32_t kEnd = POLLRDHUP | POLLHUP | POLLERR;
     if ((completion.result & kEnd) != 0) t.edge_said_end = true;
-    drain(t);
+    if (!t.drain_again) drain(t);  // Else this turn's share is used up, and `resume` goes on.
   } else if (!completion.more && completion.result < 0 && completion.result != -ECANCELED &&
              completion.result != -EINTR && wants_data(t)) {
     fail(t, -completion.result);

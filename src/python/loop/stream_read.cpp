@@ -332,8 +332,10 @@ void drain(StreamTransport& t) noexcept {
 
 void on_edge(StreamTransport& t, std::uint32_t mask) noexcept {
   if ((mask & (POLLRDHUP | POLLHUP | POLLERR)) != 0) t.edge_said_end = true;
-  // Paused, or changing mode: whoever starts the next operation is told of what is ready.
-  if (t.read.state() == driver::Operation::State::in_flight || t.read.is_idle()) drain(t);
+  // Paused, or changing mode: whoever starts the next operation is told of what is ready. This
+  // turn's share used up already: `resume` goes on.
+  const bool may_drain = t.read.state() == driver::Operation::State::in_flight || t.read.is_idle();
+  if (may_drain && !t.drain_again) drain(t);
   stream_update_reading(t);  // The end may have come, or the other mode be wanted.
 }
 

@@ -13,10 +13,14 @@ A child makes its own loop; `asyncio.get_running_loop()` and friends answer as C
 
 And before a fork, other threads finish what they import of this package: much of it is imported
 when it is first used, and who used it in the child would wait for a thread that is not there.
+
+What the loop of the forking thread has gathered to be written leaves before the fork, as it would
+have left already with asyncio's: the parent of a daemon ends right behind it, by `os._exit()`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
@@ -53,6 +57,10 @@ def _being_imported() -> set[str]:
 def _before_fork() -> None:
     for name in _being_imported() - _never_imported:
         importlib.import_module(name)  # Waits for another thread; of this one's it is given as is.
+    loop: object = asyncio._get_running_loop()
+    # Closed: the copy of a parent's own, which its child has not taken from the thread yet.
+    if isinstance(loop, _native.LoopBase) and not loop.is_closed():
+        loop._flush()
 
 
 def _after_fork_in_child() -> None:

@@ -281,6 +281,9 @@ class LoopBase:
     def _redefine_in(cls, subclass: type[LoopBase], /) -> None:
         """Define this class's methods on `subclass` itself: they are called faster there."""
 
+    def _flush(self) -> None:
+        """Hand over what transports have gathered in this turn."""
+
     def _set_before_wait(self, hook: Callable[[], object] | None, /) -> None:
         """Call hook() before each wait that may block; None: nothing.
 

@@ -463,6 +463,8 @@ PyMethodDef loop_methods[] = {
     BLITZIO_JOB_METHODS,
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
     {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
+    {"_flush", method_flush, METH_NOARGS,
+     PyDoc_STR("_flush($self)\n--\n\nHand over what transports have gathered in this turn.")},
     {"_set_before_wait", method_set_before_wait, METH_O,
      PyDoc_STR(
          "_set_before_wait($self, hook, /)\n--\n\n"

@@ -184,6 +184,9 @@ inline void loop_request_flush(LoopObject& loop, Flushable& flushable) noexcept 
   if (!flushable.is_linked()) loop.flush_list.push_back(flushable);
 }
 
+/// Does what was asked for. Owner only.
+void loop_flush(LoopObject& loop) noexcept;
+
 /// Reports the current Python exception: a fatal one (KeyboardInterrupt, SystemExit) ends the run
 /// after this turn, any other goes to call_exception_handler with `message` and up to three pairs
 /// of key and value (null key ends them). Clears the exception. Never fails: what the handler

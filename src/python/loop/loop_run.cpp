@@ -111,10 +111,6 @@ int run_batch(LoopObject& loop, ReadyQueue& queue, std::size_t count) noexcept {
   return 0;
 }
 
-void flush_all(LoopObject& loop) noexcept {
-  while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
-}
-
 bool has_queued(const LoopObject& loop) noexcept {
   return !loop.ready.is_empty() || !loop.arrived.is_empty() || !loop.due.is_empty();
 }
@@ -133,7 +129,7 @@ int run_turn(LoopObject& loop) noexcept {
 
 /// Returns 0, or -1 with the exception set that ends the run.
 int run_once(LoopObject& loop) noexcept {
-  flush_all(loop);
+  loop_flush(loop);
   fd_watch_rearm(loop);
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
@@ -157,6 +153,10 @@ int run_once(LoopObject& loop) noexcept {
 }
 
 }  // namespace
+
+void loop_flush(LoopObject& loop) noexcept {
+  while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
+}
 
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   LoopObject& loop = as_loop(self);
@@ -182,7 +182,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
     loop.stopping = false;
     // What the last callbacks wrote must not wait for a run that may never come.
     PyRef exception = take_exception();
-    flush_all(loop);
+    loop_flush(loop);
     loop.executor->unbind();
     if (exception) restore_exception(std::move(exception));
   }
@@ -194,6 +194,13 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* method_flush(PyObject* self, PyObject* /*unused*/) noexcept {
+  LoopObject& loop = as_loop(self);
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
+  loop_flush(loop);
   Py_RETURN_NONE;
 }
 

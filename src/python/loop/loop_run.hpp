@@ -8,6 +8,7 @@ namespace blitzio::python {
 // METH_NOARGS, for the method table in loop.cpp.
 PyObject* method_run(PyObject* self, PyObject* unused) noexcept;
 PyObject* method_close(PyObject* self, PyObject* unused) noexcept;
+PyObject* method_flush(PyObject* self, PyObject* unused) noexcept;
 // METH_O.
 PyObject* method_set_before_wait(PyObject* self, PyObject* hook) noexcept;
 

@@ -154,7 +154,10 @@ int queue_data(WritePipe& t, PyObject* data) noexcept {
 
 /// After something was queued: writes now, or sees to it that the turn's end does.
 void request_flush(WritePipe& t) noexcept {
-  if (is_blocked(t)) return;
+  // Another pipe may lead to the same file, as stdout and stderr often do: what that was given
+  // before leaves before.
+  if (!t.flush.is_linked()) loop_flush(*t.loop);
+  if (t.is_lost || t.queue.is_empty() || is_blocked(t)) return;
   // Relaxed: the caller is the running thread or the only user; see loop_check_owner().
   const bool is_loop_running = t.loop->thread.load(std::memory_order_relaxed) != 0;
   if (!is_loop_running || t.queue.size_bytes() > kGatherBytesMax ||
@@ -196,7 +199,9 @@ PyObject* method_can_write_eof(PyObject* /*self*/, PyObject* /*unused*/) noexcep
 
 PyObject* method_abort(PyObject* self, PyObject* /*unused*/) noexcept {
   WritePipe& t = as_writer(self);
-  if (transport_check(t) != 0 || pipe_lose(t, nullptr) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
+  flush(t);  // What is merely gathered asyncio would have written by now.
+  if (pipe_lose(t, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 

@@ -118,6 +118,7 @@ void stream_protocol_failed(StreamTransport& t, const char* message) noexcept {
     loop_set_fatal(*t.loop, std::move(exception));
     return;
   }
+  if (t.conn_lost == 0) stream_flush(t);
   stream_fatal_error(t, std::move(exception), message);
 }
 
@@ -135,13 +136,17 @@ PyObject* stream_method_abort(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
   if (BLITZIO_UNLIKELY(transport_must_ask_loop(t)))
     return transport_ask_loop(t, t.state->names.abort);
-  if (transport_check(t) != 0 || stream_force_close(t, nullptr) != 0) return nullptr;
+  if (transport_check(t) != 0) return nullptr;
+  // What is merely gathered asyncio would have sent by now. Also below and above.
+  if (t.conn_lost == 0) stream_flush(t);
+  if (stream_force_close(t, nullptr) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* stream_method_force_close(PyObject* self, PyObject* exception) noexcept {
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0) return nullptr;
+  if (t.conn_lost == 0) stream_flush(t);
   if (stream_force_close(t, exception == Py_None ? nullptr : exception) != 0) return nullptr;
   Py_RETURN_NONE;
 }

@@ -5,6 +5,9 @@ kernel must be woken first. The C-level handler writes the signal's number to th
 loop reads it from the other end, which wakes it at once, lets Python's own handlers run (Ctrl-C's
 among them), and then schedules the callback that `add_signal_handler` was given.
 
+A loop that is busy, and waits for nothing else, looks at that end in some turns only. So the
+handler that stands in Python for ours reads it, too.
+
 The process has one wake-up fd; wakeup_fd.py decides which loop has it:
 
                     enter()                              handler added
@@ -48,6 +51,7 @@ class SignalsMixin(LoopBase):
     )
     # A run needs to be woken for signals, whether handlers were added or not.
     _runs_with_signals = False
+    _is_reading_signals = False
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts]
@@ -75,8 +79,8 @@ class SignalsMixin(LoopBase):
             self._signal_handlers = {}
         self._signal_handlers[sig] = (contextvars.copy_context(), callback, args)
         try:
-            # A handler must stand for the C level to write to the fd; it has nothing to do itself.
-            signal.signal(sig, _do_nothing)
+            # A handler must stand for the C level to write to the fd.
+            signal.signal(sig, _read_at_once)
             signal.siginterrupt(sig, False)
             _signals.take_back(sig)
         except OSError as exc:
@@ -182,16 +186,21 @@ class SignalsMixin(LoopBase):
         self._add_background_reader(receiver, self._read_signals)
 
     def _read_signals(self) -> None:
-        if self._signal_sockets is None:
+        # A signal may come while others are being read: it is read behind them.
+        if self._signal_sockets is None or self._is_reading_signals:
             return
         receiver = self._signal_sockets[0]
-        while True:
-            try:
-                numbers = receiver.recv(4096)
-            except BlockingIOError:
-                return
-            for number in numbers:
-                wakeup_fd.deliver(number)
+        try:
+            self._is_reading_signals = True
+            while True:
+                try:
+                    numbers = receiver.recv(4096)
+                except BlockingIOError:
+                    return
+                for number in numbers:
+                    wakeup_fd.deliver(number)
+        finally:
+            self._is_reading_signals = False
 
     def _handle_signal(self, sig: int) -> bool:
         """Schedules the handler of `sig`, also while the loop stands still. False: it has none."""
@@ -212,5 +221,6 @@ def _check_signal(sig: int) -> None:
         raise ValueError(f"invalid signal number {sig}")
 
 
-def _do_nothing(signum: int, frame: object) -> None:
-    pass
+def _read_at_once(signum: int, frame: object) -> None:
+    """Python's handler of the signals that loops handle; the C level has written to the fd."""
+    wakeup_fd.read()

@@ -35,6 +35,9 @@ class SignalLoop(Protocol):
     def _handle_signal(self, number: int) -> bool:
         """Schedules the callback; False if there is none."""
 
+    def _read_signals(self) -> None:
+        """Hands what was written to its fd to deliver()."""
+
 
 _loops: list[SignalLoop] = []
 _foreign = -1
@@ -75,6 +78,12 @@ def release(loop: SignalLoop) -> None:
         if previous not in ours:
             signal.set_wakeup_fd(previous)  # Somebody else took it over; it stays theirs.
     _loops.remove(loop)
+
+
+def read() -> None:
+    """Has what was written to the fd handed out, if it is one of ours."""
+    if _loops:
+        _loops[-1]._read_signals()
 
 
 def deliver(number: int) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.python.loop.process_support import wait_for_state
-from tests.python.loop.support import PATIENCE, turns
+from tests.python.loop.support import PATIENCE, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,10 +45,8 @@ def other(new_loop: LoopFactory) -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def signalled(number: int) -> None:
-    """Sends this process a signal and gives the loop time to read of it."""
+    """Sends this process a signal and lets the loop call its handlers."""
     os.kill(os.getpid(), number)
-    # The loop looks for signals rarely while it is busy: let it fall asleep.
-    await asyncio.sleep(0.01)
     await turns()
 
 
@@ -76,8 +74,14 @@ def test_handlers_added_to_a_loop_that_stands_still_do_not_put_the_running_one_t
         received = loop.create_future()
         loop.add_signal_handler(signal.SIGUSR1, received.set_result, None)
         other.add_signal_handler(signal.SIGUSR2, seen.append, "other")
-        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        thread = threading.Thread(target=send_while_asleep)
+        thread.start()
         await asyncio.wait_for(received, PATIENCE)
+        thread.join(PATIENCE)
+
+    def send_while_asleep() -> None:
+        wait_for_state(os.getpid(), "S")
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     loop.run_until_complete(main())
 
@@ -99,15 +103,19 @@ def test_signals_that_no_loop_handles_reach_the_fd_that_was_there_before(
     seen: list[str] = []
     mine, theirs = socket.socketpair()
     theirs.setblocking(False)
-    mine.settimeout(PATIENCE)
+    mine.setblocking(False)
+
+    async def foreign() -> bytes:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return await soon(loop.sock_recv(mine, 100))
+
     with mine, theirs:
         signal.set_wakeup_fd(theirs.fileno())
         try:
             signal.signal(signal.SIGUSR1, lambda *_: None)
             loop.add_signal_handler(signal.SIGUSR2, seen.append, "handled")
             loop.run_until_complete(signalled(signal.SIGUSR2))
-            loop.run_until_complete(signalled(signal.SIGUSR1))
-            assert mine.recv(100) == bytes([signal.SIGUSR1])
+            assert loop.run_until_complete(foreign()) == bytes([signal.SIGUSR1])
             assert seen == ["handled"]
             loop.close()
         finally:
@@ -297,7 +305,10 @@ async def main():
         os._exit(3)
     assert os.read(read, 100) == b"child"
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    await asyncio.sleep(0.01)
+    # It sleeps meanwhile, and would have called a handler afterwards.
+    await loop.run_in_executor(None, int)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 loop.run_until_complete(main())
 loop.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import random
 import sys
 import threading
 import weakref
@@ -17,12 +16,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    Scenario = Callable[[asyncio.AbstractEventLoop], Any]
-    Compare = Callable[[Scenario], tuple[Any, ...]]
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable", default="default")
-other: contextvars.ContextVar[object] = contextvars.ContextVar("other", default="default")
 
 
 def run_pending(loop: asyncio.AbstractEventLoop) -> None:
@@ -282,46 +278,3 @@ def test_pending_callbacks_take_one_object_each(
             schedule()
         assert sys.getallocatedblocks() - before <= count + count // 10
     run_pending(loop)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_programs_see_what_they_see_on_asyncio(same_as_asyncio: Compare, seed: int) -> None:
-    def scenario(loop: asyncio.AbstractEventLoop) -> list[object]:
-        numbers = random.Random(seed)
-        trace: list[object] = []
-        handles: list[asyncio.Handle] = []
-        names = iter(range(10_000))
-
-        def callback(name: int, depth: int) -> None:
-            trace.append((name, variable.get(), other.get()))
-            for _ in range(numbers.randrange(4)):
-                step = numbers.randrange(8)
-                if step == 0:
-                    variable.set(name)
-                elif step == 1:
-                    other.set(numbers.randrange(2))
-                elif step == 2:
-                    token = variable.set("for a while")
-                    schedule(depth)
-                    variable.reset(token)
-                elif step == 3:
-                    handles[numbers.randrange(len(handles))].cancel()
-                elif step == 4:
-                    context = _get_context(handles[numbers.randrange(len(handles))])
-                    trace.append(context.get(variable))
-                else:
-                    schedule(depth)
-            trace.append((name, variable.get(), other.get()))
-
-        def schedule(depth: int) -> None:
-            if depth < 5:
-                handles.append(loop.call_soon(callback, next(names), depth + 1))
-
-        for _ in range(4):
-            schedule(0)
-        loop.call_later(0.02, loop.stop)
-        loop.run_forever()
-        return trace
-
-    outcome = same_as_asyncio(lambda loop: in_new_context(scenario, loop))
-    assert outcome

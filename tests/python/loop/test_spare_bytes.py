@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.python.loop.tls_support import tls_and_peer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -112,6 +114,43 @@ def test_what_is_kept_of_a_message_stays(
         server.close()
         await server.wait_closed()
         assert keepers[0].check() >= ROUNDS
+
+    loop.run_until_complete(main())
+
+
+def test_what_waits_before_tls_or_comes_through_it_stays(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    """The peer reads late, so that plaintext waits: what the program has kept of it stays, what it
+    has not is used for the next ones."""
+
+    async def main() -> None:
+        # Of all that it answers.
+        expected = hashlib.sha256()
+        received = hashlib.sha256()
+        size = 0
+        async with tls_and_peer(tmp_path, lambda: Keeper(1)) as (transport, keeper, peer):
+            transport.set_write_buffer_limits(high=1 << 30)
+            # Little that the kernel takes.
+            ours = transport.get_extra_info("socket")
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+            rng = random.Random(3)
+            # More than the transport below takes: the rest is not encrypted yet.
+            while transport.get_write_buffer_size() < 1 << 18:
+                message = rng.randbytes(rng.choice(SIZES))
+                expected.update(message)
+                size += len(message)
+                await peer.send(message)
+                while keeper.bytes < size:
+                    await asyncio.sleep(0)
+            assert keeper.check() > 50
+            while size:
+                block = await peer.read(min(size, 1 << 16))
+                received.update(block)
+                size -= len(block)
+            assert received.digest() == expected.digest()
+            keeper.check()
 
     loop.run_until_complete(main())
 

@@ -34,11 +34,26 @@ PAYLOAD = b"x" * 64
 #: Round trips of one run: some seconds of a processor's time, which is counted in hundredths.
 ROUND_TRIPS = 50_000
 SPARE_DESCRIPTORS = 100
+#: Who may wait to be accepted: half of what the server lets.
+BACKLOG = 50
+
+#: Of `--check`: how many, and bytes of each at most.
+CHECKED = {"connections": (5_000, 800), "timers": (100_000, 200)}
+#: A figure above its limit is taken again: the least counts.
+ATTEMPTS = 3
 
 Figures = dict[str, float]
 
 
 # ---- connections ---------------------------------------------------------------------------------
+
+
+def wait_until_accepted(port: int) -> None:
+    """Returns when all who have connected are accepted: who finds the backlog full tries again a
+    second later."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as last:
+        last.sendall(PAYLOAD)
+        last.recv(4096)
 
 
 class Clients:
@@ -47,7 +62,9 @@ class Clients:
     def __init__(self, port: int, count: int) -> None:
         self.sockets = {}
         self.poller = select.epoll()
-        for _ in range(count):
+        for number in range(count):
+            if number % BACKLOG == BACKLOG - 1:
+                wait_until_accepted(port)
             client = socket.create_connection(("127.0.0.1", port), timeout=60)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.setblocking(False)
@@ -77,7 +94,7 @@ class Clients:
         self.poller.close()
 
 
-def connections(loop: str, count: int) -> Figures:
+def connections(loop: str, count: int, round_trips: int = ROUND_TRIPS) -> Figures:
     server_cpu, client_cpu = cores()
     if client_cpu is not None:
         os.sched_setaffinity(0, {client_cpu})
@@ -90,13 +107,15 @@ def connections(loop: str, count: int) -> Figures:
         last = Clients(port, 1)
         last.round_trips(1)
         idle_kb = memory_kb(pid, "VmRSS") - before_kb
-        clients.round_trips(2 * count)
-        before = cpu_seconds(pid)
-        clients.round_trips(ROUND_TRIPS)
-        used = cpu_seconds(pid) - before
+        used = 0.0
+        if round_trips:
+            clients.round_trips(2 * count)
+            before = cpu_seconds(pid)
+            clients.round_trips(round_trips)
+            used = cpu_seconds(pid) - before
         for each in (first, clients, last):
             each.close()
-    return {"us": used / ROUND_TRIPS * 1e6, "bytes": idle_kb * 1024 / count}
+    return {"us": used / max(round_trips, 1) * 1e6, "bytes": idle_kb * 1024 / count}
 
 
 # ---- timers --------------------------------------------------------------------------------------
@@ -106,9 +125,8 @@ def nothing() -> None:
     """What a timer does here."""
 
 
-def timers(loop_name: str, count: int) -> Figures:
+def timers(loop_name: str, count: int, operations: int = 50_000) -> Figures:
     loop = loop_factory(loop_name)()
-    operations = 50_000
 
     async def run() -> Figures:
         before_kb = memory_kb(os.getpid(), "VmRSS")
@@ -123,7 +141,7 @@ def timers(loop_name: str, count: int) -> Figures:
             if number % 1_000 == 0:
                 await asyncio.sleep(0)
         seconds = time.perf_counter() - start
-        return {"us": seconds / operations * 1e6, "bytes": grown_kb * 1024 / count}
+        return {"us": seconds / max(operations, 1) * 1e6, "bytes": grown_kb * 1024 / count}
 
     figures = loop.run_until_complete(run())
     # Closing a loop with a million timers is not the question.
@@ -134,9 +152,9 @@ def timers(loop_name: str, count: int) -> Figures:
 # ---- the comparison ------------------------------------------------------------------------------
 
 
-def in_new_process(kind: str, loop: str, count: int) -> Figures:
+def in_new_process(kind: str, loop: str, count: int, *options: str) -> Figures:
     done = subprocess.run(
-        [sys.executable, __file__, "--only", kind, loop, str(count)],
+        [sys.executable, __file__, *options, "--only", kind, loop, str(count)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         text=True,
@@ -171,6 +189,32 @@ def show(kind: str, figures: dict[str, dict[int, Figures]], console: Console) ->
     console.print(table)
 
 
+def check(loops: list[str], descriptors: int, console: Console) -> int:
+    """Compares the memory that each takes with its limit. Returns the exit status."""
+    table = Table(title="memory, bytes")
+    for column in ("loop", "idle connection", "of", "pending timer", "of"):
+        table.add_column(column, no_wrap=True)
+    passed = []
+    for loop in loops:
+        row = [loop]
+        for kind, (count, limit) in CHECKED.items():
+            if kind == "connections":
+                count = min(count, descriptors - SPARE_DESCRIPTORS)
+            least = float("inf")
+            for _ in range(ATTEMPTS):
+                least = min(least, in_new_process(kind, loop, count, "--check")["bytes"])
+                if least <= limit:
+                    break
+            else:
+                passed.append(f"{kind} on {loop}: {least:.0f} bytes each")
+            row += [f"{least:.0f}", str(limit)]
+        table.add_row(*row)
+    console.print(table)
+    for line in passed:
+        console.print(f"[red]more memory than before: {line}")
+    return 1 if passed else 0
+
+
 def descriptors() -> int:
     """Raises the limit as far as it may go; returns it."""
     import resource
@@ -186,17 +230,23 @@ def main() -> int:
     parser.add_argument("--kind", choices=("connections", "timers"), help="default: both")
     parser.add_argument("--loops", help="comma-separated (default: all that are installed)")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
+    parser.add_argument("--check", action="store_true", help="fail if a limit of memory is passed")
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     limit = descriptors()
     if args.only:
         kind, loop, count = args.only
-        print(json.dumps((connections if kind == "connections" else timers)(loop, int(count))))
+        measured = connections if kind == "connections" else timers
+        # For the memory alone nothing need be done with them.
+        words = (0,) if args.check else ()
+        print(json.dumps(measured(loop, int(count), *words)))
         return 0
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
     console = Console(width=None if sys.stdout.isatty() else 130)
     loops = args.loops.split(",") if args.loops else usable_loops(console)
+    if args.check:
+        return check([loop for loop in loops if loop.startswith("blitzio")], limit, console)
     results: dict[str, dict[str, dict[int, list[Figures]]]] = {}
     possible = [count for count in CONNECTIONS if count + SPARE_DESCRIPTORS <= limit]
     for kind, counts in (("connections", possible), ("timers", TIMERS)):

@@ -117,12 +117,14 @@ def _test(options: argparse.Namespace) -> int:
     if options.what == "python":
         system.ensure_packages()
         for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
-            say(python_tests.suite(interpreter, options.keyword))
+            say(python_tests.suite(interpreter, options.keyword, release=options.release))
         return 0
     if options.what == "ecosystem":
         system.ensure_packages()
         say(python_tests.ecosystem(options.keyword))
         return 0
+    if options.release:
+        raise Failed("--release goes with `test python`")
     if options.keyword:
         raise Failed("-k goes with the tests of one side: `test core`, `test python`, …")
     return _test_everything(options)
@@ -184,9 +186,13 @@ def _test_everything(options: argparse.Namespace) -> int:
     add("python faults", lambda: faults.suite(main_interpreter))
     add("core faults", lambda: faults.contract(main_interpreter))
     # Continuous integration has 40 minutes on two cores; what is left out there is this, which
-    # finds least: the sanitizers' builds are Clang's as well.
+    # finds least: the sanitizers' builds are Clang's as well, and the wheel is of the same source.
     if not IN_CI:
         add("refleaks", refleaks)
+        of_the_wheel = partial(
+            python_tests.suite, main_interpreter, folder="tests/python/loop", release=True
+        )
+        add("python release wheel", of_the_wheel)
         add("clang-tidy", checks.tidy)
         add("core clang", partial(native.test, "clang"))
     for preset in ("asan", "tsan", "no-io-uring"):
@@ -382,6 +388,7 @@ def _parser() -> argparse.ArgumentParser:
     add_keyword(sub)
     add_preset(sub)
     add_python(sub, "on this version (repeatable; or: all; default: the ends of the range)")
+    sub.add_argument("--release", action="store_true", help="python: of the release wheel")
     sub.add_argument("--only", metavar="STAGE", help="of all stages, those whose name has STAGE")
     sub.add_argument("--deep", action="store_true", help="model: with higher bounds; minutes")
     sub.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from devtools import native
+from devtools import native, wheel
 from devtools.environments import Environment
 from devtools.interpreters import DEBUG, Interpreter, build_debug, running
 from devtools.process import IN_CI, ROOT, Failed, NothingToRun, first_program, output, run, say
@@ -37,14 +37,31 @@ FEW_ASKED_FOR_LEAKS = tuple(
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join(str(ROOT / p) for p in ("python", "benchmarks"))}
 
 
-def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool = True) -> str:
-    """Builds the extension for `interpreter` and runs tests/python on it, with or without the
-    minutes of tests/python/scale."""
-    environment = native.extension(interpreter)
-    if not list((ROOT / "tests/python").glob("**/test_*.py")):
-        raise NothingToRun("no tests in tests/python")
-    _prove_import(environment)
-    words = ["tests/python"]
+def suite(
+    interpreter: Interpreter,
+    keyword: str | None = None,
+    *,
+    folder: str = "tests/python",
+    scale: bool = True,
+    release: bool = False,
+) -> str:
+    """Builds the extension for `interpreter` and runs the tests in `folder` on it, with or without
+    the minutes of tests/python/scale. `release`: of the release wheel instead, which other options
+    of the compiler made."""
+    if not list((ROOT / folder).glob("**/test_*.py")):
+        raise NothingToRun(f"no tests in {folder}")
+    words = [folder]
+    name = f"pytest-{interpreter.tag}"
+    python_path = PYTHON_PATH["PYTHONPATH"]
+    if release:
+        environment, package = wheel.unpacked(interpreter)
+        name += "-release"
+        python_path = os.pathsep.join([str(package), *python_path.split(os.pathsep)[1:]])
+        words += ["-o", "pythonpath=."]  # Without our python/, which pyproject.toml puts first.
+    else:
+        environment = native.extension(interpreter)
+        package = ROOT / "python"
+    _prove_import(environment, package, python_path)
     if not scale:
         words.append("--ignore=tests/python/scale")
     if interpreter.is_free_threaded:
@@ -54,8 +71,9 @@ def suite(interpreter: Interpreter, keyword: str | None = None, *, scale: bool =
     return pytest(
         environment,
         words,
-        name=f"pytest-{interpreter.tag}",
+        name=name,
         keyword=keyword,
+        python_path=python_path,
         what=f"pytest on CPython {interpreter.version}",
     )
 
@@ -181,14 +199,18 @@ def _failed(report: Path) -> list[str] | None:
 
 
 def cost() -> str:
-    """What operations of the loop cost in system calls, against what they cost before."""
-    command = [native.extension(running()).python, ROOT / "benchmarks/cost.py"]
+    """What operations of the loop cost in system calls, and connections and timers in memory,
+    against what they cost before."""
+    python = native.extension(running()).python
+    command = [python, ROOT / "benchmarks/cost.py"]
     try:
         run([*command, "--can-trace"], env=PYTHON_PATH)
     except Failed as error:
         raise NothingToRun("no process may trace another here") from error
     run([*command, "--check"], env=PYTHON_PATH, what="benchmarks/cost.py")
-    return "system calls per operation as before"
+    scale = ROOT / "benchmarks/scale.py"
+    run([python, scale, "--check"], env=PYTHON_PATH, what="benchmarks/scale.py")
+    return "system calls per operation, and memory, as before"
 
 
 def instructions() -> str:
@@ -238,10 +260,18 @@ def installed() -> str:
     return f"CPython {interpreter.version}"
 
 
-def _prove_import(environment: Environment) -> None:
-    """Fails unless what the tests will import is what was just built in this tree."""
+def _prove_import(
+    environment: Environment,
+    package: Path = ROOT / "python",
+    python_path: str = PYTHON_PATH["PYTHONPATH"],
+) -> None:
+    """Fails unless what the tests will import is what was just built, in `package`."""
     code = (
         "import pathlib, blitzio._native as n; p = pathlib.Path(n.__file__); print('testing', p);"
-        f"assert p.parent == pathlib.Path({str(ROOT / 'python/blitzio')!r}), p"
+        f"assert p.parent == pathlib.Path({str(package / 'blitzio')!r}), p"
     )
-    run([environment.python, "-c", code], env=PYTHON_PATH, what="importing blitzio._native")
+    run(
+        [environment.python, "-c", code],
+        env={"PYTHONPATH": python_path},
+        what="importing blitzio._native",
+    )

@@ -141,16 +141,20 @@ void fd_watch_rearm(LoopObject& loop) noexcept {
   while (FdWatch* watch = loop.rearm_list.pop_front()) watch->arm();
 }
 
+void fd_watch_drop(LoopObject& loop, int fd) noexcept {
+  const auto found = loop.watches.find(fd);
+  if (found == loop.watches.end()) return;
+  // Out of the map first: dropping a callback may run any code, even code that watches the fd anew.
+  std::unique_ptr<FdWatch> watch = std::move(found->second);
+  loop.watches.erase(found);
+  watch->clear(FdWatch::Side::reader);
+  watch->clear(FdWatch::Side::writer);
+  FdWatch::retire(std::move(watch));
+}
+
 void fd_watch_clear_all(LoopObject& loop) noexcept {
-  // Dropping a callback may run any code, even code that adds watches: until none is left.
-  while (!loop.watches.empty()) {
-    const auto first = loop.watches.begin();
-    std::unique_ptr<FdWatch> watch = std::move(first->second);
-    loop.watches.erase(first);
-    watch->clear(FdWatch::Side::reader);
-    watch->clear(FdWatch::Side::writer);
-    FdWatch::retire(std::move(watch));
-  }
+  // Until none is left: see above.
+  while (!loop.watches.empty()) fd_watch_drop(loop, loop.watches.begin()->first);
 }
 
 int fd_watch_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept {

@@ -76,6 +76,8 @@ class FdWatch : public ListNode<> {
 
 /// Arms again what fired in the last turn. By the loop, before each executor turn.
 void fd_watch_rearm(LoopObject& loop) noexcept;
+/// Drops the watch of `fd`, if there is one: who owns the fd from now on reads and writes it alone.
+void fd_watch_drop(LoopObject& loop, int fd) noexcept;
 /// Drops every watch and its handles; the polls are cancelled. For close() and the collector.
 void fd_watch_clear_all(LoopObject& loop) noexcept;
 [[nodiscard]] int fd_watch_traverse(LoopObject& loop, visitproc visit, void* arg) noexcept;

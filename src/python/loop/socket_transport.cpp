@@ -1,5 +1,6 @@
 #include <python/loop/socket_transport.hpp>
 
+#include <python/loop/fd_watch.hpp>
 #include <python/support/error.hpp>
 
 #include <unistd.h>
@@ -26,6 +27,8 @@ int transport_enter_in_loop(SocketTransport& t, OpenTransport::VisitInFlight vis
     PyErr_NoMemory();
     return -1;
   }
+  // One that was left there would outlive the fd: nobody may remove it now.
+  fd_watch_drop(*t.loop, t.fd);
   return 0;
 }
 

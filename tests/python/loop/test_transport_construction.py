@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from typing import Any
 
@@ -173,3 +174,23 @@ def test_add_reader_refuses_a_descriptor_that_a_transport_uses(loop: Any, pair: 
         loop.add_reader(pair[0].fileno(), print)
     transport.close()
     run(loop, protocol.lost)
+
+
+def test_a_reader_that_was_left_does_not_outlive_the_descriptor(loop: Any, pair: Pair) -> None:
+    heard: list[str] = []
+    number = pair[0].fileno()
+    loop.add_reader(number, heard.append, "the socket")
+    transport, protocol = connected(loop, pair)
+    pair[1].send(b"for the transport")
+    run(loop, until(lambda: protocol.data))
+    reading, writing = os.pipe()
+    transport.abort()
+    run(loop, protocol.lost)
+    os.dup2(reading, number)
+    loop.add_reader(number, heard.append, "the pipe")
+    os.write(writing, b"x")
+    run(loop, until(lambda: heard))
+    loop.remove_reader(number)
+    for fd in (reading, writing, number):
+        os.close(fd)
+    assert set(heard) == {"the pipe"}

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from blitzio._native import fs as _native_fs
@@ -57,7 +58,22 @@ def _remove_file(path: str) -> None:
         pass
 
 
-class _Temporary:
+async def _close_to_its_end(file: File) -> None:
+    """Closing that is cancelled while it writes has not closed.
+
+    Cancellation: is delivered when it is closed.
+    """
+    interruption: asyncio.CancelledError | None = None
+    while not file.closed:
+        try:
+            await file.close()
+        except asyncio.CancelledError as cancelled:
+            interruption = cancelled
+    if interruption is not None:
+        raise interruption
+
+
+class _Temporary(ABC):
     """Owns what is at a path. Whoever drops it without removing it is warned."""
 
     __reduce__ = refuse_copy
@@ -92,6 +108,24 @@ class _Temporary:
             raise RuntimeError(f"{self._what} is there already")
         return self._late is not None
 
+    async def _make_to_its_end(self) -> None:
+        """A thread that is at it goes on when it is told to stop: what it makes must not be left.
+
+        Cancellation: is delivered when nothing is there.
+        """
+        try:
+            await run_to_its_end(self._make)
+        except asyncio.CancelledError:
+            if self._late is not None:
+                await self._give_up()
+            raise
+
+    @abstractmethod
+    def _make(self) -> None: ...
+
+    @abstractmethod
+    async def _give_up(self) -> None: ...
+
     def _made(self, path: str, remove: Callable[[str], object]) -> None:
         self._path = path
         self._late = weakref.finalize(self, _remove_late, remove, path, self._what)
@@ -118,7 +152,7 @@ class TempDir(_Temporary):
 
     async def __aenter__(self) -> str:
         if not self._is_made():
-            self._made(await _native_fs.temp_dir(self._parent, self._prefix), _remove_directory)
+            await self._make_to_its_end()
         self._is_entered = True
         return self._path
 
@@ -131,6 +165,9 @@ class TempDir(_Temporary):
 
     def _make(self) -> None:
         self._made(_native_fs.blocking_temp_dir(self._parent, self._prefix), _remove_directory)
+
+    async def _give_up(self) -> None:
+        await self.remove()
 
     async def __aexit__(
         self,
@@ -224,7 +261,7 @@ class NamedTempFile(_Temporary):
 
     async def __aenter__(self) -> NamedTempFile:
         if not self._is_made():
-            self._opened(*await _native_fs.named_temp_file(self._parent, self._prefix))
+            await self._make_to_its_end()
         self._is_entered = True
         return self
 
@@ -248,15 +285,18 @@ class NamedTempFile(_Temporary):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._give_up()
+
+    async def _give_up(self) -> None:
         try:
             if self._take():
                 await run_to_its_end(_remove_file, self._path)
         except GeneratorExit:
             raise  # Nothing may be awaited any more.
         except BaseException:
-            await self.file.close()
+            await _close_to_its_end(self.file)
             raise
-        await self.file.close()
+        await _close_to_its_end(self.file)
 
     def __exit__(
         self,
@@ -326,7 +366,7 @@ class TempFile:
         traceback: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            await self._file.close()
+            await _close_to_its_end(self._file)
 
 
 def temp_file(parent: _Path | None = None) -> TempFile:

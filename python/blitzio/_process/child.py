@@ -21,7 +21,7 @@ from blitzio._process.status import ExitStatus
 from blitzio._run import run
 from blitzio._runtime.blocking import check_may_block, deadline_of
 from blitzio._runtime.interruption import Interruption
-from blitzio._task.branches import end
+from blitzio._task.branches import abandon, end, has_succeeded
 from blitzio._time_limit import Timeout
 from blitzio._unique import refuse_copy
 
@@ -57,7 +57,7 @@ class Child:
     Thread: any, for every method; each pipe is for one reader or writer at a time.
     """
 
-    __slots__ = ("__weakref__", "_args", "_process", "stderr", "stdin", "stdout")
+    __slots__ = ("__weakref__", "_args", "_drained", "_process", "stderr", "stdin", "stdout")
     __reduce__ = refuse_copy
 
     #: What was a pipe; None for what was not.
@@ -78,6 +78,8 @@ class Child:
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
+        #: Of stdout and stderr: what was read to the end, and then nobody waited for.
+        self._drained = [b"", b""]
 
     @property
     def id(self) -> int:
@@ -128,8 +130,8 @@ class Child:
             ValueError: there is `input`, and stdin is no pipe.
             OSError: of a pipe. That the process reads no input is no error.
 
-        Cancellation: the process runs on, with its stdin closed; what was read stays in the
-            streams.
+        Cancellation: the process runs on, with its stdin closed; what was read of a stream that
+            has not ended stays in it, and of one that has the next call gives it.
         """
         if input is not None and self.stdin is None:
             raise ValueError("input needs stdin='pipe'")
@@ -138,14 +140,26 @@ class Child:
             for work in (_feed(self.stdin, input), _drain(self.stdout), _drain(self.stderr))
         ]
         try:
-            _, stdout, stderr = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
+            await self.wait()
         except GeneratorExit:
-            raise  # Nothing may be awaited any more.
-        except BaseException:
-            await end(tasks)
+            abandon([*tasks])
             raise
-        await self.wait()
+        except BaseException:
+            await end([*tasks])
+            raise
+        finally:
+            self._keep_drained(tasks)
+        stdout, stderr = self._drained
+        self._drained = [b"", b""]
         return stdout, stderr
+
+    def _keep_drained(self, tasks: list[asyncio.Task[bytes]]) -> None:
+        """Empties the list, as end() does, and for the same reason."""
+        for index, task in enumerate(tasks[1:]):
+            if has_succeeded(task):
+                self._drained[index] += task.result()
+        tasks.clear()
 
     def blocking_wait_with_output(
         self, input: bytes | None = None, timeout: Seconds | None = None

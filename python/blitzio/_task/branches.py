@@ -17,7 +17,7 @@ from blitzio._runtime.waiting import wait_for
 from blitzio._time_limit import COUNTS_CANCELLATIONS, postponed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 _T = TypeVar("_T")
@@ -97,7 +97,10 @@ class Branches:
         traceback: TracebackType | None,
     ) -> None:
         self.futures.clear()
-        await end(self._owned)
+        if isinstance(exc, GeneratorExit):
+            abandon(self._owned)
+        else:
+            await end(self._owned)
 
 
 async def end(owned: list[_Future]) -> None:
@@ -122,17 +125,61 @@ async def end(owned: list[_Future]) -> None:
     interruption.deliver()
 
 
+def abandon(owned: list[_Future]) -> None:
+    """end() where nothing may be awaited any more: the coroutine is being closed, its loop may be,
+    too."""
+    for future in owned:
+        if not future.done() and not future.get_loop().is_closed():
+            future.cancel()
+    owned.clear()
+
+
 async def end_before_result(owned: list[_Future]) -> None:
     """As end(), for a caller who has got something: a message or a lock, which would be lost with
     it if this raised. A cancellation meanwhile comes at the task's next await instead."""
-    task: Any = asyncio.current_task()
-    before = task.cancelling() if COUNTS_CANCELLATIONS else 0
-    try:
+    with _Postponing(lambda: True):
         await end(owned)
-    except asyncio.CancelledError as cancelled:
-        handle = task.get_loop().call_soon(_cancel_again, task, before, cancelled.args)
+
+
+async def wait_for_results(
+    futures: Sequence[asyncio.Future[Any]], return_when: str, has_result: Callable[[], bool]
+) -> None:
+    """As asyncio.wait(), for a caller whose results are there together with a cancellation: that
+    comes at the task's next await then, as of end_before_result()."""
+    with _Postponing(has_result):
+        await asyncio.wait(futures, return_when=return_when)
+
+
+def has_succeeded(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+class _Postponing:
+    """Lets a cancellation of the block come later, if `is_due` says so when it is there."""
+
+    def __init__(self, is_due: Callable[[], bool]) -> None:
+        self._is_due = is_due
+        # Any: before Python 3.11 tasks do not count their cancellations.
+        task: Any = asyncio.current_task()
+        self._task = task
+        self._before: int = task.cancelling() if COUNTS_CANCELLATIONS else 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(exc, asyncio.CancelledError) or not self._is_due():
+            return False
+        task = self._task
+        handle = task.get_loop().call_soon(_cancel_again, task, self._before, exc.args)
         if not COUNTS_CANCELLATIONS:
             postponed[task] = handle
+        return True
 
 
 def _cancel_again(task: Any, before: int, message: tuple[Any, ...]) -> None:

@@ -14,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from blitzio._native import _is_native_awaitable, _make_external_handle
-from blitzio._task.branches import drop, end, end_before_result, result_of, start
+from blitzio._task.branches import abandon, drop, end, end_before_result, result_of, start
 from blitzio._task.selecting import select
 from blitzio._unique import refuse_copy
 
@@ -130,6 +130,9 @@ class CancelToken:
             owned.append(start(awaitable))
         try:
             first = await select(*(owned or [awaitable]), self.cancelled())
+        except GeneratorExit:
+            abandon(owned)
+            raise
         except BaseException:
             await end(owned)
             raise

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from blitzio._runtime.scheduler import current_runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from blitzio._native import JoinHandle
+
+_T = TypeVar("_T")
 
 
 class ConcurrencyUnavailable(RuntimeError):
     """`concurrent()` where nothing runs at the same time as the caller."""
 
 
+@overload
+def concurrent(work: Coroutine[Any, Any, _T], /, *, name: str | None = None) -> JoinHandle[_T]: ...
+@overload
+def concurrent(
+    work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, name: str | None = None
+) -> JoinHandle[_T]: ...
+@overload
+def concurrent(
+    work: Callable[..., _T], /, *args: Any, name: str | None = None
+) -> JoinHandle[_T]: ...
 def concurrent(work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
     """`Runtime.concurrent()` of the current runtime.
 

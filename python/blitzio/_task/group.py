@@ -17,7 +17,7 @@ Threads: belongs to the task that made it. Children may run on any worker of a R
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._native import spawn
 from blitzio._runtime.interruption import Interruption
@@ -26,9 +26,12 @@ from blitzio._task.concurrent import concurrent
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from blitzio._native import JoinHandle
+
+_T = TypeVar("_T")
 
 
 class Group:
@@ -66,6 +69,18 @@ class Group:
         self._block: asyncio.Task[Any] | None = None
         self._block_cancelled = False
 
+    @overload
+    def spawn(
+        self, work: Coroutine[Any, Any, _T], /, *, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def spawn(
+        self, work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def spawn(
+        self, work: Callable[..., _T], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
     def spawn(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
         """blitzio.spawn() of a child.
 
@@ -77,6 +92,18 @@ class Group:
     #: The name in the Io interface: may, but need not, run at the same time as the caller.
     async_ = spawn
 
+    @overload
+    def concurrent(
+        self, work: Coroutine[Any, Any, _T], /, *, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def concurrent(
+        self, work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def concurrent(
+        self, work: Callable[..., _T], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
     def concurrent(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
         """blitzio.concurrent() of a child.
 
@@ -157,6 +184,9 @@ class Group:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(exc, GeneratorExit):
+            self.cancel()
+            return  # Nothing may be awaited any more.
         is_ours = await self._take_back_cancellation(exc)
         if exc is not None:
             self.cancel()

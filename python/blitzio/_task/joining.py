@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from blitzio._task.branches import Branches, result_of
+from blitzio._task.branches import Branches, has_succeeded, result_of, wait_for_results
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -39,7 +39,8 @@ async def join_all(*awaitables: Any) -> tuple[Any, ...]:
         Exception: what the first that failed raised. Those that are owned (coroutines) have been
             cancelled and have ended by then; handles and futures run on.
 
-    Cancellation: as a failure.
+    Cancellation: as a failure, and what some have given by then is gone with them. If all have
+    ended well, it waits for the caller's next await, and nothing is lost.
 
     >>> import blitzio
     >>> async def main():
@@ -51,7 +52,9 @@ async def join_all(*awaitables: Any) -> tuple[Any, ...]:
     async with Branches(awaitables) as branches:
         futures = branches.futures
         if futures:
-            await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
+            await wait_for_results(
+                futures, asyncio.FIRST_EXCEPTION, lambda: all(map(has_succeeded, futures))
+            )
         # All, or the one that failed is among them. The first that failed in time is not known any
         # more; the first in order is.
         return tuple(map(result_of, [future for future in futures if future.done()]))
@@ -73,7 +76,8 @@ async def try_join_all(*awaitables: Any) -> tuple[Any, ...]:
         for each, in the order of the arguments, its result, or the exception that it raised
         (CancelledError if it was cancelled).
 
-    Cancellation: owned ones (coroutines) are cancelled; handles and futures run on.
+    Cancellation: owned ones (coroutines) are cancelled; handles and futures run on. If all have
+    ended, it waits for the caller's next await.
 
     >>> import blitzio
     >>> async def main():
@@ -82,9 +86,12 @@ async def try_join_all(*awaitables: Any) -> tuple[Any, ...]:
     (1, ValueError("invalid literal for int() with base 10: 'x'"))
     """
     async with Branches(awaitables) as branches:
-        if branches.futures:
-            await asyncio.wait(branches.futures)
-        return tuple(_outcome(future) for future in branches.futures)
+        futures = branches.futures
+        if futures:
+            await wait_for_results(
+                futures, asyncio.ALL_COMPLETED, lambda: all(future.done() for future in futures)
+            )
+        return tuple(_outcome(future) for future in futures)
 
 
 def _outcome(future: asyncio.Future[Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._native import JoinHandle, _is_native_awaitable, _select_first
-from blitzio._task.branches import end, end_before_result, is_reference, start, unpack
+from blitzio._task.branches import abandon, end, end_before_result, is_reference, start, unpack
 
 if TYPE_CHECKING:
     import asyncio
@@ -94,6 +94,9 @@ async def _first(branches: list[Any]) -> tuple[Any, int]:
         waiting = _select_first([_entry(branch, owned) for branch in branches])
         branches.clear()
         first = await waiting
+    except GeneratorExit:
+        abandon(owned)
+        raise
     except BaseException:
         await end(owned)
         raise

@@ -9,13 +9,15 @@ way, where a lock or a message has an owner that will never run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import blitzio
 from tests.python.runtime.conftest import LOOPS
 
 CANCELLED = object()
@@ -33,6 +35,24 @@ class Scenario:
 
 
 Make = Callable[[], Coroutine[Any, Any, Scenario]]
+
+#: On what a scenario is played: each kind of loop, and a worker of a Runtime.
+KINDS = (*LOOPS, "worker")
+
+
+@contextlib.contextmanager
+def player(kind: str) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """What runs a coroutine to its end."""
+    if kind == "worker":
+        with blitzio.Runtime(workers=1) as runtime:
+            yield runtime.block_on
+        return
+    loop = LOOPS[kind]()
+    try:
+        yield loop.run_until_complete
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
 
 
 @types.coroutine
@@ -112,22 +132,18 @@ def descriptors() -> int:
 
 
 def cancel_everywhere(make: Make, kind: str) -> None:
-    """Plays a scenario on a loop of a kind, undisturbed and then in every way."""
-    loop = LOOPS[kind]()
-    try:
+    """Plays a scenario on one of KINDS, undisturbed and then in every way."""
+    with player(kind) as run:
         # What a thread does may have ended before anybody waits for it: now and then, not always.
-        played = (loop.run_until_complete(play(make, 0, False)) for _ in range(20))
+        played = (run(play(make, 0, False)) for _ in range(20))
         steps = next((steps for steps in played if steps >= 1), 0)
         assert steps >= 1, "a scenario that never waits shows nothing"
         before = descriptors()
         for cancel_at in range(1, steps + 1):
             for late in (False, True):
-                loop.run_until_complete(play(make, cancel_at, late))
+                run(play(make, cancel_at, late))
         # A thread that was looking up a name finishes, and closes what it has opened for that.
         patience = time.monotonic() + 30
         while descriptors() != before and time.monotonic() < patience:
             time.sleep(0.01)
         assert descriptors() == before
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from blitzio import Group, channel, join_all, select, spawn, sync, time, timeout
-from tests.python.runtime.cancel_support import CANCELLED, Make, Scenario, cancel_everywhere
+from tests.python.loop.support import turns
+from tests.python.runtime.cancel_support import (
+    CANCELLED,
+    KINDS,
+    Make,
+    Scenario,
+    cancel_everywhere,
+)
 
 # ---- what waits
 # ----------------------------------------------------------------------------------
@@ -266,10 +273,10 @@ async def wait_for_all() -> Scenario:
     second: channel.Channel[int] = channel.Channel(1)
 
     def check(result: object) -> None:
-        # What one of them had received when the other was given up is the only thing that may go.
-        assert result in (CANCELLED, [1, 2], (1, 2))
-        if result is not CANCELLED:
-            assert len(first) == len(second) == 0
+        # Both or none: what came with the cancellation was given up by nobody.
+        left = [len(first), len(second)]
+        assert left == ([1, 1] if result is CANCELLED else [0, 0])
+        assert result in (CANCELLED, (1, 2))
 
     async def work() -> Any:
         return await join_all(first.recv(), second.recv())
@@ -303,7 +310,17 @@ async def event() -> Scenario:
     async def work() -> None:
         await flag.wait()
 
-    return Scenario(work, flag.set, lambda _: None)
+    async def check(_: object) -> None:
+        await flag.wait()
+        # Of who has gone nothing is left that would wake the next one.
+        flag.clear()
+        late = asyncio.ensure_future(flag.wait())
+        await turns()
+        assert not late.done()
+        flag.set()
+        await late
+
+    return Scenario(work, flag.set, check)
 
 
 async def barrier() -> Scenario:
@@ -376,7 +393,7 @@ SCENARIOS: dict[str, Make] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["blitzio", "asyncio"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_lost_wherever_it_is_cancelled(name: str, kind: str) -> None:
     cancel_everywhere(SCENARIOS[name], kind)

@@ -16,7 +16,13 @@ from blitzio import net, process
 from blitzio import signal as signals
 from blitzio._net.connect import _connect_first
 from tests.python.loop.support import client_context, server_context
-from tests.python.runtime.cancel_support import CANCELLED, Make, Scenario, cancel_everywhere
+from tests.python.runtime.cancel_support import (
+    CANCELLED,
+    KINDS,
+    Make,
+    Scenario,
+    cancel_everywhere,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -348,13 +354,13 @@ SCENARIOS: dict[str, Make] = {
 WITH_CERTIFICATE = {"tls_read": tls_pair, "tls_handshake": tls_handshake}
 
 
-@pytest.mark.parametrize("kind", ["blitzio", "asyncio"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_lost_wherever_it_is_cancelled(name: str, kind: str) -> None:
     cancel_everywhere(SCENARIOS[name], kind)
 
 
-@pytest.mark.parametrize("kind", ["blitzio", "asyncio"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WITH_CERTIFICATE)
 def test_nothing_is_lost_under_tls(name: str, kind: str, tmp_path: Path) -> None:
     cancel_everywhere(WITH_CERTIFICATE[name](tmp_path), kind)

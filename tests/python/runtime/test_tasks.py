@@ -34,9 +34,9 @@ from blitzio.task import (
 from blitzio.time import sleep, timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
-    Run = Callable[[Awaitable[Any]], Any]
+    Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 PATIENCE = 30.0
 

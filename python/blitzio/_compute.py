@@ -113,11 +113,16 @@ def _threads() -> tuple[ThreadPool, int]:
     runtime = current_runtime()
     if runtime is not None and runtime._compute is not None:
         return runtime._compute, runtime.config.compute_threads
+    return process_pool(), thread_count()
+
+
+def process_pool() -> ThreadPool:
+    """The threads of the process, which are started when there is work."""
     process = os.getpid()
     pool = _pools.get(process)
     if pool is None:
         pool = _pools.setdefault(process, ThreadPool(thread_count(), 10.0, "blitzio-compute"))
-    return pool, thread_count()
+    return pool
 
 
 # By process: a forked child has no threads of its parent's.

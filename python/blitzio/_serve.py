@@ -28,9 +28,19 @@ if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable, Coroutine
     from types import TracebackType
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
 
     from blitzio._config import Config
     from blitzio._duration import Seconds
+
+    class _ServerOptions(TypedDict, total=False):
+        workers: int
+        config: Config | None
+        ssl: ssl_module.SSLContext | None
+        backlog: int
+        grace: Seconds
 
     _ProtocolFactory = Callable[[], asyncio.BaseProtocol]
     _AsgiApp = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
@@ -91,7 +101,7 @@ class Server:
             serve_socket = _protocols(app, ssl, backlog, grace, balance)
         self._stop = CancelToken()
         self._running: list[concurrent.futures.Future[None]] = []
-        self._runtime = Runtime(config, **({"workers": workers} if workers else {}))
+        self._runtime = Runtime(config, workers=workers) if workers else Runtime(config)
         try:
             self.address = self._start(host, port, serve_socket)
         except BaseException:
@@ -146,11 +156,26 @@ class Server:
         return address
 
 
-def serve(app: _Application, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+def serve(
+    app: _Application,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    **options: Unpack[_ServerOptions],
+) -> None:
     """Serves until SIGINT or SIGTERM, then ends well. Blocks; in the main thread.
 
         def main():
             blitzio.serve(app, "0.0.0.0", 8000, workers=4)
+
+    What ends it here is a thread, as soon as the signal is waited for:
+
+    >>> import os, signal, threading, time
+    >>> def end():
+    ...     while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    ...         time.sleep(0.01)
+    ...     os.kill(os.getpid(), signal.SIGTERM)
+    >>> threading.Thread(target=end).start()
+    >>> serve(asyncio.Protocol, port=0, workers=1)
 
     Args:
         app, host, port, options: as Server.

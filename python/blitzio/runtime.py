@@ -22,8 +22,9 @@ import threading
 import warnings
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from blitzio._compute import process_pool
 from blitzio._config import Config
 from blitzio._native import (
     JoinHandle,
@@ -33,23 +34,31 @@ from blitzio._native import (
     spawn,
     spawn_blocking,
 )
-from blitzio._runtime.info import BlockingPoolInfo, SchedulerInfo
+from blitzio._runtime.info import BlockingPoolInfo, RuntimeMetrics, SchedulerInfo, pool_metrics
 from blitzio._runtime.scheduler import Scheduler, current_runtime, remember
 from blitzio._task.concurrent import refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    from blitzio._options import Options
 
 __all__ = (
     "BlockingPoolInfo",
     "JoinHandle",
     "Runtime",
+    "RuntimeMetrics",
     "SchedulerInfo",
     "get_runtime",
     "run_with",
     "spawn",
     "spawn_blocking",
 )
+
+_T = TypeVar("_T")
 
 
 class Runtime(RuntimeBase):
@@ -69,7 +78,7 @@ class Runtime(RuntimeBase):
 
     _is_shut_down = True  # until it has begun
 
-    def __init__(self, config: Config | None = None, **options: Any) -> None:
+    def __init__(self, config: Config | None = None, **options: Unpack[Options]) -> None:
         if config is None:
             config = Config()
         elif not isinstance(config, Config):
@@ -95,6 +104,18 @@ class Runtime(RuntimeBase):
 
     # ---- work ----------------------------------------------------------------------------
 
+    @overload
+    def concurrent(
+        self, work: Coroutine[Any, Any, _T], /, *, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def concurrent(
+        self, work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
+    @overload
+    def concurrent(
+        self, work: Callable[..., _T], /, *args: Any, name: str | None = None
+    ) -> JoinHandle[_T]: ...
     def concurrent(self, work: Any, /, *args: Any, name: str | None = None) -> JoinHandle[Any]:
         """spawn() of work that must get ahead while the caller goes on, even if that blocks or
         computes for long: spawn() promises no more than that it runs some day.
@@ -109,6 +130,12 @@ class Runtime(RuntimeBase):
         self._scheduler.native.schedule_on_another(handle)
         return handle
 
+    @overload
+    def block_on(self, work: Coroutine[Any, Any, _T], /) -> _T: ...
+    @overload
+    def block_on(self, work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any) -> _T: ...
+    @overload
+    def block_on(self, work: Callable[..., _T], /, *args: Any) -> _T: ...
     def block_on(self, work: Any, /, *args: Any) -> Any:
         """Runs `work` (as spawn()) on a worker and waits for it, blocking the calling thread.
 
@@ -191,19 +218,22 @@ class Runtime(RuntimeBase):
     def is_shut_down(self) -> bool:
         return self._is_shut_down
 
-    def metrics(self) -> dict[str, Any]:
-        """Counters since the start, a snapshot.
+    def metrics(self) -> RuntimeMetrics:
+        """Counters since the start, a snapshot: a dict as `RuntimeMetrics` says.
 
-        Returns:
-            "workers": one dict each with "polls" (work started), "steals", "parks" (times it had
-            nothing to do), "yields" (turns that ended with work left), "queued", "tasks" (of its
-            loop) and "loop" (the loop's own); "injected": work that waits for any worker;
-            "blocking": threads, idle and queued of spawn_blocking().
+        >>> import blitzio
+        >>> with blitzio.Runtime(workers=1) as runtime:
+        ...     runtime.spawn(int).blocking_join()
+        ...     runtime.metrics()["workers"][0]["polls"]
+        0
+        1
         """
+        compute = process_pool() if self._compute is None else self._compute
         return {
             "workers": [worker.metrics() for worker in self._scheduler.workers],
             "injected": self._scheduler.native.injected,
-            "blocking": self._blocking.metrics(),
+            "blocking": pool_metrics(self._blocking),
+            "compute": pool_metrics(compute),
         }
 
     def scheduler(self) -> SchedulerInfo:
@@ -232,7 +262,7 @@ class Runtime(RuntimeBase):
         4
         """
         return BlockingPoolInfo(
-            **self._blocking.metrics(),
+            **pool_metrics(self._blocking),
             threads_max=self._config.blocking_threads_max,
             keep_alive=self._config.blocking_keep_alive,
         )
@@ -289,6 +319,12 @@ def get_runtime() -> Runtime | None:
     return current_runtime()
 
 
+@overload
+def run_with(config: Config, work: Coroutine[Any, Any, _T], /) -> _T: ...
+@overload
+def run_with(config: Config, work: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any) -> _T: ...
+@overload
+def run_with(config: Config, work: Callable[..., _T], /, *args: Any) -> _T: ...
 def run_with(config: Config, work: Any, /, *args: Any) -> Any:
     """Makes a Runtime, runs `work` (a coroutine, or a function with `args`) on it to its end, shuts
     the runtime down, and returns the work's result.

@@ -1,6 +1,7 @@
 """What `blitzio.io` is made of.
 
 handle     Io, IoFuture, IoGroup: what programs see
+outside    the types of Io.fs, net, process and signal
 threaded   an implementation: a thread for each task
 evented    an implementation: the workers of a Runtime
 world      an implementation for tests: simulated time, order, network and files

@@ -18,9 +18,13 @@ from blitzio.time import now
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Unpack
+
     from blitzio._config import Config
     from blitzio._duration import Instant
+    from blitzio._io.outside import Files, Network, Processes, Signals
     from blitzio._native import JoinHandle
+    from blitzio._options import Options
 
 
 class Native:
@@ -28,12 +32,12 @@ class Native:
 
     __reduce__ = refuse_copy
 
-    _net = NATIVE
-    _process = process
-    _signal = signal
+    _net: Network = NATIVE
+    _process: Processes = process
+    _signal: Signals = signal
 
     @property
-    def _fs(self) -> Any:
+    def _fs(self) -> Files:
         from blitzio import fs
 
         return fs
@@ -68,7 +72,11 @@ class Evented(Native):
     """
 
     def __init__(
-        self, runtime: Runtime | None = None, *, config: Config | None = None, **options: Any
+        self,
+        runtime: Runtime | None = None,
+        *,
+        config: Config | None = None,
+        **options: Unpack[Options],
     ) -> None:
         if runtime is not None and (config is not None or options):
             raise TypeError("a runtime of the caller's has its options already")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from blitzio._duration import Instant, Seconds
+    from blitzio._io.outside import Files, Network, Processes, Signals
     from blitzio._time_limit import TimeLimit, Timeout
 
 _T = TypeVar("_T")
@@ -56,13 +57,13 @@ class Implementation(Protocol):
         """In which order select() looks at its branches."""
 
     @property
-    def _fs(self) -> Any: ...
+    def _fs(self) -> Files: ...
     @property
-    def _net(self) -> Any: ...
+    def _net(self) -> Network: ...
     @property
-    def _process(self) -> Any: ...
+    def _process(self) -> Processes: ...
     @property
-    def _signal(self) -> Any: ...
+    def _signal(self) -> Signals: ...
 
 
 class IoFuture(Generic[_T_co]):
@@ -277,6 +278,12 @@ class Io:
         handle = None if reference is None else reference()
         return handle is not None and handle._cancel_requested
 
+    @overload
+    def run(self, function: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any) -> _T: ...
+    @overload
+    def run(self, function: Callable[..., _T], /, *args: Any) -> _T: ...
+    @overload
+    def run(self, function: Coroutine[Any, Any, _T], /) -> _T: ...
     def run(self, function: Any, /, *args: Any) -> Any:
         """Runs `function(*args)`, and the coroutine that it returns, to its end while the calling
         thread waits: the way in, for main programs and plain threads.
@@ -353,23 +360,23 @@ class Io:
     # ---- the outside -------------------------------------------------------------------------
 
     @property
-    def fs(self) -> Any:
+    def fs(self) -> Files:
         """Files: `blitzio.fs`, or simulated ones."""
         return self._implementation._fs
 
     @property
-    def net(self) -> Any:
+    def net(self) -> Network:
         """Network: `connect`, `listen`, `bind_udp`, `resolve`; of Unix sockets `connect_unix`,
         `listen_unix`, `bind_unix`."""
         return self._implementation._net
 
     @property
-    def process(self) -> Any:
+    def process(self) -> Processes:
         """Processes: `blitzio.process`; none in a simulation."""
         return self._implementation._process
 
     @property
-    def signal(self) -> Any:
+    def signal(self) -> Signals:
         """Signals: `blitzio.signal`, or simulated ones."""
         return self._implementation._signal
 

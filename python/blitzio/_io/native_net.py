@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 from blitzio import net
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
 
 class NativeNetwork:
@@ -16,9 +16,9 @@ class NativeNetwork:
     @overload
     def connect(
         self, where: net.Address | str, port: None = None, /
-    ) -> Awaitable[net.TcpStream]: ...
+    ) -> Coroutine[Any, Any, net.TcpStream]: ...
     @overload
-    def connect(self, where: str, port: int, /) -> Awaitable[net.TcpStream]: ...
+    def connect(self, where: str, port: int, /) -> Coroutine[Any, Any, net.TcpStream]: ...
     def connect(self, where: Any, port: int | None = None, /) -> Any:
         """Connects to an address, or to the first of a host's that answers."""
         return net.TcpStream.connect(where) if port is None else net.connect(where, port)
@@ -31,7 +31,7 @@ class NativeNetwork:
         """A socket for datagrams."""
         return net.UdpSocket.bind(address, **options)
 
-    def connect_unix(self, address: net.Address | str, /) -> Awaitable[net.UnixStream]:
+    def connect_unix(self, address: net.Address | str, /) -> Coroutine[Any, Any, net.UnixStream]:
         """Connects to a path or abstract name."""
         return net.UnixStream.connect(address)
 
@@ -45,7 +45,7 @@ class NativeNetwork:
         """A socket for datagrams; without an address nobody can answer."""
         return net.UnixDatagram.bind() if address is None else net.UnixDatagram.bind(address)
 
-    def resolve(self, host: str, port: int) -> Awaitable[list[net.Address]]:
+    def resolve(self, host: str, port: int) -> Coroutine[Any, Any, list[net.Address]]:
         """The addresses of a host."""
         return net.resolve(host, port)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from blitzio._io.sim_tree import _Path
 
 _T = TypeVar("_T", str, bytes)
+_File = TypeVar("_File")
 
 
 class _Content(io.RawIOBase):
@@ -289,19 +290,19 @@ def _check_place(offset: int, size: int = 0) -> None:
         raise ValueError(f"offset and size must not be negative, got {offset} and {size}")
 
 
-class SimOpening:
+class SimOpening(Generic[_File]):
     """What open() returns: await it for the file, or enter it with `async with`, which closes."""
 
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, _File]]) -> None:
         self._make = make
         self._file: Any = None
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, _File]:
         return self._make().__await__()
 
-    async def __aenter__(self) -> Any:
-        self._file = await self
-        return self._file
+    async def __aenter__(self) -> _File:
+        file = self._file = await self
+        return file
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._file.close()

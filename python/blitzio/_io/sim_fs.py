@@ -11,7 +11,7 @@ import errno
 import os
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._io.sim_file import SimFile, SimOpening, SimTextFile, open_file
 from blitzio._io.sim_tree import SimMetadata, SimTree, metadata_of, path_error
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from blitzio._io.sim_tree import _Path
+    from blitzio._native.fs import _BinaryMode, _TextMode
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,36 @@ class SimFileSystem:
 
     # ---- open files --------------------------------------------------------------------------
 
+    @overload
+    def open(
+        self,
+        file: _Path,
+        mode: _TextMode = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> SimOpening[SimTextFile]: ...
+    @overload
+    def open(
+        self,
+        file: _Path,
+        mode: _BinaryMode,
+        buffering: int = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> SimOpening[SimFile]: ...
+    @overload
+    def open(
+        self,
+        file: _Path,
+        mode: str,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> SimOpening[SimFile | SimTextFile]: ...
     def open(
         self,
         file: _Path,
@@ -83,7 +114,7 @@ class SimFileSystem:
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-    ) -> SimOpening:
+    ) -> SimOpening[Any]:
         """As `blitzio.fs.open`; text is UTF-8 unless `encoding` says otherwise."""
 
         async def opened() -> SimFile | SimTextFile:

@@ -3,6 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from blitzio._native import ThreadPool
+
+
+class PoolMetrics(TypedDict):
+    """Of threads that call functions."""
+
+    threads: int
+    """How many there are, those that are ending included."""
+    idle: int
+    """How many of them wait for work."""
+    queued: int
+    """How many functions wait for a thread."""
+
+
+class WorkerMetrics(TypedDict):
+    """Of one worker."""
+
+    polls: int
+    """Pieces of spawned work that it has started."""
+    steals: int
+    """Times it took work from another worker."""
+    parks: int
+    """Times it had nothing to do."""
+    yields: int
+    """Turns that ended with work left, so that the loop had its turn."""
+    queued: int
+    """Pieces of work in its queue."""
+    tasks: int
+    """Tasks of its loop that have not ended; 0 once the runtime has shut down."""
+    loop: dict[str, int]
+    """`Loop.metrics()` of its loop; empty once the runtime has shut down."""
+
+
+class RuntimeMetrics(TypedDict):
+    """Of a runtime: what `Runtime.metrics()` gives."""
+
+    workers: list[WorkerMetrics]
+    injected: int
+    """Pieces of work that wait for any worker."""
+    blocking: PoolMetrics
+    """The threads of `spawn_blocking`."""
+    compute: PoolMetrics
+    """The threads of `compute` and `parallel_map`: with `compute_threads` the runtime's own, else
+    those of the process."""
+
+
+def pool_metrics(pool: ThreadPool) -> PoolMetrics:
+    counts = pool.metrics()
+    return {"threads": counts["threads"], "idle": counts["idle"], "queued": counts["queued"]}
 
 
 @dataclass(frozen=True)

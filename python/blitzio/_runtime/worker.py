@@ -16,6 +16,7 @@ from blitzio._loop import Loop
 
 if TYPE_CHECKING:
     from blitzio._config import Config
+    from blitzio._runtime.info import WorkerMetrics
 
 
 class Worker:
@@ -31,10 +32,15 @@ class Worker:
             target=self._main, name=f"blitzio-worker-{index}", daemon=True
         )
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> WorkerMetrics:
         is_open = not self.loop.is_closed()
+        counts = self.native.metrics()
         return {
-            **self.native.metrics(),
+            "polls": counts["polls"],
+            "steals": counts["steals"],
+            "parks": counts["parks"],
+            "yields": counts["yields"],
+            "queued": counts["queued"],
             "tasks": len(asyncio.all_tasks(self.loop)) if is_open else 0,
             "loop": self.loop.metrics() if is_open else {},
         }

@@ -120,7 +120,7 @@ def test_what_is_refused_or_cancelled_stays_in_the_stream(io: Io) -> None:
     io.run(main)
 
 
-def test_unix_addresses_are_no_internet_addresses(io: Io) -> None:
+def test_unix_addresses_are_no_internet_addresses(io: Any) -> None:
     async def main() -> None:
         for address in ("/path", net.Address.parse("@name")):
             for make in (io.net.connect, io.net.listen, io.net.bind_udp):
@@ -188,7 +188,7 @@ def test_a_path_outlives_its_unix_socket(io: Io, folder: str) -> None:
     io.run(main)
 
 
-def test_unix_datagrams_arrive_in_order_and_wait_for_room(io: Io, folder: str) -> None:
+def test_unix_datagrams_arrive_in_order_and_wait_for_room(io: Any, folder: str) -> None:
     async def main() -> None:
         path = f"{folder}/datagrams"
         async with io.net.bind_unix(path) as receiver, io.net.bind_unix() as sender:
@@ -250,7 +250,7 @@ def test_closing_a_socket_ends_its_sending(io: Io, folder: str) -> None:
     io.run(main)
 
 
-def test_a_negative_backlog_is_the_systems(io: Io, folder: str) -> None:
+def test_a_negative_backlog_is_the_systems(io: Any, folder: str) -> None:
     async def main() -> None:
         with pytest.raises(TypeError):
             io.net.listen_unix(f"{folder}/socket", backlog="1")
@@ -261,7 +261,7 @@ def test_a_negative_backlog_is_the_systems(io: Io, folder: str) -> None:
     io.run(main)
 
 
-def test_other_addresses_are_no_unix_sockets(io: Io) -> None:
+def test_other_addresses_are_no_unix_sockets(io: Any) -> None:
     async def main() -> None:
         for make in (io.net.listen_unix, io.net.bind_unix, io.net.connect_unix):
             for address in ("127.0.0.1:80", net.Address("::1", 80), "neither"):
@@ -276,7 +276,7 @@ def test_other_addresses_are_no_unix_sockets(io: Io) -> None:
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def test_open_files_are_pythons(io: Io, folder: str) -> None:
+def test_open_files_are_pythons(io: Any, folder: str) -> None:
     async def main() -> None:
         path = f"{folder}/text"
         async with io.fs.open(path, "w") as file:
@@ -324,7 +324,7 @@ def test_open_files_are_pythons(io: Io, folder: str) -> None:
     io.run(main)
 
 
-def test_what_cannot_be_opened_is_said(io: Io, folder: str) -> None:
+def test_what_cannot_be_opened_is_said(io: Any, folder: str) -> None:
     async def main() -> None:
         path = f"{folder}/file"
         await io.fs.write_file(path, b"12")

@@ -29,7 +29,7 @@ async def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
         return type(error)
 
 
-def test_an_unbuffered_file_counts_bytes(io: Io, folder: str) -> None:
+def test_an_unbuffered_file_counts_bytes(io: Any, folder: str) -> None:
     async def main() -> None:
         path, words = f"{folder}/words", array.array("I", [1, 2])
         async with io.fs.open(path, "w+b", 0) as file:
@@ -83,7 +83,7 @@ def test_a_closed_file_does_nothing(io: Io, folder: str) -> None:
     io.run(main)
 
 
-def test_bad_arguments_change_no_file(io: Io, folder: str) -> None:
+def test_bad_arguments_change_no_file(io: Any, folder: str) -> None:
     async def main() -> None:
         path = f"{folder}/file"
         await io.fs.write_file(path, b"hello")

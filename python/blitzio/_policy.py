@@ -24,6 +24,12 @@ class EventLoopPolicy(_BasePolicy):
 
     `asyncio.set_event_loop_policy(blitzio.EventLoopPolicy())` makes `asyncio.run()`,
     `asyncio.new_event_loop()` and whatever calls them use blitzio.
+
+    >>> import blitzio
+    >>> loop = blitzio.EventLoopPolicy().new_event_loop()
+    >>> isinstance(loop, blitzio.Loop)
+    True
+    >>> loop.close()
     """
 
     def _loop_factory(self) -> Loop:
@@ -34,6 +40,13 @@ def install() -> None:
     """Makes blitzio the loop of every `asyncio.run()` that follows in this process.
 
     Deprecated from Python 3.12 on in favour of `blitzio.run()`, because policies are.
+
+    >>> import blitzio
+    >>> install()
+    >>> async def main():
+    ...     return isinstance(asyncio.get_running_loop(), blitzio.Loop)
+    >>> asyncio.run(main())
+    True
     """
     if sys.version_info >= (3, 12):
         warnings.warn(

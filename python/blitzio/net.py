@@ -41,7 +41,14 @@ from blitzio._native import (
     UnixStream,
 )
 from blitzio._net.connect import blocking_connect, blocking_resolve, connect, resolve
-from blitzio._net.copy import ReadStream, WriteStream, copy, copy_bidirectional
+from blitzio._net.copy import (
+    ReadStream,
+    WriteStream,
+    blocking_copy,
+    blocking_copy_bidirectional,
+    copy,
+    copy_bidirectional,
+)
 from blitzio._net.keep_alive import KeepAlive
 from blitzio._net.pool import Pool
 from blitzio._net.split import ReadHalf, WriteHalf
@@ -63,6 +70,8 @@ __all__ = (
     "WriteHalf",
     "WriteStream",
     "blocking_connect",
+    "blocking_copy",
+    "blocking_copy_bidirectional",
     "blocking_resolve",
     "connect",
     "copy",

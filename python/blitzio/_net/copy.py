@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from blitzio._task.branches import end, result_of
+from blitzio._run import run
+from blitzio._runtime.blocking import check_may_block, deadline_of
+from blitzio._task.branches import abandon, end, result_of
+from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from blitzio._duration import Seconds
+
+_T = TypeVar("_T")
 
 
 class ReadStream(Protocol):
@@ -120,5 +127,82 @@ async def copy_bidirectional(
         # Both, or the one that failed is among them.
         from_a, from_b = map(result_of, [way for way in ways if way.done()])
         return from_a, from_b
+    except GeneratorExit:
+        abandon(ways)
+        raise
     finally:
         await end(ways)
+
+
+def blocking_copy(
+    reader: ReadStream,
+    writer: WriteStream,
+    *,
+    buffer_bytes: int = 65536,
+    timeout: Seconds | None = None,
+) -> int:
+    """`copy` for threads. Ctrl-C, and `timeout`, end it as a cancellation does.
+
+    >>> from blitzio import net
+    >>> near, source = net.UnixStream.pair()
+    >>> target, far = net.UnixStream.pair()
+    >>> near.blocking_write_all(b"hello")
+    >>> near.shutdown("write")
+    >>> blocking_copy(source, target, timeout=10), far.blocking_read()
+    (5, b'hello')
+    >>> near.close(); source.close(); target.close(); far.close()
+
+    Raises:
+        TimeoutError: after `timeout`.
+        ValueError: `timeout` is negative.
+        OSError: of a stream.
+        RuntimeError: an event loop runs in this thread.
+    """
+    return _in_thread(
+        "blocking_copy",
+        "copy()",
+        timeout,
+        lambda: copy(reader, writer, buffer_bytes=buffer_bytes),
+    )
+
+
+def blocking_copy_bidirectional(
+    a: _Stream, b: _Stream, *, buffer_bytes: int = 65536, timeout: Seconds | None = None
+) -> tuple[int, int]:
+    """`copy_bidirectional` for threads; a single one moves both ways.
+
+    >>> from blitzio import net
+    >>> client, a = net.UnixStream.pair()
+    >>> b, server = net.UnixStream.pair()
+    >>> client.blocking_write_all(b"question"); client.shutdown("write")
+    >>> server.blocking_write_all(b"answer"); server.shutdown("write")
+    >>> blocking_copy_bidirectional(a, b, timeout=10)
+    (8, 6)
+    >>> client.close(); a.close(); b.close(); server.close()
+
+    Raises:
+        as `blocking_copy`.
+    """
+    return _in_thread(
+        "blocking_copy_bidirectional",
+        "copy_bidirectional()",
+        timeout,
+        lambda: copy_bidirectional(a, b, buffer_bytes=buffer_bytes),
+    )
+
+
+def _in_thread(
+    name: str,
+    instead: str,
+    timeout: Seconds | None,
+    begin: Callable[[], Coroutine[object, object, _T]],
+) -> _T:
+    """On a loop of the call's own: streams belong to none."""
+    check_may_block(name, instead)
+    when = deadline_of(timeout)
+
+    async def work() -> _T:
+        async with Timeout(when):
+            return await begin()
+
+    return run(work())

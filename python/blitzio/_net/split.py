@@ -100,7 +100,16 @@ class _Half:
 
 
 class ReadHalf(_Half):
-    """The reading half of a stream, with the stream's own functions for it."""
+    """The reading half of a stream, with the stream's own functions for it.
+
+    >>> from blitzio import net
+    >>> near, far = net.UnixStream.pair()
+    >>> reader, writer = near.split()
+    >>> far.blocking_write_all(b"first\\nsecond\\n")
+    >>> reader.blocking_read_line(), reader.blocking_read()
+    (b'first\\n', b'second\\n')
+    >>> reader.close(); writer.close(); far.close()
+    """
 
     __slots__ = ()
 
@@ -204,7 +213,17 @@ class ReadHalf(_Half):
 
 
 class WriteHalf(_Half):
-    """The writing half of a stream, with the stream's own functions for it."""
+    """The writing half of a stream, with the stream's own functions for it.
+
+    >>> from blitzio import net
+    >>> near, far = net.UnixStream.pair()
+    >>> reader, writer = near.split()
+    >>> writer.blocking_write_all(b"all of it")
+    >>> writer.close()  # Ends this way; the reading half is as it was.
+    >>> far.blocking_read_to_end(), reader.is_closed
+    (b'all of it', False)
+    >>> reader.close(); far.close()
+    """
 
     __slots__ = ()
 

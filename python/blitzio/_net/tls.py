@@ -15,6 +15,8 @@ from blitzio._net.transport_options import TransportOptions
 if TYPE_CHECKING:
     import ssl
 
+    from typing_extensions import Buffer
+
 _LIMIT = 65536
 
 
@@ -22,7 +24,26 @@ class TlsStream(TransportOptions):
     """A TLS connection, as `connect(..., ssl=...)` and `start_tls()` make it.
 
     It is read, written and closed as a `TcpStream` is, and has its options. Cancelling a read loses
-    nothing.
+    nothing. It is its loop's: there are no `blocking_` and no `try_` forms, nor `peek` and `split`;
+    one task may read it while another writes.
+
+    Examples run where `server` and `client` are contexts: of a server with a certificate for
+    "localhost", and of a client that trusts it.
+
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     near, far = net.UnixStream.pair()
+    ...     serving = asyncio.ensure_future(start_tls(far, server, server_side=True))
+    ...     async with await start_tls(near, client, server_hostname="localhost") as one:
+    ...         other = await serving
+    ...         await one.write_all(b"question\\nmore")
+    ...         line, rest = await other.read_line(), bytearray(16)
+    ...         count = await other.read_into(rest)
+    ...         other.close()
+    ...         return line, bytes(rest[:count]), await one.read()
+    >>> asyncio.run(main())
+    (b'question\\n', b'more', b'')
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,6 +53,17 @@ class TlsStream(TransportOptions):
     async def read(self, n: int = _LIMIT) -> bytes:
         """Read what is there, at most n bytes, or wait for some; none at the end."""
         return await self._reader.read(n)
+
+    async def read_into(self, buffer: Buffer, /) -> int:
+        """read() into a writable buffer. Gives how many bytes came."""
+        view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
+        if not view:
+            return 0
+        data = await self._reader.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     async def read_exact(self, n: int, /) -> bytes:
         """Read exactly n bytes; `asyncio.IncompleteReadError` if the stream ends before."""
@@ -134,6 +166,17 @@ async def start_tls(
     server_hostname: str | None = None,
 ) -> TlsStream:
     """Begin TLS on a connection, which is the returned stream's from then on.
+
+    >>> import asyncio
+    >>> from blitzio import net
+    >>> async def main():
+    ...     near, far = net.UnixStream.pair()
+    ...     serving = asyncio.ensure_future(start_tls(far, server, server_side=True))
+    ...     stream = await start_tls(near, client, server_hostname="localhost")
+    ...     async with stream, await serving:
+    ...         return stream.ssl_object.version(), near.is_closed
+    >>> asyncio.run(main())  # The contexts are those of `TlsStream`.
+    ('TLSv1.3', True)
 
     Args:
         stream: a connection from which nothing is read ahead.

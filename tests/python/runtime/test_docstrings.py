@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
+from tests.python.loop.support import client_context, server_context
+from tests.python.process.support import program, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +69,25 @@ def test_examples_in_docstrings_give_what_they_say(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_examples_of_tls_give_what_they_say(tmp_path: Path) -> None:
+    contexts = {"server": server_context(tmp_path), "client": client_context()}
+    result = doctest.testmod(importlib.import_module("blitzio._net.tls"), extraglobs=contexts)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_examples_of_policies_give_what_they_say() -> None:
+    """They change the process, and asyncio warns of policies, which are on their way out."""
+    source = """
+import doctest, blitzio._policy
+result = doctest.testmod(blitzio._policy)
+assert result.attempted > 0
+assert result.failed == 0
+"""
+    done = program(source, options=("-W", "ignore::DeprecationWarning"))
+    assert silent(done), done.stdout
 
 
 # ---- the extension: what its stub says ---------------------------------------------------------
@@ -143,15 +164,8 @@ SHOWN_BY = {
 }
 #: What has none, and why.
 WITHOUT = {
-    "EventLoopPolicy": "policies are on their way out of asyncio, which warns of them",
-    "ReadHalf": "of split(), in _net/split.py",
     "ReadStream": "a protocol",
-    "TlsStream": "as start_tls",
-    "WriteHalf": "of split(), in _net/split.py",
     "WriteStream": "a protocol",
-    "install": "changes the process; as EventLoopPolicy",
-    "serve": "runs until it is told to end; see examples/python",
-    "start_tls": "needs a certificate; see examples/python",
 }
 
 

@@ -1,0 +1,127 @@
+"""Copying in threads: `blocking_copy`, `blocking_copy_bidirectional`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import blitzio
+from blitzio import net
+from blitzio.process import PipeReader, PipeWriter
+from tests.python.loop.support import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DATA = os.urandom(300_000)
+
+
+@pytest.fixture
+def streams() -> Iterator[tuple[net.UnixStream, ...]]:
+    """client — a, b — server: a proxy between two connections."""
+    client, a = net.UnixStream.pair()
+    b, server = net.UnixStream.pair()
+    yield client, a, b, server
+    for stream in (client, a, b, server):
+        stream.close()
+
+
+def in_thread(function: Callable[..., object], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=args)
+    thread.start()
+    return thread
+
+
+def test_everything_is_moved(streams: tuple[net.UnixStream, ...]) -> None:
+    client, a, b, server = streams
+
+    def send() -> None:
+        client.blocking_write_all(DATA)
+        client.shutdown("write")
+
+    received = bytearray()
+
+    def receive() -> None:
+        received.extend(server.blocking_read_exact(len(DATA)))
+
+    threads = [in_thread(send), in_thread(receive)]
+    assert net.blocking_copy(a, b, buffer_bytes=1000, timeout=PATIENCE) == len(DATA)
+    for thread in threads:
+        thread.join()
+    assert received == DATA
+    assert not a.is_closed
+    assert not b.is_closed
+
+
+def test_both_ways_are_moved_at_once(streams: tuple[net.UnixStream, ...]) -> None:
+    """Each side sends more than fits in between, and reads nothing before that has gone."""
+    client, a, b, server = streams
+    received: dict[str, bytes] = {}
+
+    def talk(name: str, stream: net.UnixStream, data: bytes) -> None:
+        stream.blocking_write_all(data)
+        stream.shutdown("write")
+        received[name] = stream.blocking_read_to_end()
+
+    def read_first() -> None:
+        received["server"] = server.blocking_read_to_end()
+        server.blocking_write_all(DATA[:200_000])
+        server.shutdown("write")
+
+    threads = [in_thread(talk, "client", client, DATA), in_thread(read_first)]
+    counts = net.blocking_copy_bidirectional(a, b, timeout=PATIENCE)
+    for thread in threads:
+        thread.join()
+    assert counts == (len(DATA), 200_000)
+    assert received == {"server": DATA, "client": DATA[:200_000]}
+
+
+def test_time_ends_them_and_the_streams_stay(streams: tuple[net.UnixStream, ...]) -> None:
+    client, a, b, server = streams
+    with pytest.raises(TimeoutError):
+        net.blocking_copy(a, b, timeout=0.001)
+    with pytest.raises(TimeoutError):
+        net.blocking_copy_bidirectional(a, b, timeout=0.001)
+    client.blocking_write_all(b"later")
+    assert a.blocking_read(timeout=PATIENCE) == b"later"
+    server.blocking_write_all(b"later")
+    assert b.blocking_read(timeout=PATIENCE) == b"later"
+
+
+def test_errors_are_the_streams(streams: tuple[net.UnixStream, ...]) -> None:
+    _, a, b, _ = streams
+    a.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        net.blocking_copy(a, b, timeout=PATIENCE)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        net.blocking_copy_bidirectional(a, b, timeout=PATIENCE)
+    with pytest.raises(ValueError, match="timeout must be"):
+        net.blocking_copy(a, b, timeout=-1)
+
+
+def test_pipes_are_copied_as_streams_are() -> None:
+    one, two = os.pipe(), os.pipe()
+    reader, writer = PipeReader.adopt(one[0]), PipeWriter.adopt(two[1])
+    os.write(one[1], b"data")
+    os.close(one[1])
+    assert net.blocking_copy(reader, writer, timeout=PATIENCE) == 4
+    assert os.read(two[0], 10) == b"data"
+    reader.close()
+    writer.close()
+    os.close(two[0])
+
+
+@pytest.mark.parametrize("copy", [net.blocking_copy, net.blocking_copy_bidirectional])
+def test_they_are_for_threads_without_a_loop(
+    copy: Callable[..., Any], streams: tuple[net.UnixStream, ...]
+) -> None:
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            copy(*streams[1:3])
+        await asyncio.sleep(0)
+
+    blitzio.run(main())

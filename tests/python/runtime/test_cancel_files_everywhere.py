@@ -19,7 +19,7 @@ from tests.python.runtime.cancel_support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
 
@@ -49,16 +49,16 @@ def opening(folder: Path) -> Make:
     async def make() -> Scenario:
         path = new_folder(folder) / "file"
 
-        async def work() -> fs.File:
-            return await fs.open(path, "x+b")
+        async def work() -> None:
+            for _ in range(2):
+                async with fs.open(path, "w+b") as file:
+                    await file.sync_all()
 
-        async def check(result: Any) -> None:
-            if result is not CANCELLED:
-                await result.close()
+        async def check(_: object) -> None:
             # Made or not, it is a file as any other.
-            async with fs.open(path, "w+b") as file:
+            async with fs.open(path.with_name("other"), "w+b") as file:
                 assert await file.write(b"data") == 4
-            assert path.read_bytes() == b"data"
+            assert path.with_name("other").read_bytes() == b"data"
 
         return Scenario(work, lambda: None, check)
 
@@ -141,38 +141,42 @@ def line_of_text(folder: Path) -> Make:
     return make
 
 
-def flushing(folder: Path) -> Make:
-    """Into a FIFO that is full: what write() has taken arrives, whoever flushes it in the end."""
+def into_a_full_fifo(finish: Callable[[fs.File], Awaitable[None]]) -> Callable[[Path], Make]:
+    """What write() has taken arrives, once, whoever flushes or closes the file in the end."""
 
-    async def make() -> Scenario:
-        path = new_folder(folder) / "fifo"
-        os.mkfifo(path)
-        reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        filled = 0
-        with suppress(BlockingIOError):
-            while True:
-                filled += os.write(reader, bytes(4096))
-        file = await fs.open(path, "wb")
-        assert await file.write(b"taken") == 5
-        received = bytearray()
-
-        def empty() -> None:
+    def with_folder(folder: Path) -> Make:
+        async def make() -> Scenario:
+            path = new_folder(folder) / "fifo"
+            os.mkfifo(path)
+            reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            filled = 0
             with suppress(BlockingIOError):
-                while piece := os.read(reader, 65536):
-                    received.extend(piece)
+                while True:
+                    filled += os.write(reader, bytes(4096))
+            file = await fs.open(path, "wb")
+            assert await file.write(b"taken") == 5
+            received = bytearray()
 
-        async def work() -> None:
-            await file.flush()
+            def empty() -> None:
+                with suppress(BlockingIOError):
+                    while piece := os.read(reader, 65536):
+                        received.extend(piece)
 
-        async def check(_: object) -> None:
-            await file.close()
-            empty()
-            assert received == bytes(filled) + b"taken"
-            os.close(reader)
+            async def work() -> None:
+                await finish(file)
 
-        return Scenario(work, empty, check)
+            async def check(_: object) -> None:
+                await file.close()
+                assert file.closed
+                empty()
+                assert received == bytes(filled) + b"taken"
+                os.close(reader)
 
-    return make
+            return Scenario(work, empty, check)
+
+        return make
+
+    return with_folder
 
 
 def at_places(folder: Path) -> Make:
@@ -193,27 +197,6 @@ def at_places(folder: Path) -> Make:
             await file.close()
             # A thread that was at it has gone on to the end of that call.
             assert path.read_bytes() in (b"", b"one", b"onetwo", b"onetw", b"onet")
-
-        return Scenario(work, lambda: None, check)
-
-    return make
-
-
-def closing(folder: Path) -> Make:
-    async def make() -> Scenario:
-        path = new_folder(folder) / "file"
-        # Much, so that the thread takes its time.
-        taken = bytes(500_000)
-        file = await fs.open(path, "wb", 1 << 20)
-        await file.write(taken)
-
-        async def work() -> None:
-            await file.close()
-
-        async def check(_: object) -> None:
-            await file.close()
-            assert file.closed
-            assert path.read_bytes() == taken
 
         return Scenario(work, lambda: None, check)
 
@@ -359,9 +342,9 @@ SCENARIOS: dict[str, Callable[[Path], Make]] = {
     "writing": writing,
     "reading": reading,
     "line_of_text": line_of_text,
-    "flushing": flushing,
+    "flushing": into_a_full_fifo(lambda file: file.flush()),
     "at_places": at_places,
-    "closing": closing,
+    "closing": into_a_full_fifo(lambda file: file.close()),
     "whole_files": whole_files,
     "trees": trees,
     "temporary": temporary,

@@ -320,8 +320,9 @@ def watching(folder: Path) -> Make:
 def beginning_to_watch(folder: Path) -> Make:
     async def make() -> Scenario:
         place = new_folder(folder)
-        for name in "abc":
-            (place / name).mkdir()
+        # Many, so that the thread takes its time.
+        for number in range(300):
+            (place / str(number)).mkdir()
         watcher = fs.watch(place, recursive=True)
 
         async def work() -> None:

@@ -35,8 +35,9 @@ VALUES = (
     blitzio.runtime.BlockingPoolInfo(1, 0, 2, 1, 5),
     blitzio.runtime.SchedulerInfo("work_stealing", 2, 1, 0),
 )
-#: Made of functions, or of what may be a function or a file; two handles of one thing are equal.
-MAY_BE_COPIED = {process.Command, io.Io, blitzio.EventLoopPolicy}
+#: Made of functions, or of what may be a function or a file; two handles of one thing are equal; a
+#: dict.
+MAY_BE_COPIED = {process.Command, io.Io, blitzio.EventLoopPolicy, blitzio.runtime.RuntimeMetrics}
 
 
 def accepted(thing: object) -> list[str]:

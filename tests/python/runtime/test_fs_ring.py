@@ -138,7 +138,7 @@ def test_a_loop_is_closed_with_operations_in_flight(loop: blitzio.Loop, tmp_path
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
 
-    async def main() -> list[asyncio.Future[Any]]:
+    async def main() -> list[asyncio.Task[fs.File]]:
         before = _submitted()
         opening = [asyncio.ensure_future(fs.open(fifo, "rb")) for _ in range(5)]
         while _submitted() < before + 5:

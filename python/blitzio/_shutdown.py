@@ -13,6 +13,7 @@ Threads: made and closed in the main thread; everything else any.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType, TracebackType
 
 
@@ -52,8 +53,10 @@ class WorkGuard:
     ) -> None:
         self.release()
 
-    def __del__(self) -> None:
-        self.release()
+    def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # With the interpreter goes whoever waits, and the modules that would tell them.
+        if not _is_finalizing():
+            self.release()
 
 
 class Shutdown:

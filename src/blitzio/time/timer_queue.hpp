@@ -113,7 +113,8 @@ class TimerQueue {
     {
       const Lock lock(*this);
       count = wheel_.advance(now);
-      std::swap(fired_, waking_);
+      // Only then, so that both have their memory once timers have fired twice.
+      if (!fired_.empty()) std::swap(fired_, waking_);
     }
     for (Waker& waker : waking_) waker.wake();
     waking_.clear();

@@ -46,22 +46,37 @@ namespace {
 // Relaxed: read when the threads that count wait or have ended.
 std::atomic<std::uint64_t> allocations{0};
 
-void* counted(void* memory) {
-  if (memory == nullptr) throw std::bad_alloc();
+void* counted(std::size_t size) noexcept {
   allocations.fetch_add(1, std::memory_order_relaxed);
+  return std::malloc(size);
+}
+void* counted(std::size_t size, std::align_val_t alignment) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const auto unit = static_cast<std::size_t>(alignment);
+  return std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
+}
+void* or_throw(void* memory) {
+  if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
 }  // namespace
 
-// The other forms of new and delete are made of these by the standard library. Not inline, or GCC
-// sees that what new gave is given to free().
+// The other forms of new and delete are made of these by the standard library; so are those with
+// nothrow, but the address sanitizer has its own of them. Not inline, or GCC sees that what new
+// gave is given to free().
 [[gnu::noinline]] void* operator new(std::size_t size) {
-  return counted(std::malloc(size));
+  return or_throw(counted(size));
 }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  const auto unit = static_cast<std::size_t>(alignment);
-  return counted(std::aligned_alloc(unit, (size + unit - 1) / unit * unit));
+  return or_throw(counted(size, alignment));
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return counted(size);
+}
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment,
+                                     const std::nothrow_t& /*tag*/) noexcept {
+  return counted(size, alignment);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
@@ -311,8 +326,9 @@ void expect_none_in_tasks(const char* what, Executor& executor, Make make, Feed 
       co_await yield_now();
     }
   };
-  auto waiter = executor.spawn(rounds());
+  // In this order: on a Runtime the first rounds run while this thread goes on.
   auto feeder = executor.spawn(feeding());
+  auto waiter = executor.spawn(rounds());
   executor.block_on(waiter).get();
   executor.block_on(feeder).get();
   EXPECT_EQ(made, 0U) << what;
@@ -321,6 +337,7 @@ void expect_none_in_tasks(const char* what, Executor& executor, Make make, Feed 
 
 template <class Executor>
 void expect_none_on(Executor& executor) {
+  static_cast<void>(ThreadParker::current());  // this thread's, which block_on() would make
   constexpr Duration kSoon = Duration::from_micros(1);
   constexpr Duration kLate = Duration::from_secs(3600);
   channel::Channel<int> channel(1);

@@ -30,6 +30,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -353,21 +354,19 @@ void expect_none_on(Executor& executor) {
       "select with a timer", executor,
       [&] { return select(channel.recv(), time::sleep(kLate), never.wait()); }, send);
 
-  sync::Semaphore turns(0);
-  const auto wait_for_turn = [&]() -> Async<void> {
-    Result<sync::Permit> turn = co_await turns.acquire();
-    turn->forget();
-  };
+  // A turn for each, for in which order they begin is the scheduler's.
+  std::array<sync::Notify, kWarmUps + kRounds> turns;
+  const auto wait_for = [](sync::Notify& turn) -> Async<void> { co_await turn.wait(); };
   std::vector<JoinHandle<void>> handles;
-  for (int i = 0; i < kWarmUps + kRounds; ++i) handles.push_back(executor.spawn(wait_for_turn()));
+  for (sync::Notify& turn : turns) handles.push_back(executor.spawn(wait_for(turn)));
   std::size_t next = 0;
   expect_none_in_tasks(
       "join", executor,
       [&] {
-        JoinHandle<void>& handle = handles[next++];
+        JoinHandle<void>& handle = handles.at(next++);
         return poll_fn([&handle](Context& context) { return handle.poll(context); });
       },
-      [&] { turns.release(); });
+      [&] { turns.at(next - 1).notify_one(); });
 }
 
 TEST(Allocations, NoneToWaitInATaskOfALocalExecutor) {

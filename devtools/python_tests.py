@@ -202,14 +202,14 @@ def cost() -> str:
     """What operations of the loop cost in system calls, and connections and timers in memory,
     against what they cost before."""
     python = native.extension(running()).python
+    scale = ROOT / "benchmarks/scale.py"
+    run([python, scale, "--check"], env=PYTHON_PATH, what="benchmarks/scale.py")
     command = [python, ROOT / "benchmarks/cost.py"]
     try:
         run([*command, "--can-trace"], env=PYTHON_PATH)
     except Failed as error:
         raise NothingToRun("no process may trace another here") from error
     run([*command, "--check"], env=PYTHON_PATH, what="benchmarks/cost.py")
-    scale = ROOT / "benchmarks/scale.py"
-    run([python, scale, "--check"], env=PYTHON_PATH, what="benchmarks/scale.py")
     return "system calls per operation, and memory, as before"
 
 

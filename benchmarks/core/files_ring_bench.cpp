@@ -88,7 +88,10 @@ void run(benchmark::State& state, Way way, Work work, Before before) {
     std::vector<JoinHandle<void>> handles;
     handles.reserve(tasks);
     for (std::size_t i = 0; i < tasks; ++i) handles.push_back(executor->spawn(work(i)));
-    for (auto& handle : handles) (co_await handle).get();
+    for (auto& handle : handles) {
+      auto result = co_await handle;
+      result.get();
+    }
   };
   for (auto _ : state) {
     before(tasks);

@@ -20,6 +20,7 @@ class Options(TypedDict, total=False):
     defer_taskrun: bool | None
     registered_buffers: bool | None
     registered_files: bool | None
+    ring_files: bool | None
     timer_tick: float
     timers_max: int
     workers: int

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 COUNTS_CANCELLATIONS = sys.version_info >= (3, 11)
 
-#: Where they do not, by task: a cancellation that waits for its next await; see _task/branches.py.
+#: By task: a cancellation that waits for its next await; see _task/branches.py.
 postponed: weakref.WeakKeyDictionary[Any, asyncio.Handle] = weakref.WeakKeyDictionary()
 
 

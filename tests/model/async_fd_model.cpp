@@ -7,6 +7,7 @@
 #include <model/poll_driver.hpp>
 #include <model/support.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -163,6 +164,24 @@ TEST(AsyncFdModel, ClosingWakesWhoWaits) {
     home.join();
     fixture.home.shutdown();
     BLITZIO_CHECK(!fixture.file.is_open() && !fixture.file.is_polled());
+  });
+}
+
+// The home lets go of the descriptor while it is being given away.
+TEST(AsyncFdModel, WhatIsGivenElsewhereIsOpen) {
+  expect_sound([] {
+    Fixture fixture;
+    const Home::Visit visit(fixture.home);
+    Read read(fixture.fd, fixture.file);
+    Thread home([&] { fixture.home.run(); });
+    BLITZIO_CHECK(poll_once(read).is_pending());
+    Thread giver([&] {
+      const OwnedFd given = fixture.fd.release();
+      BLITZIO_CHECK(::fcntl(given.get(), F_GETFD) >= 0, given.get());
+      fixture.home.stop();
+    });
+    giver.join();
+    BLITZIO_CHECK(!block_on(read));
   });
 }
 

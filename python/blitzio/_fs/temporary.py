@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from blitzio._native import fs as _native_fs
 from blitzio._runtime.blocking import check_may_block, run_to_its_end
+from blitzio._runtime.interruption import Interruption
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ async def _close_to_its_end(file: File) -> None:
 
     Cancellation: is delivered when it is closed.
     """
-    interruption: asyncio.CancelledError | None = None
+    interruption = Interruption()
     while not file.closed:
         try:
-            await file.close()
-        except asyncio.CancelledError as cancelled:
-            interruption = cancelled
-    if interruption is not None:
-        raise interruption
+            with interruption:
+                await file.close()
+        except OSError:
+            interruption.deliver()
+            raise
+    interruption.deliver()
 
 
 class _Temporary(ABC):

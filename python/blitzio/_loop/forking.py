@@ -55,12 +55,14 @@ def _being_imported() -> set[str]:
 
 
 def _before_fork() -> None:
-    for name in _being_imported() - _never_imported:
-        importlib.import_module(name)  # Waits for another thread; of this one's it is given as is.
-    loop: object = asyncio._get_running_loop()
-    # Closed: the copy of a parent's own, which its child has not taken from the thread yet.
-    if isinstance(loop, _native.LoopBase) and not loop.is_closed():
-        loop._flush()
+    try:
+        for name in _being_imported() - _never_imported:
+            importlib.import_module(name)  # Waits for another thread; this one's is given as is.
+    finally:
+        loop: object = asyncio._get_running_loop()
+        # Closed: the copy of a parent's own, which its child has not taken from the thread yet.
+        if isinstance(loop, _native.LoopBase) and not loop.is_closed():
+            loop._flush()
 
 
 def _after_fork_in_child() -> None:

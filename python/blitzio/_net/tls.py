@@ -56,14 +56,14 @@ class TlsStream(TransportOptions):
 
     async def read_into(self, buffer: Buffer, /) -> int:
         """read() into a writable buffer. Gives how many bytes came."""
-        view = memoryview(buffer).cast("B")
-        if view.readonly:
-            raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
-        if not view:
-            return 0
-        data = await self._reader.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        with memoryview(buffer) as whole, whole.cast("B") as view:
+            if view.readonly:
+                raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
+            if not view:
+                return 0
+            data = await self._reader.read(len(view))
+            view[: len(data)] = data
+            return len(data)
 
     async def read_exact(self, n: int, /) -> bytes:
         """Read exactly n bytes; `asyncio.IncompleteReadError` if the stream ends before."""

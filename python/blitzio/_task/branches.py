@@ -53,7 +53,7 @@ def result_of(future: asyncio.Future[_T]) -> _T:
 
 def drop(awaitable: Any) -> None:
     """Ends an owned awaitable that was never awaited, without a warning."""
-    if inspect.iscoroutine(awaitable):
+    if inspect.iscoroutine(awaitable) or _is_native_awaitable(awaitable):
         awaitable.close()
 
 
@@ -82,6 +82,7 @@ class Branches:
         self._owned: list[asyncio.Future[Any]] = []
 
     async def __aenter__(self) -> Branches:
+        await let_cancellation_come(self._awaitables)
         for awaitable in self._awaitables:
             future = start(awaitable)
             self.futures.append(future)
@@ -154,6 +155,24 @@ def has_succeeded(future: asyncio.Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
+async def let_cancellation_come(awaitables: Sequence[Any]) -> None:
+    """Before anything begins: where one that was postponed comes. Otherwise calls of which each has
+    its results at once, one after the other, would postpone it for ever."""
+    if not _is_cancellation_due(asyncio.current_task()):
+        return
+    try:
+        await asyncio.sleep(0)
+    except BaseException:
+        for awaitable in awaitables:
+            drop(awaitable)
+        raise
+
+
+def _is_cancellation_due(task: Any) -> bool:
+    """Whether the task's next await raises, or that of the next turn."""
+    return task in postponed or getattr(task, "_must_cancel", False)
+
+
 class _Postponing:
     """Lets a cancellation of the block come later, if `is_due` says so when it is there."""
 
@@ -162,7 +181,10 @@ class _Postponing:
         # Any: before Python 3.11 tasks do not count their cancellations.
         task: Any = asyncio.current_task()
         self._task = task
-        self._before: int = task.cancelling() if COUNTS_CANCELLATIONS else 0
+        self._before = 0
+        if COUNTS_CANCELLATIONS:
+            # One that has been counted and is still to come is not one that was before.
+            self._before = task.cancelling() - _is_cancellation_due(task)
 
     def __enter__(self) -> None:
         pass
@@ -176,17 +198,15 @@ class _Postponing:
         if not isinstance(exc, asyncio.CancelledError) or not self._is_due():
             return False
         task = self._task
-        handle = task.get_loop().call_soon(_cancel_again, task, self._before, exc.args)
-        if not COUNTS_CANCELLATIONS:
-            postponed[task] = handle
+        loop = task.get_loop()
+        postponed[task] = loop.call_soon(_cancel_again, task, self._before, exc.args)
         return True
 
 
 def _cancel_again(task: Any, before: int, message: tuple[Any, ...]) -> None:
+    postponed.pop(task, None)
     if COUNTS_CANCELLATIONS:
         if task.cancelling() <= before:
             return  # Whoever cancelled has taken it back: a time limit whose block was left.
         task.uncancel()
-    else:
-        postponed.pop(task, None)
     task.cancel(*message)

@@ -12,7 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._native import JoinHandle, _is_native_awaitable, _select_first
-from blitzio._task.branches import abandon, end, end_before_result, is_reference, start, unpack
+from blitzio._task.branches import (
+    abandon,
+    end,
+    end_before_result,
+    is_reference,
+    let_cancellation_come,
+    start,
+    unpack,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -89,6 +97,7 @@ async def race(*awaitables: Any) -> Any:
 
 async def _first(branches: list[Any]) -> tuple[Any, int]:
     """Empties the list, as end() does, and for the same reason."""
+    await let_cancellation_come(branches)
     owned: list[asyncio.Future[Any]] = []
     try:
         waiting = _select_first([_entry(branch, owned) for branch in branches])

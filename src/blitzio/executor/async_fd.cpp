@@ -151,6 +151,8 @@ OwnedFd IoSource::close(Closing how) noexcept {
     const MutexLock lock(mutex_);
     // Relaxed: see Call.
     if ((calls_.fetch_or(kClosed, std::memory_order_relaxed) & kClosed) != 0) return {};
+    // Until the end of this: whoever lets go meanwhile must not close what is to be given.
+    ++holders_;
     // With the lock, under which the home lets go of the descriptor; and after it is marked, for
     // this wakes who waits. ENOTCONN, the only error it can give: it does not listen.
     if (how == Closing::listener && others_hold()) {
@@ -184,6 +186,7 @@ OwnedFd IoSource::close(Closing how) noexcept {
   OwnedFd closing;
   {
     const MutexLock lock(mutex_);
+    --holders_;
     for (IoSide* side : ours) holders_ -= side != nullptr ? 1 : 0;
     if (how == Closing::gives_fd) {
       given = give_fd();

@@ -145,7 +145,10 @@ void Worker::offer_spare() noexcept {
   const auto index = runtime_.idle_.choose();
   if (!index) return;
   Worker& chosen = *runtime_.workers_[*index];
-  if (!chosen.timers_.wakes_by(Instant::now() + kLookInterval)) chosen.wake();
+  // It counts as searching from now on, so that nobody is woken for the injector either.
+  const bool is_in_time =
+      !has_injected() && chosen.timers_.wakes_by(Instant::now() + kLookInterval);
+  if (!is_in_time) chosen.wake();
 }
 
 bool Worker::has_stealable_anywhere() const noexcept {

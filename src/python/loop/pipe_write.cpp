@@ -154,6 +154,7 @@ int queue_data(WritePipe& t, PyObject* data) noexcept {
 
 /// After something was queued: writes now, or sees to it that the turn's end does.
 void request_flush(WritePipe& t) noexcept {
+  if (is_blocked(t)) return;
   // Another pipe may lead to the same file, as stdout and stderr often do: what that was given
   // before leaves before.
   if (!t.flush.is_linked()) loop_flush(*t.loop);

@@ -66,8 +66,9 @@ class [[nodiscard]] FileCall {
       if (InRing* ring = std::get_if<InRing>(&state_)) {
         if (!(*ring)->poll(context)) return pending;
         const std::int32_t result = (*ring)->take();
-        if (!(*ring)->is_dismissed()) return (*ring)->job.finish(result);
+        // Out of the call, which may outlive this: a file that is kept there would not be closed.
         Job job = std::move((*ring)->job);
+        if (!(*ring)->is_dismissed()) return job.finish(result);
         state_.template emplace<InThread>(std::move(job));
       }
     }

@@ -242,8 +242,7 @@ class IoSource {
   Atomic<std::uint32_t> calls_{0};
   Mutex mutex_{LockRank::async_fd};
   OwnedFd fd_ BLITZIO_GUARDED_BY(mutex_);
-  // Directions whose operation may be in the kernel and has not been cancelled, and a close() that
-  // is under way.
+  // Directions whose operation may be in the kernel, not cancelled, and a close() under way.
   unsigned holders_ BLITZIO_GUARDED_BY(mutex_) = 0;
   // Counted by the AsyncFd objects.
   Atomic<std::uint32_t> handles_{1};

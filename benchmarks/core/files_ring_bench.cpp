@@ -90,7 +90,7 @@ void run(benchmark::State& state, Way way, Work work, Before before) {
     for (std::size_t i = 0; i < tasks; ++i) handles.push_back(executor->spawn(work(i)));
     for (auto& handle : handles) {
       auto result = co_await handle;
-      result.get();
+      std::move(result).get();
     }
   };
   for (auto _ : state) {

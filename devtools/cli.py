@@ -179,14 +179,17 @@ def _test_everything(options: argparse.Namespace) -> int:
     # Long ones come first: then the last ones end at about the same time.
     add("style", checks.style)
     add("core gcc", lambda: native.test("gcc"))
+    # See below; the second newest has its conformance suite left.
+    suites = [one for one in chosen if not IN_CI or one not in _second_newest(chosen)]
     # How much a loop can hold differs little between interpreters: asked of one.
-    for number, interpreter in enumerate(chosen):
+    for number, interpreter in enumerate(suites):
         suite = partial(python_tests.suite, interpreter, scale=number == 0)
         add(f"python {interpreter.version}", suite, interpreter)
     add("python faults", lambda: faults.suite(main_interpreter))
     add("core faults", lambda: faults.contract(main_interpreter))
-    # Continuous integration has 40 minutes on two cores; what is left out there is this, which
-    # finds least: the sanitizers' builds are Clang's as well, and the wheel is of the same source.
+    # Continuous integration has 40 minutes on two cores; what is left out there is this, and a
+    # suite between two others, which find least: the sanitizers' builds are Clang's as well, and
+    # the wheel is of the same source.
     if not IN_CI:
         add("refleaks", refleaks)
         of_the_wheel = partial(
@@ -215,6 +218,11 @@ def _test_everything(options: argparse.Namespace) -> int:
     add("examples", examples)
     add("docs", checks.docs)
     return stages.run()
+
+
+def _second_newest(chosen: list[Interpreter]) -> list[Interpreter]:
+    """Of three or more with the GIL."""
+    return [one for one in chosen if not one.is_free_threaded][1:-1][-1:]
 
 
 def _have_newest() -> None:

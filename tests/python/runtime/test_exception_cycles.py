@@ -176,6 +176,8 @@ def test_a_failure_is_freed(name: str) -> None:
 
 @pytest.mark.parametrize("name", INTERRUPTIONS)
 def test_a_cancellation_is_freed(name: str) -> None:
+    if sys.version_info >= (3, 14) and name in ("join_all", "select", "CancelToken.run"):
+        pytest.skip("asyncio.wait() of CPython 3.14 has its task in a cycle with the exception")
     # By the second one, what is to be waited for is being waited for.
     assert without_collector(INTERRUPTIONS[name], 2) == "CancelledError"
 

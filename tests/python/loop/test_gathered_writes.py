@@ -75,6 +75,7 @@ ENDS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.no_faults("what the kernel did not take goes with the end", "short", "again")
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_written_leaves_before_the_end(
@@ -107,6 +108,7 @@ def test_what_was_written_leaves_before_the_end(
     assert same_as_asyncio(scenario) == ("returned", b"head body")
 
 
+@pytest.mark.no_faults("what the kernel did not take goes with the end", "short", "again")
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_what_was_written_leaves_before_the_end_of_tls(
     loop: asyncio.AbstractEventLoop, tmp_path: Path, end: str
@@ -121,6 +123,7 @@ def test_what_was_written_leaves_before_the_end_of_tls(
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("what the kernel did not take goes with the end", "short", "again")
 @pytest.mark.parametrize("kind", ["tcp", "tls"])
 def test_what_a_protocol_wrote_leaves_before_its_failure_ends_the_connection(
     loop: asyncio.AbstractEventLoop, reports: list[dict[str, Any]], kind: str, tmp_path: Path
@@ -155,6 +158,7 @@ def writing_between_runs(loop: asyncio.AbstractEventLoop, kind: str) -> Iterator
     loop.run_until_complete(context.__aexit__(None, None, None))
 
 
+@pytest.mark.no_faults("what the kernel did not take goes with the end", "short", "again")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_what_was_written_leaves_before_an_exception_ends_the_run(
@@ -236,6 +240,7 @@ def test_each_transport_sends_its_own_in_order(loop: asyncio.AbstractEventLoop) 
 SIZES = (10, 10, 20_000, 5, 9000, 9000)
 
 
+@pytest.mark.no_faults("reads while the loop stands")
 @pytest.mark.parametrize("sizes", [SIZES[:2], SIZES])
 def test_two_pipes_to_one_file_keep_the_order_of_the_writes(
     same_as_asyncio: Compare, sizes: tuple[int, ...]

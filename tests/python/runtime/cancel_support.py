@@ -144,6 +144,7 @@ def cancel_everywhere(make: Make, kind: str) -> None:
                 run(play(make, cancel_at, late))
         # A thread that was looking up a name finishes, and closes what it has opened for that.
         patience = time.monotonic() + 30
-        while descriptors() != before and time.monotonic() < patience:
+        while descriptors() > before and time.monotonic() < patience:
             time.sleep(0.01)
-        assert descriptors() == before
+        # Less, if such a thread of the first round has only now come to its end.
+        assert descriptors() <= before

@@ -187,6 +187,7 @@ def at_places(folder: Path) -> Make:
         async def work() -> bytes:
             assert await file.write_at(b"one", 0) == 3
             assert await file.write_at(b"two", 3) == 3
+            await file.sync_all()  # Which always waits.
             await file.set_len(5)
             assert (await file.metadata()).size == 5
             await file.truncate(4)

@@ -27,6 +27,7 @@ FILES = (
 
 
 @pytest.mark.no_refleaks("runs tests in another process")
+@pytest.mark.no_faults("runs tests in another process, which have faults of their own")
 def test_the_second_choice_does_what_the_first_does() -> None:
     usable = [name for name, is_usable, _, _ in _native.detect() if is_usable]
     if len(usable) < 2:

@@ -142,9 +142,10 @@ def cancel_everywhere(make: Make, kind: str) -> None:
         for cancel_at in range(1, steps + 1):
             for late in (False, True):
                 run(play(make, cancel_at, late))
-        # A thread that was looking up a name finishes, and closes what it has opened for that.
+        # A thread that was looking up a name finishes, and closes what it has opened for that; and
+        # the loop hears of the end of what it had the kernel's ring begin.
         patience = time.monotonic() + 30
         while descriptors() > before and time.monotonic() < patience:
-            time.sleep(0.01)
+            run(asyncio.sleep(0.01))
         # Less, if such a thread of the first round has only now come to its end.
         assert descriptors() <= before

@@ -332,9 +332,11 @@ TEST(IdleModel, TwoTasksFromElsewhereRunAtOnce) {
   expect_sound([] { two_tasks_from_elsewhere(Workers::Bug::none); });
 }
 
-void long_poll(Workers::Bug bug) {
+// The sleeper has so many timers of its own.
+void long_poll(Workers::Bug bug, unsigned timers = 0) {
   Meeting meeting;
   Workers workers(3, bug);
+  workers.each[1].timers = timers;
   Job begins([&](IdleWorker& worker) {
     worker.schedule_local(meeting.one);
     worker.schedule_local(meeting.two);
@@ -399,21 +401,8 @@ TEST(IdleModel, ATaskBehindAnEmptyRingIsTakenWhileTheTaskThatQueuedItGoesOn) {
 }
 
 // The sleeper need not be woken, as its timer does so; the next time it must be.
-void long_poll_beside_a_timer(Workers::Bug bug) {
-  Meeting meeting;
-  Workers workers(3, bug);
-  workers.each[1].timers = 1;
-  Job begins([&](IdleWorker& worker) {
-    worker.schedule_local(meeting.one);
-    worker.schedule_local(meeting.two);
-  });
-  Thread sleeper([&] { workers.each[1].run(); });
-  workers.injector.push(begins);
-  workers.each[0].run();
-}
-
 TEST(IdleModel, ASleeperThatWakesByItselfTakesATask) {
-  expect_sound([] { long_poll_beside_a_timer(Workers::Bug::none); });
+  expect_sound([] { long_poll(Workers::Bug::none, 1); });
 }
 
 // One of the two sleepers stands by, and the other one leaves it to that.
@@ -500,7 +489,7 @@ TEST(IdleModel, FindsAStandbyThatSleepsForGood) {
 }
 
 TEST(IdleModel, FindsASleeperThatIsTakenToWakeBeforeItSleeps) {
-  expect_finds("deadlock", [] { long_poll_beside_a_timer(Workers::Bug::wakes_before_it_sleeps); });
+  expect_finds("deadlock", [] { long_poll(Workers::Bug::wakes_before_it_sleeps, 1); });
 }
 
 TEST(IdleModel, FindsAStandbyThatIsTakenOverTooEarly) {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blitzio import Group, channel, join_all, select, spawn, sync, time, timeout
+from blitzio import Group, channel, join_all, select, spawn, sync, time, timeout, try_join_all
 from tests.python.loop.support import turns
 from tests.python.runtime.cancel_support import (
     CANCELLED,
@@ -16,6 +16,9 @@ from tests.python.runtime.cancel_support import (
     Scenario,
     cancel_everywhere,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 # ---- what waits
 # ----------------------------------------------------------------------------------
@@ -268,24 +271,27 @@ async def group() -> Scenario:
     return Scenario(work, opened.set, check)
 
 
-async def wait_for_all() -> Scenario:
-    first: channel.Channel[int] = channel.Channel(1)
-    second: channel.Channel[int] = channel.Channel(1)
+def wait_for_all(join: Callable[..., Awaitable[Any]]) -> Make:
+    async def make() -> Scenario:
+        first: channel.Channel[int] = channel.Channel(1)
+        second: channel.Channel[int] = channel.Channel(1)
 
-    def check(result: object) -> None:
-        # Both or none: what came with the cancellation was given up by nobody.
-        left = [len(first), len(second)]
-        assert left == ([1, 1] if result is CANCELLED else [0, 0])
-        assert result in (CANCELLED, (1, 2))
+        def check(result: object) -> None:
+            # Both or none: what came with the cancellation was given up by nobody.
+            left = [len(first), len(second)]
+            assert left == ([1, 1] if result is CANCELLED else [0, 0])
+            assert result in (CANCELLED, (1, 2))
 
-    async def work() -> Any:
-        return await join_all(first.recv(), second.recv())
+        async def work() -> Any:
+            return await join(first.recv(), second.recv())
 
-    def let_go() -> None:
-        first.try_send(1)
-        second.try_send(2)
+        def let_go() -> None:
+            first.try_send(1)
+            second.try_send(2)
 
-    return Scenario(work, let_go, check)
+        return Scenario(work, let_go, check)
+
+    return make
 
 
 async def ticks() -> Scenario:
@@ -385,7 +391,8 @@ SCENARIOS: dict[str, Make] = {
     "watch": watch,
     "join": join,
     "group": group,
-    "wait_for_all": wait_for_all,
+    "wait_for_all": wait_for_all(join_all),
+    "outcomes_of_all": wait_for_all(try_join_all),
     "ticks": ticks,
     "event": event,
     "barrier": barrier,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
-from blitzio import CancelToken, Shutdown, channel, join_all, race, spawn, try_join_all
+from blitzio import CancelToken, Shutdown, channel, join_all, race, spawn
 from blitzio.io import Evented, Threaded
 from tests.python.loop.support import PATIENCE
 from tests.python.runtime.cancel_support import (
@@ -104,25 +104,6 @@ async def race_with_a_coroutine() -> Scenario:
         assert (made.try_recv() if result is CANCELLED else result) == 1
 
     return Scenario(work, lambda: made.try_send(1), check)
-
-
-async def outcomes_of_all() -> Scenario:
-    first: channel.Channel[int] = channel.Channel(1)
-    second: channel.Channel[int] = channel.Channel(1)
-
-    def check(result: object) -> None:
-        left = [len(first), len(second)]
-        assert left == ([1, 1] if result is CANCELLED else [0, 0])
-        assert result in (CANCELLED, (1, 2))
-
-    async def work() -> Any:
-        return await try_join_all(first.recv(), second.recv())
-
-    def let_go() -> None:
-        first.try_send(1)
-        second.try_send(2)
-
-    return Scenario(work, let_go, check)
 
 
 async def join_of_handles() -> Scenario:
@@ -333,7 +314,6 @@ SCENARIOS: dict[str, Make] = {
     "parallel_for": in_threads(lambda f: blitzio.parallel_for((1, 2), f), None),
     "race_of_receives": race_of_receives,
     "race_with_a_coroutine": race_with_a_coroutine,
-    "outcomes_of_all": outcomes_of_all,
     "join_of_handles": join_of_handles,
     "token": token,
     "under_a_token": under_a_token,

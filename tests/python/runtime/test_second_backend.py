@@ -28,7 +28,7 @@ FILES = (
 
 @pytest.mark.no_refleaks("runs tests in another process")
 @pytest.mark.no_faults("runs tests in another process, which have faults of their own")
-def test_the_second_choice_does_what_the_first_does() -> None:
+def test_the_second_choice_does_what_the_first_does(pytestconfig: pytest.Config) -> None:
     usable = [name for name, is_usable, _, _ in _native.detect() if is_usable]
     if len(usable) < 2:
         pytest.skip(f"there is only {usable[0]}")
@@ -40,6 +40,8 @@ def test_the_second_choice_does_what_the_first_does() -> None:
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
             # Loops of others do not look at it.
             *("-p", "no:xdist", "-k", "not asyncio and not uvloop"),
+            # The build that is tested here may be another than the one in the source tree.
+            *("-o", "pythonpath=" + " ".join(map(str, pytestconfig.getini("pythonpath")))),
             *(os.fspath(HERE / name) for name in FILES),
         ],
         cwd=ROOT,

@@ -60,11 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handed_on: list[str] = []
     has_own_options = bool(words) and words[0] in ("demo", "bench", "soak", "refleaks")
     if has_own_options and not {"-h", "--help"} & set(words[:2]):
-        # This one is ours, wherever it stands.
-        of_the_wheel = ["--release"] if words[0] == "bench" and "--release" in words else []
-        words = [word for word in words if word not in of_the_wheel]
+        ours = _take_ours(words) if words[0] == "bench" else []
         first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-        words, handed_on = [*words[:first], *of_the_wheel], words[first:]
+        words, handed_on = [*words[:first], *ours], words[first:]
     options = _parser().parse_args(words)
     options.rest = [*getattr(options, "rest", []), *handed_on]
     command: Callable[[argparse.Namespace], int] = options.command
@@ -78,6 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _take_ours(words: list[str]) -> list[str]:
+    """Takes those options of `bench` out of `words` that are ours, wherever they stand."""
+    ours: list[str] = []
+    for option, length in (("--release", 1), ("--python", 2)):
+        while option in words:
+            at = words.index(option)
+            ours += words[at : at + length]
+            del words[at : at + length]
+    return ours
 
 
 def _setup(options: argparse.Namespace) -> int:
@@ -333,27 +342,28 @@ def _bench(options: argparse.Namespace) -> int:
         comparison.core(options.rest if options.what == "core" else ())
     if options.what in ("all", "net"):
         comparison.net(options.rest if options.what == "net" else ())
-    for name, program in _PYTHON_BENCHMARKS.items():
-        if options.what not in ("all", name):
-            continue
-        words = [*program, *(options.rest if options.what == name else ())]
-        path = _path_with_peers() if name in ("files", "primitives") else python_tests.PYTHON_PATH
-        if options.release:
-            environment, package = wheel.unpacked(interpreters.running())
-            others = path["PYTHONPATH"].split(os.pathsep)[1:]
-            path = {"PYTHONPATH": os.pathsep.join([str(package), *others])}
-        else:
-            environment = native.extension(interpreters.running())
-        run([environment.python, *words], env=path, what=f"bench {name}")
+    for interpreter in _chosen(options.python) if options.python else [interpreters.running()]:
+        for name, program in _PYTHON_BENCHMARKS.items():
+            if options.what in ("all", name):
+                rest = options.rest if options.what == name else ()
+                _bench_python(name, [*program, *rest], interpreter, release=options.release)
     return 0
 
 
-def _path_with_peers() -> dict[str, str]:
-    """PYTHONPATH with the ecosystem's libraries behind our own folders."""
-    libraries = Environment(interpreters.running(), ecosystem=True)
-    libraries.create()
-    folders = map(str, libraries.path.glob("lib/*/site-packages"))
-    return {"PYTHONPATH": os.pathsep.join([python_tests.PYTHON_PATH["PYTHONPATH"], *folders])}
+def _bench_python(name: str, words: list[str], interpreter: Interpreter, *, release: bool) -> None:
+    folders = python_tests.PYTHON_PATH["PYTHONPATH"].split(os.pathsep)
+    if release:
+        environment, package = wheel.unpacked(interpreter)
+        folders[0] = str(package)
+    else:
+        environment = native.extension(interpreter)
+    if name in ("files", "primitives"):
+        # The ecosystem's libraries, behind our own folders.
+        libraries = Environment(interpreter, ecosystem=True)
+        libraries.create()
+        folders += map(str, libraries.path.glob("lib/*/site-packages"))
+    path = {"PYTHONPATH": os.pathsep.join(folders)}
+    run([environment.python, *words], env=path, what=f"bench {name}")
 
 
 def _chosen(wanted: list[str]) -> list[Interpreter]:
@@ -420,6 +430,7 @@ def _parser() -> argparse.ArgumentParser:
     parts = ("all", "micro", "core", "net", *_PYTHON_BENCHMARKS)
     sub.add_argument("what", nargs="?", choices=parts, default="all")
     sub.add_argument("--release", action="store_true", help="of the release wheel")
+    add_python(sub, "Python's side on this version (repeatable; or: all)")
     sub.add_argument("rest", nargs="*", help="for the comparison, options too (--rounds, …)")
 
     sub = add("wheel", _wheel, "the release wheel, trained by the benchmarks, into build/wheels")

@@ -13,18 +13,24 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("words", "what", "release", "rest"),
+    ("words", "what", "release", "python", "rest"),
     [
-        ("bench", "all", False, []),
-        ("bench loops echo_1k --rounds 3", "loops", False, ["echo_1k", "--rounds", "3"]),
-        ("bench loops --release", "loops", True, []),
-        ("bench --release loops --rounds 3", "loops", True, ["--rounds", "3"]),
-        ("bench loops --rounds 3 --release", "loops", True, ["--rounds", "3"]),
-        ("bench core sched --workers 1", "core", False, ["sched", "--workers", "1"]),
+        ("bench", "all", False, [], []),
+        ("bench loops echo_1k --rounds 3", "loops", False, [], ["echo_1k", "--rounds", "3"]),
+        ("bench loops --release", "loops", True, [], []),
+        ("bench --release loops --rounds 3", "loops", True, [], ["--rounds", "3"]),
+        ("bench loops --rounds 3 --release", "loops", True, [], ["--rounds", "3"]),
+        ("bench http --quick --python 3.14", "http", False, ["3.14"], ["--quick"]),
+        ("bench core sched --workers 1", "core", False, [], ["sched", "--workers", "1"]),
     ],
 )
 def test_bench_hands_on_the_options_of_the_benchmark(
-    words: str, what: str, release: bool, rest: list[str], monkeypatch: pytest.MonkeyPatch
+    words: str,
+    what: str,
+    release: bool,
+    python: list[str],
+    rest: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[argparse.Namespace] = []
 
@@ -34,4 +40,6 @@ def test_bench_hands_on_the_options_of_the_benchmark(
 
     monkeypatch.setattr(cli, "_bench", take)
     assert cli.main(words.split()) == 0
-    assert [(each.what, each.release, each.rest) for each in seen] == [(what, release, rest)]
+    (options,) = seen
+    assert (options.what, options.release) == (what, release)
+    assert (options.python, options.rest) == (python, rest)

@@ -114,9 +114,10 @@ class PyFile {
   [[nodiscard]] Step write_some(std::span<const std::byte> data, std::size_t* count);
   /// Keeps `data` for later, if there is room for it.
   [[nodiscard]] bool buffer(std::span<const std::byte> data);
-  /// Drops what was read ahead, which is read again; not of streams.
+  /// Drops what was read ahead, which is read again; not of streams. Of one that somebody has
+  /// closed meanwhile nothing is left.
   void forget_ahead() noexcept {
-    if (!file.is_stream()) ahead.clear();
+    if (!is_closed && !file.is_stream()) ahead.clear();
   }
   [[nodiscard]] std::span<const std::byte> pending() const noexcept {
     return pending_ == nullptr ? std::span<const std::byte>() : std::span(*pending_);

@@ -144,8 +144,9 @@ PyObject* try_write_at(PyFile& file, std::span<const std::byte> data,
 
 PyObject* blocking_read_at(PyFile& file, std::size_t count, std::uint64_t offset) noexcept {
   auto own = handle_of(file, &PyFile::check_reads);
+  if (!own) return nullptr;
   Target target(count);
-  if (!own || !target.bytes) return nullptr;
+  if (!target.bytes) return nullptr;
   const auto read = [&] {
     const Detached detached;
     return own->blocking_read_at(target.span, offset);

@@ -124,8 +124,8 @@ PyObject* watch(PyObject* module, PyObject* const* args, Py_ssize_t nargs) {
     return PyErr_Format(PyExc_TypeError, "watch expected 2 arguments, got %zd", nargs);
   }
   const PyRef rows = PyRef::steal(PySequence_Tuple(args[0]));
-  const int recursive = PyObject_IsTrue(args[1]);
-  if (!rows || recursive < 0) return nullptr;
+  const int recursive = rows ? PyObject_IsTrue(args[1]) : -1;
+  if (recursive < 0) return nullptr;
   std::vector<std::string> paths;
   PyRef first;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows.get()); ++i) {

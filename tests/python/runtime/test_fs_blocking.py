@@ -139,6 +139,31 @@ def test_threads_and_tasks_take_turns(tmp_path: Path) -> None:
 # ---- temporary things ------------------------------------------------------------------------
 
 
+def test_a_file_may_be_closed_while_others_write_at_an_offset(tmp_path: Path) -> None:
+    data = bytes(1 << 20)
+    for _ in range(20):
+        file: Any = fs.blocking_open(tmp_path / "file", "w+b")
+        begun = threading.Event()
+        errors: list[Exception] = []
+
+        def write(file: Any = file, begun: Any = begun, errors: Any = errors) -> None:
+            try:
+                while True:
+                    begun.set()
+                    assert file.blocking_write_at(data, 0) == len(data)
+            except ValueError as closed:
+                errors.append(closed)
+
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        begun.wait()
+        file.blocking_close()
+        for writer in writers:
+            writer.join()
+        assert len(errors) == 2
+
+
 def test_temporary_things_are_gone_when_they_are_left(tmp_path: Path) -> None:
     with fs.temp_dir("some-", tmp_path) as folder:
         assert os.path.basename(folder).startswith("some-")

@@ -81,8 +81,14 @@ void abandon(PyObject* object) noexcept {
   if (exception) restore_exception(std::move(exception));
 }
 
-/// running → finished, without waking anybody. Returns whether nobody will ask.
-bool settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
+enum class Settled : std::uint8_t {
+  asked_for,  ///< somebody may ask for the outcome
+  detached,   ///< nobody will
+  before,     ///< it has ended before, and what ended it first counts
+};
+
+/// running → finished, without waking anybody.
+Settled settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
   PyRef old_task;
   PyRef canceller;
   PyRef helper;
@@ -90,7 +96,8 @@ bool settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noex
   bool detached = false;
   {
     const ObjectLock lock(as_object(handle));
-    BLITZIO_CHECK(handle.phase == Phase::running);
+    // A task of the user's factory may call its callback as often as it likes.
+    if (BLITZIO_UNLIKELY(handle.phase == Phase::finished)) return Settled::before;
     handle.phase = Phase::finished;
     handle.value = value.release();
     handle.error = error.release();
@@ -101,7 +108,7 @@ bool settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noex
     detached = handle.detached;
   }
   if (gate != nullptr) gate->release_ref();
-  return detached;
+  return detached ? Settled::detached : Settled::asked_for;
 }
 
 void retrieve(JoinHandleObject& handle) noexcept {
@@ -213,6 +220,7 @@ void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate)
     join_handle_finish(handle, {}, take_exception());
     return;
   }
+  if (BLITZIO_UNLIKELY(handle.finished.is_set())) return;  // It called back at once.
   gate.add_ref();
   gate.add(handle.kept, as_object(handle));
   bool is_cancelled = false;
@@ -233,7 +241,8 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
     PyRef value = work.call();
     PyRef error = value ? PyRef() : take_exception();
     work = Work();
-    if (settle(handle, std::move(value), std::move(error), {})) retrieve(handle);
+    const Settled settled = settle(handle, std::move(value), std::move(error), {});
+    if (settled == Settled::detached) retrieve(handle);
     first = handle.finished.set_and_take_first();
   }
   owned.reset();
@@ -248,7 +257,9 @@ namespace {
 void finish(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
   const PyRef keep = PyRef::borrow(as_object(handle));
   const PyRef kept = LoopGate::remove(handle.kept);
-  if (settle(handle, std::move(value), std::move(error), std::move(task))) retrieve(handle);
+  const Settled settled = settle(handle, std::move(value), std::move(error), std::move(task));
+  if (BLITZIO_UNLIKELY(settled == Settled::before)) return;
+  if (settled == Settled::detached) retrieve(handle);
   handle.finished.set();
 }
 

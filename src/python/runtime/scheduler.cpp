@@ -14,7 +14,14 @@ constexpr int kBudget = 128;
 /// Every so many starts the queue from outside goes first, so that it is not starved.
 constexpr std::uint32_t kInjectedInterval = 61;
 
+/// That the calling thread is, or null. Strong: whoever does not leave stays one.
 thread_local WorkerObject* own_worker = nullptr;
+
+void set_own_worker(WorkerObject* worker) noexcept {
+  if (worker != nullptr) Py_INCREF(as_object(*worker));
+  WorkerObject* old = std::exchange(own_worker, worker);
+  if (old != nullptr) Py_DECREF(as_object(*old));
+}
 
 WorkerObject& worker_at(const SchedulerObject& scheduler, std::size_t index) noexcept {
   return as_worker(scheduler.workers[index].get());
@@ -73,6 +80,7 @@ bool has_work_for(const WorkerObject& worker) noexcept {
 // ---- on the worker's thread ---------------------------------------------------------------------
 
 void schedule_drain(WorkerObject& worker) noexcept {
+  if (BLITZIO_UNLIKELY(worker.drain == nullptr)) return;  // It was left by what it ran.
   worker.drain_is_due = true;
   if (loop_call_soon(*worker.loop, worker.drain, nullptr, 0, worker.context) == 0) return;
   worker.drain_is_due = false;
@@ -234,8 +242,8 @@ bool scheduler_spawn(SchedulerObject& scheduler, PyRef handle, Starter starter) 
 bool worker_enter(WorkerObject& worker) noexcept {
   const PyRef hook =
       PyRef::steal(PyCFunction_NewEx(&before_wait_definition, as_object(worker), nullptr));
-  worker.drain = PyCFunction_NewEx(&drain_definition, as_object(worker), nullptr);
-  worker.context = PyContext_New();
+  Py_XSETREF(worker.drain, PyCFunction_NewEx(&drain_definition, as_object(worker), nullptr));
+  Py_XSETREF(worker.context, PyContext_New());
   if (!hook || worker.drain == nullptr || worker.context == nullptr) return false;
   if (!PyRef::steal(PyObject_CallMethod(reinterpret_cast<PyObject*>(worker.loop),
                                         "_set_before_wait", "O", hook.get()))) {
@@ -243,12 +251,12 @@ bool worker_enter(WorkerObject& worker) noexcept {
   }
   worker.loop->waiting_bit = bit_of(worker);
   worker.loop->waiting = &worker.scheduler->idle;
-  own_worker = &worker;
+  set_own_worker(&worker);
   return true;
 }
 
 bool worker_leave(WorkerObject& worker) noexcept {
-  own_worker = nullptr;
+  if (own_worker == &worker) set_own_worker(nullptr);
   worker.loop->waiting = nullptr;
   Py_CLEAR(worker.drain);
   Py_CLEAR(worker.context);

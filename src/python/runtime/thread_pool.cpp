@@ -65,8 +65,9 @@ class Call final : public BlockingJob {
       join_handle_run_in_thread(std::move(callable));
       return;
     }
-    const PyRef done = PyRef::steal(PyObject_CallNoArgs(callable.get()));
+    PyRef done = PyRef::steal(PyObject_CallNoArgs(callable.get()));
     if (!done) PyErr_WriteUnraisable(callable.get());
+    done.reset();  // While the thread is attached, as `callable`.
     callable.reset();
     PyEval_SaveThread();
   }

@@ -2,6 +2,7 @@
 #include <python/bridge/foreign_loop.hpp>
 #include <python/support/context.hpp>
 #include <python/support/coroutine.hpp>
+#include <python/support/ft.hpp>
 
 #include <blitzio/task/join_result.hpp>
 
@@ -18,10 +19,12 @@ using State = AwaitableObject::State;
 using Wake = AwaitableObject::Wake;
 
 void abandon(PyObject* object) noexcept {
+  const ObjectLock lock(object);
   awaitable_finish(as_awaitable(object));
 }
 
 void signal(PyObject* object) noexcept {
+  const ObjectLock lock(object);
   AwaitableObject& self = as_awaitable(object);
   if (self.phase != State::suspended || self.wake != Wake::none) return;
   self.wake = Wake::signalled;
@@ -170,6 +173,7 @@ void detail::raise_current_exception() noexcept {
 }
 
 PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result) {
+  const ObjectLock lock(object);
   AwaitableObject& self = as_awaitable(object);
   *result = nullptr;
   switch (self.phase) {
@@ -194,6 +198,7 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
 }
 
 PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
+  const ObjectLock lock(object);
   AwaitableObject& self = as_awaitable(object);
   if (!coroutine_may_enter(self.phase == State::running, self.phase == State::finished)) {
     return nullptr;
@@ -232,10 +237,13 @@ void awaitable_finish(AwaitableObject& self) noexcept {
 }
 
 void awaitable_schedule(AwaitableObject& self, PyObject* callback, PyObject* context) noexcept {
+  if (BLITZIO_UNLIKELY(self.node == nullptr)) return;  // What ran for the one before closed it.
   // A wake may come from a destructor, with an exception on its way.
   PyRef exception = take_exception();
-  if (self.node->gate().call_soon(self.loop, callback, as_object(self), context) != 0) {
-    PyErr_WriteUnraisable(self.loop);
+  // And call_soon() may run any code: a finaliser's, or that of somebody else's loop.
+  const PyRef loop = PyRef::borrow(self.loop);
+  if (self.node->gate().call_soon(loop.get(), callback, as_object(self), context) != 0) {
+    PyErr_WriteUnraisable(loop.get());
   }
   if (exception) restore_exception(std::move(exception));
 }
@@ -353,6 +361,7 @@ bool awaitable_check(const ModuleState& state, PyObject* object) noexcept {
 }
 
 bool awaitable_poll(PyObject* awaitable, Context& context, PyObject** result) noexcept {
+  const ObjectLock lock(awaitable);
   AwaitableObject& self = as_awaitable(awaitable);
   *result = nullptr;
   if (self.phase == State::finished || self.phase == State::suspended) {
@@ -369,6 +378,7 @@ bool awaitable_poll(PyObject* awaitable, Context& context, PyObject** result) no
 }
 
 void awaitable_close(PyObject* awaitable) noexcept {
+  const ObjectLock lock(awaitable);
   awaitable_clear(awaitable);
 }
 

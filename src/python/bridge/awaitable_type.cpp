@@ -3,6 +3,7 @@
 #include <python/bridge/awaitable_internal.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/coroutine.hpp>
+#include <python/support/ft.hpp>
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
@@ -16,6 +17,7 @@ using Wake = AwaitableObject::Wake;
 // ---- as a coroutine -----------------------------------------------------------------------------
 
 PyObject* awaitable_await(PyObject* self) {
+  const ObjectLock lock(self);
   if (BLITZIO_UNLIKELY(as_awaitable(self).phase == State::suspended)) {
     PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
     return nullptr;
@@ -24,6 +26,7 @@ PyObject* awaitable_await(PyObject* self) {
 }
 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
   if (as_awaitable(self).phase == State::running) {
     raise_already_executing();
     return nullptr;
@@ -81,6 +84,7 @@ int set_blocking(PyObject* object, PyObject* value, void* /*unused*/) {
 }
 
 PyObject* method_get_loop(PyObject* object, PyObject* /*unused*/) {
+  const ObjectLock lock(object);
   const AwaitableObject& self = as_awaitable(object);
   if (self.loop == nullptr) {
     PyErr_Format(PyExc_RuntimeError, "%R waits on no loop", object);
@@ -109,6 +113,7 @@ PyObject* method_cancelled(PyObject* object, PyObject* /*unused*/) {
 /// None, or null with CancelledError or InvalidStateError set: what it has to tell is told by the
 /// next poll, not by the future.
 PyObject* method_result(PyObject* object, PyObject* /*unused*/) {
+  const ObjectLock lock(object);
   const AwaitableObject& self = as_awaitable(object);
   if (is_cancelled(self)) {
     if (self.cancel_message == nullptr) {
@@ -127,6 +132,7 @@ PyObject* method_result(PyObject* object, PyObject* /*unused*/) {
 
 PyObject* method_cancel(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
                         PyObject* kwnames) {
+  const ObjectLock lock(object);
   static constexpr std::array kParameters{"msg"};
   AwaitableObject& self = as_awaitable(object);
   Arguments arguments(args, nargs, kwnames);
@@ -160,6 +166,7 @@ bool keep_callback(AwaitableObject& self, PyObject* callback, PyRef context) noe
 
 PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
                                    PyObject* kwnames) {
+  const ObjectLock lock(object);
   static constexpr std::array kParameters{"fn"};
   AwaitableObject& self = as_awaitable(object);
   Arguments arguments(args, nargs, kwnames);
@@ -178,27 +185,50 @@ PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_s
   Py_RETURN_NONE;
 }
 
-PyObject* method_remove_done_callback(PyObject* object, PyObject* callback) {
-  AwaitableObject& self = as_awaitable(object);
-  // A comparison may run any code: the callbacks are taken out and those that stay put back.
-  PyRef first = PyRef::steal(std::exchange(self.callback, nullptr));
-  PyRef first_context = PyRef::steal(std::exchange(self.context, nullptr));
-  const PyRef more = PyRef::steal(std::exchange(self.more_callbacks, nullptr));
-  long removed = 0;
-  const auto keep_unless_equal = [&](PyObject* each, PyRef context) noexcept {
-    const int equal = PyObject_RichCompareBool(each, callback, Py_EQ);
-    if (equal < 0) return false;
-    removed += equal;
-    return equal != 0 || keep_callback(self, each, std::move(context));
-  };
-  if (first && !keep_unless_equal(first.get(), std::move(first_context))) return nullptr;
-  const Py_ssize_t count = more ? PyList_Size(more.get()) : 0;
+/// What is kept, as a list of (callback, context). Null with an error set.
+PyRef kept_callbacks(const AwaitableObject& self) noexcept {
+  PyRef pairs = PyRef::steal(PyList_New(0));
+  if (!pairs || self.callback == nullptr) return pairs;
+  const PyRef first = PyRef::steal(PyTuple_Pack(2, self.callback, self.context));
+  if (!first || PyList_Append(pairs.get(), first.get()) != 0) return {};
+  if (self.more_callbacks == nullptr) return pairs;
+  return PyRef::steal(PySequence_Concat(pairs.get(), self.more_callbacks));
+}
+
+/// Forgets a pair, which the caller holds, so that this runs no code. Returns whether it was kept.
+bool forget_callback(AwaitableObject& self, PyObject* pair) noexcept {
+  PyObject* more = self.more_callbacks;
+  const Py_ssize_t count = more == nullptr ? 0 : PyList_GET_SIZE(more);
+  if (self.callback == PyTuple_GET_ITEM(pair, 0) && self.context == PyTuple_GET_ITEM(pair, 1)) {
+    // The list is nobody's but this awaitable's, which is locked.
+    PyObject* next = count == 0 ? nullptr : PyList_GET_ITEM(more, 0);
+    Py_SETREF(self.callback, next == nullptr ? nullptr : Py_NewRef(PyTuple_GET_ITEM(next, 0)));
+    Py_SETREF(self.context, next == nullptr ? nullptr : Py_NewRef(PyTuple_GET_ITEM(next, 1)));
+    return next == nullptr || PyList_SetSlice(more, 0, 1, nullptr) == 0;
+  }
   for (Py_ssize_t i = 0; i < count; ++i) {
-    const PyRef pair = PyRef::steal(PySequence_GetItem(more.get(), i));
-    if (!keep_unless_equal(PyTuple_GET_ITEM(pair.get(), 0),
-                           PyRef::borrow(PyTuple_GET_ITEM(pair.get(), 1)))) {
-      return nullptr;
-    }
+    // As above.
+    if (PyList_GET_ITEM(more, i) == pair) return PyList_SetSlice(more, i, i + 1, nullptr) == 0;
+  }
+  return false;
+}
+
+PyObject* method_remove_done_callback(PyObject* object, PyObject* callback) {
+  const ObjectLock lock(object);
+  AwaitableObject& self = as_awaitable(object);
+  const PyRef pairs = kept_callbacks(self);
+  const PyRef equals = PyRef::steal(PyList_New(0));
+  if (!pairs || !equals) return nullptr;
+  // A comparison may fail, or run any code, even wake or end the awaitable.
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pairs.get()); ++i) {
+    PyObject* pair = PyList_GET_ITEM(pairs.get(), i);
+    const int equal = PyObject_RichCompareBool(PyTuple_GET_ITEM(pair, 0), callback, Py_EQ);
+    if (equal < 0 || (equal > 0 && PyList_Append(equals.get(), pair) != 0)) return nullptr;
+  }
+  long removed = 0;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(equals.get()); ++i) {
+    // Nobody else has this list.
+    removed += forget_callback(self, PyList_GET_ITEM(equals.get(), i)) ? 1 : 0;
   }
   return PyLong_FromLong(removed);
 }

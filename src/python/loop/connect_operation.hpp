@@ -17,7 +17,7 @@
 // Threads: the loop's.
 #pragma once
 
-#include <python/loop/loop.hpp>
+#include <python/loop/loop_use.hpp>
 
 namespace blitzio::python {
 
@@ -29,7 +29,7 @@ PyObject* loop_connect_numeric(PyObject* self, PyObject* const* args, Py_ssize_t
 
 // A row for the method table in loop.cpp.
 #define BLITZIO_CONNECT_METHODS                                                          \
-  {"_connect_numeric", fast(loop_connect_numeric), METH_FASTCALL,                        \
+  {"_connect_numeric", fast(loop_method<loop_connect_numeric>), METH_FASTCALL,           \
    PyDoc_STR("_connect_numeric($self, protocol_factory, host, port, family, /)\n--\n\n"  \
              "A coroutine that gives (transport, protocol); None if host and port need " \
              "the resolver.")}

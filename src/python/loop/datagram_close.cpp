@@ -26,6 +26,13 @@ void stop(DatagramTransport& t) noexcept {
   datagram_update_reading(t);
 }
 
+/// connection_lost() was not scheduled: nothing may reach the protocol or the socket, which are
+/// about to go.
+void stop_by_hand(DatagramTransport& t) noexcept {
+  t.conn_lost = 1;
+  stop(t);
+}
+
 }  // namespace
 
 void datagram_release_fd(DatagramTransport& t) noexcept {
@@ -91,10 +98,7 @@ PyObject* datagram_call_connection_lost(PyObject* self, PyObject* exception) noe
   DatagramTransport& t = as_datagram(self);
   if (transport_check(t) != 0) return nullptr;
   if (t.fd_state != FdState::open) Py_RETURN_NONE;
-  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) {
-    t.conn_lost = 1;  // Called by hand: nothing may reach the protocol that is about to go.
-    stop(t);
-  }
+  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) stop_by_hand(t);
   PyRef error;
   if (t.protocol != nullptr) {
     const PyRef result = protocol_call(t.protocol, t.state->names.connection_lost, exception);
@@ -111,10 +115,20 @@ PyObject* datagram_call_connection_lost(PyObject* self, PyObject* exception) noe
   Py_RETURN_NONE;
 }
 
+namespace {
+
+/// Of a finaliser, which may be called by hand: the transport is lost without a word.
+void release_unclosed(DatagramTransport& t) noexcept {
+  if (t.conn_lost == 0) stop_by_hand(t);
+  datagram_release_fd(t);
+}
+
+}  // namespace
+
 PyObject* datagram_release_socket(PyObject* self, PyObject* /*unused*/) noexcept {
   DatagramTransport& t = as_datagram(self);
   if (transport_check(t) != 0) return nullptr;
-  datagram_release_fd(t);
+  release_unclosed(t);
   Py_RETURN_NONE;
 }
 
@@ -123,12 +137,13 @@ PyObject* datagram_release_socket(PyObject* self, PyObject* /*unused*/) noexcept
 void datagram_finalize(PyObject* self) noexcept {
   DatagramTransport& t = as_datagram(self);
   if (t.fd_state != FdState::open) return;
+  const LoopUse use(t.loop);
   PyRef pending = take_exception();
   if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
     PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
   }
   if (transport_may_use_driver(t)) {
-    datagram_release_fd(t);
+    release_unclosed(t);
   } else {
     transport_release_in_loop(t);
   }

@@ -110,8 +110,9 @@ Received receive_from_fd(DatagramTransport& t) noexcept {
 
 /// For families whose addresses the socket module knows, and we do not.
 Received receive_by_method(DatagramTransport& t) noexcept {
+  const PyRef sock = PyRef::borrow(t.sock);
   const PyRef pair = PyRef::steal(
-      PyObject_CallMethod(t.sock, "recvfrom", "n", static_cast<Py_ssize_t>(kDatagramBytesMax)));
+      PyObject_CallMethod(sock.get(), "recvfrom", "n", static_cast<Py_ssize_t>(kDatagramBytesMax)));
   if (pair) {
     if (PyTuple_Check(pair.get()) && PyTuple_GET_SIZE(pair.get()) == 2) {
       return deliver(t, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1));

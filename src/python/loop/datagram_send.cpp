@@ -72,26 +72,15 @@ const KnownAddress* find_address(DatagramTransport& t, PyObject* address) noexce
   return t.recipient.parse(t.family, address) ? &t.recipient : nullptr;
 }
 
-/// Tries to send `data`; `address` may be None.
-Sent send_now(DatagramTransport& t, PyObject* data, PyObject* address) noexcept {
+/// Tries to send `data`, which `bytes` are of; `address` may be None.
+Sent send_bytes(DatagramTransport& t, PyObject* data, std::span<const std::byte> bytes,
+                PyObject* address) noexcept {
   const KnownAddress* known = nullptr;
   if (!t.is_connected && !(t.has_unnamed_peer && address == Py_None)) {
     known = find_address(t, address);
     if (known == nullptr) return send_by_method(t, data, address);
   }
-  Sent sent = Sent::failed;
-  if (BLITZIO_LIKELY(PyBytes_Check(data))) {
-    sent = send_to_kernel(t.fd,
-                          {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(data)),
-                           static_cast<std::size_t>(PyBytes_GET_SIZE(data))},
-                          known);
-  } else {
-    Py_buffer view;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) != 0) return Sent::failed;
-    sent = send_to_kernel(
-        t.fd, {static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)}, known);
-    PyBuffer_Release(&view);
-  }
+  const Sent sent = send_to_kernel(t.fd, bytes, known);
   if (BLITZIO_UNLIKELY(sent == Sent::blocked) && known != nullptr && t.writable.is_idle()) {
     auto room = net::receiver_room(t.fd, known->data(), known->bytes());
     if (!room) {
@@ -100,6 +89,28 @@ Sent send_now(DatagramTransport& t, PyObject* data, PyObject* address) noexcept 
     }
     t.room = std::move(*room);
   }
+  return sent;
+}
+
+/// Tries to send `data`; `address` may be None.
+Sent send_now(DatagramTransport& t, PyObject* data, PyObject* address) noexcept {
+  if (BLITZIO_LIKELY(PyBytes_Check(data))) {
+    return send_bytes(t, data,
+                      {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(data)),
+                       static_cast<std::size_t>(PyBytes_GET_SIZE(data))},
+                      address);
+  }
+  Py_buffer view;
+  if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) != 0) return Sent::failed;
+  // That may have run any code: the descriptor may be closed, or be somebody else's. Then the
+  // caller sees that the transport is lost.
+  const Sent sent = t.fd_state != FdState::open
+                        ? Sent::blocked
+                        : send_bytes(t, data,
+                                     {static_cast<const std::byte*>(view.buf),
+                                      static_cast<std::size_t>(view.len)},
+                                     address);
+  PyBuffer_Release(&view);
   return sent;
 }
 

@@ -149,6 +149,7 @@ int datagram_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     return -1;
   }
   LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
+  const LoopUse use(&loop_object);
   if (transport_may_begin(t, loop_object, parts.extra) != 0) return -1;
   return initialise(t, loop_object, parts);
 }
@@ -159,38 +160,40 @@ constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
 
 PyMethodDef datagram_methods[] = {
-    {"sendto", fast(datagram_sendto), kFastKeywords,
+    {"sendto", fast(transport_method<datagram_sendto>), kFastKeywords,
      PyDoc_STR("sendto($self, data, addr=None)\n--\n\n"
                "Send `data` as one datagram, later if need be. Does not block.")},
-    {"pause_reading", datagram_pause_reading, METH_NOARGS,
+    {"pause_reading", transport_method<datagram_pause_reading>, METH_NOARGS,
      PyDoc_STR("pause_reading($self)\n--\n\nNo datagram_received() until resume_reading().")},
-    {"resume_reading", datagram_resume_reading, METH_NOARGS,
+    {"resume_reading", transport_method<datagram_resume_reading>, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
-    {"is_reading", transport_method_is_reading<DatagramTransport>, METH_NOARGS,
+    {"is_reading", transport_method<transport_method_is_reading<DatagramTransport>>, METH_NOARGS,
      PyDoc_STR("is_reading($self)\n--\n\n")},
-    {"close", datagram_method_close, METH_NOARGS,
+    {"close", transport_method<datagram_method_close>, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nClose after what is queued was sent.")},
-    {"abort", datagram_method_abort, METH_NOARGS,
+    {"abort", transport_method<datagram_method_abort>, METH_NOARGS,
      PyDoc_STR("abort($self)\n--\n\nClose now; what is queued is lost.")},
-    {"is_closing", transport_method_is_closing, METH_NOARGS,
+    {"is_closing", transport_method<transport_method_is_closing>, METH_NOARGS,
      PyDoc_STR("is_closing($self)\n--\n\n")},
-    {"get_protocol", transport_method_get_protocol, METH_NOARGS,
+    {"get_protocol", transport_method<transport_method_get_protocol>, METH_NOARGS,
      PyDoc_STR("get_protocol($self)\n--\n\n")},
-    {"set_protocol", fast(one_argument<transport_method_set_protocol, "set_protocol", "protocol">),
+    {"set_protocol",
+     fast(
+         transport_method<one_argument<transport_method_set_protocol, "set_protocol", "protocol">>),
      kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
-    {"get_write_buffer_size", datagram_get_write_buffer_size, METH_NOARGS,
+    {"get_write_buffer_size", transport_method<datagram_get_write_buffer_size>, METH_NOARGS,
      PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
-    {"get_write_buffer_limits", datagram_get_write_buffer_limits, METH_NOARGS,
+    {"get_write_buffer_limits", transport_method<datagram_get_write_buffer_limits>, METH_NOARGS,
      PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
-    {"set_write_buffer_limits", fast(datagram_set_write_buffer_limits), kKeywords,
+    {"set_write_buffer_limits", fast(transport_method<datagram_set_write_buffer_limits>), kKeywords,
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
-    {"_start_reading", datagram_start_reading, METH_NOARGS, nullptr},
-    {"_wake_waiter", transport_method_wake_waiter, METH_O, nullptr},
-    {"_call_connection_lost", datagram_call_connection_lost, METH_O, nullptr},
-    {"_force_close", datagram_method_force_close, METH_O, nullptr},
-    {"_fatal_error", fast(datagram_method_fatal_error), kKeywords, nullptr},
-    {"_release_socket", datagram_release_socket, METH_NOARGS, nullptr},
+    {"_start_reading", transport_method<datagram_start_reading>, METH_NOARGS, nullptr},
+    {"_wake_waiter", transport_method<transport_method_wake_waiter>, METH_O, nullptr},
+    {"_call_connection_lost", transport_method<datagram_call_connection_lost>, METH_O, nullptr},
+    {"_force_close", transport_method<datagram_method_force_close>, METH_O, nullptr},
+    {"_fatal_error", fast(transport_method<datagram_method_fatal_error>), kKeywords, nullptr},
+    {"_release_socket", transport_method<datagram_release_socket>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

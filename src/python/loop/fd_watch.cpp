@@ -254,8 +254,10 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments&
     Py_DECREF(as_object(handle));
     return PyErr_NoMemory();
   }
-  if (!PyLong_Check(arguments[0])) watch->set_file_object(arguments[0]);
   if (background) watch->set_background();
+  // Dropped when all is done: that may run any code, even code that removes this watch.
+  PyRef old_file;
+  if (!PyLong_Check(arguments[0])) old_file = watch->exchange_file_object(arguments[0]);
   watch->set(side, handle);
   Py_RETURN_NONE;
 }
@@ -297,11 +299,13 @@ PyObject* remove(PyObject* self, const char* method, FdWatch::Side side,
   const int number = found->first;
   loop.watches.erase(found);
   const bool removed = watch->clear(side);
-  if (watch->is_unused()) {
-    FdWatch::retire(std::move(watch));
-  } else if (std::unique_ptr<FdWatch>& place = loop.watches[number]; place == nullptr) {
-    place = std::move(watch);
-  } else {
+  // Back to its place, if there is another side, and the loop was not closed meanwhile.
+  if (!watch->is_unused() && !loop.closed) {
+    if (std::unique_ptr<FdWatch>& place = loop.watches[number]; place == nullptr) {
+      place = std::move(watch);
+    }
+  }
+  if (watch != nullptr) {
     watch->clear(side == FdWatch::Side::reader ? FdWatch::Side::writer : FdWatch::Side::reader);
     FdWatch::retire(std::move(watch));
   }

@@ -17,7 +17,7 @@
 // Threads: the loop's, or the only user's while nobody runs the loop.
 #pragma once
 
-#include <python/loop/loop.hpp>
+#include <python/loop/loop_use.hpp>
 
 namespace blitzio::python {
 
@@ -40,10 +40,15 @@ class FdWatch : public ListNode<> {
   /// The object whose fileno() this is, if the user gave one: after it is closed, that is the only
   /// way to name the watch. Strong, may be null.
   [[nodiscard]] PyObject* file_object() const noexcept { return file_object_.get(); }
+  /// Returns what was there before.
+  [[nodiscard]] PyRef exchange_file_object(PyObject* object) noexcept {
+    return std::exchange(file_object_, PyRef::borrow(object));
+  }
   /// Its readiness may be noticed late while the loop is busy (Operation::set_background()).
-  /// Before the first set().
-  void set_background() noexcept { reader_.set_background(); }
-  void set_file_object(PyObject* object) noexcept { file_object_ = PyRef::borrow(object); }
+  /// Of no effect once it is watched.
+  void set_background() noexcept {
+    if (reader_.is_idle()) reader_.set_background();
+  }
 
   /// Ends an unused watch that nothing else owns: frees it now, or at its last completion.
   static void retire(std::unique_ptr<FdWatch> watch) noexcept;
@@ -101,26 +106,27 @@ PyObject* loop_remove_writer(PyObject* self, PyObject* const* args, Py_ssize_t n
                              PyObject* kwnames) noexcept;
 
 // Rows for the method table in loop.cpp.
-#define BLITZIO_FD_WATCH_METHODS                                                                  \
-  {"add_reader", fast(loop_add_reader), METH_FASTCALL | METH_KEYWORDS,                            \
-   PyDoc_STR("add_reader($self, fd, callback, *args)\n--\n\n"                                     \
-             "Call callback(*args) in each turn in which fd is readable, until "                  \
-             "remove_reader().")},                                                                \
-      {"_add_background_reader", fast(loop_add_background_reader), METH_FASTCALL | METH_KEYWORDS, \
-       PyDoc_STR("_add_background_reader($self, fd, callback, *args)\n--\n\n"                     \
-                 "add_reader() of a new fd that a busy loop need not look at in each turn.")},    \
-      {"add_writer", fast(loop_add_writer), METH_FASTCALL | METH_KEYWORDS,                        \
-       PyDoc_STR("add_writer($self, fd, callback, *args)\n--\n\n"                                 \
-                 "Call callback(*args) in each turn in which fd is writable, until "              \
-                 "remove_writer().")},                                                            \
-      {"remove_reader", fast(loop_remove_reader), METH_FASTCALL | METH_KEYWORDS,                  \
-       PyDoc_STR("remove_reader($self, fd)\n--\n\n"                                               \
-                 "End what add_reader() began. Returns whether there was anything to end.")},     \
-  {                                                                                               \
-    "remove_writer", fast(loop_remove_writer), METH_FASTCALL | METH_KEYWORDS,                     \
-        PyDoc_STR(                                                                                \
-            "remove_writer($self, fd)\n--\n\n"                                                    \
-            "End what add_writer() began. Returns whether there was anything to end.")            \
+#define BLITZIO_FD_WATCH_METHODS                                                               \
+  {"add_reader", fast(loop_method<loop_add_reader>), METH_FASTCALL | METH_KEYWORDS,            \
+   PyDoc_STR("add_reader($self, fd, callback, *args)\n--\n\n"                                  \
+             "Call callback(*args) in each turn in which fd is readable, until "               \
+             "remove_reader().")},                                                             \
+      {"_add_background_reader", fast(loop_method<loop_add_background_reader>),                \
+       METH_FASTCALL | METH_KEYWORDS,                                                          \
+       PyDoc_STR("_add_background_reader($self, fd, callback, *args)\n--\n\n"                  \
+                 "add_reader() of a new fd that a busy loop need not look at in each turn.")}, \
+      {"add_writer", fast(loop_method<loop_add_writer>), METH_FASTCALL | METH_KEYWORDS,        \
+       PyDoc_STR("add_writer($self, fd, callback, *args)\n--\n\n"                              \
+                 "Call callback(*args) in each turn in which fd is writable, until "           \
+                 "remove_writer().")},                                                         \
+      {"remove_reader", fast(loop_method<loop_remove_reader>), METH_FASTCALL | METH_KEYWORDS,  \
+       PyDoc_STR("remove_reader($self, fd)\n--\n\n"                                            \
+                 "End what add_reader() began. Returns whether there was anything to end.")},  \
+  {                                                                                            \
+    "remove_writer", fast(loop_method<loop_remove_writer>), METH_FASTCALL | METH_KEYWORDS,     \
+        PyDoc_STR(                                                                             \
+            "remove_writer($self, fd)\n--\n\n"                                                 \
+            "End what add_writer() began. Returns whether there was anything to end.")         \
   }
 
 }  // namespace blitzio::python

@@ -4,6 +4,7 @@
 #include <python/support/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <new>
 
 namespace blitzio::python {
@@ -57,17 +58,24 @@ void handle_track(HandleObject& handle) noexcept {
 PyRef args_tuple(const HandleObject& handle) noexcept {
   if (handle.callback == nullptr) return PyRef::borrow(Py_None);
   if (handle.arg_count > kInlineArgs) return PyRef::borrow(handle.args[0]);
-  PyRef tuple = PyRef::steal(PyTuple_New(handle.arg_count));
+  // Held first: making a tuple may collect garbage, whose finalisers may cancel the handle.
+  std::array<PyRef, kInlineArgs> held;
+  const Py_ssize_t count = handle.arg_count;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    held[static_cast<std::size_t>(i)] = PyRef::borrow(handle.args[i]);
+  }
+  PyRef tuple = PyRef::steal(PyTuple_New(count));
   if (!tuple) return tuple;
-  for (Py_ssize_t i = 0; i < handle.arg_count; ++i) {
-    PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(handle.args[i]));
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyTuple_SET_ITEM(tuple.get(), i, held[static_cast<std::size_t>(i)].release());
   }
   return tuple;
 }
 
 PyRef callback_source(const HandleObject& handle) noexcept {
+  const PyRef callback = PyRef::borrow(handle.callback);  // See above.
   const PyRef args = args_tuple(handle);
-  const PyRef call = args ? PyRef::steal(PyTuple_Pack(2, handle.callback, args.get())) : PyRef();
+  const PyRef call = args ? PyRef::steal(PyTuple_Pack(2, callback.get(), args.get())) : PyRef();
   if (!call) return {};
   PyRef keywords;
 #if PY_VERSION_HEX >= 0x030D0000

@@ -2,6 +2,7 @@
 // themselves.
 #include <python/loop/callback_context.hpp>
 #include <python/loop/handle_internal.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/support/error.hpp>
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
@@ -148,6 +149,7 @@ PyObject* method_repr_info(PyObject* self, PyObject* /*unused*/) {
 // ---- methods ------------------------------------------------------------------------------------
 
 PyObject* method_cancel(PyObject* self, PyObject* /*unused*/) {
+  const LoopUse use(as_handle(self).loop);
   handle_cancel(as_handle(self));
   Py_RETURN_NONE;
 }

@@ -19,8 +19,8 @@
 
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/mutex.hpp>
-#include <python/loop/loop.hpp>
 #include <python/loop/loop_gate.hpp>
+#include <python/loop/loop_use.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -108,7 +108,7 @@ PyObject* loop_set_default_executor_object(PyObject* self, PyObject* executor) n
 
 // Rows for the method table in loop.cpp.
 #define BLITZIO_JOB_METHODS                                                                        \
-  {"run_in_executor", fast(loop_run_in_executor), METH_FASTCALL | METH_KEYWORDS,                   \
+  {"run_in_executor", fast(loop_method<loop_run_in_executor>), METH_FASTCALL | METH_KEYWORDS,      \
    PyDoc_STR("run_in_executor($self, executor, func, *args)\n--\n\n"                               \
              "Run func(*args) in a thread; returns an asyncio.Future. executor None: the default " \
              "executor, which is a native pool unless set_default_executor() was called.")},       \

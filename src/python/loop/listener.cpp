@@ -1,4 +1,5 @@
 #include <python/loop/listener.hpp>
+#include <python/loop/loop_use.hpp>
 
 #include <blitzio/driver/operation.hpp>
 #include <python/loop/loop.hpp>
@@ -69,6 +70,14 @@ struct ListenerObject {
 Listener* listener_of(PyObject* self) noexcept {
   return reinterpret_cast<ListenerObject*>(self)->listener;
 }
+
+LoopObject* loop_of_listener(PyObject* self) noexcept {
+  const Listener* listener = listener_of(self);
+  return listener == nullptr ? nullptr : listener->loop;
+}
+/// A listener's method as its type has it: see one_user.
+template <auto Function>
+constexpr auto listener_method = one_user<loop_of_listener, Function>;
 
 /// The listener, if a method may use it here; null with an error set otherwise.
 Listener* check(PyObject* self) noexcept {
@@ -396,14 +405,14 @@ int listener_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
                                    &server, &backlog, &on_accept)) {
     return -1;
   }
-  if (listener_of(self) != nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "the listener is initialised already");
-    return -1;
-  }
   int family = 0, type = 0, proto = 0;
   const int fd = PyObject_AsFileDescriptor(sock);
   if (fd < 0 || !read_number(sock, "family", &family) || !read_number(sock, "type", &type) ||
       !read_number(sock, "proto", &proto)) {
+    return -1;
+  }
+  if (listener_of(self) != nullptr) {  // Now, for the socket's code may have done it.
+    PyErr_SetString(PyExc_RuntimeError, "the listener is initialised already");
     return -1;
   }
   auto* listener = new (std::nothrow) Listener(self);
@@ -471,19 +480,20 @@ void listener_dealloc(PyObject* self) noexcept {
 }
 
 PyMethodDef listener_methods[] = {
-    {"start", method_start, METH_NOARGS, PyDoc_STR("start($self)\n--\n\nBegin to accept.")},
-    {"pause", method_pause, METH_NOARGS,
+    {"start", listener_method<method_start>, METH_NOARGS,
+     PyDoc_STR("start($self)\n--\n\nBegin to accept.")},
+    {"pause", listener_method<method_pause>, METH_NOARGS,
      PyDoc_STR("pause($self)\n--\n\nStop accepting until start().")},
-    {"close", method_close, METH_NOARGS,
+    {"close", listener_method<method_close>, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nStop accepting, for good, and close the socket.")},
-    {"divert", method_divert, METH_O,
+    {"divert", listener_method<method_divert>, METH_O,
      PyDoc_STR("divert($self, function, /)\n--\n\n"
                "Ask function() for each connection: what it returns is called with the socket; "
                "None keeps the connection.")},
-    {"adopt", method_adopt, METH_O,
+    {"adopt", listener_method<method_adopt>, METH_O,
      PyDoc_STR("adopt($self, sock, /)\n--\n\n"
                "Take over a connection that another listener accepted.")},
-    {"_retry", method_retry, METH_NOARGS, nullptr},
+    {"_retry", listener_method<method_retry>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -5,6 +5,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/soon_method.hpp>
@@ -157,12 +158,12 @@ bool parse_config(PyObject* args, PyObject* kwargs, LoopConfig& config) noexcept
 
 int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
   LoopObject& loop = as_loop(self);
-  if (loop.initialised) {
+  LoopConfig config;
+  if (!parse_config(args, kwargs, config)) return -1;
+  if (loop.initialised) {  // Now, for code of one of the arguments may have done it.
     PyErr_SetString(PyExc_RuntimeError, "the loop is initialised already");
     return -1;
   }
-  LoopConfig config;
-  if (!parse_config(args, kwargs, config)) return -1;
   Result<std::unique_ptr<LocalExecutor>> executor =
       LocalExecutor::create(config.driver, Duration::from_secs_f64(config.timer_tick),
                             static_cast<std::size_t>(config.timers_max));
@@ -429,13 +430,13 @@ PyMethodDef loop_methods[] = {
     {"call_soon_threadsafe", fast(method_call_soon_threadsafe), kFastKeywords,
      PyDoc_STR("call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n"
                "call_soon() from any thread; wakes the loop.")},
-    {"call_later", fast(method_call_later), kFastKeywords,
+    {"call_later", fast(loop_method<method_call_later>), kFastKeywords,
      PyDoc_STR("call_later($self, delay, callback, *args, context=None)\n--\n\n"
                "Run callback(*args) after `delay` seconds. Returns a TimerHandle.")},
-    {"call_at", fast(method_call_at), kFastKeywords,
+    {"call_at", fast(loop_method<method_call_at>), kFastKeywords,
      PyDoc_STR("call_at($self, when, callback, *args, context=None)\n--\n\n"
                "Run callback(*args) at `when`, seconds on time()'s clock.")},
-    {"create_task", fast(method_create_task), kFastKeywords,
+    {"create_task", fast(loop_method<method_create_task>), kFastKeywords,
      PyDoc_STR("create_task($self, coro, *, name=None, context=None, **kwargs)\n--\n\n"
                "Schedule a coroutine; returns an asyncio.Task.")},
     {"create_future", method_create_future, METH_NOARGS,
@@ -449,23 +450,24 @@ PyMethodDef loop_methods[] = {
     {"get_debug", method_get_debug, METH_NOARGS, PyDoc_STR("get_debug($self)\n--\n\n")},
     {"set_debug", fast(method_set_debug), kFastKeywords,
      PyDoc_STR("set_debug($self, enabled)\n--\n\n")},
-    {"get_task_factory", method_get_task_factory, METH_NOARGS,
+    {"get_task_factory", loop_method<method_get_task_factory>, METH_NOARGS,
      PyDoc_STR("get_task_factory($self)\n--\n\n")},
-    {"set_task_factory", fast(method_set_task_factory), kFastKeywords,
+    {"set_task_factory", fast(loop_method<method_set_task_factory>), kFastKeywords,
      PyDoc_STR("set_task_factory($self, factory)\n--\n\n")},
-    {"metrics", method_metrics, METH_NOARGS,
+    {"metrics", loop_method<method_metrics>, METH_NOARGS,
      PyDoc_STR("metrics($self)\n--\n\nCounters and queue lengths of this loop, by name.")},
-    {"_transport_kinds", method_transport_kinds, METH_NOARGS,
+    {"_transport_kinds", loop_method<method_transport_kinds>, METH_NOARGS,
      PyDoc_STR("_transport_kinds($self)\n--\n\nHow many transports are open, by their type.")},
     BLITZIO_FD_WATCH_METHODS,
     BLITZIO_SOCK_METHODS,
     BLITZIO_CONNECT_METHODS,
     BLITZIO_JOB_METHODS,
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run turns until stop().")},
-    {"_close", method_close, METH_NOARGS, PyDoc_STR("Free the native core. Idempotent.")},
-    {"_flush", method_flush, METH_NOARGS,
+    {"_close", loop_method<method_close>, METH_NOARGS,
+     PyDoc_STR("Free the native core. Idempotent.")},
+    {"_flush", loop_method<method_flush>, METH_NOARGS,
      PyDoc_STR("_flush($self)\n--\n\nHand over what transports have gathered in this turn.")},
-    {"_set_before_wait", method_set_before_wait, METH_O,
+    {"_set_before_wait", loop_method<method_set_before_wait>, METH_O,
      PyDoc_STR(
          "_set_before_wait($self, hook, /)\n--\n\n"
          "Call hook() before each wait that may block; None: nothing. What it schedules keeps "

@@ -127,12 +127,11 @@ PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject
   return reinterpret_cast<PyObject*>(handle);
 }
 
-/// Hands a reference to the wheel. From the runner, or from anybody while nobody runs the loop.
+/// Hands a reference to the wheel. From the runner, or from the one user of an idle loop.
 /// Returns false with MemoryError set: when it fires there is nobody to raise to, so that the room
 /// it will need is had now.
 bool arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
   const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(timer.when).as_nanos());
-  const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
   time::TimerWheel& wheel = loop.executor->wheel();
   if (BLITZIO_UNLIKELY(!loop.due.reserve(loop.due.size() + wheel.size() + 1))) {
     PyErr_NoMemory();

@@ -14,14 +14,46 @@ bool LoopGate::post(driver::Message& message) noexcept {
   return true;
 }
 
+/// Protects `waits_` on free-threaded builds; the interpreter lock does it elsewhere.
+class LoopGate::WaitsLock {
+ public:
+#if BLITZIO_FREE_THREADED
+  explicit WaitsLock(LoopGate& gate) noexcept : gate_(gate) { PyMutex_Lock(&gate_.waits_lock_); }
+  ~WaitsLock() { PyMutex_Unlock(&gate_.waits_lock_); }
+#else
+  explicit WaitsLock(LoopGate& /*gate*/) noexcept {}
+#endif
+  WaitsLock(const WaitsLock&) = delete;
+  WaitsLock& operator=(const WaitsLock&) = delete;
+
+ private:
+#if BLITZIO_FREE_THREADED
+  LoopGate& gate_;
+#endif
+};
+
 void LoopGate::add(LoopWait& wait, PyObject* object) noexcept {
+  const WaitsLock lock(*this);
+  wait.gate_ = this;
   wait.object_ = Py_NewRef(object);
   waits_.push_back(wait);
 }
 
-PyRef LoopGate::remove(LoopWait& wait) noexcept {
+PyRef LoopGate::unlink(LoopWait& wait) noexcept {
+  const WaitsLock lock(*this);
   if (wait.is_linked()) wait.unlink();
+  wait.gate_ = nullptr;
   return PyRef::steal(std::exchange(wait.object_, nullptr));
+}
+
+PyRef LoopGate::object_of(LoopWait& wait) noexcept {
+  if (wait.gate_ == nullptr) return {};
+  const WaitsLock lock(*wait.gate_);
+  return PyRef::borrow(wait.object_);
+}
+
+PyRef LoopGate::remove(LoopWait& wait) noexcept {
+  return wait.gate_ == nullptr ? PyRef() : wait.gate_->unlink(wait);
 }
 
 int LoopGate::traverse(visitproc visit, void* arg) noexcept {
@@ -37,10 +69,17 @@ void LoopGate::close() noexcept {
     const MutexLock lock(mutex_);
     is_open_ = false;
   }
-  while (!waits_.is_empty()) {
-    LoopWait& wait = waits_.front();
-    const LoopWait::Abandon abandon = wait.abandon_;
-    const PyRef object = remove(wait);
+  for (;;) {
+    LoopWait::Abandon abandon = nullptr;
+    PyRef object;
+    {
+      const WaitsLock lock(*this);
+      LoopWait* wait = waits_.pop_front();
+      if (wait == nullptr) return;
+      abandon = wait->abandon_;
+      wait->gate_ = nullptr;
+      object = PyRef::steal(std::exchange(wait->object_, nullptr));
+    }
     abandon(object.get());  // The wait may be gone now.
   }
 }

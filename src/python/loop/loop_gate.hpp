@@ -13,13 +13,15 @@
 //
 // Forking: in a forked child post() refuses; the loop is the parent's.
 //
-// Threads: post(), counting and is_here(): any. The rest: the loop's, attached.
+// Threads: post(), counting and is_here(): any. Keeping and letting go: any, attached. The rest:
+// the loop's, attached.
 #pragma once
 
 #include <blitzio/base/fork_guard.hpp>
 #include <blitzio/base/intrusive_list.hpp>
 #include <blitzio/base/mutex.hpp>
 #include <blitzio/driver/driver.hpp>
+#include <python/support/ft.hpp>
 #include <python/support/py_ref.hpp>
 #include <python/support/thread_state.hpp>
 
@@ -27,6 +29,7 @@
 
 namespace blitzio::python {
 
+class LoopGate;
 struct LoopWaitTag;
 
 /// Something suspended on a loop. Linked while the loop keeps its object.
@@ -40,6 +43,7 @@ class LoopWait : public ListNode<LoopWaitTag> {
   friend class LoopGate;
   Abandon abandon_;
   PyObject* object_ = nullptr;  ///< strong while linked
+  LoopGate* gate_ = nullptr;    ///< that keeps it, while linked
 };
 
 class LoopGate {
@@ -69,7 +73,7 @@ class LoopGate {
   /// Keeps `object` until remove() or the end of the loop. `wait` is not linked.
   void add(LoopWait& wait, PyObject* object) noexcept;
   /// The object that is kept; null if `wait` is not linked.
-  [[nodiscard]] static PyObject* object_of(const LoopWait& wait) noexcept { return wait.object_; }
+  [[nodiscard]] static PyRef object_of(LoopWait& wait) noexcept;
   /// Ends keeping. Returns the reference (null if it was not linked).
   [[nodiscard]] static PyRef remove(LoopWait& wait) noexcept;
   /// Visits what is kept.
@@ -86,11 +90,19 @@ class LoopGate {
   [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
 
  private:
+  class WaitsLock;
+  /// Unlinks `wait`. Returns the reference (null if it was not linked).
+  [[nodiscard]] PyRef unlink(LoopWait& wait) noexcept;
+
   const ForkGuard fork_guard_;
   // Held while posting: it keeps the loop there.
   Mutex mutex_{LockRank::loop_gate};
   bool is_open_ BLITZIO_GUARDED_BY(mutex_) = true;
+  // With the interpreter lock, or with `waits_lock_` where there is none.
   IntrusiveList<LoopWait, LoopWaitTag> waits_;
+#if BLITZIO_FREE_THREADED
+  PyMutex waits_lock_{};
+#endif
   // Counted by the loop and by everybody who may come back to it.
   Atomic<std::uint32_t> refs_{1};
 };

@@ -3,6 +3,7 @@
 #include <python/loop/loop_call.hpp>
 #include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/support/error.hpp>
 
 namespace blitzio::python {
@@ -160,12 +161,15 @@ void loop_flush(LoopObject& loop) noexcept {
 
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   LoopObject& loop = as_loop(self);
-  if (loop_check_closed(loop) != 0) return nullptr;
-  unsigned long nobody = 0;
-  // Relaxed: the number orders nothing; the interpreter hands the loop from thread to thread.
-  if (!loop.thread.compare_exchange_strong(nobody, current_thread(), std::memory_order_relaxed)) {
-    PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
-    return nullptr;
+  {
+    const LoopUse use(&loop);  // Whoever uses the idle loop comes to the end of that first.
+    if (loop_check_closed(loop) != 0) return nullptr;
+    unsigned long nobody = 0;
+    // Relaxed: the number orders nothing; the interpreter hands the loop from thread to thread.
+    if (!loop.thread.compare_exchange_strong(nobody, current_thread(), std::memory_order_relaxed)) {
+      PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+      return nullptr;
+    }
   }
   const PyRef keep = PyRef::borrow(self);
   int outcome = 0;
@@ -258,7 +262,13 @@ void loop_shut_down(LoopObject& loop) noexcept {
   loop_drop_queued(loop);
   while (loop.flush_list.pop_front() != nullptr) {
   }
-  delete std::exchange(loop.executor, nullptr);
+  LocalExecutor* executor = nullptr;
+  {
+    // Whoever wakes the loop, from any thread, holds the lock while it uses the driver.
+    const ObjectLock lock(reinterpret_cast<PyObject*>(&loop));
+    std::swap(executor, loop.executor);
+  }
+  delete executor;
   loop.datagram_scratch.reset();
   loop.spare_bytes.clear();
   if (exception) restore_exception(std::move(exception));

@@ -125,16 +125,18 @@ PyObject* pipe_get_pipe(PyObject* self, void* unused) noexcept;
 
 // clang-format off
 #define BLITZIO_PIPE_METHODS(close_doc)                                                            \
-  {"close", pipe_method_close, METH_NOARGS, PyDoc_STR("close($self)\n--\n\n" close_doc)},          \
-  {"is_closing", transport_method_is_closing, METH_NOARGS, PyDoc_STR("is_closing($self)\n--\n\n")},\
-  {"get_protocol", transport_method_get_protocol, METH_NOARGS,                                     \
+  {"close", transport_method<pipe_method_close>, METH_NOARGS,                                      \
+   PyDoc_STR("close($self)\n--\n\n" close_doc)},                                                   \
+  {"is_closing", transport_method<transport_method_is_closing>, METH_NOARGS,                       \
+   PyDoc_STR("is_closing($self)\n--\n\n")},                                                        \
+  {"get_protocol", transport_method<transport_method_get_protocol>, METH_NOARGS,                   \
    PyDoc_STR("get_protocol($self)\n--\n\n")},                                                      \
   {"set_protocol",                                                                                 \
-   fast(one_argument<transport_method_set_protocol, "set_protocol", "protocol">),                  \
+   fast(transport_method<one_argument<transport_method_set_protocol, "set_protocol", "protocol">>),\
    METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},             \
-  {"_start", pipe_method_start, METH_NOARGS, nullptr},                                             \
-  {"_wake_waiter", pipe_method_wake_waiter, METH_O, nullptr},                                      \
-  {"_call_connection_lost", pipe_method_call_connection_lost, METH_O, nullptr}
+  {"_start", transport_method<pipe_method_start>, METH_NOARGS, nullptr},                           \
+  {"_wake_waiter", transport_method<pipe_method_wake_waiter>, METH_O, nullptr},                    \
+  {"_call_connection_lost", transport_method<pipe_method_call_connection_lost>, METH_O, nullptr}
 
 // Rows that both tables of attributes begin with.
 #define BLITZIO_PIPE_ATTRIBUTES                                                                    \

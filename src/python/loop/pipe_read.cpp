@@ -266,11 +266,11 @@ PyGetSetDef read_pipe_attributes[] = {
 
 PyMethodDef read_pipe_methods[] = {
     BLITZIO_PIPE_METHODS("Stop reading and close the pipe."),
-    {"is_reading", transport_method_is_reading<ReadPipe>, METH_NOARGS,
+    {"is_reading", transport_method<transport_method_is_reading<ReadPipe>>, METH_NOARGS,
      PyDoc_STR("is_reading($self)\n--\n\n")},
-    {"pause_reading", method_pause_reading, METH_NOARGS,
+    {"pause_reading", transport_method<method_pause_reading>, METH_NOARGS,
      PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
-    {"resume_reading", method_resume_reading, METH_NOARGS,
+    {"resume_reading", transport_method<method_resume_reading>, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
     {nullptr, nullptr, 0, nullptr},
 };

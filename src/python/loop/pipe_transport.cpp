@@ -91,6 +91,14 @@ PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
 
 namespace {
 
+/// connection_lost() was not scheduled: nothing may reach the protocol or the pipe, which are about
+/// to go.
+void stop_by_hand(PipeTransport& t) noexcept {
+  t.closing = true;
+  t.is_lost = true;
+  t.behaviour.stop(t);
+}
+
 /// Closes the pipe object. Returns -1 with an error set.
 int release(PipeTransport& t) noexcept {
   t.is_released = true;
@@ -106,11 +114,7 @@ PyObject* pipe_method_call_connection_lost(PyObject* self, PyObject* exception) 
   PipeTransport& t = as_pipe(self);
   if (transport_check(t) != 0) return nullptr;
   if (t.is_released) Py_RETURN_NONE;
-  if (!t.is_lost) {  // Called by hand: nothing may reach the protocol that is about to go.
-    t.closing = true;
-    t.is_lost = true;
-    t.behaviour.stop(t);
-  }
+  if (!t.is_lost) stop_by_hand(t);
   PyRef error;
   if (t.protocol != nullptr) {
     const PyRef result = protocol_call(t.protocol, t.state->names.connection_lost, exception);
@@ -195,6 +199,7 @@ int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const char* for
                                    t.state->loop_type, &loop, &pipe, &protocol, &waiter, &extra)) {
     return -1;
   }
+  const LoopUse use(reinterpret_cast<LoopObject*>(loop));
   if (transport_may_begin(t, *reinterpret_cast<LoopObject*>(loop), extra) != 0) return -1;
   t.loop = reinterpret_cast<LoopObject*>(Py_NewRef(loop));
   if (set_up(t, pipe, protocol, waiter, extra, refusal) == 0) return 0;
@@ -239,12 +244,14 @@ int pipe_clear(PyObject* self) noexcept {
 void pipe_finalize(PyObject* self) noexcept {
   PipeTransport& t = as_pipe(self);
   if (t.pipe == nullptr) return;
+  const LoopUse use(t.loop);
   PyRef pending = take_exception();
   if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
     PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
   }
-  t.closing = true;
-  t.is_lost = true;
+  // Something is in flight only if this was called by hand, as by who may use the loop.
+  if (loop_may_use_driver(*t.loop)) stop_by_hand(t);
+  t.closing = t.is_lost = true;
   if (release(t) != 0) PyErr_WriteUnraisable(self);
   if (pending) restore_exception(std::move(pending));
 }

@@ -1,6 +1,7 @@
 #include <blitzio/net/receiver_room.hpp>
 #include <python/loop/datagram_address.hpp>
 #include <python/loop/fd_watch.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/loop/sock_attempt.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/support/coroutine.hpp>
@@ -104,6 +105,7 @@ PySendResult fail(SockOperationObject& op) noexcept {
 
 PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) {
   SockOperationObject& op = as_operation(self);
+  const LoopUse use(op.loop);
   *result = nullptr;
   switch (op.state) {
     case State::created:
@@ -142,6 +144,7 @@ PySendResult operation_send(PyObject* self, PyObject* value, PyObject** result) 
 
 PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
   SockOperationObject& op = as_operation(self);
+  const LoopUse use(op.loop);
   if (!coroutine_may_enter(op.state == State::running, op.state == State::finished)) return nullptr;
   finish(op);
   raise_thrown(args, nargs);
@@ -150,6 +153,7 @@ PyObject* method_throw(PyObject* self, PyObject* const* args, Py_ssize_t nargs) 
 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
   SockOperationObject& op = as_operation(self);
+  const LoopUse use(op.loop);
   if (op.state == State::running) {
     raise_already_executing();
     return nullptr;

@@ -85,6 +85,25 @@ void stream_detach_server(StreamTransport& t) noexcept {
 
 // ---- closing ------------------------------------------------------------------------------------
 
+namespace {
+
+/// Nothing more is read or written.
+void stop(StreamTransport& t) noexcept {
+  t.queue.clear();
+  if (is_loop_alive(t) && t.writable != nullptr) loop_driver(*t.loop).cancel(*t.writable);
+  t.closing = true;
+  stream_update_reading(t);
+}
+
+/// connection_lost() was not scheduled: nothing may reach the protocol or the socket, which are
+/// about to go.
+void stop_by_hand(StreamTransport& t) noexcept {
+  t.conn_lost = 1;
+  stop(t);
+}
+
+}  // namespace
+
 int stream_close(StreamTransport& t) noexcept {
   if (t.closing) return 0;
   t.closing = true;
@@ -96,12 +115,7 @@ int stream_close(StreamTransport& t) noexcept {
 
 int stream_force_close(StreamTransport& t, PyObject* exception) noexcept {
   if (t.conn_lost != 0) return 0;
-  t.queue.clear();
-  if (is_loop_alive(t) && t.writable != nullptr) loop_driver(*t.loop).cancel(*t.writable);
-  if (!t.closing) {
-    t.closing = true;
-    stream_update_reading(t);
-  }
+  stop(t);
   return transport_schedule_lost(t, exception);
 }
 
@@ -164,14 +178,7 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0) return nullptr;
   if (t.fd_state != FdState::open) Py_RETURN_NONE;
-  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) {
-    // Called by hand: nothing may reach the protocol that is about to go.
-    t.conn_lost = 1;
-    t.closing = true;
-    t.queue.clear();
-    if (is_loop_alive(t) && t.writable != nullptr) loop_driver(*t.loop).cancel(*t.writable);
-    stream_update_reading(t);
-  }
+  if (BLITZIO_UNLIKELY(t.conn_lost == 0)) stop_by_hand(t);
   PyRef error;
   if (t.protocol != nullptr) {
     const PyRef result = stream_call(t, t.state->names.connection_lost, exception);
@@ -190,11 +197,21 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
   Py_RETURN_NONE;
 }
 
+namespace {
+
+/// Of a finaliser, which may be called by hand: the transport is lost without a word.
+void release_unclosed(StreamTransport& t) noexcept {
+  if (t.conn_lost == 0) stop_by_hand(t);
+  stream_release_fd(t);
+  stream_detach_server(t);
+}
+
+}  // namespace
+
 PyObject* stream_release_socket(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0) return nullptr;
-  stream_release_fd(t);
-  stream_detach_server(t);
+  release_unclosed(t);
   Py_RETURN_NONE;
 }
 
@@ -203,13 +220,13 @@ PyObject* stream_release_socket(PyObject* self, PyObject* /*unused*/) noexcept {
 void stream_finalize(PyObject* self) noexcept {
   StreamTransport& t = as_stream(self);
   if (t.fd_state != FdState::open) return;
+  const LoopUse use(t.loop);
   PyRef pending = take_exception();
   if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
     PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
   }
   if (transport_may_use_driver(t)) {
-    stream_release_fd(t);
-    stream_detach_server(t);
+    release_unclosed(t);
   } else {
     // The loop runs in another thread, and only that one may use the driver.
     transport_release_in_loop(t);

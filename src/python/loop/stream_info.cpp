@@ -52,8 +52,8 @@ PyObject* extra_of(StreamTransport& t) noexcept {
 }
 
 int put_extra(StreamTransport& t, PyObject* key, PyObject* value) noexcept {
-  PyObject* extra = extra_of(t);
-  return extra == nullptr ? -1 : PyDict_SetItem(extra, key, value);
+  const PyRef extra = PyRef::borrow(extra_of(t));
+  return extra ? PyDict_SetItem(extra.get(), key, value) : -1;
 }
 
 /// Lets the socket object word the address of another family; None if there is none.
@@ -124,8 +124,15 @@ int stream_store_addresses(StreamTransport& t) noexcept {
 
 PyObject* stream_socket(StreamTransport& t) noexcept {
   if (t.sock != nullptr || t.fd_state != FdState::open) return t.sock;
+  PyRef made = socket_from_fd(*t.state, t.fd, t.family, SOCK_STREAM, t.proto);
+  if (!made) return nullptr;
+  if (BLITZIO_UNLIKELY(t.sock != nullptr || t.fd_state != FdState::open)) {
+    // Making it ran code that was here first, or ended the transport: the number is not this one's.
+    const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(made.get(), t.state->names.detach));
+    return number ? t.sock : nullptr;
+  }
   // From here on the object owns the descriptor.
-  t.sock = socket_from_fd(*t.state, t.fd, t.family, SOCK_STREAM, t.proto).release();
+  t.sock = made.release();
   return t.sock;
 }
 
@@ -146,9 +153,10 @@ PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_
   ExtraInfoArguments given;
   if (!parse_extra_info(args, nargs, kwnames, &given)) return nullptr;
   StreamTransport& t = as_stream(self);
-  PyObject* extra = head_of(self).extra;
-  if (extra != nullptr) {
-    PyObject* known = PyDict_GetItemWithError(extra, given.key);
+  const PyRef extra = PyRef::borrow(head_of(self).extra);
+  if (extra) {
+    // The key's comparisons may run any code, even such as sets another dict.
+    PyObject* known = PyDict_GetItemWithError(extra.get(), given.key);
     if (known != nullptr) return Py_NewRef(known);
     if (PyErr_Occurred() != nullptr) return nullptr;
   }

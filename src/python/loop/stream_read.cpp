@@ -115,6 +115,7 @@ class ProtocolBuffer {
 };
 
 void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
+  if (BLITZIO_UNLIKELY(t.protocol == nullptr)) return;  // connection_lost() was called by hand.
   const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
   const PyRef result =
       number ? stream_call(t, t.state->names.buffer_updated, number.get()) : PyRef();
@@ -267,6 +268,8 @@ Received receive_into_protocol(StreamTransport& t) noexcept {
   const ContextScope scope(t.context);
   ProtocolBuffer buffer;
   if (!buffer.get(t)) return {-EAGAIN, false};
+  // get_buffer() may have called connection_lost() by hand.
+  if (BLITZIO_UNLIKELY(t.fd_state != FdState::open)) return {-EAGAIN, false};
   const std::size_t size =
       faults::perhaps_fewer(std::min<std::size_t>(buffer.span().size(), 1U << 30));
   const std::int32_t count = receive(t.fd, buffer.span().first(size));

@@ -119,6 +119,10 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
       stream_attach_server(t, parts.server) != 0) {
     return -1;
   }
+  if (BLITZIO_UNLIKELY(t.fd_state != FdState::open)) {
+    PyErr_SetString(PyExc_RuntimeError, "the transport was ended while it was made");
+    return -1;
+  }
   if (transport_enter_in_loop(t, visit_in_flight) != 0) return -1;
   if (!parts.is_nodelay && (t.family == AF_INET || t.family == AF_INET6)) {
     // Fails for a stream protocol other than TCP, which has no such delay.
@@ -167,6 +171,7 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     return -1;
   }
   LoopObject& loop_object = *reinterpret_cast<LoopObject*>(loop);
+  const LoopUse use(&loop_object);
   if (transport_may_begin(t, loop_object, parts.extra) != 0) return -1;
   parts.call_connection_made = call_connection_made != 0;
   return initialise(t, loop_object, parts);
@@ -188,50 +193,52 @@ constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 constexpr int kKeywords = METH_VARARGS | METH_KEYWORDS;
 
 PyMethodDef stream_methods[] = {
-    {"write", fast(one_argument<stream_write, "write", "data">), kFastKeywords,
+    {"write", fast(transport_method<one_argument<stream_write, "write", "data">>), kFastKeywords,
      PyDoc_STR("write($self, data)\n--\n\nSend `data`, later if need be. Does not block.")},
-    {"writelines", fast(one_argument<stream_writelines, "writelines", "list_of_data">),
+    {"writelines",
+     fast(transport_method<one_argument<stream_writelines, "writelines", "list_of_data">>),
      kFastKeywords,
      PyDoc_STR("writelines($self, list_of_data)\n--\n\nAs write() of each, in one send.")},
-    {"write_eof", stream_write_eof, METH_NOARGS,
+    {"write_eof", transport_method<stream_write_eof>, METH_NOARGS,
      PyDoc_STR("write_eof($self)\n--\n\nClose the write half after what is buffered was sent.")},
     {"can_write_eof", method_can_write_eof, METH_NOARGS,
      PyDoc_STR("can_write_eof($self)\n--\n\nTrue.")},
-    {"pause_reading", stream_pause_reading, METH_NOARGS,
+    {"pause_reading", transport_method<stream_pause_reading>, METH_NOARGS,
      PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
-    {"resume_reading", stream_resume_reading, METH_NOARGS,
+    {"resume_reading", transport_method<stream_resume_reading>, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
-    {"is_reading", transport_method_is_reading<StreamTransport>, METH_NOARGS,
+    {"is_reading", transport_method<transport_method_is_reading<StreamTransport>>, METH_NOARGS,
      PyDoc_STR("is_reading($self)\n--\n\n")},
-    {"close", stream_method_close, METH_NOARGS,
+    {"close", transport_method<stream_method_close>, METH_NOARGS,
      PyDoc_STR("close($self)\n--\n\nClose after what is buffered was sent.")},
-    {"abort", stream_method_abort, METH_NOARGS,
+    {"abort", transport_method<stream_method_abort>, METH_NOARGS,
      PyDoc_STR("abort($self)\n--\n\nClose now; what is buffered is lost.")},
-    {"is_closing", transport_method_is_closing, METH_NOARGS,
+    {"is_closing", transport_method<transport_method_is_closing>, METH_NOARGS,
      PyDoc_STR("is_closing($self)\n--\n\n")},
-    {"get_protocol", transport_method_get_protocol, METH_NOARGS,
+    {"get_protocol", transport_method<transport_method_get_protocol>, METH_NOARGS,
      PyDoc_STR("get_protocol($self)\n--\n\n")},
-    {"set_protocol", fast(one_argument<method_set_protocol, "set_protocol", "protocol">),
+    {"set_protocol",
+     fast(transport_method<one_argument<method_set_protocol, "set_protocol", "protocol">>),
      kFastKeywords, PyDoc_STR("set_protocol($self, protocol)\n--\n\n")},
-    {"get_extra_info", fast(stream_get_extra_info), kFastKeywords,
+    {"get_extra_info", fast(transport_method<stream_get_extra_info>), kFastKeywords,
      PyDoc_STR("get_extra_info($self, name, default=None)\n--\n\n"
                "'socket', 'sockname', 'peername', or what the loop was given.")},
-    {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
+    {"get_write_buffer_size", transport_method<stream_get_write_buffer_size>, METH_NOARGS,
      PyDoc_STR("get_write_buffer_size($self)\n--\n\nBytes that the kernel has not taken yet.")},
-    {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,
+    {"get_write_buffer_limits", transport_method<stream_get_write_buffer_limits>, METH_NOARGS,
      PyDoc_STR("get_write_buffer_limits($self)\n--\n\n(low, high) in bytes.")},
-    {"set_write_buffer_limits", fast(stream_set_write_buffer_limits), kKeywords,
+    {"set_write_buffer_limits", fast(transport_method<stream_set_write_buffer_limits>), kKeywords,
      PyDoc_STR("set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
                "When to call pause_writing() and resume_writing(), in bytes.")},
-    {"_start_reading", stream_start_reading, METH_NOARGS, nullptr},
-    {"_wake_waiter", transport_method_wake_waiter, METH_O, nullptr},
-    {"_call_connection_lost", stream_call_connection_lost, METH_O, nullptr},
-    {"_force_close", stream_method_force_close, METH_O, nullptr},
-    {"_fatal_error", fast(stream_method_fatal_error), kKeywords, nullptr},
-    {"_make_empty_waiter", stream_make_empty_waiter, METH_NOARGS, nullptr},
-    {"_make_writable_waiter", stream_make_writable_waiter, METH_NOARGS, nullptr},
-    {"_reset_empty_waiter", stream_reset_empty_waiter, METH_NOARGS, nullptr},
-    {"_release_socket", stream_release_socket, METH_NOARGS, nullptr},
+    {"_start_reading", transport_method<stream_start_reading>, METH_NOARGS, nullptr},
+    {"_wake_waiter", transport_method<transport_method_wake_waiter>, METH_O, nullptr},
+    {"_call_connection_lost", transport_method<stream_call_connection_lost>, METH_O, nullptr},
+    {"_force_close", transport_method<stream_method_force_close>, METH_O, nullptr},
+    {"_fatal_error", fast(transport_method<stream_method_fatal_error>), kKeywords, nullptr},
+    {"_make_empty_waiter", transport_method<stream_make_empty_waiter>, METH_NOARGS, nullptr},
+    {"_make_writable_waiter", transport_method<stream_make_writable_waiter>, METH_NOARGS, nullptr},
+    {"_reset_empty_waiter", transport_method<stream_reset_empty_waiter>, METH_NOARGS, nullptr},
+    {"_release_socket", transport_method<stream_release_socket>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

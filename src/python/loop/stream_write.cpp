@@ -197,8 +197,11 @@ int queue_buffer(StreamTransport& t, PyObject* object) noexcept {
   const std::span<const std::byte> data{static_cast<const std::byte*>(view.buf),
                                         static_cast<std::size_t>(view.len)};
   std::size_t sent = 0;
-  if (data.size() > kCopyBytesMax && !stream_is_blocked(t) && is_loop_alive(t))
+  // Giving the buffer may have run code that aborted the transport.
+  if (data.size() > kCopyBytesMax && t.conn_lost == 0 && !stream_is_blocked(t) &&
+      is_loop_alive(t)) {
     sent = send_queue(t, data);
+  }
   int outcome = 0;
   if (sent < data.size() && t.conn_lost == 0) {
     const PyRef copy =

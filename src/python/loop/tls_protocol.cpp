@@ -160,9 +160,13 @@ PyObject* method_buffer_updated(PyObject* self, PyObject* size) noexcept {
     return nullptr;
   }
   if (tls_check_owner(t) != 0) return nullptr;
-  return none_or_error(
-      tls_feed(self, {reinterpret_cast<const std::byte*>(PyByteArray_AS_STRING(t.foreign_buffer)),
-                      static_cast<std::size_t>(count)}));
+  // Held meanwhile: what is called with the data may find the buffer and change its size.
+  Py_buffer view;
+  if (PyObject_GetBuffer(t.foreign_buffer, &view, PyBUF_SIMPLE) != 0) return nullptr;
+  const int outcome =
+      tls_feed(self, {static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(count)});
+  PyBuffer_Release(&view);
+  return none_or_error(outcome);
 }
 
 PyObject* method_data_received(PyObject* self, PyObject* data) noexcept {

@@ -230,7 +230,7 @@ TlsRead tls_read_into(TlsProtocol& t, std::span<std::byte> buffer, std::size_t& 
   if (BLITZIO_LIKELY(t.has_windows)) {
     const Py_ssize_t number = PyLong_AsSsize_t(result.get());
     if (number < 0) return TlsRead::error;
-    count = static_cast<std::size_t>(number);
+    count = std::min(static_cast<std::size_t>(number), buffer.size());
   } else {
     Py_buffer view;
     if (PyObject_GetBuffer(result.get(), &view, PyBUF_SIMPLE) != 0) return TlsRead::error;

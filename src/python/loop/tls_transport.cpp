@@ -51,6 +51,10 @@ int transport_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     PyErr_SetString(PyExc_TypeError, "ssl_protocol must be a TlsProtocolBase");
     return -1;
   }
+  if (as_tls(protocol).loop == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "the protocol is not initialised");
+    return -1;
+  }
   Py_XSETREF(as_transport(self).protocol, Py_NewRef(protocol));
   return 0;
 }

@@ -92,6 +92,10 @@ int pump(TlsProtocol& t, bool more) noexcept {
   if (t.lower == nullptr) return 0;
   const PyRef data = PyRef::steal(PyObject_CallNoArgs(t.bio_read));
   if (!data) return -1;
+  if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data.get()))) {
+    PyErr_SetString(PyExc_TypeError, "outgoing.read() must return bytes");
+    return -1;
+  }
   return PyBytes_GET_SIZE(data.get()) == 0 ? 0 : write_down(t, data.get(), more);
 }
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <blitzio/driver/operation.hpp>
-#include <python/loop/loop.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/loop/transport_common.hpp>
 #include <python/support/state.hpp>
 
@@ -88,6 +88,14 @@ inline void transport_submit(TransportBase& transport, driver::Operation& operat
 [[nodiscard]] inline PyRef transport_take_self(TransportBase& transport) noexcept {
   return PyRef::steal(as_object(transport));
 }
+
+/// For methods of transports.
+inline LoopObject* loop_of_transport(PyObject* self) noexcept {
+  return transport_of<TransportBase>(self).loop;
+}
+/// A transport's method as its type has it: see one_user.
+template <auto Function>
+inline constexpr auto transport_method = one_user<loop_of_transport, Function>;
 
 // ---- the type -----------------------------------------------------------------------------------
 

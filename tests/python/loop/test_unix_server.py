@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_removed_is_logged(
     async def main() -> None:
         server = await anyhow.create_unix_server(Recorder, path, cleanup_socket=True)
         with monkeypatch.context() as patches:
-            patches.setattr(os, "unlink", fail)
+            patches.setattr("blitzio._loop.unix._unlink", fail)
             server.close()
         await soon(server.wait_closed())
 
@@ -220,7 +220,7 @@ def test_a_bound_socket_whose_file_cannot_be_looked_at_is_served(
         anyhow: Any = loop
         with socket.socket(socket.AF_UNIX) as bound:
             bound.bind(path)
-            monkeypatch.setattr(os, "stat", fail)
+            monkeypatch.setattr("blitzio._loop.unix._stat", fail)
             server = await anyhow.create_unix_server(Recorder, sock=bound, cleanup_socket=True)
             _, client = await loop.create_unix_connection(Recorder, path)
             await close(client)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 256 * 1024
 _TRANSPORT_BLOCK_BYTES = 256 * 1024
 
-# Tools that find blocking calls, such as blockbuster, replace functions of `os` and excuse asyncio's
-# loop by name, not ours: what we take before they do is not theirs to blame on the program.
+# Tools that find blocking calls, such as blockbuster, replace functions of `os` and excuse
+# asyncio's loop by name, not ours: what is taken before they do is not blamed on the program.
 _sendfile = os.sendfile
 
 

@@ -19,7 +19,7 @@ using blitzio::detail::FrameShelf;
 // Blocks of the smallest size. Users write all over them: two users of one are a data race.
 struct Blocks {
   struct alignas(FrameShelf::Batch) Block {
-    std::array<std::uint64_t, FramePool::kStepBytes / 8> words;
+    std::array<std::uint64_t, FramePool::kLeastBytes / 8> words;
   };
   std::array<Block, 3> all{};
 

@@ -1,7 +1,9 @@
 #include <blitzio/base/frame_pool.hpp>
 
+#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/frame_shelf.hpp>
 
+#include <atomic>
 #include <utility>
 
 namespace blitzio {
@@ -10,8 +12,29 @@ thread_local constinit FramePool::Lists* FramePool::lists_ = nullptr;
 
 namespace {
 
-constinit std::array<detail::FrameShelf, FramePool::kPooledBytesMax / FramePool::kStepBytes>
-    shelves;
+using Shelves = std::array<detail::FrameShelf, FramePool::kLists>;
+constinit Shelves shelves;
+// What goes back to the allocator.
+constinit Shelves leaving;
+// A thread is giving it back; and somebody has left that to it. Relaxed everywhere: the shelves
+// hand over what lies on them, and what is left lies there until the next one comes.
+constinit Atomic<bool> is_giving_back{false};
+constinit Atomic<bool> has_left{false};
+
+void release(detail::FrameCell* cells) noexcept {
+  while (cells != nullptr) ::operator delete(std::exchange(cells, cells->next));
+}
+
+// Unless another thread is at it.
+void give_back() noexcept {
+  has_left.store(true, std::memory_order_relaxed);
+  if (is_giving_back.exchange(true, std::memory_order_relaxed)) return;
+  has_left.store(false, std::memory_order_relaxed);
+  for (detail::FrameShelf& shelf : leaving) {
+    while (detail::FrameShelf::Batch* batch = shelf.take()) release(batch);
+  }
+  is_giving_back.store(false, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -19,14 +42,18 @@ FramePool::Lists::Lists() noexcept {
   for (std::size_t list = 0; list < kLists; ++list) room[list] = capacity(list);
 }
 
-// Puts a list on its shelf, if there is room, but for its first `kept` cells.
+// Puts a list on its shelf but for its first `kept` cells; what there is no room for goes back to
+// the allocator. The list stays as it is if neither is to be had now.
 void FramePool::Lists::shelve(std::size_t list, std::uint32_t kept) noexcept {
   detail::FrameCell** rest = &free[list];
   for (std::uint32_t i = 0; i < kept; ++i) rest = &(*rest)->next;
   const std::uint32_t cells = capacity(list) - room[list] - kept;
-  if (!shelves[list].put(*rest, cells, kShelvedBytes / bytes_of(list))) return;
+  const std::size_t cells_max = kShelvedBytes / bytes_of(list);
+  const bool leaves = !shelves[list].put(*rest, cells, cells_max);
+  if (leaves && !leaving[list].put(*rest, cells, cells_max)) return;
   *rest = nullptr;
   room[list] += cells;
+  if (leaves) give_back();
 }
 
 // Fills a list that is empty. False if there is nothing to fill it with.
@@ -39,9 +66,7 @@ bool FramePool::Lists::restock(std::size_t list) noexcept {
 }
 
 FramePool::Lists::~Lists() {
-  for (detail::FrameCell* cell : free) {
-    while (cell != nullptr) ::operator delete(std::exchange(cell, cell->next));
-  }
+  for (detail::FrameCell* cells : free) release(cells);
 }
 
 // Makes the calling thread's lists at its first need and ends them with the thread. Frames that are
@@ -83,6 +108,7 @@ void FramePool::share() noexcept {
   for (std::size_t list = 0; list < kLists; ++list) {
     if (capacity(list) - lists_->room[list] > kKeptCells) lists_->shelve(list, kKeptCells);
   }
+  if (has_left.load(std::memory_order_relaxed)) give_back();
 }
 
 void* FramePool::allocate_slow(std::size_t list) {

@@ -1,10 +1,10 @@
 // `FramePool`: memory for tasks and coroutine frames, which come and go quickly and in few sizes:
 // free lists per thread and size, so that most of them cost no call of the allocator.
 //
-//   the thread's lists:   32 ─▶ cell ─▶ cell      (the link lies in the free cell itself)
-//                         64 ─▶ cell
-//                          …
-//                       1024
+//   the thread's lists:   24 ─▶ cell ─▶ cell      (the link lies in the free cell itself)
+//                         40 ─▶ cell
+//                          …                       (what malloc's blocks hold: 8 more than 16s)
+//                       1032
 //                        │ ▲
 //      full, or to spare ▼ │ empty
 //   the process's shelves, one per size: batch ─▶ batch, each a whole list of some thread
@@ -12,10 +12,12 @@
 // A frame that is freed on another thread than it was made on goes to that thread's lists. A list
 // that has reached kKeptBytes, and most of a worker's that goes to sleep, goes to the shelf of its
 // size, from where a thread whose list is empty takes it: so what one thread only frees, another
-// that only makes gets back. A shelf keeps kShelvedBytes at most. What is beyond it, larger or
-// after the end of the thread goes to the allocator, and so does what finds a shelf in another
-// thread's hands: nobody waits here, and a fork between two instructions leaves nothing locked that
-// is needed. A thread's lists end with it.
+// that only makes gets back. A shelf keeps kShelvedBytes at most; lists that find it full go to the
+// allocator, one thread at a time giving back what all have left: many tasks that end at once come
+// from one arena of malloc, for whose lock their threads would wait in turns. What is larger or
+// comes after the end of the thread goes to the allocator as it is, and so does what finds a shelf
+// in another thread's hands: nobody waits here, and a fork between two instructions leaves nothing
+// locked that is needed. A thread's lists end with it.
 //
 // Under the address and thread sanitizers everything goes to the allocator, for they see a use
 // after free only there; still in the sizes of the lists, since a program may be built with one and
@@ -42,8 +44,10 @@ struct FrameCell {
 
 class FramePool {
  public:
-  static constexpr std::size_t kStepBytes = 32;
-  static constexpr std::size_t kPooledBytesMax = 1024;
+  static constexpr std::size_t kStepBytes = 16;
+  static constexpr std::size_t kLeastBytes = 24;
+  static constexpr std::size_t kPooledBytesMax = 1032;
+  static constexpr std::size_t kLists = (kPooledBytesMax - kLeastBytes) / kStepBytes + 1;
   static constexpr std::size_t kKeptBytes = 64 * 1024;      ///< per thread and list
   static constexpr std::size_t kShelvedBytes = 256 * 1024;  ///< per shelf
 
@@ -83,7 +87,6 @@ class FramePool {
 
  private:
   static constexpr bool kIsPooling = BLITZIO_ASAN + BLITZIO_TSAN == 0;
-  static constexpr std::size_t kLists = kPooledBytesMax / kStepBytes;
   // What a thread does not share, per list: it will want some again when it wakes.
   static constexpr std::uint32_t kKeptCells = 8;
 
@@ -117,10 +120,10 @@ class FramePool {
   }
 
   static constexpr std::size_t list_of(std::size_t bytes) noexcept {
-    return bytes == 0 ? 0 : (bytes - 1) / kStepBytes;
+    return bytes <= kLeastBytes ? 0 : (bytes - kLeastBytes - 1) / kStepBytes + 1;
   }
   static constexpr std::size_t bytes_of(std::size_t list) noexcept {
-    return (list + 1) * kStepBytes;
+    return kLeastBytes + list * kStepBytes;
   }
   BLITZIO_COLD static void* allocate_slow(std::size_t list);
   BLITZIO_COLD static void free_slow(void* memory, std::size_t list) noexcept;

@@ -24,7 +24,7 @@ class alignas(kCacheLineBytes) FrameShelf {
     Batch* below;
     std::uint32_t cells;
   };
-  static_assert(sizeof(Batch) <= FramePool::kStepBytes);
+  static_assert(sizeof(Batch) <= FramePool::kLeastBytes);
 
   /// Takes over the list of `cells` cells. False if there would be more than `cells_max` here, or
   /// somebody else is.

@@ -9,12 +9,13 @@
 #include <cstring>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace blitzio {
 namespace {
 
-constexpr std::array<std::size_t, 8> kSizes{0, 1, 64, 65, 200, 1023, 1024, 5000};
+constexpr std::array<std::size_t, 9> kSizes{0, 1, 56, 57, 200, 1031, 1032, 1033, 5000};
 
 TEST(FramePool, BlocksAreWritableAndDistinct) {
   std::set<void*> blocks;
@@ -35,11 +36,11 @@ TEST(FramePool, AFreedBlockIsUsedNextForItsSize) {
   void* first = FramePool::allocate(100);
   FramePool::free(first, 100);
   void* other = FramePool::allocate(200);
-  void* again = FramePool::allocate(128);
+  void* again = FramePool::allocate(104);
   EXPECT_NE(other, first);
   EXPECT_EQ(again, first);
   FramePool::free(other, 200);
-  FramePool::free(again, 128);
+  FramePool::free(again, 104);
 }
 
 TEST(FramePool, FreeingMoreThanAListKeepsGivesTheRestBack) {
@@ -82,33 +83,59 @@ std::size_t how_many_come_back(const std::set<void*>& blocks, std::size_t bytes)
 
 TEST(FramePool, WhatOneThreadHasNoRoomForServesOthers) {
   if (BLITZIO_ASAN || BLITZIO_TSAN) GTEST_SKIP() << "the allocator's, so that it is watched";
-  constexpr std::size_t kFull = FramePool::kKeptBytes / 448;
-  const auto blocks = made_elsewhere(kFull + 1, 448);
-  for (void* block : blocks) FramePool::free(block, 448);
-  EXPECT_EQ(how_many_come_back(blocks, 448), kFull);
+  constexpr std::size_t kFull = FramePool::kKeptBytes / 456;
+  const auto blocks = made_elsewhere(kFull + 1, 456);
+  for (void* block : blocks) FramePool::free(block, 456);
+  EXPECT_EQ(how_many_come_back(blocks, 456), kFull);
 }
 
 TEST(FramePool, AThreadThatSharesKeepsAFew) {
   if (BLITZIO_ASAN || BLITZIO_TSAN) GTEST_SKIP() << "the allocator's, so that it is watched";
-  const auto blocks = made_elsewhere(30, 480);
+  const auto blocks = made_elsewhere(30, 488);
   std::set<void*> kept;
-  for (void* block : blocks) FramePool::free(block, 480);
+  for (void* block : blocks) FramePool::free(block, 488);
   FramePool::share();
   FramePool::share();  // Nothing more to spare.
-  EXPECT_EQ(how_many_come_back(blocks, 480), 22);
-  for (int i = 0; i < 8; ++i) kept.insert(FramePool::allocate(480));
+  EXPECT_EQ(how_many_come_back(blocks, 488), 22);
+  for (int i = 0; i < 8; ++i) kept.insert(FramePool::allocate(488));
   for (void* block : kept) {
     EXPECT_TRUE(blocks.contains(block));
-    FramePool::free(block, 480);
+    FramePool::free(block, 488);
   }
 }
 
 TEST(FramePool, AShelfThatIsFullLeavesTheRestToTheAllocator) {
+  constexpr std::size_t kBytes = 1000;
   std::vector<void*> blocks;
-  for (std::size_t i = 0; i < 2 * FramePool::kShelvedBytes / 992; ++i) {
-    blocks.push_back(FramePool::allocate(992));
+  const std::size_t before = ::mallinfo2().uordblks;
+  for (std::size_t i = 0; i < 8 * FramePool::kShelvedBytes / kBytes; ++i) {
+    blocks.push_back(FramePool::allocate(kBytes));
   }
-  for (void* block : blocks) FramePool::free(block, 992);
+  for (void* block : blocks) FramePool::free(block, kBytes);
+  blocks = {};
+  if (BLITZIO_ASAN || BLITZIO_TSAN) return;
+  const std::size_t kept = FramePool::kShelvedBytes + FramePool::kKeptBytes;
+  EXPECT_LT(::mallinfo2().uordblks - before, kept + kept / 4);
+}
+
+// Threads whose lists and shelves are full at the same time: what they have goes to the allocator,
+// whichever of them gives it back.
+TEST(FramePool, WhatSeveralThreadsGiveBackIsGivenBackOnce) {
+  constexpr std::size_t kBytes = 1032;
+  const auto burst = [] {
+    std::vector<void*> blocks;
+    for (int round = 0; round < 10; ++round) {
+      for (std::size_t i = 0; i < FramePool::kShelvedBytes / kBytes; ++i) {
+        blocks.push_back(FramePool::allocate(kBytes));
+        std::memset(blocks.back(), round, kBytes);
+      }
+      for (void* block : std::exchange(blocks, {})) FramePool::free(block, kBytes);
+      FramePool::share();
+    }
+  };
+  std::thread other(burst);
+  burst();
+  other.join();
 }
 
 // Threads that only make, and threads that only free: no block is anybody's twice.
@@ -167,9 +194,9 @@ TEST(FramePool, AThreadsLastFreesMayComeAfterItsListsEnd) {
 
 TEST(FramePool, BlocksHaveTheSizeOfTheirListInEveryBuild) {
   // One that a program under a sanitizer made may come to the lists of a library without.
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{33}, std::size_t{1'000}}) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{25}, std::size_t{1'001}}) {
     void* const block = FramePool::allocate(bytes);
-    EXPECT_GE(::malloc_usable_size(block), (bytes + 31) / 32 * 32);
+    EXPECT_GE(::malloc_usable_size(block), bytes <= 24 ? 24 : (bytes + 7) / 16 * 16 + 8);
     FramePool::free(block, bytes);
   }
 }

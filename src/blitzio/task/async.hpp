@@ -70,32 +70,33 @@ class AsyncPromiseBase {
     Awaiter(const Awaiter&) = delete;
     Awaiter& operator=(const Awaiter&) = delete;
 
-    bool await_ready() {
-      answer_.emplace(future_.poll(*promise_.context_));
-      return answer_->is_ready();
-    }
+    bool await_ready() { return ask(*promise_.context_); }
     void await_suspend(std::coroutine_handle<> /*self*/) noexcept { promise_.awaited_ = this; }
     OutputOf<F> await_resume() {
-      if (exception_) std::rethrow_exception(std::move(exception_));
-      return std::move(*answer_).take();
+      if (BLITZIO_UNLIKELY(promise_.exception_ != nullptr)) {
+        std::rethrow_exception(std::exchange(promise_.exception_, nullptr));
+      }
+      return std::move(answer_).take();
     }
 
    private:
+    bool ask(Context& context) {
+      answer_.adopt(future_.poll(context));
+      return answer_.is_ready();
+    }
     static bool poll_again(Awaited& self, Context& context) noexcept {
       auto& me = static_cast<Awaiter&>(self);
       try {
-        me.answer_.emplace(me.future_.poll(context));
-        return me.answer_->is_ready();
+        return me.ask(context);
       } catch (...) {
-        me.exception_ = std::current_exception();
+        me.promise_.exception_ = std::current_exception();
         return true;
       }
     }
 
     F& future_;
     AsyncPromiseBase& promise_;
-    std::optional<Poll<OutputOf<F>>> answer_;
-    std::exception_ptr exception_;
+    Poll<OutputOf<F>> answer_ = pending;
   };
 
   // Frames come from the thread's pool.
@@ -128,6 +129,7 @@ class AsyncPromiseBase {
     return self.done();
   }
 
+  // Of the awaited future, until it is resumed; then of the coroutine.
   std::exception_ptr exception_;
 
  private:

@@ -68,6 +68,10 @@ class [[nodiscard]] Poll {
     BLITZIO_CHECK(is_ready());
     return std::move(*value_);
   }
+  /// Becomes `other`, if that is ready; T need not be assignable.
+  constexpr void adopt(Poll&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    if (other.is_ready()) value_.emplace(std::move(*other.value_));
+  }
 
  private:
   std::optional<T> value_;
@@ -94,6 +98,7 @@ class [[nodiscard]] Poll<T&> {
     BLITZIO_CHECK(is_ready());
     return *value_;
   }
+  constexpr void adopt(Poll&& other) noexcept { value_ = other.value_; }
 
  private:
   T* value_ = nullptr;
@@ -111,6 +116,7 @@ class [[nodiscard]] Poll<void> {
   [[nodiscard]] constexpr bool is_ready() const noexcept { return ready_; }
   [[nodiscard]] constexpr bool is_pending() const noexcept { return !ready_; }
   constexpr void take() && noexcept { BLITZIO_CHECK(ready_); }
+  constexpr void adopt(Poll&& other) noexcept { ready_ = other.ready_; }
 
  private:
   bool ready_ = false;

@@ -18,6 +18,7 @@ namespace blitzio::model {
 namespace {
 
 using driver::Backend;
+using PollHome = Home<PollDriver>;
 
 // Reads a byte; false: the descriptor was closed.
 class Read {
@@ -50,12 +51,12 @@ struct Fixture {
     BLITZIO_CHECK(home.run(read));
   }
   void read_elsewhere() {
-    const Home::Visit visit(home);
+    const PollHome::Visit visit(home);
     BLITZIO_CHECK(block_on(Read(fd, file)));
   }
 
   File file;
-  Home home;
+  PollHome home;
   AsyncFd fd;
 };
 
@@ -117,7 +118,7 @@ TEST(AsyncFdModel, TwoReadersGetAByteEach) {
 void drop_a_wait() {
   Fixture fixture;
   {
-    const Home::Visit visit(fixture.home);
+    const PollHome::Visit visit(fixture.home);
     std::optional<Read> leaving(std::in_place, fixture.fd, fixture.file);
     BLITZIO_CHECK(poll_once(*leaving).is_pending());
     Thread home([&] { fixture.read_at_home(); });
@@ -134,7 +135,7 @@ TEST(AsyncFdModel, AWaitThatIsDroppedTakesNothingWithIt) {
 TEST(AsyncFdModel, ClosingElsewhereEndsTheWait) {
   expect_sound([] {
     Fixture fixture;
-    const Home::Visit visit(fixture.home);
+    const PollHome::Visit visit(fixture.home);
     Read read(fixture.fd, fixture.file);
     BLITZIO_CHECK(poll_once(read).is_pending());
     {
@@ -151,7 +152,7 @@ TEST(AsyncFdModel, ClosingElsewhereEndsTheWait) {
 TEST(AsyncFdModel, ClosingWakesWhoWaits) {
   expect_sound([] {
     Fixture fixture;
-    const Home::Visit visit(fixture.home);
+    const PollHome::Visit visit(fixture.home);
     Read read(fixture.fd, fixture.file);
     Thread home([&] { fixture.home.run(); });
     BLITZIO_CHECK(poll_once(read).is_pending());
@@ -171,7 +172,7 @@ TEST(AsyncFdModel, ClosingWakesWhoWaits) {
 TEST(AsyncFdModel, WhatIsGivenElsewhereIsOpen) {
   expect_sound([] {
     Fixture fixture;
-    const Home::Visit visit(fixture.home);
+    const PollHome::Visit visit(fixture.home);
     Read read(fixture.fd, fixture.file);
     Thread home([&] { fixture.home.run(); });
     BLITZIO_CHECK(poll_once(read).is_pending());
@@ -211,7 +212,7 @@ TEST(AsyncFdModel, ClosingAtHomeLetsGoAtOnce) {
 void drop_handles() {
   Fixture fixture;
   {
-    const Home::Visit visit(fixture.home);
+    const PollHome::Visit visit(fixture.home);
     Read read(fixture.fd, fixture.file);
     BLITZIO_CHECK(poll_once(read).is_pending());
   }

@@ -22,6 +22,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <optional>
@@ -228,11 +229,18 @@ TEST_F(RingFiles, AThreadThatBlocksDoesNotWaitForTheRingItDoesNotTurn) {
 }
 
 TEST_F(RingFiles, OnARuntimeWorkersUseTheirRings) {
+  constexpr std::uint64_t kTasks = 50;
+  constexpr std::uint64_t kOperations = 5;  // of each
   Config config;
   config.workers = 2;
   config.driver = ring(Use::always);
   auto runtime = Runtime::create(config).value();
-  auto work = [this](int number) -> Async<bool> {
+  const auto submitted = [&] {
+    std::uint64_t sum = 0;
+    for (const WorkerMetrics& worker : runtime->metrics().workers) sum += worker.io_submitted;
+    return sum;
+  };
+  auto work = [this](std::uint64_t number) -> Async<bool> {
     const std::string name = path(std::to_string(number));
     auto file = co_await File::open(name, kAnew);
     if (!file || !(co_await file->write_all(bytes("content")))) co_return false;
@@ -240,10 +248,14 @@ TEST_F(RingFiles, OnARuntimeWorkersUseTheirRings) {
     co_return (co_await stat(name)).value().size() == 7 && (co_await remove(name)).has_value();
   };
   std::vector<JoinHandle<bool>> handles;
-  for (int i = 0; i < 50; ++i) handles.push_back(runtime->spawn(work(i)));
+  for (std::uint64_t i = 0; i < kTasks; ++i) handles.push_back(runtime->spawn(work(i)));
   for (auto& handle : handles) EXPECT_TRUE(handle.blocking_join().get());
+  // A worker counts when it has dispatched, and another may have run the task before that.
+  while (submitted() < kTasks * kOperations) std::this_thread::yield();
+  EXPECT_EQ(submitted(), kTasks * kOperations);
   // On a plain thread, which turns no ring.
-  EXPECT_TRUE(runtime->block_on(work(50)));
+  EXPECT_TRUE(runtime->block_on(work(kTasks)));
+  EXPECT_EQ(submitted(), kTasks * kOperations);
 }
 
 // ---- dropped, moved, left ----------------------------------------------------------------------
@@ -339,8 +351,41 @@ TEST_F(RingFiles, WhatIsDetachedIsDoneThoughItsDriverEnds) {
   told.get_future().wait();
 }
 
+// Opens a FIFO in the ring, which waits for the other end, and counts how that ends. Each of these
+// holds on to the counts.
+struct Counting {
+  struct Counts {
+    std::atomic<int> ended = 0;
+    std::atomic<int> cancelled = 0;
+    std::atomic<int> elsewhere = 0;
+  };
+  std::string fifo;
+  std::shared_ptr<Counts> counts;
+
+  Result<void> operator()() const {
+    ++counts->elsewhere;
+    return {};
+  }
+  [[nodiscard]] static std::optional<detail::RingUse> ring_use() noexcept {
+    return detail::RingUse{driver::OpKind::open};
+  }
+  [[nodiscard]] Result<void> prepare(driver::Operation& operation) const noexcept {
+    operation.open(AT_FDCWD, fifo.c_str(), O_RDONLY);
+    return {};
+  }
+  [[nodiscard]] Result<void> finish(std::int32_t result) const noexcept {
+    ++counts->ended;
+    if (result == -ECANCELED) ++counts->cancelled;
+    if (result >= 0) static_cast<void>(OwnedFd::adopt(result));
+    return detail::void_of(result);
+  }
+};
+
 TEST_F(RingFiles, ARuntimeEndsWithOperationsInFlight) {
   const std::string name = fifo();
+  const auto open_files = [] { return blocking_read_dir("/proc/self/fd").value().size(); };
+  const auto files_before = open_files();
+  const auto counts = std::make_shared<Counting::Counts>();
   Config config;
   config.workers = 2;
   config.driver = ring(Use::always);
@@ -348,17 +393,27 @@ TEST_F(RingFiles, ARuntimeEndsWithOperationsInFlight) {
   constexpr int kTasks = 20;
   std::atomic<int> begun = 0;
   std::promise<void> all_begun;
+  std::vector<JoinHandle<void>> handles;
   for (int i = 0; i < kTasks; ++i) {
-    auto opening = [&, future = File::open(name), is_first = true](Context& context) mutable {
-      auto answer = future.poll(context);
+    auto opening = [&begun, &all_begun, call = detail::FileCall(Counting{name, counts}),
+                    is_first = true](Context& context) mutable {
+      auto answer = call.poll(context);
       if (std::exchange(is_first, false) && ++begun == kTasks) all_begun.set_value();
       return answer.is_pending() ? Poll<void>(pending) : Poll<void>(ready);
     };
-    runtime->spawn(poll_fn(std::move(opening))).detach();
+    handles.push_back(runtime->spawn(poll_fn(std::move(opening))));
   }
   all_begun.get_future().wait();
+  EXPECT_EQ(counts->ended, 0);
   runtime.reset();
+  for (auto& handle : handles) EXPECT_TRUE(handle.blocking_join().is_cancelled());
+  handles.clear();
   EXPECT_EQ(begun, kTasks);
+  EXPECT_EQ(counts->ended, kTasks);
+  EXPECT_EQ(counts->cancelled, kTasks);
+  EXPECT_EQ(counts->elsewhere, 0);
+  EXPECT_EQ(counts.use_count(), 1) << "a block of an operation has leaked";
+  EXPECT_EQ(open_files(), files_before);
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <limits>
+#include <new>
 
 namespace blitzio::fs {
 
@@ -86,7 +88,12 @@ Result<File> OpenJob::finish(std::int32_t result) const noexcept {
     return fail(Error::os(errno));
   }
   opened.status.st_mode = found.stx_mode;
-  return File::make(std::move(opened), flags, false);
+  try {
+    return File::make(std::move(opened), flags, false);
+  } catch (const std::bad_alloc&) {
+    // The descriptor was not taken out of what was given, and is closed with that.
+    return fail(Error::os(ENOMEM));
+  }
 }
 
 }  // namespace detail

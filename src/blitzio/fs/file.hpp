@@ -202,6 +202,7 @@ struct OpenJob {
     return RingUse{driver::OpKind::open};
   }
   [[nodiscard]] Result<void> prepare(driver::Operation& operation) noexcept;
+  /// Errors   also ENOMEM, and then the descriptor is closed.
   [[nodiscard]] Result<File> finish(std::int32_t result) const noexcept;
 };
 

@@ -32,6 +32,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -117,7 +118,11 @@ class RingCall final : public RingCallBase {
 
   void discard(std::int32_t result) noexcept override { static_cast<void>(job.finish(result)); }
   void move_on() noexcept override {
-    static_cast<void>(blitzio::detail::spawn_on_process_pool(std::move(job)));
+    try {
+      static_cast<void>(blitzio::detail::spawn_on_process_pool(std::move(job)));
+    } catch (const std::bad_alloc&) {
+      // As where the pool can have no thread: it is not done, and nobody waits to be told.
+    }
   }
 };
 

@@ -40,7 +40,8 @@
 // A number that is closed may be another file's a moment later. So it is closed only when nobody
 // uses it any more: neither a home nor the call of a future that has waited, and that its event may
 // have woken just now. Both are counted. Who takes the descriptor back before that gets a
-// duplicate. Calls that are made at once are not counted, for that would cost each of them 25 ns.
+// duplicate. Calls that are made at once are not counted, for that would cost each of them 25 ns:
+// who closes on one thread must not let another begin such a call meanwhile (AsyncFd::close()).
 //
 // Threads: any, also several at a time (two tasks may read, or accept; all of them are woken and
 // the fastest gets it). Moving and dropping a handle: who owns it.
@@ -389,7 +390,10 @@ class AsyncFd {
 
   /// Closes the descriptor for all its handles: waits and later calls end with `closed`. Where
   /// another thread's loop waits for it, or somebody who waited makes a call just now, the file
-  /// stays open for a moment. While it runs no other thread may begin to use the descriptor.
+  /// stays open for a moment.
+  /// Thread   the caller sees to it that no other thread begins to use the descriptor meanwhile:
+  ///          the first poll of a future, or a call on get(). Such a call may find the number
+  ///          closed (EBADF), or belonging to another file by then. Who has waited is safe.
   void close() noexcept;
   /// close() of a listening socket. Where another thread waits for it, the kernel keeps the socket
   /// open until that thread knows; so this ends listening, and nobody can connect any more. A

@@ -3,6 +3,7 @@
 //
 // A socket may be used on any thread and move between tasks; see executor/async_fd.hpp for what
 // happens to a wait then. Closing one with calls waiting in other tasks ends them with `closed`.
+// But a call that another thread begins while close() runs is not protected: see there.
 #pragma once
 
 #include <blitzio/base/duration.hpp>
@@ -25,7 +26,10 @@ class Socket {
   /// The descriptor; -1 once closed or moved from.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   [[nodiscard]] bool is_open() const noexcept { return fd() >= 0; }
-  /// Closes it now; what waits on it ends with `closed`.
+  /// Closes it now; what waits on it ends with `closed`, whichever threads' tasks these are.
+  /// Thread   the caller sees to it that no other thread begins a call meanwhile: the first poll of
+  ///          a future, a try_x, an option. Such a call may find the number closed (EBADF), or
+  ///          belonging to another file by then. A future that has waited is safe.
   void close() noexcept { fd_.close(); }
   /// Gives the descriptor, in non-blocking mode, to the caller; where other threads still use its
   /// number, as a duplicate.

@@ -16,8 +16,7 @@ using Shelves = std::array<detail::FrameShelf, FramePool::kLists>;
 constinit Shelves shelves;
 // What goes back to the allocator.
 constinit Shelves leaving;
-// A thread is giving it back; and somebody has left that to it. Relaxed everywhere: the shelves
-// hand over what lies on them, and what is left lies there until the next one comes.
+// A thread is giving it back; and somebody has left that to it.
 constinit Atomic<bool> is_giving_back{false};
 constinit Atomic<bool> has_left{false};
 
@@ -25,7 +24,8 @@ void release(detail::FrameCell* cells) noexcept {
   while (cells != nullptr) ::operator delete(std::exchange(cells, cells->next));
 }
 
-// Unless another thread is at it.
+// Unless another thread is at it. Relaxed, all: the shelves hand over what lies on them, and what
+// is left after all lies there until the next one comes.
 void give_back() noexcept {
   has_left.store(true, std::memory_order_relaxed);
   if (is_giving_back.exchange(true, std::memory_order_relaxed)) return;
@@ -33,7 +33,7 @@ void give_back() noexcept {
   for (detail::FrameShelf& shelf : leaving) {
     while (detail::FrameShelf::Batch* batch = shelf.take()) release(batch);
   }
-  is_giving_back.store(false, std::memory_order_relaxed);
+  is_giving_back.store(false, std::memory_order_relaxed);  // Relaxed: as above.
 }
 
 }  // namespace
@@ -108,6 +108,7 @@ void FramePool::share() noexcept {
   for (std::size_t list = 0; list < kLists; ++list) {
     if (capacity(list) - lists_->room[list] > kKeptCells) lists_->shelve(list, kKeptCells);
   }
+  // Relaxed: a hint.
   if (has_left.load(std::memory_order_relaxed)) give_back();
 }
 

@@ -265,6 +265,9 @@ void handle_dealloc(PyObject* self) {
 }
 
 void timer_dealloc(PyObject* self) {
+  // First: one that waits to be freed is dead already.
+  LoopObject& loop = *as_handle(self).loop;
+  if (loop.doubtful == &as_handle(self)) loop.doubtful = nullptr;
   drop<free_timer>(self);
 }
 
@@ -375,19 +378,49 @@ int handle_run(HandleObject& handle) noexcept {
   return outcome;
 }
 
+namespace {
+
+/// Sets the mark. Returns whether it was set before.
+bool mark_cancelled(HandleObject& handle) noexcept {
+  // Relaxed: a mark, nothing is published through it.
+  if constexpr (kFreeThreaded) return handle.cancelled.exchange(true, std::memory_order_relaxed);
+  // The interpreter lock keeps others away, and an exchange would lock the cache line.
+  const bool was_cancelled = is_cancelled(handle);
+  handle.cancelled.store(true, std::memory_order_relaxed);  // Relaxed: as above.
+  return was_cancelled;
+}
+
+/// Takes the timer of a cancelled handle out of the wheel, whose reference goes last.
+void disarm(LoopObject& loop, TimerHandleObject& timer) noexcept {
+  HandleObject& handle = timer.handle;
+  loop.executor->wheel().cancel(timer.timer);
+  if (kFreeThreaded || !loop.in_run) {
+    track_if_held(handle);
+  } else if (!handle.tracked) {
+    handle_settle_doubt(loop);
+    loop.doubtful = &handle;
+  }
+  Py_DECREF(as_object(handle));
+}
+
+}  // namespace
+
+void handle_settle_doubt(LoopObject& loop) noexcept {
+  if (loop.doubtful != nullptr) handle_track(*std::exchange(loop.doubtful, nullptr));
+}
+
 void handle_cancel(HandleObject& handle) noexcept {
-  // Relaxed, also below: a mark, nothing is published through it.
-  if (handle.cancelled.exchange(true, std::memory_order_relaxed)) return;
+  if (mark_cancelled(handle)) return;
   LoopObject& loop = *handle.loop;
   // Another thread leaves the rest to the loop, which finds the mark when the handle's turn comes.
   if (!may_touch_loop(loop)) return;
   if (BLITZIO_UNLIKELY(loop.debug)) keep_repr(handle);
-  handle_drop_call(handle);
-  if (!handle.is_timer) return;
-  HandleTimer& timer = as_timer(as_object(handle)).timer;
-  if (timer.is_armed()) {
-    loop.executor->wheel().cancel(timer);
-    Py_DECREF(as_object(handle));
+  if (!handle.running) drop_call(handle);
+  // Asked only now: what the callback took with it may have closed the loop.
+  if (handle.is_timer && as_timer(as_object(handle)).timer.is_armed()) {
+    disarm(loop, as_timer(as_object(handle)));
+  } else if (!handle.running) {
+    track_if_held(handle);
   }
 }
 

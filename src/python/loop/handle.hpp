@@ -9,7 +9,10 @@
 //
 //   pending ──── ran, was cancelled, or the loop closed ───▶ ended; tracked if others hold it
 //
-// What Python code made itself, or is of a subclass, is tracked from the beginning.
+// What Python code made itself, or is of a subclass, is tracked from the beginning. A timer that
+// was cancelled while the loop runs is told of a moment later, when the next one is cancelled or
+// the turn ends: nearly all are dropped at once, and those that are then gone cost the collector
+// nothing (LoopObject::doubtful).
 //
 // A chain of handles (each the argument of the next) is freed without recursion, however long:
 // below kNestedDropsMax deallocations on one stack the dead handle waits for the outermost of them.
@@ -94,6 +97,9 @@ void handle_cancel(HandleObject& handle) noexcept;
 
 /// Lets go of the callback and its arguments: the handle will not run. Its loop is closing.
 void handle_drop_call(HandleObject& handle) noexcept;
+
+/// Tells the collector of `loop.doubtful`, which is still alive.
+void handle_settle_doubt(LoopObject& loop) noexcept;
 
 /// Visits a handle that is tracked, as the loop's own; of another what it keeps alive, if only the
 /// loop refers to it, with `references`, as if that were the loop's. One that others hold too is

@@ -100,7 +100,10 @@ struct LoopObject {
   PyObject* keywords;          ///< {"loop": self}, while it runs (else a cycle), or null
   PyObject* bound_soon;        ///< its call_soon, while it runs, or null: soon_method.hpp
   PyObject* turn_context;      ///< that of the newest handle of this turn, or null: handle.cpp
-  PyObject* before_wait;       ///< called before a wait that may block, or null
+  /// The timer that was cancelled last in this turn, if it lives still and the collector does not
+  /// know it; borrowed. Without the interpreter lock, and while nobody runs the loop: null.
+  HandleObject* doubtful;
+  PyObject* before_wait;  ///< called before a wait that may block, or null
   /// Of a scheduler's: where `waiting_bit` is cleared after a wait, by the running thread; or null.
   Atomic<std::uint64_t>* waiting;
   std::uint64_t waiting_bit;

@@ -128,6 +128,12 @@ int run_turn(LoopObject& loop) noexcept {
   return 0;
 }
 
+/// Lets go of what is kept for one turn.
+void end_turn(LoopObject& loop) noexcept {
+  handle_settle_doubt(loop);
+  Py_CLEAR(loop.turn_context);
+}
+
 /// Returns 0, or -1 with the exception set that ends the run.
 int run_once(LoopObject& loop) noexcept {
   loop_flush(loop);
@@ -144,7 +150,7 @@ int run_once(LoopObject& loop) noexcept {
   if (let_others_run(loop, release.waited) && PyErr_CheckSignals() != 0) return -1;
   executor.fire_timers();
   const int outcome = run_turn(loop);
-  Py_CLEAR(loop.turn_context);
+  end_turn(loop);
   if (outcome != 0) return -1;
   if (BLITZIO_UNLIKELY(loop.fatal != nullptr)) {
     restore_exception(PyRef::steal(std::exchange(loop.fatal, nullptr)));
@@ -194,7 +200,7 @@ PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   loop.in_run = false;
   Py_CLEAR(loop.keywords);
   Py_CLEAR(loop.bound_soon);
-  Py_CLEAR(loop.turn_context);
+  end_turn(loop);
   // Relaxed: as above.
   loop.thread.store(loop.forked ? kParentsThread : 0, std::memory_order_relaxed);
   if (outcome != 0) return nullptr;

@@ -17,6 +17,7 @@ bool Arguments::bind_names(const char* method, std::span<const char* const> para
   BLITZIO_CHECK(parameters.size() <= kParametersMax, parameters.size());
   const auto given = static_cast<std::size_t>(count_);
   PyObject* const* values = args_ + count_;
+  bound_.fill(nullptr);
   std::copy_n(args_, std::min(given, parameters.size()), bound_.begin());
   const Py_ssize_t names = kwnames_ == nullptr ? 0 : PyTuple_GET_SIZE(kwnames_);
   for (Py_ssize_t i = 0; i < names; ++i) {

@@ -86,7 +86,7 @@ class Arguments {
   Py_ssize_t count_;
   PyObject* kwnames_;
   PyObject* extra_ = nullptr;
-  std::array<PyObject*, kParametersMax> bound_{};
+  std::array<PyObject*, kParametersMax> bound_;  // set where it is used: seldom
 };
 
 /// A string as a template argument.

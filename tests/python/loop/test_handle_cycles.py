@@ -214,3 +214,88 @@ def test_handles_that_programs_make_are_collected(loop: asyncio.AbstractEventLoo
         del holder
     gc.collect()
     assert [holder() for holder in holders] == [None] * 4
+
+
+class Quitter:
+    """Closes its loop when it is dropped."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def __call__(self) -> None:
+        pass
+
+    def __del__(self) -> None:
+        self.loop.close()
+
+
+def test_a_timer_whose_callback_closes_the_loop_when_it_is_dropped(new_loop: LoopFactory) -> None:
+    loop = new_loop()
+    handle = loop.call_later(60, Quitter(loop))
+    handle.cancel()
+    assert loop.is_closed()
+    assert handle.cancelled()
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_collector_learns_of_cancelled_timers_that_are_kept(
+    loop: asyncio.AbstractEventLoop, count: int
+) -> None:
+    # At the latest when the turn ends, also if it is the last.
+    kept: list[asyncio.TimerHandle] = []
+
+    def cancel_some() -> None:
+        for _ in range(count):
+            loop.call_later(60, int).cancel()
+            kept.append(loop.call_later(60, int))
+            kept[-1].cancel()
+        loop.stop()
+
+    def check() -> None:
+        assert [gc.is_tracked(handle) for handle in kept] == [True] * count
+        kept.clear()
+        cancel_some()
+
+    loop.call_soon(cancel_some)
+    loop.run_forever()
+    loop.call_soon(check)
+    loop.run_forever()
+    assert [gc.is_tracked(handle) for handle in kept] == [True] * count
+
+
+def test_a_timer_kept_by_its_bound_cancel_alone_is_collected(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    holders = []
+
+    def hold() -> weakref.ref[Holder]:
+        holder = Holder()
+        _holder.set(holder)
+        holder.react = loop.call_later(60, int).cancel  # type: ignore[method-assign]
+        holder.react()
+        return weakref.ref(holder)
+
+    def run() -> None:
+        holders.append(contextvars.copy_context().run(hold))
+        loop.call_soon(loop.stop)
+
+    loop.call_soon(run)
+    loop.run_forever()
+    _run_what_is_due(loop)  # asyncio's loop forgets a cancelled timer that stands first.
+    gc.collect()
+    assert [holder() for holder in holders] == [None]
+
+
+@pytest.mark.usefixtures("native")
+def test_a_timer_may_be_cancelled_by_its_callback_that_is_called_by_hand(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        handle: Any = loop.call_later(60, lambda: handle.cancel())
+        handle._run()
+        assert handle.cancelled()
+        assert not handle._scheduled
+        assert gc.is_tracked(handle)
+
+    loop.run_until_complete(main())

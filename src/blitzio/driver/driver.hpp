@@ -145,6 +145,9 @@ class Driver {
   /// Config::ring_files; `never` of backends that have no ring.
   [[nodiscard]] Use ring_files() const noexcept { return ring_files_; }
 
+  /// Whether it knows Trigger::level.
+  [[nodiscard]] virtual bool has_level_trigger() const noexcept { return false; }
+
   /// Makes the calling thread the owner. Must be unbound.
   /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …), closed in a
   ///          forked child; still unbound.
@@ -181,6 +184,10 @@ class Driver {
   /// Must have no operation in flight. Call it before the fd is closed. Also for an fd that was not
   /// attached, if its file outlives it: else the kernel may go on reporting what happens to that.
   virtual void detach(int fd) noexcept = 0;
+  /// As detach(), by who closes `fd` next and knows that nobody else has a descriptor of its file:
+  /// what the kernel had registered ends with the file, and need not be taken back. After a fork a
+  /// child may have one all the same: what that brings is ignored, at the cost of early wake-ups.
+  virtual void detach_last(int fd) noexcept { detach(fd); }
 
   /// Hands what was submitted and cancelled to the kernel now rather than in the next collect(), so
   /// that it holds a descriptor with nothing but cancelled operations no longer when this returns.

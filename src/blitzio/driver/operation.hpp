@@ -64,7 +64,7 @@ enum class OpKind : std::uint8_t {
   recvmsg,           ///< bytes received; msghdr's name, control and flags are filled in
   poll,              ///< the ready poll(2) mask; of a regular file at once what was asked for
   poll_multishot,    ///< at least one completion per edge; the ready mask. Drain until EAGAIN each
-                     ///< time.
+                     ///< time (but see Trigger).
   timeout,           ///< 0 when the deadline passed
 };
 
@@ -76,11 +76,19 @@ struct Completion {
   std::int32_t result;
   /// Another completion of this (multishot) operation will follow.
   bool more;
-  /// recv_multishot only: the received bytes, in the driver's memory, valid during the call only.
+  /// In the driver's memory, valid during the call only. recv_multishot: the received bytes.
+  /// accept_multishot: the peer's socket address, from backends that learn it with the connection.
   std::span<const std::byte> data;
 
   [[nodiscard]] bool is_error() const noexcept { return result < 0; }
   [[nodiscard]] int error_code() const noexcept { return result < 0 ? -result : 0; }
+};
+
+/// When poll_multishot completes again.
+enum class Trigger : std::uint8_t {
+  edge,   ///< when something has come
+  level,  ///< also while something is left: with Driver::has_level_trigger() alone, and if `fd` is
+          ///< not attached. Who does not drain it saves the call that says EAGAIN.
 };
 
 struct InFlightTag;  ///< the driver's list of what is in flight
@@ -183,11 +191,11 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   /// `events`: POLLIN, POLLOUT, POLLPRI, POLLRDHUP; POLLERR and POLLHUP are always reported.
   void poll(int fd, std::uint32_t events) noexcept {
     prepare(OpKind::poll, fd);
-    args_.poll = {events};
+    args_.poll = {events, Trigger::edge};
   }
-  void poll_multishot(int fd, std::uint32_t events) noexcept {
+  void poll_multishot(int fd, std::uint32_t events, Trigger trigger = Trigger::edge) noexcept {
     prepare(OpKind::poll_multishot, fd);
-    args_.poll = {events};
+    args_.poll = {events, trigger};
   }
   void timeout(Instant deadline) noexcept {
     prepare(OpKind::timeout, -1);
@@ -268,6 +276,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   };
   struct PollArgs {
     std::uint32_t events;
+    Trigger trigger;  ///< of poll_multishot
   };
   struct TimeoutArgs {
     Instant deadline;

@@ -11,11 +11,11 @@
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <new>
+#include <span>
 #include <utility>
 
 namespace blitzio::python {
@@ -31,7 +31,8 @@ struct ConnectOperation {
   PyObject* transport;
   PyObject* protocol;
   NumericAddress address;
-  OwnedFd fd;  ///< until the transport takes it over
+  StoredAddress peer;  ///< if it is known already
+  OwnedFd fd;          ///< until the transport takes it over
   State state;
   bool is_running;
 };
@@ -81,9 +82,11 @@ bool begin(ConnectOperation& op, bool& is_connected) noexcept {
   }
   if (errno != EINPROGRESS && errno != EINTR) return os_error(errno);
   // Over loopback the handshake is through by now: one cheap look saves a registration, a future
-  // and a turn.
-  pollfd now{op.fd.get(), POLLOUT, 0};
-  is_connected = ::poll(&now, 1, 0) == 1 && now.revents == POLLOUT;
+  // and a turn. Only who is connected has a peer, and whose name it is must be asked in any case.
+  sockaddr_storage peer;
+  socklen_t bytes = sizeof peer;
+  is_connected = ::getpeername(op.fd.get(), reinterpret_cast<sockaddr*>(&peer), &bytes) == 0 &&
+                 op.peer.store(std::as_bytes(std::span(&peer, 1)).first(bytes));
   return true;
 }
 
@@ -124,6 +127,7 @@ bool make_transport(ConnectOperation& op) noexcept {
   parts.fd = op.fd.release();
   parts.family = op.address.storage.ss_family;
   parts.proto = IPPROTO_TCP;
+  parts.peer = op.peer;
   parts.protocol = op.protocol;
   parts.waiter = waiter.get();
   op.transport = stream_transport_new(*op.loop, parts).release();
@@ -261,6 +265,7 @@ PyObject* loop_connect_numeric(PyObject* self, PyObject* const* args, Py_ssize_t
   op->factory = Py_NewRef(args[0]);
   op->waits_for = op->transport = op->protocol = nullptr;
   op->address = *address;
+  op->peer.size = 0;
   new (&op->fd) OwnedFd();
   op->state = State::created;
   op->is_running = false;

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <new>
+#include <span>
 
 namespace blitzio::python {
 
@@ -98,7 +99,7 @@ PyRef make_socket(Listener& listener, int fd) noexcept {
   return sock;
 }
 
-void make_transport(Listener& listener, int fd) noexcept {
+void make_transport(Listener& listener, int fd, const StoredAddress& peer) noexcept {
   constexpr const char* kMessage = "Error on transport creation for incoming connection";
   const Names& names = listener.loop->state->names;
   const PyRef factory = PyRef::borrow(listener.factory);
@@ -113,6 +114,7 @@ void make_transport(Listener& listener, int fd) noexcept {
   parts.family = listener.family;
   parts.proto = listener.proto;
   parts.is_nodelay = listener.is_nodelay;
+  parts.peer = peer;
   parts.protocol = protocol.get();
   parts.server = listener.server;
   const PyRef transport = stream_transport_new(*listener.loop, parts);
@@ -123,7 +125,7 @@ void make_transport(Listener& listener, int fd) noexcept {
 
 /// Makes what a connection needs, in a context of its own: what the protocol factory sets there is
 /// seen by this connection alone.
-void take_connection(Listener& listener, int fd) noexcept {
+void take_connection(Listener& listener, int fd, const StoredAddress& peer) noexcept {
   if (listener.is_closed || listener.loop->closed) {
     ::close(fd);
     return;
@@ -135,7 +137,7 @@ void take_connection(Listener& listener, int fd) noexcept {
     return;
   }
   if (listener.on_accept == nullptr) {
-    make_transport(listener, fd);
+    make_transport(listener, fd, peer);
   } else {
     const PyRef callback = PyRef::borrow(listener.on_accept);
     const PyRef sock = make_socket(listener, fd);
@@ -160,10 +162,12 @@ bool divert_connection(Listener& listener, int fd) noexcept {
   return true;
 }
 
-void on_connection(Listener& listener, int fd) noexcept {
+void on_connection(Listener& listener, int fd, std::span<const std::byte> from) noexcept {
   const bool is_open = !listener.is_closed && !listener.loop->closed;
   if (is_open && listener.divert != nullptr && divert_connection(listener, fd)) return;
-  take_connection(listener, fd);
+  StoredAddress peer;
+  static_cast<void>(peer.store(from));  // Of another family, or not told: found out later.
+  take_connection(listener, fd, peer);
 }
 
 // ---- the operation ------------------------------------------------------------------------------
@@ -253,7 +257,7 @@ void on_accept_completion(driver::Operation& operation,
     keep = PyRef::steal(listener.self);
   }
   if (completion.result >= 0) {
-    on_connection(listener, completion.result);
+    on_connection(listener, completion.result, completion.data);
   } else if (!listener.loop->closed) {
     on_failure(listener, completion.error_code());
   }
@@ -370,7 +374,7 @@ PyObject* method_adopt(PyObject* self, PyObject* sock) noexcept {
     if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_ValueError, "the socket is closed");
     return nullptr;
   }
-  take_connection(*listener, static_cast<int>(fd));
+  take_connection(*listener, static_cast<int>(fd), {});
   Py_RETURN_NONE;
 }
 

@@ -12,10 +12,12 @@ namespace blitzio::python {
 
 namespace {
 
-void detach_from_driver(SocketTransport& t) noexcept {
+/// `is_last`: the descriptor is closed next, and was never shown to the program.
+void detach_from_driver(SocketTransport& t, bool is_last) noexcept {
   // Another transport under this number: ours was closed behind our back and the number reused.
   if (t.loop->executor == nullptr || t.loop->transports.contains(t.fd)) return;
-  loop_driver(*t.loop).detach(t.fd);
+  driver::Driver& driver = loop_driver(*t.loop);
+  is_last ? driver.detach_last(t.fd) : driver.detach(t.fd);
 }
 
 }  // namespace
@@ -48,7 +50,7 @@ PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcep
 
 void transport_give_socket_back(SocketTransport& t) noexcept {
   transport_forget_in_loop(t);
-  detach_from_driver(t);
+  detach_from_driver(t, false);
   Py_CLEAR(t.sock);
   t.fd_state = FdState::closed;
 }
@@ -66,7 +68,7 @@ void transport_release_fd(SocketTransport& t, bool in_use) noexcept {
   const PyRef sock = PyRef::steal(std::exchange(t.sock, nullptr));
   if (!in_use) {
     t.fd_state = FdState::closed;
-    detach_from_driver(t);
+    detach_from_driver(t, !sock);
     if (!sock) {
       ::close(t.fd);
       return;
@@ -77,6 +79,7 @@ void transport_release_fd(SocketTransport& t, bool in_use) noexcept {
   }
   t.fd_state = FdState::orphan;
   t.orphan_fd = t.fd;
+  t.is_sole = !sock;
   if (!sock) return;
   const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.detach));
   // -1 if somebody closed the socket behind our back: then there is nothing left to close.
@@ -87,7 +90,7 @@ void transport_release_fd(SocketTransport& t, bool in_use) noexcept {
 void transport_operations_ended(SocketTransport& t) noexcept {
   if (t.fd_state != FdState::orphan) return;
   t.fd_state = FdState::closed;
-  detach_from_driver(t);
+  detach_from_driver(t, t.is_sole);
   if (t.orphan_fd >= 0) ::close(std::exchange(t.orphan_fd, -1));
 }
 

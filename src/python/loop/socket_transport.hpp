@@ -30,6 +30,7 @@ struct SocketTransport : TransportBase {
 
   FdState fd_state = FdState::none;
   int orphan_fd = -1;
+  bool is_sole = false;      ///< orphan: nobody else can have a descriptor of its file
   PyObject* sock = nullptr;  ///< socket.socket; null: not made (or no longer ours)
 };
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 namespace blitzio::python {
@@ -15,8 +16,7 @@ namespace {
 /// ("192.0.2.1", 80) or ("2001:db8::1", 80, 0, 0), as the socket module words addresses.
 PyRef address_object(const StoredAddress& address) noexcept {
   std::array<char, INET6_ADDRSTRLEN> host{};
-  const auto* generic = reinterpret_cast<const sockaddr*>(address.bytes.data());
-  if (generic->sa_family == AF_INET) {
+  if (address.generic().sa_family == AF_INET) {
     const auto& inet = *reinterpret_cast<const sockaddr_in*>(address.bytes.data());
     if (::inet_ntop(AF_INET, &inet.sin_addr, host.data(), host.size()) == nullptr) return {};
     return PyRef::steal(Py_BuildValue("(si)", host.data(), ntohs(inet.sin_port)));
@@ -35,11 +35,8 @@ bool store(StoredAddress& address, int fd, AskKernel ask, int* family) noexcept 
   socklen_t size = sizeof storage;
   if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return false;
   *family = storage.ss_family;
-  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return false;
-  if (size > sizeof address.bytes) return false;
-  std::memcpy(address.bytes.data(), &storage, size);
-  address.size = static_cast<std::uint8_t>(size);
-  return true;
+  return address.store(
+      std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
 }
 
 /// What get_extra_info() was given and has found out: a dict, made when there is something to put
@@ -92,6 +89,17 @@ PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
 
 }  // namespace
 
+bool StoredAddress::store(std::span<const std::byte> address) noexcept {
+  sa_family_t address_family = AF_UNSPEC;
+  static_assert(offsetof(sockaddr, sa_family) == 0);
+  if (address.size() < sizeof address_family || address.size() > sizeof bytes) return false;
+  std::memcpy(&address_family, address.data(), sizeof address_family);
+  if (!is_inet(address_family)) return false;
+  std::memcpy(bytes.data(), address.data(), address.size());
+  size = static_cast<std::uint8_t>(address.size());
+  return true;
+}
+
 PyRef socket_from_fd(ModuleState& state, int fd, int family, int type, int proto) noexcept {
   PyRef sock =
       PyRef::steal(PyObject_CallFunction(state.socket_type, "iiii", family, type, proto, fd));
@@ -106,7 +114,7 @@ PyRef socket_from_fd(ModuleState& state, int fd, int family, int type, int proto
   return {};
 }
 
-int stream_store_addresses(StreamTransport& t) noexcept {
+int stream_store_addresses(StreamTransport& t, const StoredAddress& peer) noexcept {
   PyObject* extra = head_of(as_object(t)).extra;
   const Names& names = t.state->names;
   int family = t.family;
@@ -114,6 +122,8 @@ int stream_store_addresses(StreamTransport& t) noexcept {
     if (ask_socket(t, names.sockname, "getsockname") != 0) return -1;
   }
   t.family = family;
+  t.peer = peer;
+  if (peer.size != 0) return 0;
   const int has_peer = extra == nullptr ? 0 : PyDict_Contains(extra, names.peername);
   if (has_peer != 0) return has_peer < 0 ? -1 : 0;
   if (!store(t.peer, t.fd, ::getpeername, &family) && !is_inet(family)) {

@@ -88,8 +88,9 @@ void stream_finalize(PyObject* self) noexcept;
 
 // ---- stream_info.cpp ----------------------------------------------------------------------------
 
-/// Asks the kernel for both addresses, while it still knows the peer's.
-[[nodiscard]] int stream_store_addresses(StreamTransport& transport) noexcept;
+/// Asks the kernel for both addresses, while it still knows the peer's, unless `peer` tells that.
+[[nodiscard]] int stream_store_addresses(StreamTransport& transport,
+                                         const StoredAddress& peer) noexcept;
 /// The socket object, made now if there is none yet. Borrowed; null with or without an error set.
 [[nodiscard]] PyObject* stream_socket(StreamTransport& transport) noexcept;
 

@@ -115,7 +115,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
   t.context = PyContext_CopyCurrent();
   if (t.context == nullptr || take_socket(t, parts) != 0) return -1;
   if (parts.extra != Py_None) head_of(self).extra = Py_XNewRef(parts.extra);
-  if (stream_store_addresses(t) != 0 || set_protocol(t, parts.protocol) != 0 ||
+  if (stream_store_addresses(t, parts.peer) != 0 || set_protocol(t, parts.protocol) != 0 ||
       stream_attach_server(t, parts.server) != 0) {
     return -1;
   }

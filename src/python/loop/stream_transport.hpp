@@ -51,6 +51,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace blitzio::python {
@@ -74,6 +75,12 @@ struct StreamFlush : Flushable {
 struct StoredAddress {
   alignas(sockaddr_in6) std::array<std::byte, sizeof(sockaddr_in6)> bytes;
   std::uint8_t size = 0;  ///< 0: none
+
+  [[nodiscard]] const sockaddr& generic() const noexcept {
+    return *reinterpret_cast<const sockaddr*>(bytes.data());
+  }
+  /// Keeps `address`, which the kernel wrote. Returns false if it is of another family.
+  bool store(std::span<const std::byte> address) noexcept;
 };
 
 /// How the connection's reading came to its end; kept while paused, told after what is held.
@@ -129,6 +136,7 @@ struct StreamParts {
   int family = 0;
   int proto = 0;
   bool is_nodelay = false;  ///< TCP_NODELAY is set already (inherited from a listening socket)
+  StoredAddress peer;       ///< if it is known already
   PyObject* protocol = nullptr;
   PyObject* extra = nullptr;
   PyObject* server = nullptr;

@@ -92,6 +92,24 @@ TEST_P(DriverContract, AcceptMultishotReportsEachConnectionUntilCancelled) {
   }
 }
 
+TEST_P(DriverContract, AcceptMultishotTellsThePeerOrNothing) {
+  const OwnedFd listener = tcp_listener();
+  Recorder accept(driver());
+  accept.accept_multishot(listener.get());
+  accept.submit();
+  for (std::size_t i = 0; i < 3; ++i) {
+    const OwnedFd client = tcp_client(listener);
+    ASSERT_TRUE(run_until(driver(), [&] { return accept.count() > i; }));
+    const sockaddr_in name = address_of(client);
+    const std::string expected(reinterpret_cast<const char*>(&name), sizeof name);
+    const std::string& told = accept.seen()[i].data;
+    EXPECT_TRUE(told == expected || (told.empty() && GetParam() == Backend::io_uring));
+  }
+  accept.cancel();
+  ASSERT_TRUE(run_until(driver(), [&] { return accept.done(); }));
+  close_accepted(accept);
+}
+
 TEST_P(DriverContract, HandOverFreesTheAddressOfACancelledListener) {
   change_faults("busy=0.5", "requests stayed behind that the kernel had not taken at once");
   for (const bool was_armed : {false, true}) {

@@ -144,6 +144,36 @@ TEST_F(Epoll, EventsOfAnEarlierUserOfTheNumberAreIgnored) {
   EXPECT_TRUE(run(poll));
 }
 
+TEST_F(Epoll, ALastDescriptorNeedsNoCallToBeDetached) {
+  for (const bool has_twin : {false, true}) {
+    SCOPED_TRACE(has_twin);
+    Pair old = unix_pair();
+    const int number = old.a.get();
+    ASSERT_TRUE(driver().attach(number));
+    // Against what was promised: as a child does that was forked off meanwhile.
+    const OwnedFd twin = has_twin ? OwnedFd::adopt(ok(::dup(number))) : OwnedFd();
+    const std::uint64_t before = driver().metrics().syscalls;
+    driver().detach_last(number);
+    EXPECT_EQ(driver().metrics().syscalls, before);
+    old.a.reset();
+    Pair next = unix_pair();
+    if (next.a.get() != number) {
+      ASSERT_EQ(ok(::dup2(next.a.get(), number)), number);
+      next.a = OwnedFd::adopt(number);
+    }
+    Attachment attached(driver(), next.a, true);
+    Recorder poll(driver());
+    poll.poll_multishot(number, POLLIN);
+    poll.submit();
+    if (has_twin) put(old.b, "for the twin");
+    fence(driver());
+    EXPECT_EQ(poll.count(), 0U);
+    put(next.b, "x");
+    EXPECT_TRUE(run_until(driver(), [&] { return poll.count() == 1; }));
+    end(poll);
+  }
+}
+
 TEST_F(Epoll, ANumberThatBecomesItsOldFileAgainIsArmedOverTheOldRegistration) {
   Pair pair = pipe_pair();
   const int number = pair.a.get();

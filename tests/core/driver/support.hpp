@@ -335,7 +335,8 @@ class Recorder : public Operation {
     auto& self = static_cast<Recorder&>(operation);
     EXPECT_EQ(completion.more, !self.is_idle());
     EXPECT_TRUE(!completion.more || (self.is_multishot() && completion.result >= 0));
-    EXPECT_TRUE(completion.data.empty() || self.kind() == OpKind::recv_multishot);
+    EXPECT_TRUE(completion.data.empty() || self.kind() == OpKind::recv_multishot ||
+                self.kind() == OpKind::accept_multishot);
     if (self.kind() == OpKind::recv_multishot) {
       // Bytes come in completions with `more`; the last one says how the stream ended.
       EXPECT_EQ(completion.more, completion.result > 0) << completion.result;

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from blitzio import _native
+from tests.python.loop.support import reset
 from tests.python.loop.transport_support import TIMEOUT, Recorder, run, until
 
 pytestmark = pytest.mark.usefixtures("native_only")
@@ -45,6 +46,28 @@ def test_accepted_transports_tell_addresses_and_have_no_delay(loop: Any) -> None
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
         assert not os.get_inheritable(sock.fileno())
     assert made[0].lost is not None
+    run(loop, made[0].lost)
+    server.close()
+    run(loop, server.wait_closed())
+
+
+def test_the_peer_is_known_though_it_was_gone_before_it_was_accepted(
+    loop: Any, backend: str
+) -> None:
+    if backend == "io_uring":
+        pytest.skip("a ring that accepts again and again does not tell whom")
+    made: list[Recorder] = []
+
+    def factory() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    server, address = start_server(loop, factory)
+    peer = socket.create_connection(address)
+    name = peer.getsockname()
+    reset(peer)
+    run(loop, until(lambda: made and made[0].lost))
+    assert made[0].transport.get_extra_info("peername") == name
     run(loop, made[0].lost)
     server.close()
     run(loop, server.wait_closed())

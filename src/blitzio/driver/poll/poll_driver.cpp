@@ -73,7 +73,7 @@ class PollDriver final : public readiness::ReadinessDriver {
     return is_pollable ? 0 : EPERM;
   }
 
-  void detach_in_kernel(int, FdEntry& entry) noexcept override { remove(entry); }
+  void detach_in_kernel(int, FdEntry& entry, bool) noexcept override { remove(entry); }
 
   void gather(Duration timeout) noexcept override {
     ++metrics_.syscalls;

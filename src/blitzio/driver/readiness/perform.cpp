@@ -116,7 +116,8 @@ bool concerns_one_connection(std::int32_t result) noexcept {
   }
 }
 
-std::int32_t accept_connection(int fd, Operation::AcceptArgs& args) noexcept {
+/// accept(2); `peer` null: nobody asks.
+std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AcceptedPeer* peer) noexcept {
   using Mode = Operation::AcceptMode;
   if (args.mode == Mode::unknown) {
     args.mode = is_non_blocking(fd) ? Mode::non_blocking : Mode::blocking;
@@ -131,8 +132,12 @@ std::int32_t accept_connection(int fd, Operation::AcceptArgs& args) noexcept {
       const std::int32_t ready = ready_now(fd, POLLIN);
       if (ready < 0) return ready;
     }
-    result = uninterrupted(
-        [&] { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+    result = uninterrupted([&] {
+      if (peer == nullptr) return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      peer->bytes = sizeof peer->address;
+      return ::accept4(fd, reinterpret_cast<sockaddr*>(&peer->address), &peer->bytes,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+    });
     if (!concerns_one_connection(result)) return or_would_block(result);
   }
   return result;
@@ -202,6 +207,10 @@ std::uint32_t events_of(const Operation& operation) noexcept {
   return 0;
 }
 
+std::int32_t accept(Operation& operation, AcceptedPeer& peer) noexcept {
+  return accept_connection(operation.fd(), operation.args().accept, &peer);
+}
+
 std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
   return or_would_block(
       uninterrupted([&] { return ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT); }));
@@ -265,7 +274,7 @@ std::int32_t perform(Operation& operation) noexcept {
       return uninterrupted([&] { return ::unlinkat(fd, args.unlink.path, args.unlink.flags); });
     case OpKind::accept:
     case OpKind::accept_multishot:
-      return accept_connection(operation.fd(), operation.args().accept);
+      return accept_connection(operation.fd(), operation.args().accept, nullptr);
     case OpKind::connect:
       return args.connect.started ? finish_connect(fd) : start_connect(fd, args.connect);
     case OpKind::recv:

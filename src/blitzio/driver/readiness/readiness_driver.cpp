@@ -65,12 +65,12 @@ Result<void> ReadinessDriver::attach(int fd) noexcept {
   return {};
 }
 
-void ReadinessDriver::detach(int fd) noexcept {
+void ReadinessDriver::detach(int fd, bool is_last) noexcept {
   FdEntry* entry = fd < 0 ? nullptr : table_.find(fd);
   if (entry == nullptr || !(entry->attached || entry->registered)) return;
   // Somebody closed the descriptor behind the owner's back, and the number serves others by now.
   if (BLITZIO_UNLIKELY(entry->has_waiters() || in_child())) return;
-  detach_in_kernel(fd, *entry);
+  detach_in_kernel(fd, *entry, is_last);
   entry->attached = false;
 }
 

@@ -50,10 +50,12 @@ namespace blitzio::driver::readiness {
 
 class ReadinessDriver : public Driver {
  public:
+  [[nodiscard]] bool has_level_trigger() const noexcept final { return true; }
   [[nodiscard]] Result<void> bind() noexcept final;
   void unbind() noexcept final;
   [[nodiscard]] Result<void> attach(int fd) noexcept final;
-  void detach(int fd) noexcept final;
+  void detach(int fd) noexcept final { detach(fd, false); }
+  void detach_last(int fd) noexcept final { detach(fd, true); }
   /// Nothing to do: no operation lies in the kernel.
   void hand_over() noexcept final {}
   void collect() noexcept final;
@@ -87,7 +89,8 @@ class ReadinessDriver : public Driver {
   virtual void disarm(int fd, FdEntry& entry) noexcept = 0;
   /// Returns 0 or an errno.
   [[nodiscard]] virtual int attach_in_kernel(int fd, FdEntry& entry) noexcept = 0;
-  virtual void detach_in_kernel(int fd, FdEntry& entry) noexcept = 0;
+  /// `is_last`: as detach_last().
+  virtual void detach_in_kernel(int fd, FdEntry& entry, bool is_last) noexcept = 0;
   /// Asks the kernel for events, blocking up to `timeout` (as wait() has it), and hands each to
   /// on_event().
   virtual void gather(Duration timeout) noexcept = 0;
@@ -111,6 +114,8 @@ class ReadinessDriver : public Driver {
 
   void start(Operation& operation) noexcept final;
   void stop(Operation& operation) noexcept final;
+
+  void detach(int fd, bool is_last) noexcept;
 
   void start_timeout(Operation& operation) noexcept;
   void start_poll(Operation& operation) noexcept;

@@ -4,8 +4,9 @@
 All arms run in this one process, alternately and in a rotating order; in a round each does the same
 operations, as many, in a folder that is filled as those of the others, when what the one before
 wrote is on the disk. A figure is the median over the rounds of one operation's time; the lead is a
-peer's time divided by blitzio's, on the same loop, taken per round and then the median. Plain
-calls, which block the loop, are the floor: by how much they lead is what can be had at all.
+peer's time divided by blitzio's, on the same loop, taken per round and then the median. Nothing but
+the system calls, made by a coroutine that blocks the loop, is the floor: by how much that leads is
+what Python code can have at all.
 
 Nothing is deleted before the end, and `remove` comes last: ext4 without a journal looks at each
 inode that was freed in the last minute or more before it takes another, 0.3 ms for a new file.
@@ -47,9 +48,10 @@ SMALL_BYTES = 4096
 LARGE_BYTES = 64 << 20
 DEPTHS = (1, 32)
 OURS = "blitzio.fs"
-FLOOR = "blocking"
+FLOOR = "bare calls"
 
-Step = Callable[[int], Awaitable[object]]
+#: What is done, with the arguments of each time: made up before the clock runs.
+Work = tuple[Callable[..., Awaitable[object]], list[tuple[Any, ...]]]
 #: Reads so many bytes at an offset.
 ReadAt = Callable[[int, int], Awaitable[object]]
 
@@ -148,6 +150,22 @@ def plain_write(path: str, data: bytes) -> None:
         file.write(data)
 
 
+def bare_read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, SMALL_BYTES)
+    finally:
+        os.close(fd)
+
+
+def bare_write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
 def with_plain_calls(wrap: Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]) -> Arm:
     """Python's own calls, each made awaitable by `wrap`."""
 
@@ -200,7 +218,10 @@ def find_arms(console: Console) -> dict[str, Arm]:
         else:
             arms[name] = make()
     arms["to_thread"] = with_plain_calls(in_a_thread)
-    arms[FLOOR] = with_plain_calls(on_the_loop)
+    arms["blocking"] = with_plain_calls(on_the_loop)
+    arms[FLOOR] = replace(
+        arms["blocking"], read=on_the_loop(bare_read), write=on_the_loop(bare_write)
+    )
     return arms
 
 
@@ -231,37 +252,41 @@ class Place:
         return f"{self.folder}/large"
 
 
-def steps(work: str, arm: Arm, place: Place) -> Step | None:
-    """What is done for each index; nothing if the arm has no way of its own to do it."""
-    stat, mkdir, rename, remove = arm.stat, arm.mkdir, arm.rename, arm.remove
-    if work == "read":
-        return lambda index: arm.read(place.small(index))
-    if work == "replace":
-        return lambda index: arm.write(place.small(index), place.data)
-    if work == "create":
-        return lambda index: arm.write(place.own(index), place.data)
-    if work == "stat" and stat is not None:
-        return lambda index: stat(place.small(index))
-    if work == "mkdir" and mkdir is not None:
-        return lambda index: mkdir(place.own(index))
-    if work == "rename" and rename is not None:
-        return lambda index: rename(place.own(index), place.moved(index))
-    if work == "remove" and remove is not None:
-        return lambda index: remove(place.own(index))
-    return None
+def work_of(work: str, arm: Arm, place: Place, ops: int) -> Work | None:
+    """Nothing if the arm has no way of its own to do it."""
+    calls: dict[str, Callable[..., Awaitable[object]] | None] = {
+        "read": arm.read,
+        "replace": arm.write,
+        "create": arm.write,
+        "stat": arm.stat,
+        "mkdir": arm.mkdir,
+        "rename": arm.rename,
+        "remove": arm.remove,
+    }
+    arguments: dict[str, Callable[[int], tuple[Any, ...]]] = {
+        "read": lambda index: (place.small(index),),
+        "replace": lambda index: (place.small(index), place.data),
+        "create": lambda index: (place.own(index), place.data),
+        "stat": lambda index: (place.small(index),),
+        "mkdir": lambda index: (place.own(index),),
+        "rename": lambda index: (place.own(index), place.moved(index)),
+        "remove": lambda index: (place.own(index),),
+    }
+    call = calls[work]
+    return None if call is None else (call, [arguments[work](index) for index in range(ops)])
 
 
 @contextlib.asynccontextmanager
-async def ready(work: str, arm: Arm, place: Place, ops: int) -> AsyncIterator[Step | None]:
+async def ready(work: str, arm: Arm, place: Place, ops: int) -> AsyncIterator[Work | None]:
     """Fills the arm's folder, or opens the large file, before the clock runs."""
     if work == "random":
         async with arm.open_large(place.large) as read_at:
-            yield lambda index: read_at(SMALL_BYTES, place.offsets[index])
+            yield read_at, [(SMALL_BYTES, offset) for offset in place.offsets[:ops]]
         return
     if work in ("rename", "remove"):
         for index in range(ops):
             plain_write(place.own(index), b"")
-    yield steps(work, arm, place)
+    yield work_of(work, arm, place, ops)
 
 
 #: What is compared, and what it is called in the table.
@@ -295,15 +320,16 @@ def find_loops(console: Console) -> dict[str, Callable[[], asyncio.AbstractEvent
 async def run_one(arm: Arm, place: Place, work: str, ops: int, depth: int) -> float | None:
     """Seconds for `ops` operations by `depth` tasks."""
     own = replace(place, target=tempfile.mkdtemp(dir=place.folder))
-    async with ready(work, arm, own, ops) as step:
-        if step is None:
+    async with ready(work, arm, own, ops) as todo:
+        if todo is None:
             return None
         await asyncio.to_thread(os.sync)
-        indices = iter(range(ops))
+        call, arguments = todo
+        left = iter(arguments)
 
         async def worker() -> None:
-            for index in indices:
-                await step(index)
+            for each in left:
+                await call(*each)
 
         begin = time.perf_counter()
         if depth == 1:
@@ -342,7 +368,7 @@ def compare(
     loops, arms = find_loops(console), find_arms(console)
     if args.loop:
         loops = {args.loop: loops[args.loop]}
-    rows = list(itertools.product(args.work or WORKS, loops, DEPTHS))
+    rows = list(itertools.product(args.work or WORKS, loops, args.depth or DEPTHS))
     samples: dict[str, dict[str, list[float]]] = {}
     with Progress(console=console, transient=True) as progress:
         job = progress.add_task("measuring", total=len(rows) * len(arms) * args.rounds)
@@ -388,14 +414,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds per arm")
     parser.add_argument("--files", type=int, default=10_000, help="operations of a round")
     parser.add_argument("--loop", choices=("asyncio", "blitzio", "uvloop"), help="on this one only")
+    parser.add_argument(
+        "--depth", type=int, action="append", help=f"tasks at a time (default: {DEPTHS})"
+    )
     parser.add_argument("--folder", help="where files are made (default: the system's)")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     args = parser.parse_args()
     unknown = sorted(set(args.work) - set(WORKS))
     if unknown:
         parser.error(f"no such work: {', '.join(unknown)}; there are: {', '.join(WORKS)}")
-    if args.rounds < 1 or args.files < 1:
-        parser.error("--rounds and --files must be at least 1")
+    if args.rounds < 1 or args.files < 1 or min(args.depth or DEPTHS) < 1:
+        parser.error("--rounds, --files and --depth must be at least 1")
     console = Console(width=None if sys.stdout.isatty() else 200)
     if args.loop and args.loop not in find_loops(console):
         parser.error(f"--loop {args.loop} is not installed")

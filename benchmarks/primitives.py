@@ -6,7 +6,10 @@
 Every question is asked on asyncio's loop, on uvloop and on ours, all arms alternating in this one
 process. A figure is the median over the rounds, in nanoseconds for one operation; the lead is the
 best peer's time divided by blitzio's on the same loop, taken per round and then the median: above 1
-blitzio is ahead. Peers that are not installed (janus, aiologic, culsans) are left out.
+blitzio is ahead. Peers that are not installed (janus, aiologic, culsans, tonio) are left out; what
+is no peer but the least that such a thing can take stands in brackets.
+
+Questions of a pool spawn on two threads: let them have two cores.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import pools
 from crossing import (
     Arm,
     between_threads,
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
 OURS = "blitzio"
+#: No peers, but what is to be had.
+FLOORS = ("bare hops",)
 TASKS = 8
 
 
@@ -398,6 +404,30 @@ def questions() -> list[Question]:
             },
         ),
     ]
+    return found + pool_questions()
+
+
+def pool_questions() -> list[Question]:
+    """Spawning on two threads: from a task of another loop, from a thread, and from there."""
+    makes = {OURS: pools.runtime, "loops in threads": pools.loops_in_threads(loops()["asyncio"])}
+    if has("uvloop"):
+        makes["uvloops in threads"] = pools.loops_in_threads(loops()["uvloop"])
+    found = []
+    for count in (1, 100):
+        title = "pool, {}: " + ("spawn and await" if count == 1 else f"spawn {count}, await all")
+        ops = 1_000 if count == 1 else 5_000
+        tasks = {name: pools.from_a_task(make, count) for name, make in makes.items()}
+        threads = {name: pools.from_a_thread(make, count) for name, make in makes.items()}
+        if count == 1:
+            threads[FLOORS[0]] = pools.bare_hops
+        inside = {name: pools.inside(make, count) for name, make in makes.items()}
+        if has("tonio"):
+            inside["tonio"] = pools.inside_tonio(count)
+        found += [
+            Question(title.format("from a loop"), ops, tasks),
+            Question(title.format("from a thread"), ops, threads),
+            Question(title.format("inside"), 5_000, inside),
+        ]
     return found
 
 
@@ -443,7 +473,7 @@ def compare(chosen: list[Question], on: list[str], rounds: int) -> list[dict[str
                     taken = ask(question.arms[arm], question.ops, make_loop)
                     if turn >= 0:  # The first round warms up.
                         times[arm].append(taken)
-            peers = [arm for arm in times if arm != OURS]
+            peers = [arm for arm in times if arm != OURS and arm not in FLOORS]
             lead = None
             if peers:
                 lead = statistics.median(
@@ -459,7 +489,11 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
     for column in ("question", "on", OURS, "peers", "lead"):
         table.add_column(column)
     for row in rows:
-        peers = "  ".join(f"{arm} {ns:,.0f}" for arm, ns in row["ns"].items() if arm != OURS)
+        peers = "  ".join(
+            f"({arm} {ns:,.0f})" if arm in FLOORS else f"{arm} {ns:,.0f}"
+            for arm, ns in row["ns"].items()
+            if arm != OURS
+        )
         lead = "" if row["lead"] is None else f"{row['lead']:.2f}"
         table.add_row(row["question"], row["loop"], f"{row['ns'][OURS]:,.0f}", peers, lead)
     console.print(table)

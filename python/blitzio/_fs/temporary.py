@@ -346,7 +346,7 @@ def blocking_named_temp_file(
 
 
 class TempFile:
-    """A file without a name, for `async with` or `await`."""
+    """A file without a name, for `async with` or `await`; in a plain thread for `with`."""
 
     __reduce__ = refuse_copy
 
@@ -369,6 +369,20 @@ class TempFile:
     ) -> None:
         if self._file is not None:
             await _close_to_its_end(self._file)
+
+    def __enter__(self) -> File:
+        check_may_block("with temp_file", "async with fs.temp_file()")
+        self._file = _native_fs.blocking_temp_file(self._parent)
+        return self._file
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.blocking_close()
 
 
 def temp_file(parent: _Path | None = None) -> TempFile:

@@ -358,11 +358,8 @@ def read_dir(path: _Path) -> Awaitable[list[tuple[Any, str, int]]]:
 def blocking_read_dir(path: _Path) -> list[tuple[Any, str, int]]:
     """read_dir(), for plain threads."""
 
-def temp_dir(parent: _Path, prefix: _Path) -> Awaitable[Any]:
-    """Make a directory of a name nobody else has. Gives its path."""
-
 def blocking_temp_dir(parent: _Path, prefix: _Path) -> Any:
-    """temp_dir(), for plain threads."""
+    """Make a directory of a name nobody else has. Gives its path."""
 
 def temp_file(parent: _Path, /) -> Awaitable[File]:
     """A file without a name."""
@@ -370,13 +367,8 @@ def temp_file(parent: _Path, /) -> Awaitable[File]:
 def blocking_temp_file(parent: _Path, /, *, timeout: _Seconds | None = None) -> File:
     """temp_file(), for plain threads."""
 
-def named_temp_file(parent: _Path, prefix: _Path, /) -> Awaitable[tuple[File, Any]]:
+def blocking_named_temp_file(parent: _Path, prefix: _Path, /) -> tuple[File, Any]:
     """A file of a name nobody else has, and its path."""
-
-def blocking_named_temp_file(
-    parent: _Path, prefix: _Path, /, *, timeout: _Seconds | None = None
-) -> tuple[File, Any]:
-    """named_temp_file(), for plain threads."""
 
 def set_inline_writes(allowed: bool, /) -> None:
     """Whether writing and changing folders may be tried on the loop's thread, here.

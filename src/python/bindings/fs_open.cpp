@@ -94,19 +94,25 @@ struct OpenRequest {
   PyObject* operator()(Result<fs::File> opened) const noexcept;
 };
 
+/// Where reading or writing begins; EISDIR for a directory.
+Result<std::uint64_t> begin_of(const fs::File& file, bool appends) noexcept {
+  // Known to be a regular file, whose end nobody needs.
+  if (file.is_local() && !appends) return file.position();
+  struct stat status{};
+  if (::fstat(file.fd(), &status) != 0) return fail(Error::os(errno));
+  if (S_ISDIR(status.st_mode)) return fail(Error::os(EISDIR));
+  const bool at_end = appends && !file.is_stream();
+  return at_end ? static_cast<std::uint64_t>(status.st_size) : file.position();
+}
+
 PyObject* OpenRequest::operator()(Result<fs::File> opened) const noexcept {
   if (!opened) return raise_path_error(opened.error(), "open", name.get());
-  struct stat status{};
-  if (::fstat(opened->fd(), &status) != 0) {
-    return raise_path_error(Error::os(errno), "open", name.get());
-  }
-  if (S_ISDIR(status.st_mode)) return raise_path_error(Error::os(EISDIR), "open", name.get());
-  const std::uint64_t begin = opened->position();
-  const bool at_end = mode.file.appends && !opened->is_stream();
+  const auto begin = begin_of(*opened, mode.file.appends);
+  if (!begin) return raise_path_error(begin.error(), "open", name.get());
   PyRef file = PyRef::steal(
       make_file(*state, std::move(*opened), mode.file, buffer_bytes, PyRef::borrow(name.get())));
   if (!file) return nullptr;
-  PyFile::of(file.get()).position = at_end ? static_cast<std::uint64_t>(status.st_size) : begin;
+  PyFile::of(file.get()).position = *begin;
   if (!mode.is_text) return file.release();
   return make_text_file(*state, std::move(file), encoding, newline, is_line_buffered);
 }
@@ -207,30 +213,30 @@ PyObject* temp_file(PyObject* module, PyObject* parent) {
       });
 }
 
-/// named_temp_file(parent, prefix): (File, path).
-PyObject* named_temp_file(PyObject* module, PyObject* const* args, Py_ssize_t nargs) {
+/// blocking_named_temp_file(parent, prefix): (File, path).
+PyObject* blocking_named_temp_file(PyObject* module, PyObject* const* args, Py_ssize_t nargs) {
+  static constexpr const char* kName = "blocking_named_temp_file";
   auto& state = *static_cast<ModuleState*>(PyModule_GetState(module));
   PathArgument path;
   PathArgument prefix;
   if (nargs != 2) {
-    return PyErr_Format(PyExc_TypeError, "named_temp_file expected 2 arguments, got %zd", nargs);
+    return PyErr_Format(PyExc_TypeError, "%s expected 2 arguments, got %zd", kName, nargs);
   }
-  if (!path.parse(args[0]) || !prefix.parse(args[1])) return nullptr;
-  const bool is_bytes = path.is_bytes();
-  return awaitable_new(
-      state, "named_temp_file", nullptr, fs::named_temp_file(prefix.bytes, path.bytes),
-      [&state, is_bytes,
-       folder = std::move(path.object)](Result<fs::NamedTempFile> made) -> PyObject* {
-        if (!made) return raise_path_error(made.error(), "named_temp_file", folder.get());
-        PyRef name = PyRef::steal(make_path(made->path.path(), is_bytes));
-        if (!name) return nullptr;
-        const PyRef file = PyRef::steal(make_file(state, std::move(made->file), temporary_mode(),
-                                                  kBufferBytes, PyRef::borrow(name.get())));
-        if (!file) return nullptr;
-        PyObject* pair = PyTuple_Pack(2, file.get(), name.get());
-        if (pair != nullptr) static_cast<void>(made->path.keep());
-        return pair;
-      });
+  if (!path.parse(args[0]) || !prefix.parse(args[1]) || !may_block(state, kName)) return nullptr;
+  const auto make = [&] {
+    const Detached detached;
+    return fs::blocking_named_temp_file(prefix.bytes, path.bytes);
+  };
+  auto made = make();
+  if (!made) return raise_path_error(made.error(), kName, path.object.get());
+  PyRef name = PyRef::steal(make_path(made->path.path(), path.is_bytes()));
+  if (!name) return nullptr;
+  const PyRef file = PyRef::steal(make_file(state, std::move(made->file), temporary_mode(),
+                                            kBufferBytes, PyRef::borrow(name.get())));
+  if (!file) return nullptr;
+  PyObject* pair = PyTuple_Pack(2, file.get(), name.get());
+  if (pair != nullptr) static_cast<void>(made->path.keep());
+  return pair;
 }
 
 PyMethodDef functions[] = {
@@ -241,12 +247,10 @@ PyMethodDef functions[] = {
      PyDoc_STR("blocking_open(file, mode='r', buffering=-1, encoding=None, errors=None, "
                "newline=None)\n--\n\nSee blitzio.fs.")},
     {"temp_file", temp_file, METH_O, PyDoc_STR("temp_file(parent, /)\n--\n\nSee blitzio.fs.")},
-    {"named_temp_file", fast(named_temp_file), METH_FASTCALL,
-     PyDoc_STR("named_temp_file(parent, prefix, /)\n--\n\nSee blitzio.fs.")},
     blocking_form<temp_file, "blocking_temp_file", 1>(
         PyDoc_STR("blocking_temp_file(parent, /, *, timeout=None)\n--\n\nSee blitzio.fs.")),
-    blocking_form<named_temp_file, "blocking_named_temp_file", 2>(PyDoc_STR(
-        "blocking_named_temp_file(parent, prefix, /, *, timeout=None)\n--\n\nSee blitzio.fs.")),
+    {"blocking_named_temp_file", fast(blocking_named_temp_file), METH_FASTCALL,
+     PyDoc_STR("blocking_named_temp_file(parent, prefix, /)\n--\n\nSee blitzio.fs.")},
 };
 
 }  // namespace

@@ -17,6 +17,9 @@ struct PathArgument {
   [[nodiscard]] bool parse(PyObject* argument) noexcept;
   /// Whether names that come of it are bytes.
   [[nodiscard]] bool is_bytes() const noexcept { return PyBytes_Check(object.get()) != 0; }
+
+ private:
+  [[nodiscard]] bool encode() noexcept;
 };
 
 /// A name or path of the file system's: bytes, or str with os.fsdecode(). Null with an error set.

@@ -183,29 +183,30 @@ PyMemberDef foreign_members[] = {
 
 }  // namespace
 
+LoopGate* gate_of(ModuleState& state, PyObject* loop) noexcept {
+  if (loop_check(state, loop)) {
+    auto& native = *reinterpret_cast<LoopObject*>(loop);
+    return loop_check_closed(native) == 0 ? native.gate : nullptr;
+  }
+  if (ForeignGate* latest = latest_gate.get(); latest != nullptr && latest->is_of(state, loop)) {
+    return latest;
+  }
+  const PyRef foreign = per_loop(state, state.foreign_loops, loop, make_foreign_loop);
+  if (!foreign) return nullptr;
+  latest_gate.set(as_foreign(foreign.get()).gate);
+  return latest_gate.get();
+}
+
 RunningLoop find_running_loop(ModuleState& state) noexcept {
-  RunningLoop found;
   PyRef loop = running_loop(state);
-  if (!loop) return found;
+  if (!loop) return {};
   if (loop.get() == Py_None) {
     PyErr_SetString(PyExc_RuntimeError, "no running event loop");
-    return found;
+    return {};
   }
-  if (loop_check(state, loop.get())) {
-    auto& native = *reinterpret_cast<LoopObject*>(loop.get());
-    if (loop_check_closed(native) != 0) return found;
-    found.gate = native.gate;
-  } else if (ForeignGate* latest = latest_gate.get();
-             latest != nullptr && latest->is_of(state, loop.get())) {
-    found.gate = latest;
-  } else {
-    const PyRef foreign = per_loop(state, state.foreign_loops, loop.get(), make_foreign_loop);
-    if (!foreign) return found;
-    latest_gate.set(as_foreign(foreign.get()).gate);
-    found.gate = latest_gate.get();
-  }
-  found.loop = std::move(loop);
-  return found;
+  LoopGate* gate = gate_of(state, loop.get());
+  if (gate == nullptr) return {};
+  return {std::move(loop), gate};
 }
 
 int has_running_loop(ModuleState& state) noexcept {

@@ -1,4 +1,4 @@
-// `gate_of_running_loop()`: the way back to the loop that runs the caller, ours or not.
+// `find_running_loop()`: the way back to the loop that runs the caller, ours or not.
 //
 // Our loops have a gate of their own. For a foreign one (asyncio's, uvloop's) a `ForeignLoop` is
 // made when something first waits there: an eventfd that the loop watches with add_reader(). A wake
@@ -25,6 +25,9 @@ struct RunningLoop {
 /// Returns  the loop running in this thread and its gate; null with RuntimeError set if there is
 ///          none, or with what add_reader() raised.
 [[nodiscard]] RunningLoop find_running_loop(ModuleState& state) noexcept;
+
+/// The gate of `loop`, which runs in this thread: borrowed. Null with an error set.
+[[nodiscard]] LoopGate* gate_of(ModuleState& state, PyObject* loop) noexcept;
 
 /// Whether an event loop runs in this thread. -1 with an error set.
 [[nodiscard]] int has_running_loop(ModuleState& state) noexcept;

@@ -121,9 +121,9 @@ bool start_soon(ModuleState& state, PyObject* loop, PyObject* handle) noexcept {
 #if PY_VERSION_HEX < 0x030C0000
   // A task of its own begins in the loop's next turn, which that turn need not wait for.
   if (as_join_handle(handle).work.kind == Work::Kind::coroutine) {
-    const RunningLoop running = find_running_loop(state);
-    if (!running.loop) return false;
-    join_handle_start(as_join_handle(handle), loop, *running.gate);
+    LoopGate* gate = gate_of(state, loop);
+    if (gate == nullptr) return false;
+    join_handle_start(as_join_handle(handle), loop, *gate);
     return true;
   }
 #endif

@@ -16,6 +16,11 @@ struct Starts {
 };
 thread_local Starts starts;
 
+bool is_queued(JoinHandleObject& handle) noexcept {
+  const ObjectLock lock(as_object(handle));
+  return handle.phase == JoinHandleObject::Phase::queued;
+}
+
 /// The running loop, if it may run the work; else empty.
 RunningLoop find_home(const JoinHandleObject& handle) noexcept {
   RunningLoop found;
@@ -78,7 +83,7 @@ struct TaskAside {
 }  // namespace
 
 void start_awaited(JoinHandleObject& handle) noexcept {
-  if (handle.home == nullptr || handle.finished.is_set()) return;
+  if (handle.home == nullptr || !is_queued(handle)) return;
   if (starts.left == 0 || starts.nested == kNested) return;
   const RunningLoop running = find_home(handle);
   if (!running.loop) return;

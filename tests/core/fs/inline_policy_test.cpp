@@ -4,6 +4,7 @@
 #include <blitzio/fs/file.hpp>
 #include <blitzio/fs/paths.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <core/fs/support.hpp>
@@ -128,6 +129,23 @@ TEST_F(KnownFolderTest, NamesThatNobodyLookedUpAreMadeOnTheSpot) {
   EXPECT_TRUE(tried([&] { return File::try_open(path("newer"), anew); }).has_value());
   const auto again = tried([&] { return File::try_open(path("newer"), anew); });
   EXPECT_TRUE(again.error().is_os(EEXIST));
+}
+
+TEST_F(KnownFolderTest, FilesAreReplacedOnTheSpotAndNothingElseIs) {
+  EXPECT_TRUE(tried([&] { return try_write_file(path("there"), bytes("new")); }));
+  EXPECT_EQ(text(blocking_read_file(path("there")).value()), "new");
+  const OpenOptions anew{.write = true, .truncate = true, .create = true};
+  const auto file = tried([&] { return File::try_open(path("there"), anew); });
+  ASSERT_TRUE(file.has_value());
+  EXPECT_EQ(::fcntl(file->fd(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(blocking_stat(path("there")).value().size(), 0U);
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(blocking_symlink("there", path("link")).has_value());
+  for (const char* name : {"fifo", "link"}) {
+    EXPECT_FALSE(try_write_file(path(name), bytes("x")).has_value());
+    EXPECT_FALSE(File::try_open(path(name), anew).has_value());
+  }
+  EXPECT_TRUE(tried([&] { return try_write_file(path("."), bytes("x")); }).error().is_os(EISDIR));
 }
 
 TEST_F(KnownFolderTest, FoldersAreChangedOnTheSpot) {

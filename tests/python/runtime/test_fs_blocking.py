@@ -173,9 +173,11 @@ def test_temporary_things_are_gone_when_they_are_left(tmp_path: Path) -> None:
         temporary.file.blocking_flush()
         assert fs.blocking_read_file(temporary.path) == b"text"
     assert temporary.file.closed
-    with fs.blocking_temp_file(tmp_path) as file:
-        file.blocking_write(b"text")
-        assert file.blocking_read_at(4, 0) == b"text"
+    for unnamed in (fs.blocking_temp_file(tmp_path), fs.temp_file(tmp_path)):
+        with unnamed as file:
+            file.blocking_write(b"text")
+            assert file.blocking_read_at(4, 0) == b"text"
+        assert file.closed
     assert list(tmp_path.iterdir()) == []
     for make in (fs.blocking_temp_dir, fs.blocking_named_temp_file, fs.blocking_temp_file):
         with pytest.raises(FileNotFoundError):
@@ -312,6 +314,7 @@ def test_they_are_refused_where_a_loop_runs(tmp_path: Path) -> None:
         fs.blocking_temp_file,
         lambda: enter(fs.temp_dir()),
         lambda: enter(fs.named_temp_file()),
+        lambda: enter(fs.temp_file()),
         lambda: enter(fs.watch(tmp_path)),
     ]
 

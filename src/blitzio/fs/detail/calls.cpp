@@ -53,22 +53,6 @@ std::optional<std::unexpected<Error>> answer_of(int error) noexcept {
   }
 }
 
-// Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
-// to, so it does not matter what that is.
-Now<Opened> try_create(const std::string& path, int flags, mode_t mode) noexcept {
-  Risk risk;
-  const int fd = ::open(path.c_str(), flags | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0) {
-    const int error = errno;
-    if (error != EEXIST || (flags & O_EXCL) != 0) return answer_of(error);
-    risk.was_in_vain();
-    return std::nullopt;
-  }
-  Opened file{OwnedFd::adopt(fd), {}};
-  if (::fstat(fd, &file.status) != 0) return fail(Error::os(errno));
-  return file;
-}
-
 bool is_large(std::uint64_t blocks) noexcept {
   return blocks * 512 > kInlineFreeBytesMax;
 }
@@ -84,6 +68,66 @@ bool look_at(const std::string& path, struct statx& status) noexcept {
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
   const unsigned mask = STATX_TYPE | STATX_NLINK | STATX_BLOCKS;
   return ::statx(AT_FDCWD, path.c_str(), flags, mask, &status) == 0;
+}
+
+// Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
+// to, so it does not matter what that is. What was made is known without looking.
+Now<Opened> create_now(const std::string& path, int flags, mode_t mode, Risk& risk) noexcept {
+  const int fd = ::open(path.c_str(), flags | O_EXCL | O_CLOEXEC, mode);
+  if (fd < 0) {
+    const int error = errno;
+    if (error != EEXIST || (flags & O_EXCL) != 0) return answer_of(error);
+    risk.was_in_vain();
+    return std::nullopt;
+  }
+  Opened file{OwnedFd::adopt(fd), {}};
+  file.status.st_mode = S_IFREG;
+  return file;
+}
+
+// What may be opened on the spot.
+bool is_harmless(mode_t mode) noexcept {
+  return S_ISREG(mode) || S_ISDIR(mode);
+}
+
+// Whether a large file may be opened for writing: not where that would copy it.
+bool may_write_large(const std::string& path, int flags) noexcept {
+  if ((flags & O_TRUNC) != 0) return false;
+  struct statfs where{};
+  return ::statfs(path.c_str(), &where) == 0 && !may_copy_up(where);
+}
+
+// For an open file that nobody has seen: takes off what opening on the spot has needed.
+Now<Opened> restore_flags(Opened file, int flags) noexcept {
+  if ((flags & O_NONBLOCK) == 0 && ::fcntl(file.fd.get(), F_SETFL, flags) != 0) {
+    return fail(Error::os(errno));
+  }
+  return file;
+}
+
+// Without O_NONBLOCK it would wait for somebody to give back a lease.
+constexpr int kCareful = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
+
+// Opens for what creates or truncates: a risk altogether, so that looking may be one, too.
+Now<Opened> change_now(const std::string& path, int flags, mode_t mode) noexcept {
+  Risk risk;
+  if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return create_now(path, flags, mode, risk);
+  struct statx found{};
+  if (!look_at(path, found)) {
+    const int error = errno;
+    if (error == ENOENT && (flags & O_CREAT) != 0) return create_now(path, flags, mode, risk);
+    return answer_of(error);
+  }
+  const bool is_large_file = is_large(found.stx_blocks) && (flags & O_ACCMODE) != O_RDONLY;
+  if (!is_harmless(found.stx_mode) || (is_large_file && !may_write_large(path, flags))) {
+    risk.was_in_vain();
+    return std::nullopt;
+  }
+  const int fd = ::open(path.c_str(), flags | kCareful, mode);
+  if (fd < 0) return answer_of(errno);
+  Opened file{OwnedFd::adopt(fd), {}};
+  file.status.st_mode = found.stx_mode;
+  return restore_flags(std::move(file), flags);
 }
 
 timespec to_timespec(const statx_timestamp& at) noexcept {
@@ -132,42 +176,22 @@ Result<Opened> blocking_open(const std::string& path, int flags, mode_t mode) no
 Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
   if (auto checked = check_path(path); !checked) return fail(checked.error());
   if (!is_folder_local(path)) return std::nullopt;
-  const bool creates = (flags & O_CREAT) != 0;
-  const bool changes = creates || (flags & O_TRUNC) != 0;
-  if (changes && !may_risk()) return std::nullopt;
-  if (creates && (flags & O_EXCL) != 0) return try_create(path, flags, mode);
+  if ((flags & (O_CREAT | O_TRUNC)) != 0) {
+    return may_risk() ? change_now(path, flags, mode) : std::nullopt;
+  }
 
   // What is it? An O_PATH descriptor opens nothing yet.
   Opened file{OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)), {}};
-  if (!file.fd) {
-    const int error = -file.fd.get();
-    // EAGAIN: a name that nobody has looked up lately, which a new one is as a rule.
-    if (creates && (error == ENOENT || error == EAGAIN)) return try_create(path, flags, mode);
-    return answer_of(error);
-  }
-  if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
-  const mode_t type = file.status.st_mode & S_IFMT;
-  if (type != S_IFREG && type != S_IFDIR) return std::nullopt;
-  const auto blocks = static_cast<std::uint64_t>(file.status.st_blocks);
-  if ((flags & O_ACCMODE) != O_RDONLY && is_large(blocks)) {
-    if ((flags & O_TRUNC) != 0) return std::nullopt;
-    struct statfs where{};
-    if (::fstatfs(file.fd.get(), &where) != 0 || may_copy_up(where)) return std::nullopt;
-  }
-
-  // Without O_NONBLOCK it would wait for somebody to give back a lease.
-  const int careful = flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
-  if (changes) {
-    const Risk risk;
-    const int fd = ::open(path.c_str(), careful, mode);
-    file.fd.reset(fd < 0 ? -errno : fd);
-  } else {
-    file.fd.reset(open_cached(path, careful));
-  }
   if (!file.fd) return answer_of(-file.fd.get());
-  const int fd = file.fd.get();
-  if ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags) != 0) return fail(Error::os(errno));
-  return file;
+  if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
+  if (!is_harmless(file.status.st_mode)) return std::nullopt;
+  const bool is_large_file = is_large(static_cast<std::uint64_t>(file.status.st_blocks));
+  if ((flags & O_ACCMODE) != O_RDONLY && is_large_file && !may_write_large(path, flags)) {
+    return std::nullopt;
+  }
+  file.fd.reset(open_cached(path, flags | kCareful));
+  if (!file.fd) return answer_of(-file.fd.get());
+  return restore_flags(std::move(file), flags);
 }
 
 bool may_change(const std::string& path) noexcept {

@@ -60,7 +60,8 @@ Result<std::size_t> retry_count(Call call) noexcept {
   return fail(Error::runtime(RuntimeErrc::invalid_argument));
 }
 
-/// What opening gave: the descriptor, and what it is.
+/// What opening gave: the descriptor, and what it is; after creating or truncating on the spot, its
+/// type alone.
 struct Opened {
   OwnedFd fd;
   struct stat status;

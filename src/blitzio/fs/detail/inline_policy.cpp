@@ -50,15 +50,22 @@ std::uint64_t seconds_now() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
-// A folder that is local: the hash of its name, and when it was looked at.
-constexpr std::uint64_t kTimeMask = 0xFFFF;
+bool is_in_memory(const struct statfs& found) noexcept {
+  const auto type = static_cast<std::uint32_t>(found.f_type);
+  return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+}
+
+// A folder that is local: the hash of its name, whether it is in memory, and when it was looked at.
+constexpr std::uint64_t kTimeMask = 0x7FFF;
+constexpr std::uint64_t kInMemory = 0x8000;
+constexpr std::uint64_t kHashMask = ~(kTimeMask | kInMemory);
 constexpr std::size_t kFolders = 128;
-// Written by look_at_folder(), read by is_folder_local(). Relaxed, always: a word is a whole entry,
+// Written by look_at_folder(), read by locality_of(). Relaxed, always: a word is a whole entry,
 // and nothing else rides on it.
 constinit std::array<Atomic<std::uint64_t>, kFolders> folders{};
 
 std::uint64_t hash_of(std::string_view folder) noexcept {
-  return std::hash<std::string_view>()(folder) & ~kTimeMask;
+  return std::hash<std::string_view>()(folder) & kHashMask;
 }
 Atomic<std::uint64_t>& entry_of(std::uint64_t hash) noexcept {
   return folders[(hash >> 16) % kFolders];
@@ -70,11 +77,13 @@ constinit Atomic<bool> risks_allowed{true};
 
 }  // namespace
 
-bool is_folder_local(std::string_view path) noexcept {
+Locality locality_of(std::string_view path) noexcept {
   const std::uint64_t hash = hash_of(folder_of(path));
   const std::uint64_t entry = entry_of(hash).load(std::memory_order_relaxed);
-  return (entry & ~kTimeMask) == hash && ((seconds_now() - entry) & kTimeMask) < kBeliefSeconds &&
-         entry != 0;
+  const bool is_believed = (entry & kHashMask) == hash && entry != 0 &&
+                           ((seconds_now() - entry) & kTimeMask) < kBeliefSeconds;
+  if (!is_believed) return Locality::unknown;
+  return (entry & kInMemory) != 0 ? Locality::memory : Locality::disk;
 }
 
 void look_at_folder(std::string_view path) noexcept {
@@ -82,8 +91,9 @@ void look_at_folder(std::string_view path) noexcept {
   struct statfs found{};
   if (::statfs(std::string(folder).c_str(), &found) != 0 || !is_local(found)) return;
   const std::uint64_t hash = hash_of(folder);
+  const std::uint64_t memory = is_in_memory(found) ? kInMemory : 0;
   // Relaxed: a whole entry.
-  entry_of(hash).store(hash | (seconds_now() & kTimeMask), std::memory_order_relaxed);
+  entry_of(hash).store(hash | memory | (seconds_now() & kTimeMask), std::memory_order_relaxed);
 }
 
 bool is_file_local(int fd) noexcept {

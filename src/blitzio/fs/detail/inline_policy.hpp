@@ -47,8 +47,17 @@ inline constexpr std::int64_t kPatience = 10;
 inline constexpr Duration kPauseMax = Duration::from_secs(60);
 inline constexpr unsigned kBeliefSeconds = 5;
 
-/// Whether the folder that `path` names a thing in was seen to be local, a moment ago.
-[[nodiscard]] bool is_folder_local(std::string_view path) noexcept;
+/// What a folder was seen to lie on, a moment ago.
+enum class Locality : std::uint8_t {
+  unknown,  ///< or on something that is not local
+  disk,
+  memory,  ///< of a kind that knows no RWF_NOWAIT
+};
+/// Of the folder that `path` names a thing in.
+[[nodiscard]] Locality locality_of(std::string_view path) noexcept;
+[[nodiscard]] inline bool is_folder_local(std::string_view path) noexcept {
+  return locality_of(path) != Locality::unknown;
+}
 /// Looks at that folder, and keeps what it sees. May block.
 void look_at_folder(std::string_view path) noexcept;
 /// Whether the open file lies on a local file system. May block.

@@ -8,23 +8,33 @@
 
 namespace blitzio::fs::detail {
 
+namespace {
+
+// Opening on the spot needs O_NONBLOCK, which means nothing to what is a regular file by now: that
+// nobody else sees the descriptor saves taking it off again.
+constexpr int kPrivate = O_NONBLOCK;
+
+}  // namespace
+
 Now<SmallFile> try_open_small(const std::string& path) noexcept {
-  auto opened = try_open(path, O_RDONLY, 0);
+  auto opened = try_open(path, O_RDONLY | kPrivate, 0);
   if (!opened) return std::nullopt;
   if (!*opened) return fail(opened->error());
   const struct stat& status = (*opened)->status;
   if (S_ISDIR(status.st_mode)) return fail(Error::os(EISDIR));
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size > kInlineReadBytesMax) return std::nullopt;
-  return SmallFile{std::move((*opened)->fd), size};
+  return SmallFile{std::move((*opened)->fd), size, locality_of(path) != Locality::memory};
 }
 
 Now<std::size_t> try_read_small(const SmallFile& file, std::byte* to) noexcept {
   // A byte more than there should be: the answer shows that this was the end.
   std::byte more{};
   const std::array<iovec, 2> vectors{iovec{to, file.size}, iovec{&more, 1}};
-  auto count =
-      retry_count([&] { return ::preadv2(file.fd.get(), vectors.data(), 2, 0, RWF_NOWAIT); });
+  Result<std::size_t> count = fail(Error::os(EOPNOTSUPP));
+  if (file.can_ask) {
+    count = retry_count([&] { return ::preadv2(file.fd.get(), vectors.data(), 2, 0, RWF_NOWAIT); });
+  }
   if (!count && count.error().is_os(EOPNOTSUPP) && may_risk()) {
     const Risk risk;
     count = retry_count([&] { return ::preadv(file.fd.get(), vectors.data(), 2, 0); });
@@ -40,7 +50,7 @@ Now<std::size_t> try_read_small(const SmallFile& file, std::byte* to) noexcept {
 Now<void> try_write_whole(const std::string& path, int flags, mode_t mode,
                           std::span<const std::byte> data) noexcept {
   if (data.size() > kInlineWriteBytesMax) return std::nullopt;
-  auto opened = try_open(path, flags, mode);
+  auto opened = try_open(path, flags | kPrivate, mode);
   if (!opened) return std::nullopt;
   if (!*opened) return fail(opened->error());
   Risk risk;

@@ -24,6 +24,7 @@ namespace blitzio::fs::detail {
 struct SmallFile {
   OwnedFd fd;
   std::size_t size;
+  bool can_ask;  ///< by RWF_NOWAIT; else it is known to say no
 };
 [[nodiscard]] Now<SmallFile> try_open_small(const std::string& path) noexcept;
 /// Reads all of it to `to`, which has room for `size` bytes. Empty if some would have to be waited

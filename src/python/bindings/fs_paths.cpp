@@ -161,8 +161,7 @@ PyMethodDef functions[] = {
     BLITZIO_BOTH(Symlink, "symlink", "target, path"),
     BLITZIO_BOTH(HardLink, "hard_link", "target, path"),
     BLITZIO_BOTH(ReadDir, "read_dir", "path"),
-    blocking_form<TempDir>(
-        PyDoc_STR("blocking_temp_dir(parent, prefix)\n--\n\nSee blitzio.fs.")),
+    blocking_form<TempDir>(PyDoc_STR("blocking_temp_dir(parent, prefix)\n--\n\nSee blitzio.fs.")),
     {"set_inline_writes", set_inline_writes, METH_O,
      PyDoc_STR("set_inline_writes(allowed, /)\n--\n\nSee blitzio.fs.")},
 };

@@ -170,7 +170,9 @@ PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_s
   static constexpr std::array kParameters{"fn"};
   AwaitableObject& self = as_awaitable(object);
   Arguments arguments(args, nargs, kwnames);
-  if (!arguments.bind("add_done_callback", kParameters, "context")) return nullptr;
+  if (!arguments.bind("add_done_callback", kParameters, "context", self.state->names.context)) {
+    return nullptr;
+  }
   if (self.phase != State::suspended) {
     return PyErr_Format(self.state->invalid_state_error, "%R is not waited for", object);
   }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import itertools
 import threading
@@ -127,10 +128,15 @@ def inside(make: MakePool, at_once: int = 1) -> Arm:
     return run
 
 
+@functools.cache
+def _tonio_runtime() -> Any:
+    return importlib.import_module("tonio").runtime(threads=THREADS)  # One in a process, for ever.
+
+
 def inside_tonio(at_once: int = 1) -> Arm:
     async def run(ops: int) -> float:
-        tonio = importlib.import_module("tonio.colored")
-        seconds: float = tonio.run(_timed(ops, at_once, tonio.spawn), threads=THREADS)
+        spawn = importlib.import_module("tonio.colored").spawn
+        seconds: float = _tonio_runtime().run_until_complete(_timed(ops, at_once, spawn))
         return seconds
 
     return run

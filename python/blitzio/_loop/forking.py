@@ -14,6 +14,8 @@ A child makes its own loop; `asyncio.get_running_loop()` and friends answer as C
 And before a fork, other threads finish what they import of this package: much of it is imported
 when it is first used, and who used it in the child would wait for a thread that is not there.
 
+Nor does a thread of a pool start while another forks (`src/python/support/fork_gate.hpp`).
+
 What the loop of the forking thread has gathered to be written leaves before the fork, as it would
 have left already with asyncio's: the parent of a daemon ends right behind it, by `os._exit()`.
 """
@@ -65,9 +67,13 @@ def _before_fork() -> None:
             loop._flush()
 
 
+def _after_fork_in_parent() -> None:
+    _native._after_fork(False)
+
+
 def _after_fork_in_child() -> None:
     _never_imported.update(_being_imported())
-    _native._after_fork()
+    _native._after_fork(True)
     for loop in list(_loops.values()):
         loop._disown()
         loop._disown_signals()
@@ -75,4 +81,6 @@ def _after_fork_in_child() -> None:
     _loops.clear()
 
 
+# The one that is registered last is called first.
+os.register_at_fork(before=_native._before_fork, after_in_parent=_after_fork_in_parent)
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -8,6 +8,7 @@
 namespace blitzio {
 
 enum class LockRank : std::uint8_t {
+  fork_gate = 3,       ///< python/support/fork_gate.cpp: thread states; held while a thread forks
   job_registry = 5,    ///< python/loop/job.cpp: the pools of all loops
   blocking_pool = 10,  ///< executor/blocking_pool.cpp: queue and threads
   loop_gate = 20,      ///< python/loop/loop_gate.hpp: the way back to a loop; posting locks nothing

@@ -318,6 +318,44 @@ def test_the_end_of_a_child_that_came_from_a_callback_is_its_own(backend: str, h
     assert silent(program(EXITS, backend, how), "parent\n")
 
 
+FORKS_IN_A_HOOK = """
+import asyncio, blitzio, os, sys, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+loop.slow_callback_duration = 60
+begun = False
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def hook():
+    global begun
+    if not begun:
+        begun = True
+        fork()
+
+async def main():
+    os.register_at_fork(before=hook)
+    fork()
+    # Threads of the pool start as before, in the parent and while others are forked.
+    jobs = [loop.run_in_executor(None, threading.get_ident) for _ in range(20)]
+    for _ in range(5):
+        fork()
+    await asyncio.gather(*jobs)
+
+loop.run_until_complete(main())
+loop.close()
+print("parent")
+"""
+
+
+def test_a_hook_that_forks_does_not_wait_for_itself(backend: str) -> None:
+    assert silent(program(FORKS_IN_A_HOOK, backend), "parent\n")
+
+
 FORKS_BESIDE = """
 import asyncio, blitzio, gc, os, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)

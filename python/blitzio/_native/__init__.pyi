@@ -93,7 +93,7 @@ def _is_native_awaitable(object: object, /) -> bool:
 def _before_fork() -> None:
     """Let threads of pools that are starting come so far, and hold new ones until _after_fork()."""
 
-def _after_fork(in_child: bool, /) -> None:  # noqa: FBT001
+def _after_fork(in_child: bool, /) -> None:
     """Let threads start again; in the child: forget those of the parent's pools."""
 
 def detect() -> list[tuple[str, bool, str, list[str]]]:

@@ -275,7 +275,8 @@ PyObject* module_after_fork(PyObject* module, PyObject* in_child) {
 
 PyMethodDef module_functions[] = {
     {"_before_fork", module_before_fork, METH_NOARGS,
-     PyDoc_STR("_before_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},
+     PyDoc_STR(
+         "_before_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},
     {"_after_fork", module_after_fork, METH_O,
      PyDoc_STR("_after_fork(in_child, /)\n--\n\n"
                "Let threads start again; in the child: forget those of the parent.")},

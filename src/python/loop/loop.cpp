@@ -62,6 +62,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   loop.slow_callback_duration = 0.1;
   loop.closed = true;  // until __init__
   new (&loop.thread) Atomic<unsigned long>(0);
+  new (&loop.beginning) ReadyQueue();
   new (&loop.ready) ReadyQueue();
   new (&loop.arrived) ReadyQueue();
   new (&loop.due) ReadyQueue();
@@ -210,7 +211,7 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.bound_soon);
   Py_VISIT(loop.before_wait);
   if (BLITZIO_UNLIKELY(loop.stranded)) return 0;  // What it holds will never be let go.
-  for (const ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
+  for (const ReadyQueue* queue : {&loop.beginning, &loop.ready, &loop.arrived, &loop.due}) {
     for (std::size_t i = 0; i < queue->size(); ++i) {
       if (const int stop = handle_visit_ready(*queue->at(i), visit, arg)) return stop;
     }
@@ -274,6 +275,7 @@ void loop_dealloc(PyObject* self) {
     loop.due.~ReadyQueue();
     loop.arrived.~ReadyQueue();
     loop.ready.~ReadyQueue();
+    loop.beginning.~ReadyQueue();
   }
   PyObject* module = loop.module;
   free_instance(self);
@@ -368,7 +370,8 @@ PyObject* method_metrics(PyObject* self, PyObject* /*unused*/) {
   if (!dict) return nullptr;
   const driver::Metrics& io = loop_driver(loop).metrics();
   const BlockingPool::Metrics pool = job_pool_metrics(loop);
-  const std::size_t ready = loop.ready.size() + loop.arrived.size() + loop.due.size();
+  const std::size_t ready =
+      loop.beginning.size() + loop.ready.size() + loop.arrived.size() + loop.due.size();
   const bool complete = add_number(dict.get(), "io_submitted", io.submitted) &&
                         add_number(dict.get(), "io_completed", io.completed) &&
                         add_number(dict.get(), "io_syscalls", io.syscalls) &&

@@ -4,7 +4,7 @@
 //
 // One turn (run_once in loop.cpp):
 //
-//   flush transports, rearm watches
+//   flush transports, rearm watches, run what stood in `beginning`
 //        ▼
 //   gather: take what is complete, or wait for it; put due timers into `due`
 //        ▼
@@ -123,9 +123,10 @@ struct LoopObject {
 
   // C++ members: constructed in tp_new, destroyed in tp_dealloc.
   // Queues of strong references; see the top of the file.
-  ReadyQueue ready;    ///< from call_soon
-  ReadyQueue arrived;  ///< readers' and writers', in this turn
-  ReadyQueue due;      ///< timers', in this turn
+  ReadyQueue beginning;  ///< transports' that begin to read with the next turn
+  ReadyQueue ready;      ///< from call_soon
+  ReadyQueue arrived;    ///< readers' and writers', in this turn
+  ReadyQueue due;        ///< timers', in this turn
   IntrusiveList<Flushable, FlushTag> flush_list;
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
   IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again
@@ -174,6 +175,11 @@ void loop_disown(LoopObject& loop) noexcept;
 /// Returns  0, or -1 with an error set.
 [[nodiscard]] int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
                                  Py_ssize_t arg_count, PyObject* context) noexcept;
+
+/// As loop_call_soon(), but before the next turn looks for events: what `callback` begins is found by
+/// that look, and told behind what is in the queue by then. Runner only.
+[[nodiscard]] int loop_call_before_look(LoopObject& loop, PyObject* callback,
+                                        PyObject* context) noexcept;
 
 /// asyncio.Task(*args, loop=self) or asyncio.Future(loop=self), where a dict of keywords made for
 /// each call would be a tenth of the cost. `args`: a tuple. Null with an error set.

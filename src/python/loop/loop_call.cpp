@@ -227,6 +227,15 @@ int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
   return queued ? 0 : -1;
 }
 
+int loop_call_before_look(LoopObject& loop, PyObject* callback, PyObject* context) noexcept {
+  HandleObject* handle = handle_new(loop, callback, nullptr, 0, context);
+  if (handle == nullptr) return -1;
+  if (loop.beginning.push(handle)) return 0;
+  Py_DECREF(handle);
+  PyErr_NoMemory();
+  return -1;
+}
+
 PyRef loop_call_type(LoopObject& loop, PyObject* type, PyObject* args) noexcept {
   PyRef keywords = PyRef::borrow(loop.keywords);
   if (BLITZIO_UNLIKELY(!keywords)) {

@@ -138,6 +138,10 @@ void end_turn(LoopObject& loop) noexcept {
 int run_once(LoopObject& loop) noexcept {
   loop_flush(loop);
   fd_watch_rearm(loop);
+  if (BLITZIO_UNLIKELY(!loop.beginning.is_empty()) &&
+      run_batch(loop, loop.beginning, loop.beginning.size()) != 0) {
+    return -1;
+  }
 #if BLITZIO_FREE_THREADED
   loop_take_inbox(loop);
 #endif
@@ -234,7 +238,7 @@ void drop_queued(HandleObject* handle) noexcept {
 }  // namespace
 
 void loop_drop_queued(LoopObject& loop) noexcept {
-  for (ReadyQueue* queue : {&loop.ready, &loop.arrived, &loop.due}) {
+  for (ReadyQueue* queue : {&loop.beginning, &loop.ready, &loop.arrived, &loop.due}) {
     // One by one: the arguments of each may be the handle before it, and a long chain of handles
     // must not be freed by recursion.
     while (!queue->is_empty()) drop_queued(queue->pop());

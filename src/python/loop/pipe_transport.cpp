@@ -79,13 +79,12 @@ PyObject* pipe_method_start(PyObject* self, PyObject* /*unused*/) noexcept {
   Py_RETURN_NONE;
 }
 
-/// Sets the waiter's result unless it was cancelled, and schedules the start behind its callbacks:
-/// asyncio queues arrivals behind these, we deliver them before a batch.
+/// As transport_method_wake_waiter().
 PyObject* pipe_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   PipeTransport& t = as_pipe(self);
   if (transport_check(t) != 0) return nullptr;
   if (wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (transport_call_soon(t, self, t.state->names._start) != 0) return nullptr;
+  if (transport_call_before_look(t, t.state->names._start) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 

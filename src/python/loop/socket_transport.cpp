@@ -44,7 +44,7 @@ int transport_schedule_start(SocketTransport& t, PyObject* waiter) noexcept {
 PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept {
   auto& t = transport_of<SocketTransport>(self);
   if (transport_check(t) != 0 || wake_waiter(*t.state, waiter) != 0) return nullptr;
-  if (transport_schedule_start(t, nullptr) != 0) return nullptr;
+  if (transport_call_before_look(t, t.state->names._start_reading) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 

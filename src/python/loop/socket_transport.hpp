@@ -38,12 +38,12 @@ struct SocketTransport : TransportBase {
 /// MemoryError set.
 [[nodiscard]] int transport_enter_in_loop(SocketTransport& transport,
                                           OpenTransport::VisitInFlight visit) noexcept;
-/// Schedules the start of reading. It comes only after connection_made() has been called, and after
-/// whoever awaits the `waiter` (null, None: nobody) has run: asyncio queues arrivals behind that,
-/// we deliver them before a batch. Returns -1 with an error set.
+/// Schedules the start of reading, behind connection_made(). With a `waiter` (null, None: nobody) it
+/// comes a little later: what had come already would be told before whoever awaits it has run, while
+/// asyncio tells it right behind. Returns -1 with an error set.
 [[nodiscard]] int transport_schedule_start(SocketTransport& transport, PyObject* waiter) noexcept;
-/// The second half of that: sets the waiter's result unless it was cancelled, and schedules the
-/// start behind its callbacks.
+/// The second half of that: sets the waiter's result unless it was cancelled, and has reading begin
+/// when the next turn does, in which its callbacks run before what is received.
 PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcept;
 /// Of a transport that could not be made: lets go of the socket, which stays the caller's to close.
 void transport_give_socket_back(SocketTransport& transport) noexcept;

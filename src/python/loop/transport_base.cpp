@@ -85,6 +85,11 @@ int transport_call_soon(TransportBase& t, PyObject* target, PyObject* name,
   return loop_call_soon(*t.loop, callback.get(), args, argument == nullptr ? 0 : 1, t.context);
 }
 
+int transport_call_before_look(TransportBase& t, PyObject* name) noexcept {
+  const PyRef callback = PyRef::steal(PyObject_GetAttr(as_object(t), name));
+  return callback ? loop_call_before_look(*t.loop, callback.get(), t.context) : -1;
+}
+
 int transport_schedule_call_lost(TransportBase& t, PyObject* exception) noexcept {
   if (loop_check_closed(*t.loop) != 0) return -1;
   return transport_call_soon(t, as_object(t), t.state->names._call_connection_lost,

@@ -129,6 +129,9 @@ PyObject* transport_method_is_reading(PyObject* self, PyObject* /*unused*/) noex
 /// set.
 [[nodiscard]] int transport_call_soon(TransportBase& transport, PyObject* target, PyObject* name,
                                       PyObject* argument = nullptr) noexcept;
+/// Calls self.name() in the transport's context before the next turn looks for events. Runner only.
+/// Returns -1 with an error set.
+[[nodiscard]] int transport_call_before_look(TransportBase& transport, PyObject* name) noexcept;
 /// Schedules self._call_connection_lost(exception). `exception` null: None. Returns -1 with an
 /// error set (the loop is closed).
 [[nodiscard]] int transport_schedule_call_lost(TransportBase& transport,

@@ -30,6 +30,7 @@
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
 #include <python/support/running_loop.hpp>
+#include <python/support/fork_gate.hpp>
 #include <python/support/state.hpp>
 
 #include <new>
@@ -137,6 +138,7 @@ int module_exec(PyObject* module) {
                          connect_operation_register,
                          names_register,
                          job_register,
+                         fork_gate_register,
                          foreign_loop_register,
                          awaitable_register,
                          ready_register,

@@ -67,13 +67,9 @@ def _before_fork() -> None:
             loop._flush()
 
 
-def _after_fork_in_parent() -> None:
-    _native._after_fork(False)
-
-
 def _after_fork_in_child() -> None:
     _never_imported.update(_being_imported())
-    _native._after_fork(True)
+    _native._after_fork()
     for loop in list(_loops.values()):
         loop._disown()
         loop._disown_signals()
@@ -81,6 +77,10 @@ def _after_fork_in_child() -> None:
     _loops.clear()
 
 
-# The one that is registered last is called first.
-os.register_at_fork(before=_native._before_fork, after_in_parent=_after_fork_in_parent)
+# Before a fork the hooks that were registered last are called first, after it the others.
+os.register_at_fork(
+    before=_native._begin_fork,
+    after_in_parent=_native._end_fork_in_parent,
+    after_in_child=_native._end_fork_in_child,
+)
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

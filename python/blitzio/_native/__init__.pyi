@@ -90,11 +90,17 @@ def _select_first(branches: Iterable[Any], /) -> Awaitable[tuple[Any, int]]:
 def _is_native_awaitable(object: object, /) -> bool:
     """Whether it is an awaitable of this module's, which can be dropped at any time."""
 
-def _before_fork() -> None:
-    """Let threads of pools that are starting come so far, and hold new ones until _after_fork()."""
+def _after_fork() -> None:
+    """In a forked child: forget the threads of the parent's pools."""
 
-def _after_fork(in_child: bool, /) -> None:
-    """Let threads start again; in the child: forget those of the parent's pools."""
+def _begin_fork() -> None:
+    """Let threads of pools that are starting come so far, and hold new ones until the fork ends."""
+
+def _end_fork_in_parent() -> None:
+    """Let threads start again."""
+
+def _end_fork_in_child() -> None:
+    """Let threads start again, whatever forks the calling thread had begun in the parent."""
 
 def detect() -> list[tuple[str, bool, str, list[str]]]:
     """Each backend, best first: (name, usable, why not, features)."""

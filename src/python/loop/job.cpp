@@ -260,26 +260,14 @@ PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
 
 PyMethodDef join_all_pools_definition = {"_join_all_pools", join_all_pools, METH_NOARGS, nullptr};
 
-PyObject* module_before_fork(PyObject* /*module*/, PyObject* /*unused*/) {
-  before_fork();
-  Py_RETURN_NONE;
-}
-
-PyObject* module_after_fork(PyObject* module, PyObject* in_child) {
-  after_fork();
-  if (in_child == Py_True) {
-    job_registry_disown(*static_cast<ModuleState*>(PyModule_GetState(module)));
-  }
+PyObject* after_fork(PyObject* module, PyObject* /*unused*/) {
+  job_registry_disown(*static_cast<ModuleState*>(PyModule_GetState(module)));
   Py_RETURN_NONE;
 }
 
 PyMethodDef module_functions[] = {
-    {"_before_fork", module_before_fork, METH_NOARGS,
-     PyDoc_STR(
-         "_before_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},
-    {"_after_fork", module_after_fork, METH_O,
-     PyDoc_STR("_after_fork(in_child, /)\n--\n\n"
-               "Let threads start again; in the child: forget those of the parent.")},
+    {"_after_fork", after_fork, METH_NOARGS,
+     PyDoc_STR("_after_fork()\n--\n\nIn a forked child: forget the threads of the parent.")},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -319,28 +319,31 @@ def test_the_end_of_a_child_that_came_from_a_callback_is_its_own(backend: str, h
 
 
 FORKS_IN_A_HOOK = """
-import asyncio, blitzio, os, sys, threading, warnings
+import os, sys, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
-loop.slow_callback_duration = 60
-begun = False
 
-def fork():
+def fork(in_child=lambda: None):
     child = os.fork()
     if child == 0:
+        in_child()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 
-def hook():
-    global begun
-    if not begun:
-        begun = True
-        fork()
+def use_pool():
+    loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+    loop.run_until_complete(loop.run_in_executor(None, threading.get_ident))
+    loop.close()
+
+hooks = [lambda: fork(use_pool)]
+# Before blitzio's own are registered, so it is called behind them: while the thread forks already.
+os.register_at_fork(before=lambda: hooks and hooks.pop()())
+
+import asyncio, blitzio, threading
+loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+loop.slow_callback_duration = 60
 
 async def main():
-    os.register_at_fork(before=hook)
-    fork()
-    # Threads of the pool start as before, in the parent and while others are forked.
+    fork(use_pool)
     jobs = [loop.run_in_executor(None, threading.get_ident) for _ in range(20)]
     for _ in range(5):
         fork()
@@ -348,12 +351,55 @@ async def main():
 
 loop.run_until_complete(main())
 loop.close()
+assert not hooks
 print("parent")
 """
 
 
-def test_a_hook_that_forks_does_not_wait_for_itself(backend: str) -> None:
+def test_a_hook_may_fork_and_pools_go_on_in_each_process(backend: str) -> None:
     assert silent(program(FORKS_IN_A_HOOK, backend), "parent\n")
+
+
+FORKS_AND_RAISES = """
+import asyncio, blitzio, os, signal, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+sys.unraisablehook = lambda unraisable: None  # Those of hooks that a signal met.
+
+class Met(Exception):
+    pass
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+def meet(number, frame):
+    # In hooks as well; but not where nobody would take it.
+    while frame is not None and frame.f_code is not fork.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        raise Met
+
+parent = os.getpid()
+signal.signal(signal.SIGALRM, meet)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+for _ in range(100):
+    try:
+        fork()
+    except Met:
+        if os.getpid() != parent:
+            os._exit(0)
+signal.setitimer(signal.ITIMER_REAL, 0)
+loop = blitzio.new_event_loop(blitzio.Config(backend=sys.argv[1]))
+loop.run_until_complete(loop.run_in_executor(None, os.getpid))
+loop.close()
+print("parent")
+"""
+
+
+def test_a_signal_during_a_fork_does_not_keep_threads_from_starting(backend: str) -> None:
+    assert program(FORKS_AND_RAISES, backend).stdout == "parent\n"
 
 
 FORKS_BESIDE = """

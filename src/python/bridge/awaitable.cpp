@@ -100,10 +100,11 @@ bool suspend(AwaitableObject& self) noexcept {
   WakeNode* node = node_of(self);
   if (BLITZIO_UNLIKELY(node == nullptr)) return false;
   const bool was_woken = node->take_woken() || std::exchange(self.woken_in_poll, false);
+  // First: it may wait for a lock, and who comes in meanwhile shall find nothing to end.
+  node->gate().add(*node, as_object(self));
   self.phase = State::suspended;
   self.wake = was_woken ? Wake::signalled : Wake::none;
   self.blocking = true;
-  node->gate().add(*node, as_object(self));
   return true;
 }
 
@@ -111,7 +112,8 @@ bool suspend(AwaitableObject& self) noexcept {
 void resume(AwaitableObject& self) noexcept {
   self.phase = State::running;
   self.blocking = false;
-  const PyRef kept = LoopGate::remove(*self.node);  // The caller has a reference of its own.
+  // The caller has a reference of its own.
+  const PyRef kept = self.node->gate().remove(*self.node);
   Py_CLEAR(self.callback);  // Not called, if somebody resumed us before the wake.
   Py_CLEAR(self.context);
   Py_CLEAR(self.more_callbacks);
@@ -217,23 +219,27 @@ PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t na
 }
 
 void awaitable_finish(AwaitableObject& self) noexcept {
-  const bool was_suspended = self.phase == State::suspended;
+  if (BLITZIO_UNLIKELY(self.phase == State::finished)) return;
   self.phase = State::finished;
   self.blocking = false;
+  // All is taken out before any of it goes: that may run any code, and where there is no
+  // interpreter lock even waiting for a lock lets others in. The owner goes last.
+  const PyRef owner = PyRef::steal(std::exchange(self.owner, nullptr));
+  const PyRef loop = PyRef::steal(std::exchange(self.loop, nullptr));
+  const PyRef thrown = PyRef::steal(std::exchange(self.thrown, nullptr));
+  const PyRef cancel_message = PyRef::steal(std::exchange(self.cancel_message, nullptr));
+  const PyRef more_callbacks = PyRef::steal(std::exchange(self.more_callbacks, nullptr));
+  const PyRef context = PyRef::steal(std::exchange(self.context, nullptr));
+  const PyRef callback = PyRef::steal(std::exchange(self.callback, nullptr));
+  const AwaitableKind* kind = std::exchange(self.kind, nullptr);
+  WakeNode* node = std::exchange(self.node, nullptr);
   // Whoever calls this has a reference of its own, so this one is not the last.
-  const PyRef kept = was_suspended && self.node != nullptr ? LoopGate::remove(*self.node) : PyRef();
-  if (const AwaitableKind* kind = std::exchange(self.kind, nullptr)) {
+  const PyRef kept = node != nullptr ? node->gate().remove(*node) : PyRef();
+  if (kind != nullptr) {
     kind->destroy(self.future);
     if (self.future != self.inline_bytes) ::operator delete(self.future);
   }
-  if (WakeNode* node = std::exchange(self.node, nullptr)) node->release_ref();
-  Py_CLEAR(self.callback);
-  Py_CLEAR(self.context);
-  Py_CLEAR(self.more_callbacks);
-  Py_CLEAR(self.cancel_message);
-  Py_CLEAR(self.thrown);
-  Py_CLEAR(self.loop);
-  Py_CLEAR(self.owner);
+  if (node != nullptr) node->release_ref();
 }
 
 void awaitable_schedule(AwaitableObject& self, PyObject* callback, PyObject* context) noexcept {
@@ -307,7 +313,7 @@ PyObject* detail::awaitable_allocate(ModuleState& state, const char* name, PyObj
   if (bytes > kAwaitableInlineBytes) {
     self->future = ::operator new(bytes, std::nothrow);
     if (self->future == nullptr) {
-      self->phase = State::finished;
+      self->phase = State::running;  // Neither awaited by anybody nor finished yet.
       Py_DECREF(reinterpret_cast<PyObject*>(self));
       return PyErr_NoMemory();
     }

@@ -150,20 +150,6 @@ PyObject* method_cancel(PyObject* object, PyObject* const* args, Py_ssize_t narg
   Py_RETURN_TRUE;
 }
 
-/// Keeps a callback for later. Returns false with an error set.
-bool keep_callback(AwaitableObject& self, PyObject* callback, PyRef context) noexcept {
-  if (BLITZIO_LIKELY(self.callback == nullptr)) {
-    self.callback = Py_NewRef(callback);
-    self.context = context.release();
-    return true;
-  }
-  if (self.more_callbacks == nullptr && (self.more_callbacks = PyList_New(0)) == nullptr) {
-    return false;
-  }
-  const PyRef pair = PyRef::steal(PyTuple_Pack(2, callback, context.get()));
-  return pair && PyList_Append(self.more_callbacks, pair.get()) == 0;
-}
-
 PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
                                    PyObject* kwnames) {
   const ObjectLock lock(object);
@@ -173,16 +159,28 @@ PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_s
   if (!arguments.bind("add_done_callback", kParameters, "context", self.state->names.context)) {
     return nullptr;
   }
-  if (self.phase != State::suspended) {
-    return PyErr_Format(self.state->invalid_state_error, "%R is not waited for", object);
-  }
   PyRef context = arguments.extra() != nullptr ? PyRef::borrow(arguments.extra())
                                                : PyRef::steal(PyContext_CopyCurrent());
   if (!context) return nullptr;
+  PyRef pair;  // What a second callback needs.
+  PyRef list;
+  if (BLITZIO_UNLIKELY(self.callback != nullptr)) {
+    pair = PyRef::steal(PyTuple_Pack(2, arguments[0], context.get()));
+    list = PyRef::steal(PyList_New(0));
+    if (!pair || !list) return nullptr;
+  }
+  // Looked at now: making objects may collect garbage, and that wake or end the awaitable.
+  if (self.phase != State::suspended) {
+    return PyErr_Format(self.state->invalid_state_error, "%R is not waited for", object);
+  }
   if (BLITZIO_UNLIKELY(self.wake != Wake::none)) {
     awaitable_schedule(self, arguments[0], context.get());
-  } else if (!keep_callback(self, arguments[0], std::move(context))) {
-    return nullptr;
+  } else if (BLITZIO_LIKELY(self.callback == nullptr)) {
+    self.callback = Py_NewRef(arguments[0]);
+    self.context = context.release();
+  } else {
+    if (self.more_callbacks == nullptr) self.more_callbacks = list.release();
+    if (PyList_Append(self.more_callbacks, pair.get()) != 0) return nullptr;
   }
   Py_RETURN_NONE;
 }
@@ -191,10 +189,14 @@ PyObject* method_add_done_callback(PyObject* object, PyObject* const* args, Py_s
 PyRef kept_callbacks(const AwaitableObject& self) noexcept {
   PyRef pairs = PyRef::steal(PyList_New(0));
   if (!pairs || self.callback == nullptr) return pairs;
-  const PyRef first = PyRef::steal(PyTuple_Pack(2, self.callback, self.context));
+  // Held: making objects may collect garbage, and that end the awaitable.
+  const PyRef callback = PyRef::borrow(self.callback);
+  const PyRef context = PyRef::borrow(self.context);
+  const PyRef more = PyRef::borrow(self.more_callbacks);
+  const PyRef first = PyRef::steal(PyTuple_Pack(2, callback.get(), context.get()));
   if (!first || PyList_Append(pairs.get(), first.get()) != 0) return {};
-  if (self.more_callbacks == nullptr) return pairs;
-  return PyRef::steal(PySequence_Concat(pairs.get(), self.more_callbacks));
+  if (!more) return pairs;
+  return PyRef::steal(PySequence_Concat(pairs.get(), more.get()));
 }
 
 /// Forgets a pair, which the caller holds, so that this runs no code. Returns whether it was kept.

@@ -35,7 +35,7 @@ void WakeNode::on_delivery(driver::Message& message) noexcept {
 
 void WakeNode::deliver() noexcept {
   // The loop's reference is the only one to count on, and the signal may end it.
-  const PyRef object = LoopGate::object_of(*this);
+  const PyRef object = gate_.object_of(*this);
   if (object) {
     signal_(object.get());
   } else {

@@ -92,9 +92,9 @@ PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
 
 PyGetSetDef datagram_getset[] = {
     BLITZIO_TRANSPORT_ATTRIBUTES,
-    {"_sock", get_sock, nullptr, nullptr, nullptr},
+    {"_sock", transport_method<get_sock>, nullptr, nullptr, nullptr},
     {"_sock_fd", transport_get_fd, nullptr, nullptr, nullptr},
-    {"_address", get_address, nullptr, nullptr, nullptr},
+    {"_address", transport_method<get_address>, nullptr, nullptr, nullptr},
     {"_paused", get_paused, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

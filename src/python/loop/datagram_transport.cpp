@@ -212,7 +212,7 @@ int datagram_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_traverse, slot(datagram_traverse)},
       {Py_tp_clear, slot(datagram_clear)},
       {Py_tp_finalize, slot(datagram_finalize)},
-      {Py_tp_repr, slot(datagram_repr)},
+      {Py_tp_repr, slot(transport_method<datagram_repr>)},
       {Py_tp_methods, datagram_methods},
       {Py_tp_members, transport_members},
       {Py_tp_getset, datagram_getset},

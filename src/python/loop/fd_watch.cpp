@@ -246,6 +246,11 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments&
   HandleObject* handle = handle_new(loop, arguments[1], rest.data(),
                                     static_cast<Py_ssize_t>(rest.size()), context.get());
   if (handle == nullptr) return nullptr;
+  // Once more: where a handle was made debug mode finds out with Python's own code.
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) {
+    Py_DECREF(as_object(handle));
+    return nullptr;
+  }
   handle->repeats = true;
   std::unique_ptr<FdWatch>& watch = loop.watches[fd];
   if (watch == nullptr) watch.reset(new (std::nothrow) FdWatch(loop, fd));

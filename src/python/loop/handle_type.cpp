@@ -19,6 +19,13 @@ namespace blitzio::python {
 
 namespace {
 
+LoopObject* loop_of_handle(PyObject* self) noexcept {
+  return as_handle(self).loop;
+}
+/// A handle's method as its type has it: see one_user.
+template <auto Function>
+constexpr auto handle_method = one_user<loop_of_handle, Function>;
+
 // ---- construction from Python -------------------------------------------------------------------
 
 struct NewArgs {
@@ -149,7 +156,6 @@ PyObject* method_repr_info(PyObject* self, PyObject* /*unused*/) {
 // ---- methods ------------------------------------------------------------------------------------
 
 PyObject* method_cancel(PyObject* self, PyObject* /*unused*/) {
-  const LoopUse use(as_handle(self).loop);
   handle_cancel(as_handle(self));
   Py_RETURN_NONE;
 }
@@ -194,6 +200,11 @@ PyObject* get_loop(PyObject* self, void* /*unused*/) {
   return Py_NewRef(reinterpret_cast<PyObject*>(as_handle(self).loop));
 }
 
+PyObject* get_repr(PyObject* self, void* /*unused*/) {
+  PyObject* text = as_handle(self).repr_info;
+  return Py_NewRef(text == nullptr ? Py_None : text);
+}
+
 PyObject* get_source_traceback(PyObject* self, void* /*unused*/) {
   PyObject* traceback = as_handle(self).source_traceback;
   return Py_NewRef(traceback == nullptr ? Py_None : traceback);
@@ -236,34 +247,37 @@ PyObject* timer_compare(PyObject* self, PyObject* other, int op) {
 }
 
 PyMethodDef handle_methods[] = {
-    {"cancel", method_cancel, METH_NOARGS, PyDoc_STR("Drop the callback; it will not run.")},
+    {"cancel", handle_method<method_cancel>, METH_NOARGS,
+     PyDoc_STR("Drop the callback; it will not run.")},
     {"cancelled", method_cancelled, METH_NOARGS, PyDoc_STR("Whether cancel() was called.")},
-    {"get_context", method_get_context, METH_NOARGS,
+    {"get_context", handle_method<method_get_context>, METH_NOARGS,
      PyDoc_STR("The contextvars.Context in which the callback runs.")},
     {"_run", method_run, METH_NOARGS, PyDoc_STR("Run the callback now, as the loop does.")},
-    {"_repr_info", method_repr_info, METH_NOARGS, PyDoc_STR("The words of repr(), as a list.")},
+    {"_repr_info", handle_method<method_repr_info>, METH_NOARGS,
+     PyDoc_STR("The words of repr(), as a list.")},
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyGetSetDef handle_getset[] = {
     {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
-    {"_context", get_context, nullptr, nullptr, nullptr},
-    {"_callback", get_callback, nullptr, nullptr, nullptr},
-    {"_args", get_args, nullptr, nullptr, nullptr},
+    {"_context", handle_method<get_context>, nullptr, nullptr, nullptr},
+    {"_callback", handle_method<get_callback>, nullptr, nullptr, nullptr},
+    {"_args", handle_method<get_args>, nullptr, nullptr, nullptr},
     {"_loop", get_loop, nullptr, nullptr, nullptr},
     {"_source_traceback", get_source_traceback, nullptr, nullptr, nullptr},
+    {"_repr", handle_method<get_repr>, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 PyMemberDef handle_members[] = {
-    {"_repr", T_OBJECT, offsetof(HandleObject, repr_info), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(HandleObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
 PyMethodDef timer_methods[] = {
     // Again: CPython calls a method in line only if the object's very type defines it.
-    {"cancel", method_cancel, METH_NOARGS, PyDoc_STR("Drop the callback; it will not run.")},
+    {"cancel", handle_method<method_cancel>, METH_NOARGS,
+     PyDoc_STR("Drop the callback; it will not run.")},
     {"when", method_when, METH_NOARGS,
      PyDoc_STR("When it is due, in seconds on loop.time()'s clock.")},
     {nullptr, nullptr, 0, nullptr},
@@ -290,7 +304,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_dealloc, slot(handle_dealloc)},
       {Py_tp_traverse, slot(handle_traverse)},
       {Py_tp_clear, slot(handle_clear)},
-      {Py_tp_repr, slot(handle_repr)},
+      {Py_tp_repr, slot(handle_method<handle_repr>)},
       {Py_tp_methods, handle_methods},
       {Py_tp_getset, handle_getset},
       {Py_tp_members, handle_members},
@@ -312,7 +326,7 @@ int handle_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_traverse, slot(handle_traverse)},
       {Py_tp_clear, slot(handle_clear)},
       {Py_tp_hash, slot(timer_hash)},
-      {Py_tp_richcompare, slot(timer_compare)},
+      {Py_tp_richcompare, slot(handle_method<timer_compare>)},
       {Py_tp_methods, timer_methods},
       {Py_tp_getset, timer_getset},
       {Py_tp_members, timer_members},

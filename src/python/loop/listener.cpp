@@ -473,7 +473,10 @@ void listener_dealloc(PyObject* self) noexcept {
     // Nothing is in flight. A foreign thread must not use the driver; it then keeps a stale
     // registration of the descriptor, which it can cope with.
     const PyRef pending = take_exception();
-    if (loop_may_use_driver(*listener->loop)) detach(*listener);  // Else it goes with the loop.
+    {
+      const LoopUse use(listener->loop);
+      if (loop_may_use_driver(*listener->loop)) detach(*listener);  // Else it goes with the loop.
+    }
     listener_clear(self);
     Py_CLEAR(listener->sock);
     Py_CLEAR(listener->loop);
@@ -511,7 +514,7 @@ int listener_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_dealloc, slot(listener_dealloc)},
       {Py_tp_traverse, slot(listener_traverse)},
       {Py_tp_clear, slot(listener_clear)},
-      {Py_tp_repr, slot(listener_repr)},
+      {Py_tp_repr, slot(listener_method<listener_repr>)},
       {Py_tp_methods, listener_methods},
       {0, nullptr},
   };

@@ -3,6 +3,7 @@
 #include <python/loop/job.hpp>
 #include <python/loop/loop.hpp>
 #include <python/loop/loop_call.hpp>
+#include <python/loop/loop_config.hpp>
 #include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/loop/loop_use.hpp>
@@ -17,9 +18,7 @@
 
 #include <structmember.h>
 
-#include <array>
 #include <cstddef>
-#include <limits>
 #include <map>
 #include <new>
 #include <string>
@@ -75,92 +74,16 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.datagram_scratch) decltype(loop.datagram_scratch)();
   new (&loop.tls_scratch) decltype(loop.tls_scratch)();
   new (&loop.spare_bytes) SpareBytes();
+#if BLITZIO_FREE_THREADED
+  new (&loop.users) decltype(loop.users)();
+#endif
   return self;
-}
-
-/// Says why `backend` cannot run, as detect() found out.
-PyObject* raise_unavailable(driver::Backend backend) noexcept {
-  for (const driver::Availability& found : driver::detect()) {
-    if (found.backend == backend && !found.usable) {
-      const std::string name(driver::name(backend));
-      return PyErr_Format(PyExc_RuntimeError, "backend %s cannot run here: %s", name.c_str(),
-                          found.reason.c_str());
-    }
-  }
-  return raise_error(Error::runtime(RuntimeErrc::backend_unavailable), "new_event_loop");
-}
-
-/// None, False or True. Returns false with TypeError set.
-bool parse_use(const char* name, PyObject* value, driver::Use* use) noexcept {
-  if (value == nullptr || value == Py_None) return true;
-  if (!PyBool_Check(value)) {
-    PyErr_Format(PyExc_TypeError, "%s must be a bool or None, not %.100s", name,
-                 Py_TYPE(value)->tp_name);
-    return false;
-  }
-  *use = value == Py_True ? driver::Use::always : driver::Use::never;
-  return true;
-}
-
-struct LoopConfig {
-  driver::Config driver;
-  double timer_tick = time::TimerWheel::kTick.as_secs_f64();
-  Py_ssize_t timers_max = 0;
-};
-
-/// Reads __init__'s arguments. Returns false with an error set.
-bool parse_config(PyObject* args, PyObject* kwargs, LoopConfig& config) noexcept {
-  static const char* const keywords[] = {
-      "backend",          "ring_entries", "buffer_bytes",  "buffer_count",  "buffer_count_max",
-      "sqpoll",           "iopoll",       "single_issuer", "defer_taskrun", "registered_buffers",
-      "registered_files", "ring_files",   "timer_tick",    "timers_max",    nullptr};
-  driver::Config& driver = config.driver;
-  const char* backend_name = "auto";
-  int sqpoll = 0;
-  int iopoll = 0;
-  std::array<PyObject*, 5> uses{};
-  if (!PyArg_ParseTupleAndKeywords(
-          args, kwargs, "|$sIIIIppOOOOOdn:LoopBase", const_cast<char**>(keywords), &backend_name,
-          &driver.ring_entries, &driver.buffer_bytes, &driver.buffer_count,
-          &driver.buffer_count_max, &sqpoll, &iopoll, &uses[0], &uses[1], &uses[2], &uses[3],
-          &uses[4], &config.timer_tick, &config.timers_max)) {
-    return false;
-  }
-  const Result<driver::Backend> backend = driver::parse_backend(backend_name);
-  if (!backend) {
-    PyErr_Format(PyExc_ValueError,
-                 "backend must be one of 'auto', 'io_uring', 'epoll', 'poll', got '%s'",
-                 backend_name);
-    return false;
-  }
-  driver.backend = *backend;
-  driver.sqpoll = sqpoll != 0;
-  driver.iopoll = iopoll != 0;
-  if (!parse_use("single_issuer", uses[0], &driver.single_issuer) ||
-      !parse_use("defer_taskrun", uses[1], &driver.defer_taskrun) ||
-      !parse_use("registered_buffers", uses[2], &driver.registered_buffers) ||
-      !parse_use("registered_files", uses[3], &driver.registered_files) ||
-      !parse_use("ring_files", uses[4], &driver.ring_files)) {
-    return false;
-  }
-  if (!(config.timer_tick >= 1e-6 && config.timer_tick <= 1) || config.timers_max < 0) {
-    PyErr_SetString(PyExc_ValueError,
-                    "timer_tick must be from 1e-06 to 1 seconds, and timers_max not negative");
-    return false;
-  }
-  const auto problem = driver::problem_in(driver);
-  if (!problem) return true;
-  // What this machine lacks is no mistake in the value.
-  PyErr_SetString(
-      problem->code == RuntimeErrc::invalid_argument ? PyExc_ValueError : PyExc_RuntimeError,
-      problem->text.c_str());
-  return false;
 }
 
 int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
   LoopObject& loop = as_loop(self);
   LoopConfig config;
-  if (!parse_config(args, kwargs, config)) return -1;
+  if (!loop_parse_config(args, kwargs, config)) return -1;
   if (loop.initialised) {  // Now, for code of one of the arguments may have done it.
     PyErr_SetString(PyExc_RuntimeError, "the loop is initialised already");
     return -1;
@@ -170,7 +93,7 @@ int loop_init(PyObject* self, PyObject* args, PyObject* kwargs) {
                             static_cast<std::size_t>(config.timers_max));
   if (!executor) {
     if (executor.error().is(RuntimeErrc::backend_unavailable)) {
-      raise_unavailable(config.driver.backend);
+      loop_raise_unavailable(config.driver.backend);
     } else {
       raise_error(executor.error(), "new_event_loop");
     }
@@ -262,6 +185,9 @@ void loop_dealloc(PyObject* self) {
   loop_clear(self);
   job_pool_release(loop);
   if (loop.gate != nullptr && !loop.stranded) loop.gate->release_ref();
+#if BLITZIO_FREE_THREADED
+  loop.users.~IntrusiveList();
+#endif
   loop.tls_scratch.~unique_ptr();
   loop.spare_bytes.~SpareBytes();
   if (!loop.stranded) {
@@ -365,25 +291,26 @@ bool add_number(PyObject* dict, const char* name, std::uint64_t value) noexcept 
 
 PyObject* method_metrics(PyObject* self, PyObject* /*unused*/) {
   LoopObject& loop = as_loop(self);
-  if (loop_check_closed(loop) != 0) return nullptr;
   PyRef dict = PyRef::steal(PyDict_New());
-  if (!dict) return nullptr;
-  const driver::Metrics& io = loop_driver(loop).metrics();
+  if (!dict || loop_check_closed(loop) != 0) return nullptr;
+  // Counted first: making Python's objects may collect garbage, and that close the loop.
+  const driver::Metrics io = loop_driver(loop).metrics();
   const BlockingPool::Metrics pool = job_pool_metrics(loop);
   const std::size_t ready =
       loop.beginning.size() + loop.ready.size() + loop.arrived.size() + loop.due.size();
-  const bool complete = add_number(dict.get(), "io_submitted", io.submitted) &&
-                        add_number(dict.get(), "io_completed", io.completed) &&
-                        add_number(dict.get(), "io_syscalls", io.syscalls) &&
-                        add_number(dict.get(), "waits", io.waits) &&
-                        add_number(dict.get(), "wakes", io.wakes) &&
-                        add_number(dict.get(), "buffers_exhausted", io.buffers_exhausted) &&
-                        add_number(dict.get(), "ready", ready) &&
-                        add_number(dict.get(), "timers", loop.executor->wheel().size()) &&
-                        add_number(dict.get(), "transports", loop.transports.size()) &&
-                        add_number(dict.get(), "blocking_threads", pool.threads) &&
-                        add_number(dict.get(), "blocking_idle", pool.idle) &&
-                        add_number(dict.get(), "blocking_queued", pool.queued);
+  const std::size_t timers = loop.executor->wheel().size();
+  const std::size_t transports = loop.transports.size();
+  const bool complete =
+      add_number(dict.get(), "io_submitted", io.submitted) &&
+      add_number(dict.get(), "io_completed", io.completed) &&
+      add_number(dict.get(), "io_syscalls", io.syscalls) &&
+      add_number(dict.get(), "waits", io.waits) && add_number(dict.get(), "wakes", io.wakes) &&
+      add_number(dict.get(), "buffers_exhausted", io.buffers_exhausted) &&
+      add_number(dict.get(), "ready", ready) && add_number(dict.get(), "timers", timers) &&
+      add_number(dict.get(), "transports", transports) &&
+      add_number(dict.get(), "blocking_threads", pool.threads) &&
+      add_number(dict.get(), "blocking_idle", pool.idle) &&
+      add_number(dict.get(), "blocking_queued", pool.queued);
   return complete ? dict.release() : nullptr;
 }
 
@@ -569,8 +496,12 @@ void loop_disown(LoopObject& loop) noexcept {
   job_pool_disown(loop);
 #if BLITZIO_FREE_THREADED
   loop.inbox_lock = {};  // A thread that is not here may have held it.
+  loop.users.for_each([](LoopUser& user) {
+    if (user.thread != current_thread()) user.unlink();
+  });
 #endif
   loop.gate->set_waiting(false);
+  loop.gate->disown();
   // Relaxed, here and below: the child has a single thread.
   const unsigned long runner = loop.thread.exchange(kParentsThread, std::memory_order_relaxed);
   if (runner == current_thread()) {

@@ -86,6 +86,15 @@ struct OpenTransport {
   VisitInFlight visit_in_flight;
 };
 
+#if BLITZIO_FREE_THREADED
+/// A thread in the middle of a call on a loop that it does not run; see loop_use.hpp.
+struct LoopUserTag;
+struct LoopUser : ListNode<LoopUserTag> {
+  explicit LoopUser(unsigned long number) noexcept : thread(number) {}
+  const unsigned long thread;
+};
+#endif
+
 struct LoopObject {
   PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
@@ -139,6 +148,7 @@ struct LoopObject {
   std::unique_ptr<std::byte[]> tls_scratch;
   SpareBytes spare_bytes;
 #if BLITZIO_FREE_THREADED
+  IntrusiveList<LoopUser, LoopUserTag> users;  ///< guarded by the loop's own lock
   PyMutex inbox_lock;
   HandleObject* inbox_first;  ///< from other threads, oldest first; strong
   HandleObject* inbox_last;
@@ -176,8 +186,8 @@ void loop_disown(LoopObject& loop) noexcept;
 [[nodiscard]] int loop_call_soon(LoopObject& loop, PyObject* callback, PyObject* const* args,
                                  Py_ssize_t arg_count, PyObject* context) noexcept;
 
-/// As loop_call_soon(), but before the next turn looks for events: what `callback` begins is found by
-/// that look, and told behind what is in the queue by then. Runner only.
+/// As loop_call_soon(), but before the next turn looks for events: what `callback` begins is found
+/// by that look, and told behind what is in the queue by then. Runner only.
 [[nodiscard]] int loop_call_before_look(LoopObject& loop, PyObject* callback,
                                         PyObject* context) noexcept;
 

@@ -34,26 +34,19 @@ class LoopGate::WaitsLock {
 
 void LoopGate::add(LoopWait& wait, PyObject* object) noexcept {
   const WaitsLock lock(*this);
-  wait.gate_ = this;
   wait.object_ = Py_NewRef(object);
   waits_.push_back(wait);
 }
 
-PyRef LoopGate::unlink(LoopWait& wait) noexcept {
+PyRef LoopGate::object_of(const LoopWait& wait) noexcept {
   const WaitsLock lock(*this);
-  if (wait.is_linked()) wait.unlink();
-  wait.gate_ = nullptr;
-  return PyRef::steal(std::exchange(wait.object_, nullptr));
-}
-
-PyRef LoopGate::object_of(LoopWait& wait) noexcept {
-  if (wait.gate_ == nullptr) return {};
-  const WaitsLock lock(*wait.gate_);
   return PyRef::borrow(wait.object_);
 }
 
 PyRef LoopGate::remove(LoopWait& wait) noexcept {
-  return wait.gate_ == nullptr ? PyRef() : wait.gate_->unlink(wait);
+  const WaitsLock lock(*this);
+  if (wait.is_linked()) wait.unlink();
+  return PyRef::steal(std::exchange(wait.object_, nullptr));
 }
 
 int LoopGate::traverse(visitproc visit, void* arg) noexcept {
@@ -77,7 +70,6 @@ void LoopGate::close() noexcept {
       LoopWait* wait = waits_.pop_front();
       if (wait == nullptr) return;
       abandon = wait->abandon_;
-      wait->gate_ = nullptr;
       object = PyRef::steal(std::exchange(wait->object_, nullptr));
     }
     abandon(object.get());  // The wait may be gone now.

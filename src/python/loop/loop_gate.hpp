@@ -43,7 +43,6 @@ class LoopWait : public ListNode<LoopWaitTag> {
   friend class LoopGate;
   Abandon abandon_;
   PyObject* object_ = nullptr;  ///< strong while linked
-  LoopGate* gate_ = nullptr;    ///< that keeps it, while linked
 };
 
 class LoopGate {
@@ -72,10 +71,16 @@ class LoopGate {
 
   /// Keeps `object` until remove() or the end of the loop. `wait` is not linked.
   void add(LoopWait& wait, PyObject* object) noexcept;
-  /// The object that is kept; null if `wait` is not linked.
-  [[nodiscard]] static PyRef object_of(LoopWait& wait) noexcept;
-  /// Ends keeping. Returns the reference (null if it was not linked).
-  [[nodiscard]] static PyRef remove(LoopWait& wait) noexcept;
+  /// The object that is kept; null if `wait`, which is no other gate's, is not linked.
+  [[nodiscard]] PyRef object_of(const LoopWait& wait) noexcept;
+  /// Ends keeping. Returns the reference (null if `wait`, which is no other gate's, is not linked).
+  [[nodiscard]] PyRef remove(LoopWait& wait) noexcept;
+  /// In a forked child, which has one thread yet.
+  void disown() noexcept {
+#if BLITZIO_FREE_THREADED
+    waits_lock_ = {};  // A thread that is not here may have held it.
+#endif
+  }
   /// Visits what is kept.
   [[nodiscard]] int traverse(visitproc visit, void* arg) noexcept;
 
@@ -91,8 +96,6 @@ class LoopGate {
 
  private:
   class WaitsLock;
-  /// Unlinks `wait`. Returns the reference (null if it was not linked).
-  [[nodiscard]] PyRef unlink(LoopWait& wait) noexcept;
 
   const ForkGuard fork_guard_;
   // Held while posting: it keeps the loop there.

@@ -6,6 +6,8 @@
 #include <python/loop/loop_use.hpp>
 #include <python/support/error.hpp>
 
+#include <ctime>
+
 namespace blitzio::python {
 
 namespace {
@@ -169,11 +171,46 @@ void loop_flush(LoopObject& loop) noexcept {
   while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
 }
 
+namespace {
+
+#if BLITZIO_FREE_THREADED
+
+/// Whether another thread is in the middle of a call, whose lock it gave up as it had to wait.
+bool has_other_users(LoopObject& loop) noexcept {
+  bool has = false;
+  loop.users.for_each([&](LoopUser& user) { has = has || user.thread != current_thread(); });
+  return has;
+}
+
+/// With the loop's lock held, which waiting gives up: returns when the caller alone uses the idle
+/// loop, or when somebody runs it; -1 with what a signal's handler raised.
+int wait_for_other_users(LoopObject& loop) noexcept {
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 50'000};
+  // Relaxed: written with the lock held, but for a run's end, which the next look finds.
+  while (loop.thread.load(std::memory_order_relaxed) == 0 && has_other_users(loop)) {
+    PyThreadState* thread_state = PyEval_SaveThread();
+    ::nanosleep(&kPause, nullptr);
+    PyEval_RestoreThread(thread_state);
+    if (PyErr_CheckSignals() != 0) return -1;
+  }
+  return 0;
+}
+
+#else
+
+int wait_for_other_users(LoopObject& /*loop*/) noexcept {
+  return 0;
+}
+
+#endif
+
+}  // namespace
+
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) noexcept {
   LoopObject& loop = as_loop(self);
   {
     const LoopUse use(&loop);  // Whoever uses the idle loop comes to the end of that first.
-    if (loop_check_closed(loop) != 0) return nullptr;
+    if (wait_for_other_users(loop) != 0 || loop_check_closed(loop) != 0) return nullptr;
     unsigned long nobody = 0;
     // Relaxed: the number orders nothing; the interpreter hands the loop from thread to thread.
     if (!loop.thread.compare_exchange_strong(nobody, current_thread(), std::memory_order_relaxed)) {

@@ -4,7 +4,8 @@
 // With the interpreter lock no two of those are in the middle of a call at once. On free-threaded
 // builds the loop's own lock (a critical section) takes care of that: a method of the loop, its
 // handles and transports holds it unless its caller runs the loop, and a run begins under it. As
-// the interpreter lock, it is given up wherever the thread would block.
+// the interpreter lock, it is given up wherever the thread would block, as the user's code may in
+// the middle of a call: so a run waits for who stands there, but for its own thread's calls.
 //
 // With the interpreter lock all this is nothing: `one_user` is the function itself.
 #pragma once
@@ -19,20 +20,22 @@ namespace blitzio::python {
 /// Holds the lock of `loop` for the scope, unless the caller runs it. Null: nothing to hold.
 class LoopUse {
  public:
-  explicit LoopUse(LoopObject* loop) noexcept
-      // Relaxed: a thread compares with its own number, which no other thread ever stores.
-      : is_held_(loop != nullptr &&
-                 loop->thread.load(std::memory_order_relaxed) != current_thread()) {
-    if (is_held_) PyCriticalSection_Begin(&section_, reinterpret_cast<PyObject*>(loop));
+  explicit LoopUse(LoopObject* loop) noexcept : user_(current_thread()) {
+    // Relaxed: a thread compares with its own number, which no other thread ever stores.
+    if (loop == nullptr || loop->thread.load(std::memory_order_relaxed) == user_.thread) return;
+    PyCriticalSection_Begin(&section_, reinterpret_cast<PyObject*>(loop));
+    loop->users.push_back(user_);
   }
   ~LoopUse() {
-    if (is_held_) PyCriticalSection_End(&section_);
+    if (!user_.is_linked()) return;
+    user_.unlink();
+    PyCriticalSection_End(&section_);
   }
   LoopUse(const LoopUse&) = delete;
   LoopUse& operator=(const LoopUse&) = delete;
 
  private:
-  const bool is_held_;
+  mutable LoopUser user_;  // others' neighbour
   PyCriticalSection section_{};
 };
 
@@ -53,8 +56,8 @@ constexpr auto as_user(PyObject* (* /*unused*/)(PyObject*, Rest...)) noexcept {
 
 }  // namespace detail
 
-/// `Function`, a method of any of the METH_ signatures, with the lock held of the loop that
-/// `Find(self)` gives, or null.
+/// `Function`, a method of any of the METH_ signatures, a getter or another slot that returns an
+/// object, with the lock held of the loop that `Find(self)` gives, or null.
 template <auto Find, auto Function>
 inline constexpr auto one_user = detail::as_user<Find, Function>(Function);
 

@@ -141,7 +141,7 @@ PyObject* pipe_get_pipe(PyObject* self, void* unused) noexcept;
 // Rows that both tables of attributes begin with.
 #define BLITZIO_PIPE_ATTRIBUTES                                                                    \
   BLITZIO_TRANSPORT_ATTRIBUTES,                                                                    \
-  {"_pipe", pipe_get_pipe, nullptr, nullptr, nullptr},                                             \
+  {"_pipe", transport_method<pipe_get_pipe>, nullptr, nullptr, nullptr},                           \
   {"_fileno", transport_get_fd, nullptr, nullptr, nullptr}
 // clang-format on
 

@@ -325,7 +325,7 @@ int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
                                             .make = pipe_new<ReadPipe>,
                                             .init = read_pipe_init,
                                             .dealloc = pipe_dealloc<ReadPipe>,
-                                            .repr = read_pipe_repr,
+                                            .repr = transport_method<read_pipe_repr>,
                                             .methods = read_pipe_methods,
                                             .attributes = read_pipe_attributes});
   if (reader != 0) return -1;
@@ -337,7 +337,7 @@ int pipe_transport_register(PyObject* module, ModuleState& /*state*/) noexcept {
                                 .make = pipe_new<WritePipe>,
                                 .init = write_pipe_init,
                                 .dealloc = pipe_dealloc<WritePipe>,
-                                .repr = write_pipe_repr,
+                                .repr = transport_method<write_pipe_repr>,
                                 .methods = write_pipe_methods,
                                 .attributes = write_pipe_attributes});
 }

@@ -189,7 +189,9 @@ int operation_traverse(PyObject* self, visitproc visit, void* arg) {
 
 int operation_clear(PyObject* self) {
   // The loop stays until the end: it is where the type's module state comes from.
-  finish(as_operation(self));
+  SockOperationObject& op = as_operation(self);
+  const LoopUse use(op.loop);
+  finish(op);
   return 0;
 }
 
@@ -206,8 +208,11 @@ void operation_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   SockOperationObject& op = as_operation(self);
   if (BLITZIO_UNLIKELY(op.state == State::created)) warn_never_awaited(op);
-  finish(op);
   PyObject* loop = reinterpret_cast<PyObject*>(op.loop);
+  {
+    const LoopUse use(op.loop);
+    finish(op);
+  }
   free_instance(self);
   Py_DECREF(loop);
 }
@@ -255,10 +260,12 @@ const char* name(SockKind kind) noexcept {
 void sock_release(SockOperationObject& op) noexcept {
   if (!std::exchange(op.holds_socket, false)) return;
   PyRef exception = take_exception();
-  // May close the socket, for whoever wanted to meanwhile.
+  const PyRef sock = PyRef::borrow(op.sock);
+  // May close the socket, for whoever wanted to meanwhile, and run any code: the operation may be
+  // gone then.
   const PyRef done =
-      PyRef::steal(PyObject_CallMethodNoArgs(op.sock, op.loop->state->names._decref_socketios));
-  if (!done) PyErr_WriteUnraisable(op.sock);
+      PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), op.loop->state->names._decref_socketios));
+  if (!done) PyErr_WriteUnraisable(sock.get());
   if (exception) restore_exception(std::move(exception));
 }
 

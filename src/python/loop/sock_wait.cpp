@@ -73,8 +73,8 @@ void SockWait::on_poll(driver::Operation& operation,
     return;
   }
   // Cancelled by nobody but the driver, which shuts down: the future stays pending, as on a closed
-  // asyncio loop, and the socket is no longer needed. Letting it go may run any code.
-  const PyRef keep = PyRef::borrow(reinterpret_cast<PyObject*>(owner));
+  // asyncio loop, and the socket is no longer needed. The owner may be about to be freed by another
+  // thread, which waits for the loop's lock: it gets no reference.
   sock_release(*owner);
 }
 

@@ -38,9 +38,9 @@ struct SocketTransport : TransportBase {
 /// MemoryError set.
 [[nodiscard]] int transport_enter_in_loop(SocketTransport& transport,
                                           OpenTransport::VisitInFlight visit) noexcept;
-/// Schedules the start of reading, behind connection_made(). With a `waiter` (null, None: nobody) it
-/// comes a little later: what had come already would be told before whoever awaits it has run, while
-/// asyncio tells it right behind. Returns -1 with an error set.
+/// Schedules the start of reading, behind connection_made(). With a `waiter` (null, None: nobody)
+/// it comes a little later: what had come already would be told before whoever awaits it has run,
+/// while asyncio tells it right behind. Returns -1 with an error set.
 [[nodiscard]] int transport_schedule_start(SocketTransport& transport, PyObject* waiter) noexcept;
 /// The second half of that: sets the waiter's result unless it was cancelled, and has reading begin
 /// when the next turn does, in which its callbacks run before what is received.

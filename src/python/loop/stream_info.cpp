@@ -39,25 +39,35 @@ bool store(StoredAddress& address, int fd, AskKernel ask, int* family) noexcept 
       std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
 }
 
+PyRef known_extra(PyObject* self) noexcept {
+  const ObjectLock lock(self);
+  return PyRef::borrow(head_of(self).extra);
+}
+
 /// What get_extra_info() was given and has found out: a dict, made when there is something to put
-/// into it, for most connections are never asked. Borrowed; null with an error set.
-PyObject* extra_of(StreamTransport& t) noexcept {
+/// into it, for most connections are never asked. Null with an error set.
+PyRef extra_of(StreamTransport& t) noexcept {
   const ObjectLock lock(as_object(t));
   PyObject*& extra = head_of(as_object(t)).extra;
   if (extra == nullptr) extra = PyDict_New();
-  return extra;
+  return PyRef::borrow(extra);
 }
 
 int put_extra(StreamTransport& t, PyObject* key, PyObject* value) noexcept {
-  const PyRef extra = PyRef::borrow(extra_of(t));
+  const PyRef extra = extra_of(t);
   return extra ? PyDict_SetItem(extra.get(), key, value) : -1;
 }
 
 /// Lets the socket object word the address of another family; None if there is none.
 int ask_socket(StreamTransport& t, PyObject* key, const char* method) noexcept {
-  PyObject* sock = stream_socket(t);
-  if (sock == nullptr) return -1;
-  PyRef value = PyRef::steal(PyObject_CallMethod(sock, method, nullptr));
+  const PyRef sock = PyRef::borrow(stream_socket(t));
+  if (!sock) {
+    if (PyErr_Occurred() == nullptr) {
+      PyErr_SetString(PyExc_RuntimeError, "the transport was ended while it was made");
+    }
+    return -1;
+  }
+  PyRef value = PyRef::steal(PyObject_CallMethod(sock.get(), method, nullptr));
   if (!value) {
     if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return -1;
     PyErr_Clear();  // asyncio has None for it then.
@@ -163,7 +173,7 @@ PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_
   ExtraInfoArguments given;
   if (!parse_extra_info(args, nargs, kwnames, &given)) return nullptr;
   StreamTransport& t = as_stream(self);
-  const PyRef extra = PyRef::borrow(head_of(self).extra);
+  const PyRef extra = known_extra(self);
   if (extra) {
     // The key's comparisons may run any code, even such as sets another dict.
     PyObject* known = PyDict_GetItemWithError(extra.get(), given.key);
@@ -206,7 +216,7 @@ PyObject* stream_set_write_buffer_limits(PyObject* self, PyObject* args,
 namespace {
 
 PyObject* get_extra(PyObject* self, void* /*unused*/) noexcept {
-  return Py_XNewRef(extra_of(as_stream(self)));
+  return extra_of(as_stream(self)).release();
 }
 int set_extra(PyObject* self, PyObject* value, void* /*unused*/) noexcept {
   if (value == nullptr || !PyDict_Check(value)) {
@@ -239,12 +249,12 @@ PyObject* get_empty_waiter(PyObject* self, void* /*unused*/) noexcept {
 PyGetSetDef stream_getset[] = {
     BLITZIO_TRANSPORT_ATTRIBUTES,
     {"_extra", get_extra, set_extra, nullptr, nullptr},
-    {"_sock", get_sock, nullptr, nullptr, nullptr},
+    {"_sock", transport_method<get_sock>, nullptr, nullptr, nullptr},
     {"_sock_fd", transport_get_fd, nullptr, nullptr, nullptr},
-    {"_server", get_server, nullptr, nullptr, nullptr},
+    {"_server", transport_method<get_server>, nullptr, nullptr, nullptr},
     {"_paused", get_paused, nullptr, nullptr, nullptr},
     {"_eof", get_eof, nullptr, nullptr, nullptr},
-    {"_empty_waiter", get_empty_waiter, nullptr, nullptr, nullptr},
+    {"_empty_waiter", transport_method<get_empty_waiter>, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

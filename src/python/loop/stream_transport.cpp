@@ -276,7 +276,7 @@ int stream_transport_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_traverse, slot(stream_traverse)},
       {Py_tp_clear, slot(stream_clear)},
       {Py_tp_finalize, slot(stream_finalize)},
-      {Py_tp_repr, slot(stream_repr)},
+      {Py_tp_repr, slot(transport_method<stream_repr>)},
       {Py_tp_methods, stream_methods},
       {Py_tp_members, transport_members},
       {Py_tp_getset, stream_getset},

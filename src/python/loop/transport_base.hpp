@@ -177,7 +177,7 @@ PyObject* transport_get_conn_lost(PyObject* self, void* unused) noexcept;
 // clang-format off
 #define BLITZIO_TRANSPORT_ATTRIBUTES                                                               \
   {"_loop", transport_get_loop, nullptr, nullptr, nullptr},                                        \
-  {"_protocol", transport_get_protocol, nullptr, nullptr, nullptr},                                \
+  {"_protocol", transport_method<transport_get_protocol>, nullptr, nullptr, nullptr},              \
   {"_closing", transport_get_closing, nullptr, nullptr, nullptr},                                  \
   {"_protocol_paused", transport_get_protocol_paused, nullptr, nullptr, nullptr},                  \
   {"_conn_lost", transport_get_conn_lost, nullptr, nullptr, nullptr},                              \

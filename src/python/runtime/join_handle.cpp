@@ -87,7 +87,7 @@ enum class Settled : std::uint8_t {
   before,     ///< it has ended before, and what ended it first counts
 };
 
-/// running → finished, without waking anybody.
+/// running → finished, without waking anybody. The caller has a reference of its own.
 Settled settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
   PyRef old_task;
   PyRef canceller;
@@ -98,6 +98,7 @@ Settled settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) n
     const ObjectLock lock(as_object(handle));
     // A task of the user's factory may call its callback as often as it likes.
     if (BLITZIO_UNLIKELY(handle.phase == Phase::finished)) return Settled::before;
+    BLITZIO_CHECK(handle.phase == Phase::running);
     handle.phase = Phase::finished;
     handle.value = value.release();
     handle.error = error.release();
@@ -107,12 +108,25 @@ Settled settle(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) n
     gate = std::exchange(handle.gate, nullptr);
     detached = handle.detached;
   }
-  if (gate != nullptr) gate->release_ref();
+  if (gate != nullptr) {
+    const PyRef kept = gate->remove(handle.kept);
+    gate->release_ref();
+  }
   return detached ? Settled::detached : Settled::asked_for;
 }
 
 void retrieve(JoinHandleObject& handle) noexcept {
   if (!join_handle_exception(handle)) PyErr_WriteUnraisable(as_object(handle));
+}
+
+/// running → finished. Returns false if it has ended before.
+bool finish(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
+  const PyRef keep = PyRef::borrow(as_object(handle));
+  const Settled settled = settle(handle, std::move(value), std::move(error), std::move(task));
+  if (BLITZIO_UNLIKELY(settled == Settled::before)) return false;
+  if (settled == Settled::detached) retrieve(handle);
+  handle.finished.set();
+  return true;
 }
 
 }  // namespace
@@ -217,20 +231,33 @@ void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate)
     return;
   }
   if (!done || !call_when_done(task.get(), as_object(handle))) {
-    join_handle_finish(handle, {}, take_exception());
+    PyRef error = take_exception();
+    if (finish(handle, {}, PyRef::borrow(error.get()), {})) return;
+    // It called back first, and what it did then counts.
+    restore_exception(std::move(error));
+    PyErr_WriteUnraisable(task.get());
     return;
   }
-  if (BLITZIO_UNLIKELY(handle.finished.is_set())) return;  // It called back at once.
   gate.add_ref();
   gate.add(handle.kept, as_object(handle));
+  bool is_over = false;
   bool is_cancelled = false;
   {
     const ObjectLock lock(as_object(handle));
-    handle.task = task.release();
-    handle.gate = &gate;
-    is_cancelled = handle.cancel_requested;
+    // A task of the user's factory may have called back at once, or from another thread.
+    is_over = handle.phase == Phase::finished;
+    if (BLITZIO_LIKELY(!is_over)) {
+      handle.task = task.release();
+      handle.gate = &gate;
+      is_cancelled = handle.cancel_requested;
+    }
   }
-  if (is_cancelled) cancel_running(handle);
+  if (BLITZIO_UNLIKELY(is_over)) {
+    const PyRef kept = gate.remove(handle.kept);
+    gate.release_ref();
+  } else if (is_cancelled) {
+    cancel_running(handle);
+  }
 }
 
 void join_handle_run_in_thread(PyRef owned) noexcept {
@@ -251,19 +278,6 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
 }
 
 // ---- its end ------------------------------------------------------------------------------------
-
-namespace {
-
-void finish(JoinHandleObject& handle, PyRef value, PyRef error, PyRef task) noexcept {
-  const PyRef keep = PyRef::borrow(as_object(handle));
-  const PyRef kept = LoopGate::remove(handle.kept);
-  const Settled settled = settle(handle, std::move(value), std::move(error), std::move(task));
-  if (BLITZIO_UNLIKELY(settled == Settled::before)) return;
-  if (settled == Settled::detached) retrieve(handle);
-  handle.finished.set();
-}
-
-}  // namespace
 
 void join_handle_finish(JoinHandleObject& handle, PyRef value, PyRef error) noexcept {
   if (!value && !error) error = cancelled_error(*handle.state);

@@ -158,14 +158,19 @@ def test_everybody_calls_everybody(new_loop: LoopFactory) -> None:
 
 
 def together(*works: Callable[[], object], rounds: int = 200) -> None:
-    """Does each of these in a thread of its own, again and again; errors do not matter."""
+    """Does each of these in a thread of its own, again and again; ordinary errors do not matter."""
     gate = threading.Barrier(len(works))
+    failures: list[BaseException] = []
 
     def run(work: Callable[[], object]) -> None:
         gate.wait(PATIENCE)
         for _ in range(rounds):
-            with contextlib.suppress(Exception):
+            try:
                 work()
+            except SystemError as exc:
+                failures.append(exc)
+            except Exception:
+                pass
 
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
     for thread in threads:
@@ -173,13 +178,15 @@ def together(*works: Callable[[], object], rounds: int = 200) -> None:
     for thread in threads:
         thread.join(2 * PATIENCE)
         assert not thread.is_alive()
+    if failures:
+        raise failures[0]
 
 
 def test_a_loop_that_nobody_runs_is_used_by_many(new_loop: LoopFactory, native: None) -> None:
     loop: Any = new_loop()
     ours, peer = socket.socketpair()
     ran: list[int] = []
-    timers: list[asyncio.TimerHandle] = []
+    timers: list[Any] = []
     together(
         lambda: loop.call_soon(ran.append, 1),
         lambda: timers.append(loop.call_later(0, ran.append, 1)),
@@ -189,6 +196,7 @@ def test_a_loop_that_nobody_runs_is_used_by_many(new_loop: LoopFactory, native: 
         lambda: loop.remove_reader(ours),
         lambda: loop.set_task_factory(lambda *args, **options: asyncio.Task(*args, **options)),
         loop.get_task_factory,
+        lambda: repr(timers[-1]),
     )
     loop.remove_reader(ours)
     loop.set_task_factory(None)
@@ -211,7 +219,99 @@ def test_a_transport_whose_loop_nobody_runs_is_used_by_many(new_loop: LoopFactor
         transport.resume_reading,
         lambda: transport.set_protocol(asyncio.Protocol()),
         transport.get_protocol,
+        lambda: (repr(transport), transport._protocol),
     )
+    transport.abort()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    peer.close()
+
+
+def test_handles_of_a_loop_that_nobody_runs_are_used_by_many(
+    new_loop: LoopFactory, native: None
+) -> None:
+    class Callback:
+        def __call__(self, *args: object) -> None:
+            pass
+
+    loop = new_loop()
+    handles: list[Any] = [loop.call_later(100, Callback(), Callback()) for _ in range(2000)]
+
+    def each(use: Callable[[Any], object]) -> Callable[[], object]:
+        return lambda: [use(handle) for handle in handles]
+
+    together(
+        each(lambda handle: handle.cancel()),
+        each(lambda handle: (repr(handle), handle._args)),
+        each(lambda handle: (handle._callback, handle == handles[-1])),
+        rounds=1,
+    )
+    assert all(handle.cancelled() for handle in handles)
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_socket_calls_of_a_loop_that_nobody_runs_are_dropped_by_many(
+    new_loop: LoopFactory, native: None
+) -> None:
+    loop = new_loop()
+    begun: list[int] = []
+
+    def work() -> None:
+        ours, peer = socket.socketpair()
+        with ours, peer:
+            ours.setblocking(False)
+            for _ in range(100):
+                waiting: Any = loop.sock_recv(ours, 1)
+                waiting.send(None)
+                begun.append(1)
+                del waiting
+
+    together(work, work, work, rounds=2)
+    assert len(begun) == 600
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no __buffer__ in Python code")
+@pytest.mark.skipif(
+    "t" not in getattr(sys, "abiflags", ""), reason="with the lock there is nothing to wait for"
+)
+def test_a_run_waits_for_a_call_of_another_thread(new_loop: LoopFactory, native: None) -> None:
+    loop: Any = new_loop()
+    ours, peer = socket.socketpair()
+    transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=ours))
+    begun, ran = threading.Event(), threading.Event()
+    ran_within: list[bool] = []
+
+    class Lending(bytearray):
+        def __buffer__(self, flags: int) -> memoryview:
+            begun.set()
+            # It gives the loop's lock up, but the run does not begin.
+            ran_within.append(ran.wait(0.1))
+            return memoryview(b"lent")
+
+    writer = threading.Thread(target=transport.write, args=(Lending(b"some"),))
+    writer.start()
+    assert begun.wait(PATIENCE)
+    loop.call_soon(ran.set)
+    loop.run_until_complete(asyncio.sleep(0))
+    writer.join()
+    assert ran.is_set()
+    assert ran_within == [False]
+    loop.run_until_complete(asyncio.sleep(0))
+    peer.settimeout(PATIENCE)
+    assert peer.recv(100) == b"lent"
+
+    # The caller's own call keeps nobody out.
+    class Running(bytearray):
+        def __buffer__(self, flags: int) -> memoryview:
+            loop.run_until_complete(asyncio.sleep(0))
+            return memoryview(b"more")
+
+    transport.write(Running(b"some"))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert peer.recv(100) == b"more"
     transport.abort()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
@@ -225,8 +325,21 @@ def test_many_would_run_and_close_one_loop(new_loop: LoopFactory) -> None:
         loop.call_soon_threadsafe(loop.stop)
         loop.run_forever()
 
+    # One's run may end by the stop() that the other has called for its own.
+    done = threading.Event()
+
+    def stop_again() -> None:
+        while not done.wait(0.001):
+            loop.call_soon_threadsafe(loop.stop)
+
+    stopper = threading.Thread(target=stop_again)
+    stopper.start()
+    try:
+        together(run, run, lambda: loop.call_soon(int), loop.is_running, rounds=50)
+    finally:
+        done.set()
+        stopper.join()
     # The last rounds find it closed.
-    together(run, run, lambda: loop.call_soon(int), loop.is_running, rounds=50)
     together(run, loop.close, lambda: loop.call_soon_threadsafe(int), loop.close, rounds=20)
     loop.close()
 

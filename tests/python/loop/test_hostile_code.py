@@ -6,9 +6,14 @@ Errors come out as errors, and nobody who waits is forgotten.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import socket
 import sys
+import threading
+import traceback
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +25,7 @@ from blitzio.sync import Mutex
 from tests.python.loop.support import soon, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -184,19 +189,42 @@ def test_a_file_that_is_dropped_may_remove_the_watch_that_takes_its_place(
     ours, peer = socket.socketpair()
 
     number = ours.fileno()
+    removed: list[bool] = []
 
     class File:
         def fileno(self) -> int:
             return number
 
         def __del__(self) -> None:
-            loop.remove_reader(number)
+            removed.append(loop.remove_reader(number))
 
     with ours, peer:
         for _ in range(10):
             loop.add_reader(File(), print)
         loop.remove_reader(ours)
         loop.run_until_complete(turns())
+    # That of a file whose watch was taken away already finds none.
+    assert len(removed) == 10
+    assert True in removed
+
+
+def test_finding_out_where_a_watch_was_made_may_close_the_loop(
+    new_loop: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = new_loop()
+    loop.set_debug(True)
+    extract = traceback.StackSummary.extract
+
+    def extract_and_close(*args: Any, **options: Any) -> traceback.StackSummary:
+        monkeypatch.undo()
+        loop.close()
+        return extract(*args, **options)
+
+    monkeypatch.setattr(traceback.StackSummary, "extract", extract_and_close)
+    ours, peer = socket.socketpair()
+    with ours, peer, pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.add_reader(ours, print)
+    assert loop.is_closed()
 
 
 def test_a_callback_that_is_dropped_may_close_the_loop(new_loop: LoopFactory) -> None:
@@ -231,6 +259,71 @@ def test_a_background_reader_can_be_replaced(loop: Any) -> None:
         assert set(heard) == {"second"}
 
 
+# ---- collections ---------------------------------------------------------------------------------
+
+
+class Cycle:
+    """Runs a function when it is collected."""
+
+    def __init__(self, collected: Callable[[], object]) -> None:
+        self._myself = self
+        self._collected = collected
+
+    def __del__(self) -> None:
+        self._collected()
+
+
+@contextlib.contextmanager
+def collecting_at_once(collected: Callable[[], object]) -> Iterator[None]:
+    """Has the next object that is made collect garbage, and that call the function."""
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    Cycle(collected)
+    kept = [[] for _ in range(1000)]  # type: ignore[var-annotated]
+    gc.set_threshold(1)
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        del kept
+
+
+def test_counting_may_close_the_loop(new_loop: LoopFactory) -> None:
+    loop: Any = new_loop()
+    metrics = loop.metrics
+    with contextlib.suppress(RuntimeError), collecting_at_once(loop.close):
+        metrics()
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        metrics()
+
+
+@pytest.mark.parametrize("name", ["add_done_callback", "remove_done_callback"])
+@pytest.mark.parametrize("callbacks", [1, 3])
+def test_keeping_callbacks_may_end_the_waiter(
+    loop: asyncio.AbstractEventLoop, name: str, callbacks: int
+) -> None:
+    async def main() -> None:
+        mutex = Mutex()
+        await mutex.lock()
+        waiting: Any = mutex.lock()
+        waiting.send(None)
+        for _ in range(callbacks):
+            waiting.add_done_callback(lambda _: None)
+        method = getattr(waiting, name)
+        with contextlib.suppress(asyncio.InvalidStateError), collecting_at_once(waiting.close):
+            method(print)
+        waiting.close()
+        with pytest.raises(asyncio.InvalidStateError):
+            waiting.add_done_callback(print)
+        assert waiting.remove_done_callback(print) == 0
+        mutex.unlock()
+
+    loop.run_until_complete(main())
+
+
 # ---- what is made, and made again ----------------------------------------------------------------
 
 
@@ -239,6 +332,22 @@ def test_a_loop_cannot_be_initialised_by_its_own_argument() -> None:
     with pytest.raises(RuntimeError, match="initialised already"):
         loop.__init__(sqpoll=Asking(loop.__init__))
     loop._close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_a_socket_may_end_the_transport_that_is_made_of_it(loop: asyncio.AbstractEventLoop) -> None:
+    transport: Any = _native.StreamTransport.__new__(_native.StreamTransport)
+
+    class Ending(socket.socket):
+        def getsockname(self) -> str:
+            transport.__del__()
+            return ""
+
+    ours, peer = socket.socketpair()
+    with peer, Ending(fileno=ours.detach()) as ending:
+        with pytest.raises(RuntimeError, match="ended while it was made"):
+            transport.__init__(loop, ending, asyncio.Protocol())
+    loop.run_until_complete(turns())
 
 
 def test_an_argument_is_not_asked_after_another_has_failed() -> None:
@@ -352,10 +461,10 @@ def test_callbacks_are_removed_wherever_they_stand(loop: asyncio.AbstractEventLo
 class OddTask:
     """What a task factory of the user's may give: done at once, or ended more than once."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, coro: Any, at_once: bool) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, coro: Any, when: str) -> None:
         coro.close()
         self._loop = loop
-        self._at_once = at_once
+        self._when = when
 
     def set_name(self, name: str) -> None:
         pass
@@ -370,24 +479,36 @@ class OddTask:
         return "the result"
 
     def add_done_callback(self, callback: Callable[[Any], object], **_: Any) -> None:
-        if self._at_once:
-            callback(self)
+        if self._when == "later, twice":
+            self._loop.call_soon(callback, self)
+            self._loop.call_soon(callback, self)
+        elif self._when == "in another thread":
+            thread = threading.Thread(target=callback, args=(self,))
+            thread.start()
+            thread.join()
         else:
-            self._loop.call_soon(callback, self)
-            self._loop.call_soon(callback, self)
-        if self._at_once:
+            callback(self)
             raise ZeroDivisionError("after the call")
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_a_task_may_say_more_than_once_that_it_is_done(
-    new_loop: LoopFactory, at_once: bool
+@pytest.mark.parametrize("when", ["later, twice", "in another thread", "before it fails"])
+def test_a_task_may_say_at_any_time_that_it_is_done(
+    new_loop: LoopFactory, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     async def work() -> None:
         raise AssertionError("nobody runs it")
 
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(str(args.exc_value)))
+    tasks: list[weakref.ref[OddTask]] = []
+
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **_: Any) -> OddTask:
+        task = OddTask(loop, coro, when)
+        tasks.append(weakref.ref(task))
+        return task
+
     loop = new_loop()
-    loop.set_task_factory(lambda loop, coro, **_: OddTask(loop, coro, at_once))  # type: ignore[arg-type]
+    loop.set_task_factory(make)  # type: ignore[arg-type]
     handles: list[Any] = []
     loop.call_soon(lambda: handles.append(blitzio.spawn(work)))
 
@@ -402,6 +523,10 @@ def test_a_task_may_say_more_than_once_that_it_is_done(
     loop.close()
     assert handles[0].is_finished()
     assert handles[0].try_join() == "the result"
+    handles.clear()
+    gc.collect()
+    assert [task() for task in tasks] == [None]
+    assert told == (["after the call"] if when == "before it fails" else [])
 
 
 def test_what_a_job_returns_is_dropped_by_a_thread_that_may() -> None:

@@ -136,9 +136,6 @@ def test_threads_and_tasks_take_turns(tmp_path: Path) -> None:
         ]
 
 
-# ---- temporary things ------------------------------------------------------------------------
-
-
 def test_a_file_may_be_closed_while_others_write_at_an_offset(tmp_path: Path) -> None:
     data = bytes(1 << 20)
     for _ in range(20):
@@ -162,6 +159,9 @@ def test_a_file_may_be_closed_while_others_write_at_an_offset(tmp_path: Path) ->
         for writer in writers:
             writer.join()
         assert len(errors) == 2
+
+
+# ---- temporary things ------------------------------------------------------------------------
 
 
 def test_temporary_things_are_gone_when_they_are_left(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 // `FrameShelf`: a list of free blocks goes from one thread to another whole, and to one only.
+// `SoleSweeper`: of what is left for it nothing stays.
 #include <blitzio/base/frame_shelf.hpp>
+#include <blitzio/base/sole_sweeper.hpp>
 
 #include <model/support.hpp>
 
@@ -15,6 +17,7 @@ namespace {
 
 using blitzio::detail::FrameCell;
 using blitzio::detail::FrameShelf;
+using blitzio::detail::SoleSweeper;
 
 // Blocks of the smallest size. Users write all over them: two users of one are a data race.
 struct Blocks {
@@ -103,6 +106,81 @@ TEST(FrameShelfModel, FindsAShelfThatIsHandedOnUnpublished) {
                weakened("let_go", Access::store, std::memory_order_release));
   expect_finds("check failed", put_and_take_at_once,
                weakened("take_hold", Access::exchange, std::memory_order_acquire));
+}
+
+// A shelf from which one thread at a time gives back, as those of FramePool that leave.
+struct Leaving {
+  // As FramePool::Lists::shelve(): who finds the shelf in other hands keeps the list.
+  void leave(FrameCell* list, std::uint32_t cells) noexcept {
+    if (shelf.put(list, cells, kRoom)) {
+      give_back();
+    } else {
+      count(use(list));
+    }
+  }
+  // As FramePool::Lists::restock().
+  void restock(bool asks) noexcept {
+    FrameShelf::Batch* const batch = shelf.take();
+    if (batch == nullptr) return;
+    if (batch->below != nullptr && asks) give_back();
+    count(use(batch));
+  }
+  void give_back() noexcept {
+    giver.ask([this] {
+      while (const std::uint32_t cells = take_from(shelf)) count(cells);
+    });
+  }
+  void count(std::uint32_t cells) noexcept { gone.fetch_add(cells, std::memory_order_relaxed); }
+  void check(std::uint32_t cells) noexcept {
+    BLITZIO_CHECK(shelf.take() == nullptr);
+    BLITZIO_CHECK(gone.load() == cells, gone.load(), cells);
+  }
+
+  Blocks blocks;
+  FrameShelf shelf;
+  SoleSweeper giver;
+  Atomic<std::uint32_t> gone{0};  ///< blocks that somebody has got, relaxed: joined before check()
+};
+
+void leave_at_once() {
+  Leaving leaving;
+  Thread other([&] { leaving.leave(leaving.blocks.list(0, 2), 2); });
+  leaving.leave(leaving.blocks.list(2, 1), 1);
+  other.join();
+  leaving.check(3);
+}
+
+TEST(FrameShelfModel, NothingThatIsLeftStays) {
+  expect_sound(leave_at_once);
+}
+
+// Two lists have been left, and who has left them asks while another thread takes one.
+void restock_from_what_leaves(bool asks) {
+  Leaving leaving;
+  BLITZIO_CHECK(leaving.shelf.put(leaving.blocks.list(0, 1), 1, kRoom));
+  BLITZIO_CHECK(leaving.shelf.put(leaving.blocks.list(1, 2), 2, kRoom));
+  Thread other([&] { leaving.give_back(); });
+  leaving.restock(asks);
+  other.join();
+  leaving.check(3);
+}
+
+TEST(FrameShelfModel, NothingStaysWhereAThreadTakesSome) {
+  expect_sound([] { restock_from_what_leaves(true); });
+  expect_finds("check failed", [] { restock_from_what_leaves(false); });
+}
+
+TEST(FrameShelfModel, FindsAPassThatDoesNotSeeWhatWasLeft) {
+  expect_finds("check failed", leave_at_once,
+               {.weakenings = {{.file = "base/sole_sweeper.hpp",
+                                .function = "ask",
+                                .access = Access::exchange,
+                                .from = std::memory_order_release}}});
+  expect_finds("check failed", leave_at_once,
+               {.weakenings = {{.file = "base/sole_sweeper.hpp",
+                                .function = "ask",
+                                .access = Access::exchange,
+                                .from = std::memory_order_acquire}}});
 }
 
 }  // namespace

@@ -1,53 +1,59 @@
 #include <blitzio/base/frame_pool.hpp>
 
-#include <blitzio/base/atomic.hpp>
 #include <blitzio/base/frame_shelf.hpp>
+#include <blitzio/base/sole_sweeper.hpp>
 
-#include <atomic>
+#include <pthread.h>
+
 #include <utility>
 
 namespace blitzio {
 
 thread_local constinit FramePool::Lists* FramePool::lists_ = nullptr;
 
+constexpr std::array<std::uint32_t, FramePool::kLists> FramePool::kCapacities = [] {
+  std::array<std::uint32_t, kLists> cells{};
+  for (std::size_t list = 0; list < kLists; ++list) {
+    cells[list] = static_cast<std::uint32_t>(kKeptBytes / bytes_of(list));
+  }
+  return cells;
+}();
+
 namespace {
 
 using Shelves = std::array<detail::FrameShelf, FramePool::kLists>;
 constinit Shelves shelves;
-// What goes back to the allocator.
+// What goes back to the allocator, unless a thread needs some before.
 constinit Shelves leaving;
-// A thread is giving it back; and somebody has left that to it.
-constinit Atomic<bool> is_giving_back{false};
-constinit Atomic<bool> has_left{false};
+constinit detail::SoleSweeper giver;
+
+// The thread that was at it may be missing in a child. Registered when the library is loaded: at
+// the first use another thread could fork in the middle of it. Fails only for want of memory;
+// forking is then as unguarded as without it.
+[[maybe_unused]] const int registered = ::pthread_atfork(nullptr, nullptr, [] { giver.forget(); });
 
 void release(detail::FrameCell* cells) noexcept {
   while (cells != nullptr) ::operator delete(std::exchange(cells, cells->next));
 }
 
-// Unless another thread is at it. Relaxed, all: the shelves hand over what lies on them, and what
-// is left after all lies there until the next one comes.
 void give_back() noexcept {
-  has_left.store(true, std::memory_order_relaxed);
-  if (is_giving_back.exchange(true, std::memory_order_relaxed)) return;
-  has_left.store(false, std::memory_order_relaxed);
-  for (detail::FrameShelf& shelf : leaving) {
-    while (detail::FrameShelf::Batch* batch = shelf.take()) release(batch);
-  }
-  is_giving_back.store(false, std::memory_order_relaxed);  // Relaxed: as above.
+  giver.ask([] {
+    for (detail::FrameShelf& shelf : leaving) {
+      while (detail::FrameShelf::Batch* batch = shelf.take()) release(batch);
+    }
+  });
 }
 
 }  // namespace
 
-FramePool::Lists::Lists() noexcept {
-  for (std::size_t list = 0; list < kLists; ++list) room[list] = capacity(list);
-}
+FramePool::Lists::Lists() noexcept : room(kCapacities) {}
 
 // Puts a list on its shelf but for its first `kept` cells; what there is no room for goes back to
 // the allocator. The list stays as it is if neither is to be had now.
 void FramePool::Lists::shelve(std::size_t list, std::uint32_t kept) noexcept {
   detail::FrameCell** rest = &free[list];
   for (std::uint32_t i = 0; i < kept; ++i) rest = &(*rest)->next;
-  const std::uint32_t cells = capacity(list) - room[list] - kept;
+  const std::uint32_t cells = kCapacities[list] - room[list] - kept;
   const std::size_t cells_max = kShelvedBytes / bytes_of(list);
   const bool leaves = !shelves[list].put(*rest, cells, cells_max);
   if (leaves && !leaving[list].put(*rest, cells, cells_max)) return;
@@ -59,7 +65,12 @@ void FramePool::Lists::shelve(std::size_t list, std::uint32_t kept) noexcept {
 // Fills a list that is empty. False if there is nothing to fill it with.
 bool FramePool::Lists::restock(std::size_t list) noexcept {
   detail::FrameShelf::Batch* batch = shelves[list].take();
-  if (batch == nullptr) return false;
+  if (batch == nullptr) {
+    batch = leaving[list].take();
+    if (batch == nullptr) return false;
+    // Who gives back may have passed by while the shelf was in our hands.
+    if (batch->below != nullptr) give_back();
+  }
   free[list] = batch;
   room[list] -= batch->cells;
   return true;
@@ -106,10 +117,8 @@ bool FramePool::is_enabled_on_this_thread() noexcept {
 void FramePool::share() noexcept {
   if (lists_ == nullptr) return;
   for (std::size_t list = 0; list < kLists; ++list) {
-    if (capacity(list) - lists_->room[list] > kKeptCells) lists_->shelve(list, kKeptCells);
+    if (kCapacities[list] - lists_->room[list] > kKeptCells) lists_->shelve(list, kKeptCells);
   }
-  // Relaxed: a hint.
-  if (has_left.load(std::memory_order_relaxed)) give_back();
 }
 
 void* FramePool::allocate_slow(std::size_t list) {

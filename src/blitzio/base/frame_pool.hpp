@@ -13,11 +13,15 @@
 // that has reached kKeptBytes, and most of a worker's that goes to sleep, goes to the shelf of its
 // size, from where a thread whose list is empty takes it: so what one thread only frees, another
 // that only makes gets back. A shelf keeps kShelvedBytes at most; lists that find it full go to the
-// allocator, one thread at a time giving back what all have left: many tasks that end at once come
-// from one arena of malloc, for whose lock their threads would wait in turns. What is larger or
-// comes after the end of the thread goes to the allocator as it is, and so does what finds a shelf
-// in another thread's hands: nobody waits here, and a fork between two instructions leaves nothing
-// locked that is needed. A thread's lists end with it.
+// allocator, one thread at a time giving back what all have left, until there is nothing more: many
+// tasks that end at once come from one arena of malloc, for whose lock their threads would wait in
+// turns. A thread that needs some meanwhile takes a list of those. What is larger or comes after
+// the end of the thread goes to the allocator as it is, and so does what finds a shelf in another
+// thread's hands: nobody waits here. A thread's lists end with it.
+//
+// A fork between two instructions leaves nothing locked that is needed. What other threads had in
+// their hands, as what lies in their lists, a child does not use again; a shelf that one of them
+// held serves nobody there, as if it were full and empty at once.
 //
 // Under the address and thread sanitizers everything goes to the allocator, for they see a use
 // after free only there; still in the sizes of the lists, since a program may be built with one and
@@ -90,6 +94,16 @@ class FramePool {
   // What a thread does not share, per list: it will want some again when it wakes.
   static constexpr std::uint32_t kKeptCells = 8;
 
+  static constexpr std::size_t list_of(std::size_t bytes) noexcept {
+    return bytes <= kLeastBytes ? 0 : (bytes - kLeastBytes - 1) / kStepBytes + 1;
+  }
+  static constexpr std::size_t bytes_of(std::size_t list) noexcept {
+    return kLeastBytes + list * kStepBytes;
+  }
+
+  // How many cells a list has when it is full.
+  static const std::array<std::uint32_t, kLists> kCapacities;
+
   // One thread's.
   struct Lists {
     Lists() noexcept;
@@ -114,17 +128,6 @@ class FramePool {
   };
   class Owner;
 
-  // How many cells a list has when it is full.
-  static constexpr std::uint32_t capacity(std::size_t list) noexcept {
-    return static_cast<std::uint32_t>(kKeptBytes / bytes_of(list));
-  }
-
-  static constexpr std::size_t list_of(std::size_t bytes) noexcept {
-    return bytes <= kLeastBytes ? 0 : (bytes - kLeastBytes - 1) / kStepBytes + 1;
-  }
-  static constexpr std::size_t bytes_of(std::size_t list) noexcept {
-    return kLeastBytes + list * kStepBytes;
-  }
   BLITZIO_COLD static void* allocate_slow(std::size_t list);
   BLITZIO_COLD static void free_slow(void* memory, std::size_t list) noexcept;
 

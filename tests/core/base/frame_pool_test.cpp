@@ -3,10 +3,15 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <barrier>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <new>
 #include <set>
 #include <thread>
 #include <utility>
@@ -104,38 +109,63 @@ TEST(FramePool, AThreadThatSharesKeepsAFew) {
   }
 }
 
+// Bytes of malloc's blocks.
+std::ptrdiff_t bytes_in_use() {
+  return static_cast<std::ptrdiff_t>(::mallinfo2().uordblks);
+}
+
 TEST(FramePool, AShelfThatIsFullLeavesTheRestToTheAllocator) {
   constexpr std::size_t kBytes = 1000;
   std::vector<void*> blocks;
-  const std::size_t before = ::mallinfo2().uordblks;
+  const std::ptrdiff_t before = bytes_in_use();
   for (std::size_t i = 0; i < 8 * FramePool::kShelvedBytes / kBytes; ++i) {
     blocks.push_back(FramePool::allocate(kBytes));
   }
   for (void* block : blocks) FramePool::free(block, kBytes);
   blocks = {};
   if (BLITZIO_ASAN || BLITZIO_TSAN) return;
-  const std::size_t kept = FramePool::kShelvedBytes + FramePool::kKeptBytes;
-  EXPECT_LT(::mallinfo2().uordblks - before, kept + kept / 4);
+  constexpr std::ptrdiff_t kKept = FramePool::kShelvedBytes + FramePool::kKeptBytes;
+  EXPECT_LT(bytes_in_use() - before, kKept + kKept / 4);
+}
+
+// Allocates four times what a shelf holds, writes the owner's name all over it, meets the others,
+// and frees it if it is still only the owner's.
+void burst(std::size_t owner, std::barrier<>& all_hold) {
+  constexpr std::size_t kBytes = 1032;
+  constexpr std::size_t kBlocks = 4 * FramePool::kShelvedBytes / kBytes;
+  using Words = std::array<std::size_t, kBytes / sizeof(std::size_t)>;
+  std::vector<Words*> blocks;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    blocks.push_back(::new (FramePool::allocate(kBytes)) Words);
+    blocks.back()->fill(owner + i);
+  }
+  all_hold.arrive_and_wait();
+  std::size_t spoilt = 0;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    spoilt += std::ranges::count(*blocks[i], owner + i) != std::ssize(*blocks[i]);
+    FramePool::free(blocks[i], kBytes);
+  }
+  EXPECT_EQ(spoilt, 0U);
 }
 
 // Threads whose lists and shelves are full at the same time: what they have goes to the allocator,
-// whichever of them gives it back.
+// whichever of them gives it back, and none of it stays.
 TEST(FramePool, WhatSeveralThreadsGiveBackIsGivenBackOnce) {
-  constexpr std::size_t kBytes = 1032;
-  const auto burst = [] {
-    std::vector<void*> blocks;
-    for (int round = 0; round < 10; ++round) {
-      for (std::size_t i = 0; i < FramePool::kShelvedBytes / kBytes; ++i) {
-        blocks.push_back(FramePool::allocate(kBytes));
-        std::memset(blocks.back(), round, kBytes);
-      }
-      for (void* block : std::exchange(blocks, {})) FramePool::free(block, kBytes);
-      FramePool::share();
+  constexpr std::size_t kThreads = 3;
+  const auto bursts = [](std::size_t threads) {
+    std::barrier<> all_hold(static_cast<std::ptrdiff_t>(threads));
+    std::vector<std::thread> running;
+    for (std::size_t i = 0; i < threads; ++i) {
+      running.emplace_back([&, i] { burst((i + 1) << 32, all_hold); });
     }
+    for (std::thread& thread : running) thread.join();
   };
-  std::thread other(burst);
-  burst();
-  other.join();
+  bursts(1);  // Fills the shelf, which stays so.
+  const std::ptrdiff_t before = bytes_in_use();
+  for (int round = 0; round < 4; ++round) bursts(kThreads);
+  if (BLITZIO_ASAN || BLITZIO_TSAN) return;
+  constexpr auto kOneList = static_cast<std::ptrdiff_t>(FramePool::kKeptBytes);
+  EXPECT_LT(bytes_in_use() - before, kOneList / 2);
 }
 
 // Threads that only make, and threads that only free: no block is anybody's twice.

@@ -6,6 +6,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <core/fs/support.hpp>
 
@@ -146,6 +148,26 @@ TEST_F(KnownFolderTest, FilesAreReplacedOnTheSpotAndNothingElseIs) {
     EXPECT_FALSE(File::try_open(path(name), anew).has_value());
   }
   EXPECT_TRUE(tried([&] { return try_write_file(path("."), bytes("x")); }).error().is_os(EISDIR));
+}
+
+// Its file system may be any: what is known of the folder does not tell.
+TEST_F(KnownFolderTest, AFileThatIsMountedThereIsLeftToThreads) {
+  ASSERT_TRUE(blocking_write_file(path("other"), bytes("another")).has_value());
+  bool may_mount = false;
+  std::thread([&] {
+    // In a mount namespace of this thread's own, with which the mount ends.
+    may_mount =
+        ::unshare(CLONE_NEWNS) == 0 &&
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+        ::mount(path("other").c_str(), path("there").c_str(), nullptr, MS_BIND, nullptr) == 0;
+    if (!may_mount) return;
+    EXPECT_EQ(text(blocking_read_file(path("there")).value()), "another");
+    EXPECT_FALSE(File::try_open(path("there")).has_value());
+    EXPECT_FALSE(try_read_file(path("there")).has_value());
+    EXPECT_FALSE(try_write_file(path("there"), bytes("x")).has_value());
+    EXPECT_FALSE(try_stat(path("there")).has_value());
+  }).join();
+  if (!may_mount) GTEST_SKIP() << "it takes the right to mount";
 }
 
 TEST_F(KnownFolderTest, FoldersAreChangedOnTheSpot) {

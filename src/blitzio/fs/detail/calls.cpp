@@ -58,9 +58,17 @@ bool is_large(std::uint64_t blocks) noexcept {
 }
 
 // Whether a file may first have to be copied for a change: an overlay, as the root of containers is
-// one, does so with what lies in a lower layer.
-bool may_copy_up(const struct statfs& where) noexcept {
-  return where.f_type == OVERLAYFS_SUPER_MAGIC;
+// one, does so with what lies in a lower layer. `result` is that of the call that gave `where`.
+bool may_copy_up(int result, const struct statfs& where) noexcept {
+  return result != 0 || where.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+bool may_copy_up(const std::string& path) noexcept {
+  struct statfs where{};
+  return may_copy_up(::statfs(path.c_str(), &where), where);
+}
+bool may_copy_up(int fd) noexcept {
+  struct statfs where{};
+  return may_copy_up(::fstatfs(fd, &where), where);
 }
 
 // Type, links and size of what has that name itself. False with errno.
@@ -68,6 +76,11 @@ bool look_at(const std::string& path, struct statx& status) noexcept {
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
   const unsigned mask = STATX_TYPE | STATX_NLINK | STATX_BLOCKS;
   return ::statx(AT_FDCWD, path.c_str(), flags, mask, &status) == 0;
+}
+
+// What an O_PATH descriptor stands for. False with errno.
+bool look_at(int fd, struct statx& status) noexcept {
+  return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) == 0;
 }
 
 // Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
@@ -85,16 +98,18 @@ Now<Opened> create_now(const std::string& path, int flags, mode_t mode, Risk& ri
   return file;
 }
 
-// What may be opened on the spot.
-bool is_harmless(mode_t mode) noexcept {
-  return S_ISREG(mode) || S_ISDIR(mode);
+// A mount point: what is known of its folder says nothing of it.
+bool is_elsewhere(const struct statx& found) noexcept {
+  return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-// Whether a large file may be opened for writing: not where that would copy it.
-bool may_write_large(const std::string& path, int flags) noexcept {
-  if ((flags & O_TRUNC) != 0) return false;
-  struct statfs where{};
-  return ::statfs(path.c_str(), &where) == 0 && !may_copy_up(where);
+// What may be opened on the spot.
+bool is_harmless(const struct statx& found) noexcept {
+  return (S_ISREG(found.stx_mode) || S_ISDIR(found.stx_mode)) && !is_elsewhere(found);
+}
+
+bool is_large_to_write(const struct statx& found, int flags) noexcept {
+  return (flags & O_ACCMODE) != O_RDONLY && is_large(found.stx_blocks);
 }
 
 // For an open file that nobody has seen: takes off what opening on the spot has needed.
@@ -118,8 +133,9 @@ Now<Opened> change_now(const std::string& path, int flags, mode_t mode) noexcept
     if (error == ENOENT && (flags & O_CREAT) != 0) return create_now(path, flags, mode, risk);
     return answer_of(error);
   }
-  const bool is_large_file = is_large(found.stx_blocks) && (flags & O_ACCMODE) != O_RDONLY;
-  if (!is_harmless(found.stx_mode) || (is_large_file && !may_write_large(path, flags))) {
+  const bool is_too_large =
+      is_large_to_write(found, flags) && ((flags & O_TRUNC) != 0 || may_copy_up(path));
+  if (!is_harmless(found) || is_too_large) {
     risk.was_in_vain();
     return std::nullopt;
   }
@@ -183,12 +199,10 @@ Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept {
   // What is it? An O_PATH descriptor opens nothing yet.
   Opened file{OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)), {}};
   if (!file.fd) return answer_of(-file.fd.get());
-  if (::fstat(file.fd.get(), &file.status) != 0) return std::nullopt;
-  if (!is_harmless(file.status.st_mode)) return std::nullopt;
-  const bool is_large_file = is_large(static_cast<std::uint64_t>(file.status.st_blocks));
-  if ((flags & O_ACCMODE) != O_RDONLY && is_large_file && !may_write_large(path, flags)) {
-    return std::nullopt;
-  }
+  struct statx found{};
+  if (!look_at(file.fd.get(), found) || !is_harmless(found)) return std::nullopt;
+  if (is_large_to_write(found, flags) && may_copy_up(file.fd.get())) return std::nullopt;
+  file.status = to_stat(found);
   file.fd.reset(open_cached(path, flags | kCareful));
   if (!file.fd) return answer_of(-file.fd.get());
   return restore_flags(std::move(file), flags);
@@ -207,9 +221,7 @@ bool may_free(const std::string& path) noexcept {
 bool may_move(const std::string& path) noexcept {
   struct statx status{};
   if (!look_at(path, status)) return errno == ENOENT;
-  if (!S_ISREG(status.stx_mode) || !is_large(status.stx_blocks)) return true;
-  struct statfs where{};
-  return ::statfs(path.c_str(), &where) == 0 && !may_copy_up(where);
+  return !S_ISREG(status.stx_mode) || !is_large(status.stx_blocks) || !may_copy_up(path);
 }
 
 Result<Metadata> blocking_stat(const std::string& path, bool follow_symlinks) noexcept {
@@ -227,14 +239,9 @@ Now<Metadata> try_stat(const std::string& path, bool follow_symlinks) noexcept {
   const auto found = OwnedFd::adopt(open_cached(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!found) return answer_of(-found.get());
   struct statx status{};
-  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) !=
-      0) {
-    return std::nullopt;
-  }
-  // A link may lead, and a mount point does, to another file system.
-  const bool elsewhere = (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ||
-                         (follow_symlinks && S_ISLNK(status.stx_mode));
-  if (elsewhere) return std::nullopt;
+  if (!look_at(found.get(), status) || is_elsewhere(status)) return std::nullopt;
+  // A link may lead to another file system.
+  if (follow_symlinks && S_ISLNK(status.stx_mode)) return std::nullopt;
   return Metadata(to_stat(status));
 }
 

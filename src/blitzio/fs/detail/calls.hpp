@@ -73,7 +73,7 @@ struct Opened {
 /// takes in memory. Creating and truncating is a risk (inline_policy.hpp); a large file is not
 /// truncated, nor opened for writing where that would copy it. What is neither, or a symbolic link
 /// to something, is not opened: a FIFO waits for its other end, a device does as it likes, a link
-/// leads elsewhere.
+/// leads elsewhere. Nor is a mount point, as a file is that was bound from another file system.
 [[nodiscard]] Now<Opened> try_open(const std::string& path, int flags, mode_t mode) noexcept;
 
 /// Whether the folder that `path` names a thing in may be changed on the spot; a risk.

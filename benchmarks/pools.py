@@ -1,4 +1,4 @@
-"""Pools of threads that run coroutines: the arms of primitives.py that spawn from elsewhere.
+"""Pools of threads that run coroutines: the questions of primitives.py that spawn from elsewhere.
 
 What there is beside a `Runtime`: threads that each run a loop, taken in turn, which people make by
 hand; and TonIO, a runtime in Rust after Tokio's model for Python without the GIL (left out where it
@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from asking import FLOORS, OURS, Question, has, loops
 from crossing import Arm, in_thread
 
 import blitzio
@@ -163,3 +164,30 @@ async def bare_hops(ops: int) -> float:
     seconds = in_thread(ask)
     thread.join()
     return seconds
+
+
+# ---- the questions -------------------------------------------------------------------------------
+
+
+def questions() -> list[Question]:
+    """Spawning on two threads: from a task of another loop, from a thread, and from there."""
+    makes = {OURS: runtime, "loops in threads": loops_in_threads(loops()["asyncio"])}
+    if has("uvloop"):
+        makes["uvloops in threads"] = loops_in_threads(loops()["uvloop"])
+    found = []
+    for count in (1, 100):
+        title = "pool, {}: " + ("spawn and await" if count == 1 else f"spawn {count}, await all")
+        ops = 1_000 if count == 1 else 5_000
+        tasks = {name: from_a_task(make, count) for name, make in makes.items()}
+        threads = {name: from_a_thread(make, count) for name, make in makes.items()}
+        if count == 1:
+            threads[FLOORS[0]] = bare_hops
+        within = {name: inside(make, count) for name, make in makes.items()}
+        if has("tonio"):
+            within["tonio"] = inside_tonio(count)
+        found += [
+            Question(title.format("from a loop"), ops, tasks),
+            Question(title.format("from a thread"), ops, threads),
+            Question(title.format("inside"), 5_000, within),
+        ]
+    return found

@@ -16,11 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
-import importlib
-import importlib.util
 import json
-import statistics
 import sys
 import threading
 import time
@@ -31,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import pools
+from asking import OURS, Question, compare, has, loops, show
 from crossing import (
     Arm,
     between_threads,
@@ -45,25 +42,14 @@ from crossing import (
     to_thread,
 )
 from rich.console import Console
-from rich.table import Table
 
 import blitzio
 from blitzio import channel, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
-OURS = "blitzio"
-#: No peers, but what is to be had.
-FLOORS = ("bare hops",)
 TASKS = 8
-
-
-@dataclass(frozen=True)
-class Question:
-    name: str
-    ops: int
-    arms: dict[str, Arm]
 
 
 # ---- locks ---------------------------------------------------------------------------------------
@@ -280,10 +266,6 @@ async def timed(works: Any) -> float:
     return time.perf_counter() - start
 
 
-def has(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
 def questions() -> list[Question]:
     mutex, lock = sync.Mutex(), threading.Lock()
     found = [
@@ -404,99 +386,10 @@ def questions() -> list[Question]:
             },
         ),
     ]
-    return found + pool_questions()
+    return found + pools.questions()
 
 
-def pool_questions() -> list[Question]:
-    """Spawning on two threads: from a task of another loop, from a thread, and from there."""
-    makes = {OURS: pools.runtime, "loops in threads": pools.loops_in_threads(loops()["asyncio"])}
-    if has("uvloop"):
-        makes["uvloops in threads"] = pools.loops_in_threads(loops()["uvloop"])
-    found = []
-    for count in (1, 100):
-        title = "pool, {}: " + ("spawn and await" if count == 1 else f"spawn {count}, await all")
-        ops = 1_000 if count == 1 else 5_000
-        tasks = {name: pools.from_a_task(make, count) for name, make in makes.items()}
-        threads = {name: pools.from_a_thread(make, count) for name, make in makes.items()}
-        if count == 1:
-            threads[FLOORS[0]] = pools.bare_hops
-        inside = {name: pools.inside(make, count) for name, make in makes.items()}
-        if has("tonio"):
-            inside["tonio"] = pools.inside_tonio(count)
-        found += [
-            Question(title.format("from a loop"), ops, tasks),
-            Question(title.format("from a thread"), ops, threads),
-            Question(title.format("inside"), 5_000, inside),
-        ]
-    return found
-
-
-# ---- asking --------------------------------------------------------------------------------------
-
-
-def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-        "asyncio": asyncio.SelectorEventLoop
-    }
-    if has("uvloop"):
-        found["uvloop"] = importlib.import_module("uvloop").new_event_loop
-    found["blitzio"] = blitzio.new_event_loop
-    return found
-
-
-def ask(arm: Arm, ops: int, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> float:
-    """Nanoseconds for one operation, on a fresh loop."""
-    loop = make_loop()
-
-    async def run() -> float:
-        return await arm(ops)
-
-    coroutine: Coroutine[Any, Any, float] = run()
-    gc.collect()
-    try:
-        return loop.run_until_complete(coroutine) / ops * 1e9
-    finally:
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-
-def compare(chosen: list[Question], on: list[str], rounds: int) -> list[dict[str, Any]]:
-    rows = []
-    for question in chosen:
-        for name in on:
-            make_loop = loops()[name]
-            times: dict[str, list[float]] = {arm: [] for arm in question.arms}
-            for turn in range(-1, rounds):
-                order = list(question.arms)
-                turned = order[turn % len(order) :] + order[: turn % len(order)]
-                for arm in turned:
-                    taken = ask(question.arms[arm], question.ops, make_loop)
-                    if turn >= 0:  # The first round warms up.
-                        times[arm].append(taken)
-            peers = [arm for arm in times if arm != OURS and arm not in FLOORS]
-            lead = None
-            if peers:
-                lead = statistics.median(
-                    min(times[peer][i] for peer in peers) / times[OURS][i] for i in range(rounds)
-                )
-            medians = {arm: statistics.median(values) for arm, values in times.items()}
-            rows.append({"question": question.name, "loop": name, "ns": medians, "lead": lead})
-    return rows
-
-
-def show(rows: list[dict[str, Any]], console: Console) -> None:
-    table = Table(title="nanoseconds for one operation")
-    for column in ("question", "on", OURS, "peers", "lead"):
-        table.add_column(column)
-    for row in rows:
-        peers = "  ".join(
-            f"({arm} {ns:,.0f})" if arm in FLOORS else f"{arm} {ns:,.0f}"
-            for arm, ns in row["ns"].items()
-            if arm != OURS
-        )
-        lead = "" if row["lead"] is None else f"{row['lead']:.2f}"
-        table.add_row(row["question"], row["loop"], f"{row['ns'][OURS]:,.0f}", peers, lead)
-    console.print(table)
+# ---- the program ---------------------------------------------------------------------------------
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from primitives import ask, loops, questions
+from asking import ask, loops
+from primitives import questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,6 @@
 #include <python/loop/connect_operation.hpp>
 
+#include <blitzio/base/address_buffer.hpp>
 #include <blitzio/base/owned_fd.hpp>
 #include <python/loop/names.hpp>
 #include <python/loop/sock_address.hpp>
@@ -15,7 +16,6 @@
 
 #include <cerrno>
 #include <new>
-#include <span>
 #include <utility>
 
 namespace blitzio::python {
@@ -83,10 +83,9 @@ bool begin(ConnectOperation& op, bool& is_connected) noexcept {
   if (errno != EINPROGRESS && errno != EINTR) return os_error(errno);
   // Over loopback the handshake is through by now: one cheap look saves a registration, a future
   // and a turn. Only who is connected has a peer, and whose name it is must be asked in any case.
-  sockaddr_storage peer;
-  socklen_t bytes = sizeof peer;
-  is_connected = ::getpeername(op.fd.get(), reinterpret_cast<sockaddr*>(&peer), &bytes) == 0 &&
-                 op.peer.store(std::as_bytes(std::span(&peer, 1)).first(bytes));
+  AddressBuffer peer;
+  is_connected =
+      ::getpeername(op.fd.get(), peer.generic(), &peer.length) == 0 && op.peer.store(peer.bytes());
   return true;
 }
 
@@ -237,7 +236,7 @@ int overrides_sock_connect(PyObject* loop, const ModuleState& state) noexcept {
   const PyRef method = PyRef::steal(PyObject_GetAttr(loop, state.names.sock_connect));
   if (!method) return -1;
   return PyCFunction_CheckExact(method.get()) == 0 ||
-                 PyCFunction_GET_FUNCTION(method.get()) != fast(loop_sock_connect)
+                 PyCFunction_GET_FUNCTION(method.get()) != fast(loop_method<loop_sock_connect>)
              ? 1
              : 0;
 }

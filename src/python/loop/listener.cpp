@@ -1,9 +1,7 @@
 #include <python/loop/listener.hpp>
-#include <python/loop/loop_use.hpp>
 
-#include <blitzio/driver/operation.hpp>
-#include <python/loop/loop.hpp>
-#include <python/loop/stream_transport.hpp>
+#include <python/loop/listener_internal.hpp>
+#include <python/loop/loop_use.hpp>
 #include <python/support/error.hpp>
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
@@ -11,12 +9,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <new>
-#include <span>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -24,45 +20,6 @@ namespace {
 
 /// As asyncio's ACCEPT_RETRY_DELAY, seconds.
 constexpr double kRetryDelay = 1.0;
-
-class Listener;
-
-struct AcceptOperation : driver::Operation {
-  AcceptOperation(Listener& listener, Complete on_completion) noexcept
-      : Operation(on_completion), owner(listener) {}
-  Listener& owner;
-};
-
-void on_accept_completion(driver::Operation& operation,
-                          const driver::Completion& completion) noexcept;
-
-/// The C++ part, made by __init__ and freed with the object.
-class Listener {
- public:
-  explicit Listener(PyObject* object) noexcept
-      : self(object), accept(*this, on_accept_completion), accept_reference(object) {}
-
-  PyObject* self;              // borrowed
-  LoopObject* loop = nullptr;  // strong, as all below; null only while __init__ fails
-  PyObject* sock = nullptr;    // null once closed
-  PyObject* factory = nullptr;
-  PyObject* server = nullptr;
-  PyObject* on_accept = nullptr;  // or null
-  PyObject* divert = nullptr;     // or null
-  PyObject* context = nullptr;    // that of start(); each connection gets a copy
-  PyObject* retry = nullptr;      // handle of the timer after EMFILE and its like, or null
-  int fd = -1;
-  int family = 0;
-  int type = 0;
-  int proto = 0;
-  int backlog = 0;
-  bool is_nodelay = false;  // connections inherit TCP_NODELAY
-  bool is_attached = false;
-  bool is_wanted = false;  // start() was called, and pause() or close() not since
-  bool is_closed = false;
-  AcceptOperation accept;
-  InFlight accept_reference;  // linked while `accept` is in flight
-};
 
 struct ListenerObject {
   PyObject_HEAD Listener* listener;  // owned; null before __init__
@@ -88,86 +45,6 @@ Listener* check(PyObject* self) noexcept {
     return nullptr;
   }
   return loop_check_owner(*listener->loop) == 0 ? listener : nullptr;
-}
-
-// ---- connections --------------------------------------------------------------------------------
-
-PyRef make_socket(Listener& listener, int fd) noexcept {
-  PyRef sock =
-      socket_from_fd(*listener.loop->state, fd, listener.family, listener.type, listener.proto);
-  if (!sock) ::close(fd);
-  return sock;
-}
-
-void make_transport(Listener& listener, int fd, const StoredAddress& peer) noexcept {
-  constexpr const char* kMessage = "Error on transport creation for incoming connection";
-  const Names& names = listener.loop->state->names;
-  const PyRef factory = PyRef::borrow(listener.factory);
-  const PyRef protocol = PyRef::steal(PyObject_CallNoArgs(factory.get()));
-  if (!protocol) {
-    ::close(fd);
-    loop_report_exception(*listener.loop, kMessage);
-    return;
-  }
-  StreamParts parts;
-  parts.fd = fd;
-  parts.family = listener.family;
-  parts.proto = listener.proto;
-  parts.is_nodelay = listener.is_nodelay;
-  parts.peer = peer;
-  parts.protocol = protocol.get();
-  parts.server = listener.server;
-  const PyRef transport = stream_transport_new(*listener.loop, parts);
-  if (!transport) {
-    loop_report_exception(*listener.loop, kMessage, {{names.protocol, protocol.get()}});
-  }
-}
-
-/// Makes what a connection needs, in a context of its own: what the protocol factory sets there is
-/// seen by this connection alone.
-void take_connection(Listener& listener, int fd, const StoredAddress& peer) noexcept {
-  if (listener.is_closed || listener.loop->closed) {
-    ::close(fd);
-    return;
-  }
-  const PyRef context = PyRef::steal(PyContext_Copy(listener.context));
-  if (!context || PyContext_Enter(context.get()) != 0) {
-    ::close(fd);
-    loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
-    return;
-  }
-  if (listener.on_accept == nullptr) {
-    make_transport(listener, fd, peer);
-  } else {
-    const PyRef callback = PyRef::borrow(listener.on_accept);
-    const PyRef sock = make_socket(listener, fd);
-    const PyRef result =
-        sock ? PyRef::steal(PyObject_CallOneArg(callback.get(), sock.get())) : PyRef();
-    if (!result) {
-      loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
-    }
-  }
-  if (PyContext_Exit(context.get()) != 0) PyErr_WriteUnraisable(context.get());
-}
-
-/// Asks `divert` who is to have the connection. Returns whether somebody else has it now.
-bool divert_connection(Listener& listener, int fd) noexcept {
-  const PyRef divert = PyRef::borrow(listener.divert);
-  const PyRef taker = PyRef::steal(PyObject_CallNoArgs(divert.get()));
-  if (!taker) loop_report_exception(*listener.loop, "Error on choosing who takes a connection");
-  if (!taker || taker.get() == Py_None) return false;
-  const PyRef sock = make_socket(listener, fd);
-  const PyRef taken = sock ? PyRef::steal(PyObject_CallOneArg(taker.get(), sock.get())) : PyRef();
-  if (!taken) loop_report_exception(*listener.loop, "Error on handing a connection over");
-  return true;
-}
-
-void on_connection(Listener& listener, int fd, std::span<const std::byte> from) noexcept {
-  const bool is_open = !listener.is_closed && !listener.loop->closed;
-  if (is_open && listener.divert != nullptr && divert_connection(listener, fd)) return;
-  StoredAddress peer;
-  static_cast<void>(peer.store(from));  // Of another family, or not told: found out later.
-  take_connection(listener, fd, peer);
 }
 
 // ---- the operation ------------------------------------------------------------------------------
@@ -257,7 +134,7 @@ void on_accept_completion(driver::Operation& operation,
     keep = PyRef::steal(listener.self);
   }
   if (completion.result >= 0) {
-    on_connection(listener, completion.result, completion.data);
+    listener_on_connection(listener, completion.result, completion.data);
   } else if (!listener.loop->closed) {
     on_failure(listener, completion.error_code());
   }
@@ -374,7 +251,7 @@ PyObject* method_adopt(PyObject* self, PyObject* sock) noexcept {
     if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_ValueError, "the socket is closed");
     return nullptr;
   }
-  take_connection(*listener, static_cast<int>(fd), {});
+  listener_take_connection(*listener, static_cast<int>(fd), {});
   Py_RETURN_NONE;
 }
 
@@ -419,7 +296,7 @@ int listener_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     PyErr_SetString(PyExc_RuntimeError, "the listener is initialised already");
     return -1;
   }
-  auto* listener = new (std::nothrow) Listener(self);
+  auto* listener = new (std::nothrow) Listener(self, on_accept_completion);
   if (listener == nullptr) {
     PyErr_NoMemory();
     return -1;

@@ -1,11 +1,11 @@
 // What a transport tells about itself: repr, extra info, water marks, and the private attributes
 // that asyncio's own TLS and sendfile code reads from a transport.
+#include <blitzio/base/address_buffer.hpp>
 #include <python/loop/stream_internal.hpp>
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -31,12 +31,10 @@ using AskKernel = int (*)(int, sockaddr*, socklen_t*);
 
 /// Keeps an internet address as it is. False: another family, or none.
 bool store(StoredAddress& address, int fd, AskKernel ask, int* family) noexcept {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return false;
-  *family = storage.ss_family;
-  return address.store(
-      std::as_bytes(std::span(&storage, 1)).first(std::min<std::size_t>(size, sizeof storage)));
+  AddressBuffer told{};
+  if (ask(fd, told.generic(), &told.length) != 0) return false;
+  *family = told.storage.ss_family;
+  return address.store(told.bytes());
 }
 
 PyRef known_extra(PyObject* self) noexcept {

@@ -63,6 +63,24 @@ def test_connecting_and_talking(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(main())
 
 
+@pytest.mark.usefixtures("native_only")
+def test_a_numeric_address_is_connected_to_natively_unless_a_subclass_does(loop: Any) -> None:
+    kind: Any = type(loop)
+
+    class Loop(kind):  # type: ignore[misc]
+        async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+            raise NotImplementedError
+
+    connecting = loop._connect_numeric(Recorder, HOST, 9, 0)
+    assert connecting is not None
+    connecting.close()
+    own = Loop()
+    try:
+        assert own._connect_numeric(Recorder, HOST, 9, 0) is None
+    finally:
+        own.close()
+
+
 def test_a_subclass_connects_in_its_own_way(loop: asyncio.AbstractEventLoop) -> None:
     seen: list[Any] = []
     kind: Any = type(loop)

@@ -117,7 +117,7 @@ bool concerns_one_connection(std::int32_t result) noexcept {
 }
 
 /// accept(2); `peer` null: nobody asks.
-std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AcceptedPeer* peer) noexcept {
+std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AddressBuffer* peer) noexcept {
   using Mode = Operation::AcceptMode;
   if (args.mode == Mode::unknown) {
     args.mode = is_non_blocking(fd) ? Mode::non_blocking : Mode::blocking;
@@ -134,9 +134,8 @@ std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AcceptedPeer
     }
     result = uninterrupted([&] {
       if (peer == nullptr) return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      peer->bytes = sizeof peer->address;
-      return ::accept4(fd, reinterpret_cast<sockaddr*>(&peer->address), &peer->bytes,
-                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+      peer->length = sizeof peer->storage;
+      return ::accept4(fd, peer->generic(), &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     });
     if (!concerns_one_connection(result)) return or_would_block(result);
   }
@@ -207,7 +206,7 @@ std::uint32_t events_of(const Operation& operation) noexcept {
   return 0;
 }
 
-std::int32_t accept(Operation& operation, AcceptedPeer& peer) noexcept {
+std::int32_t accept(Operation& operation, AddressBuffer& peer) noexcept {
   return accept_connection(operation.fd(), operation.args().accept, &peer);
 }
 

@@ -13,11 +13,11 @@
 // EINTR is retried here and nowhere else. Thread: any, no state.
 #pragma once
 
+#include <blitzio/base/address_buffer.hpp>
 #include <blitzio/driver/operation.hpp>
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -85,18 +85,8 @@ enum class Direction : std::uint8_t { none, read, write, poll };
 /// Returns  the result as OpKind documents it, a negative errno, or kWouldBlock.
 [[nodiscard]] std::int32_t perform(Operation& operation) noexcept;
 
-/// What accept(2) tells beside the descriptor.
-struct AcceptedPeer {
-  sockaddr_storage address;
-  socklen_t bytes = sizeof address;  ///< of `address`
-
-  [[nodiscard]] std::span<const std::byte> data() const noexcept {
-    return std::as_bytes(std::span(&address, 1))
-        .first(std::min<std::size_t>(bytes, sizeof address));
-  }
-};
-/// As perform(), of accept_multishot.
-[[nodiscard]] std::int32_t accept(Operation& operation, AcceptedPeer& peer) noexcept;
+/// As perform(), of accept_multishot; `peer`: who connected.
+[[nodiscard]] std::int32_t accept(Operation& operation, AddressBuffer& peer) noexcept;
 
 /// recv(2) without blocking.
 [[nodiscard]] std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept;

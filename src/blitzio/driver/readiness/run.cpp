@@ -76,7 +76,7 @@ void ReadinessDriver::run_recv(Operation& operation) noexcept {
 
 void ReadinessDriver::run_accept(Operation& operation) noexcept {
   for (int turn = 1;; ++turn) {
-    AcceptedPeer peer;
+    AddressBuffer peer;
     const std::int32_t result = accept(operation, peer);
     if (result == kWouldBlock) {
       FdEntry* entry = table_.find(operation.fd());
@@ -90,7 +90,7 @@ void ReadinessDriver::run_accept(Operation& operation) noexcept {
       return;
     }
     if (turn == kAcceptsPerTurn) to_runnable(operation);
-    if (!report(operation, {result, true, peer.data()})) return;
+    if (!report(operation, {result, true, peer.bytes()})) return;
     // One connection at a time is the common case, and an accept(2) that finds none has made a
     // socket in vain: asking first costs a fifth.
     if (turn == 1 && ready_now(operation.fd(), POLLIN) == kWouldBlock) {

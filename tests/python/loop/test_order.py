@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,74 @@ def test_what_was_scheduled_before_the_data_was_seen_runs_before_it(
         *("first", "second", "data", "scheduled by first", "scheduled by data"),
         "lost",
     ]
+
+
+class Arrivals(asyncio.Protocol, asyncio.DatagramProtocol):
+    """Notes what it is told of a stream or of datagrams."""
+
+    def __init__(self, order: list[Any]) -> None:
+        self.order = order
+
+    def connection_made(self, transport: Any) -> None:
+        self.order.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.order.append(data)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.order.append(data)
+
+
+@pytest.mark.no_faults("counts turns")
+@pytest.mark.parametrize("kind", ["connect", "accepted", "pipe", "socket as pipe", "datagrams"])
+def test_what_lies_there_is_told_behind_the_step_that_awaited_the_connection(
+    kind: str, same_as_asyncio: Compare
+) -> None:
+    """And before what that step schedules: a program may close what it gets before it reads."""
+
+    def scenario(loop: asyncio.AbstractEventLoop) -> list[Any]:
+        order: list[Any] = []
+
+        def ends() -> tuple[Any, Any]:
+            if kind == "pipe":
+                reader, writer = os.pipe()
+                return os.fdopen(reader, "rb", 0), os.fdopen(writer, "wb", 0)
+            types = socket.SOCK_DGRAM if kind == "datagrams" else socket.SOCK_STREAM
+            ours, peer = socket.socketpair(socket.AF_UNIX, types)
+            ours.setblocking(False)
+            if kind == "socket as pipe":
+                return os.fdopen(ours.detach(), "rb", 0), peer
+            return ours, peer
+
+        async def main() -> None:
+            ours, peer = ends()
+            peer.write(b"there") if kind == "pipe" else peer.send(b"there")
+
+            def factory() -> Arrivals:
+                return Arrivals(order)
+
+            if kind == "connect":
+                transport, _ = await loop.create_connection(factory, sock=ours)
+            elif kind == "accepted":
+                transport, _ = await loop.connect_accepted_socket(factory, ours)
+            elif kind == "datagrams":
+                transport, _ = await loop.create_datagram_endpoint(factory, sock=ours)
+            else:
+                transport, _ = await loop.connect_read_pipe(factory, ours)
+            order.append("returned")
+            for number in range(2):
+                loop.call_soon(order.append, number)
+                await asyncio.sleep(0)
+            await turns()
+            transport.close()
+            await turns()
+            peer.close()
+
+        loop.run_until_complete(main())
+        return order
+
+    expected = ["made", "returned", b"there", 0, 1]
+    assert same_as_asyncio(scenario) == ("returned", expected)
 
 
 @pytest.mark.no_faults("counts turns")

@@ -63,7 +63,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "queue": 2,
         "timeout": 3,
         "executor": 4,
-        "child_pipe": 3,
+        "child_pipe": 4,
     },
     "blitzio-io_uring": {
         "echo_1k": 4,

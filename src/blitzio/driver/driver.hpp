@@ -145,9 +145,6 @@ class Driver {
   /// Config::ring_files; `never` of backends that have no ring.
   [[nodiscard]] Use ring_files() const noexcept { return ring_files_; }
 
-  /// Whether it knows Trigger::level.
-  [[nodiscard]] virtual bool has_level_trigger() const noexcept { return false; }
-
   /// Makes the calling thread the owner. Must be unbound.
   /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …), closed in a
   ///          forked child; still unbound.

@@ -64,7 +64,7 @@ enum class OpKind : std::uint8_t {
   recvmsg,           ///< bytes received; msghdr's name, control and flags are filled in
   poll,              ///< the ready poll(2) mask; of a regular file at once what was asked for
   poll_multishot,    ///< at least one completion per edge; the ready mask. Drain until EAGAIN each
-                     ///< time (but see Trigger).
+                     ///< time.
   timeout,           ///< 0 when the deadline passed
 };
 
@@ -82,13 +82,6 @@ struct Completion {
 
   [[nodiscard]] bool is_error() const noexcept { return result < 0; }
   [[nodiscard]] int error_code() const noexcept { return result < 0 ? -result : 0; }
-};
-
-/// When poll_multishot completes again.
-enum class Trigger : std::uint8_t {
-  edge,   ///< when something has come
-  level,  ///< also while something is left: with Driver::has_level_trigger() alone, and if `fd` is
-          ///< not attached. Who does not drain it saves the call that says EAGAIN.
 };
 
 struct InFlightTag;  ///< the driver's list of what is in flight
@@ -191,11 +184,11 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   /// `events`: POLLIN, POLLOUT, POLLPRI, POLLRDHUP; POLLERR and POLLHUP are always reported.
   void poll(int fd, std::uint32_t events) noexcept {
     prepare(OpKind::poll, fd);
-    args_.poll = {events, Trigger::edge};
+    args_.poll = {events};
   }
-  void poll_multishot(int fd, std::uint32_t events, Trigger trigger = Trigger::edge) noexcept {
+  void poll_multishot(int fd, std::uint32_t events) noexcept {
     prepare(OpKind::poll_multishot, fd);
-    args_.poll = {events, trigger};
+    args_.poll = {events};
   }
   void timeout(Instant deadline) noexcept {
     prepare(OpKind::timeout, -1);
@@ -276,7 +269,6 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   };
   struct PollArgs {
     std::uint32_t events;
-    Trigger trigger;  ///< of poll_multishot
   };
   struct TimeoutArgs {
     Instant deadline;

@@ -3,8 +3,8 @@
 // One poll_multishot stays in flight while data is wanted; each event is followed by reads until
 // the pipe is empty: straight into a large `bytes` that is cut, or, after a small message, into the
 // stack, from where a `bytes` of its size is made. (For the read that finds nothing a large one
-// would be allocated, too.) Where the driver tells of what is left, a short read is the last one.
-// pause_reading() cancels the poll, and nothing was taken that would have to be held.
+// would be allocated, too.) pause_reading() cancels the poll, and nothing was taken that would have
+// to be held.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/support/arguments.hpp>
@@ -43,7 +43,7 @@ void update(ReadPipe& t) noexcept {
   }
   if (!t.read.is_idle()) return;  // If it is being cancelled, its end comes here again.
   t.edge_said_end = false;
-  t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP, driver::Trigger::level);
+  t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP);
   pipe_submit(t.read);
 }
 
@@ -143,12 +143,12 @@ Received receive_large(ReadPipe& t) noexcept {
 }
 
 /// A read of less than was asked for empties a pipe, unless it is what one write in packet mode
-/// brought, which is the writer's to choose and never more than PIPE_BUF: then the next turn goes
-/// on, if the driver tells it. A terminal stops at lines, a socket at messages that carry
-/// descriptors, and the end that an event announced is still to be read.
+/// brought, which is the writer's to choose and never more than PIPE_BUF. A terminal stops at
+/// lines, a socket at messages that carry descriptors, and the end that an event announced is still
+/// to be read.
 bool is_drained_by(const ReadPipe& t, const Received& received) noexcept {
-  return t.kind == PipeKind::fifo && !received.filled && !t.edge_said_end &&
-         (received.result > PIPE_BUF || loop_driver(*t.loop).has_level_trigger());
+  return t.kind == PipeKind::fifo && !received.filled && received.result > PIPE_BUF &&
+         !t.edge_said_end;
 }
 
 /// Reads until the pipe is empty or this turn's share is used up.

@@ -3,8 +3,7 @@
 // attached    once, EPOLLET for everything; no epoll_ctl per wait.
 // unattached  EPOLLONESHOT, re-armed by EPOLL_CTL_MOD for each new waiter. MOD reports what is
 //             ready already, so arming is the readiness check, too. While a multishot operation
-//             waits, EPOLLET instead, which needs no re-arming after an event; or neither, if one
-//             of them asks for levels.
+//             waits, EPOLLET instead, which needs no re-arming after an event.
 //
 // The kernel forgets a registration when the last descriptor of the file is closed, not when ours
 // is. So our belief (FdEntry::registered) may be wrong both ways: MOD that says ENOENT becomes ADD,
@@ -76,16 +75,13 @@ class EpollDriver final : public readiness::ReadinessDriver {
   int arm(int fd, FdEntry& entry, bool fresh) noexcept override {
     if (entry.attached) return 0;
     const Interest interest = entry.interest();
-    if (!fresh && entry.persistent && (interest.events & ~std::uint32_t{entry.armed}) == 0 &&
-        (entry.level || !interest.is_level)) {
+    if (!fresh && entry.persistent && (interest.events & ~std::uint32_t{entry.armed}) == 0) {
       return 0;
     }
-    const std::uint32_t edges = interest.is_multishot ? EPOLLET : EPOLLONESHOT;
-    const std::uint32_t mode = interest.is_level ? 0 : edges;
+    const std::uint32_t mode = interest.is_multishot ? EPOLLET : EPOLLONESHOT;
     const int code = set(fd, entry, interest.events | mode);
     entry.armed = code == 0 ? static_cast<std::uint16_t>(interest.events) : std::uint16_t{0};
     entry.persistent = code == 0 && interest.is_multishot;
-    entry.level = code == 0 && interest.is_level;
     return code;
   }
 

@@ -25,13 +25,11 @@ WaitQueue& FdEntry::queue(Direction direction) noexcept {
 }
 
 Interest FdEntry::interest() noexcept {
-  Interest all{0, false, false};
+  Interest all{0, false};
   for (WaitQueue* waiting : {&readers, &writers, &pollers}) {
     waiting->for_each([&](Operation& operation) {
       all.events |= events_of(operation);
       all.is_multishot |= operation.is_multishot();
-      all.is_level |= operation.kind() == OpKind::poll_multishot &&
-                      operation.args().poll.trigger == Trigger::level;
     });
   }
   return all;

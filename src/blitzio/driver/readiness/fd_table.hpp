@@ -22,7 +22,6 @@ using WaitQueue = IntrusiveList<Operation, QueueTag>;
 struct Interest {
   std::uint32_t events;  ///< poll(2) bits; 0 if nobody waits
   bool is_multishot;     ///< somebody stays after the first event
-  bool is_level;         ///< somebody is to hear of what is left, too
 };
 
 /// Whether a read of less than was asked for left nothing behind.
@@ -57,10 +56,8 @@ struct FdEntry {
   bool attached : 1 = false;
   /// The kernel has a registration, as far as we know (an unattached fd may have been closed).
   bool registered : 1 = false;
-  /// The registration outlives events rather than ending with the first.
+  /// The registration outlives events (edge-triggered) rather than ending with the first.
   bool persistent : 1 = false;
-  /// And is level-triggered rather than edge-triggered.
-  bool level : 1 = false;
   // Attached only: false means that a call said EAGAIN, and that any readiness since then is still
   // to come as an event. True means "try".
   bool read_ready : 1 = false;

@@ -50,7 +50,6 @@ namespace blitzio::driver::readiness {
 
 class ReadinessDriver : public Driver {
  public:
-  [[nodiscard]] bool has_level_trigger() const noexcept final { return true; }
   [[nodiscard]] Result<void> bind() noexcept final;
   void unbind() noexcept final;
   [[nodiscard]] Result<void> attach(int fd) noexcept final;

@@ -29,8 +29,8 @@
 #include <python/runtime/scheduler.hpp>
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
-#include <python/support/running_loop.hpp>
 #include <python/support/fork_gate.hpp>
+#include <python/support/running_loop.hpp>
 #include <python/support/state.hpp>
 
 #include <new>

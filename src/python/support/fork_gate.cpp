@@ -37,7 +37,8 @@ PyObject* end_fork_in_child(PyObject* /*module*/, PyObject* /*unused*/)
 
 PyMethodDef functions[] = {
     {"_begin_fork", begin_fork, METH_NOARGS,
-     PyDoc_STR("_begin_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},
+     PyDoc_STR(
+         "_begin_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},
     {"_end_fork_in_parent", end_fork_in_parent, METH_NOARGS,
      PyDoc_STR("_end_fork_in_parent()\n--\n\nLet threads start again.")},
     {"_end_fork_in_child", end_fork_in_child, METH_NOARGS,

@@ -1,9 +1,10 @@
 // No native thread makes its thread state while another thread forks.
 //
-// Without the GIL, making one may stop the world: it takes a lock of the interpreter's for it. A child
-// that is forked meanwhile has that lock taken and nobody who would give it back, and waits for ever
-// when it next collects garbage, in its finalization at the latest. CPython's own threads do not meet
-// this: their states are made by the thread that starts them, which is not the one that forks.
+// Without the GIL, making one may stop the world: it takes a lock of the interpreter's for it. A
+// child that is forked meanwhile has that lock taken and nobody who would give it back, and waits
+// for ever when it next collects garbage, in its finalization at the latest. CPython's own threads
+// do not meet this: their states are made by the thread that starts them, which is not the one that
+// forks.
 //
 // blitzio._loop.forking registers with os.register_at_fork():
 //
@@ -11,10 +12,10 @@
 //   _end_fork_in_parent   goes on
 //   _end_fork_in_child    goes on, whatever the thread had begun
 //
-// They are functions of C's: a signal handler that raises cannot keep one from being done. A hook that
-// forks itself is counted. Hooks before a fork that were registered before ours run with the gate
-// held: they may not wait for a thread of a pool that has yet to start. With the GIL there is no such
-// lock in the interpreter, and nothing is held.
+// They are functions of C's: a signal handler that raises cannot keep one from being done. A hook
+// that forks itself is counted. Hooks before a fork that were registered before ours run with the
+// gate held: they may not wait for a thread of a pool that has yet to start. With the GIL there is
+// no such lock in the interpreter, and nothing is held.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN

@@ -273,6 +273,7 @@ def test_a_datagram_that_is_too_long_concerns_nobody_else(loop: Any) -> None:
     async def main() -> None:
         async with endpoint() as (server, receiver), endpoint() as (client, protocol):
             client.sendto(bytes(70_000), name_of(server))
+            await protocol.until(lambda: protocol.errors)
             assert [exc.errno for exc in protocol.errors] == [errno.EMSGSIZE]
             client.sendto(bytes(65_507), name_of(server))
             (data, _), *_ = await receiver.until_received(1)

@@ -345,6 +345,7 @@ PROGRAM_ENDS = {
 }
 
 
+@pytest.mark.no_faults("what a short send leaves is lost at the end, as with asyncio")
 @pytest.mark.parametrize("end", PROGRAM_ENDS)
 def test_what_was_written_before_a_program_ends_arrives(backend: str, end: str) -> None:
     with socket_pair() as (ours, peer):

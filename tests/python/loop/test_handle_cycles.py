@@ -272,7 +272,7 @@ def test_a_timer_kept_by_its_bound_cancel_alone_is_collected(
     def hold() -> weakref.ref[Holder]:
         holder = Holder()
         _holder.set(holder)
-        holder.react = loop.call_later(60, int).cancel  # type: ignore[method-assign]
+        holder.react = loop.call_later(60, int).cancel  # type: ignore[assignment,method-assign]
         holder.react()
         return weakref.ref(holder)
 

@@ -145,6 +145,7 @@ def test_what_lies_there_is_told_behind_the_step_that_awaited_the_connection(
             def factory() -> Arrivals:
                 return Arrivals(order)
 
+            transport: asyncio.BaseTransport
             if kind == "connect":
                 transport, _ = await loop.create_connection(factory, sock=ours)
             elif kind == "accepted":

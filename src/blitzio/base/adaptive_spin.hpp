@@ -49,7 +49,7 @@ class AdaptiveSpin {
 
   template <class Condition>
   static bool look(Condition& is_over) noexcept {
-    if (!has_other_processors()) return false;
+    if (!kHasOtherProcessors) return false;
     const Instant begin = Instant::now();
     do {
       for (int i = 0; i < kLooksPerReading; ++i) {
@@ -59,12 +59,10 @@ class AdaptiveSpin {
     } while (begin.elapsed() < kLimit);
     return false;
   }
-  // Those of the machine: which of them the thread may use can change at any time, and then looks
-  // are in vain.
-  static bool has_other_processors() noexcept {
-    static const bool has = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
-    return has;
-  }
+  // Of the machine: which of them the thread may use can change at any time, and then looks are in
+  // vain. Asked when the library is loaded: at the first use another thread could fork meanwhile, and
+  // its child would wait for the answer for ever.
+  inline static const bool kHasOtherProcessors = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
 
   // Sleeps without a look: after this one, and until the next look.
   std::uint32_t skips_ = 0;

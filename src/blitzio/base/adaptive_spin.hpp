@@ -60,8 +60,8 @@ class AdaptiveSpin {
     return false;
   }
   // Of the machine: which of them the thread may use can change at any time, and then looks are in
-  // vain. Asked when the library is loaded: at the first use another thread could fork meanwhile, and
-  // its child would wait for the answer for ever.
+  // vain. Asked when the library is loaded: at the first use another thread could fork meanwhile,
+  // and its child would wait for the answer for ever.
   inline static const bool kHasOtherProcessors = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
 
   // Sleeps without a look: after this one, and until the next look.

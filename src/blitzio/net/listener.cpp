@@ -1,5 +1,6 @@
 #include <blitzio/net/listener.hpp>
 
+#include <blitzio/base/address_buffer.hpp>
 #include <blitzio/base/syscalls.hpp>
 
 #include <cerrno>
@@ -35,14 +36,12 @@ int accept_now(int listener, AcceptedFd& accepted) noexcept {
   constexpr int kRetries = 64;
   int code = 0;
   for (int attempt = 0; attempt < kRetries; ++attempt) {
-    sockaddr_storage peer{};
-    socklen_t length = sizeof peer;
-    auto* generic = reinterpret_cast<sockaddr*>(&peer);
-    const int fd =
-        sys::accept4(listener, generic, &length, SOCK_NONBLOCK | SOCK_CLOEXEC, sys::Wait::edge);
+    AddressBuffer peer{};
+    const int fd = sys::accept4(listener, peer.generic(), &peer.length,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC, sys::Wait::edge);
     if (fd >= 0) {
       accepted.fd = OwnedFd::adopt(fd);
-      accepted.peer = Address::from_sockaddr(generic, length).value_or(Address());
+      accepted.peer = Address::from_sockaddr(peer.generic(), peer.length).value_or(Address());
       return 0;
     }
     code = errno;

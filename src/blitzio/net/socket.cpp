@@ -1,5 +1,7 @@
 #include <blitzio/net/socket.hpp>
 
+#include <blitzio/base/address_buffer.hpp>
+
 #include <limits>
 
 namespace blitzio::net {
@@ -13,11 +15,9 @@ std::size_t to_bytes(int bytes) noexcept {
 using NameCall = int (*)(int fd, sockaddr* address, socklen_t* length);
 
 Result<Address> name_of(int fd, NameCall call) noexcept {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* generic = reinterpret_cast<sockaddr*>(&storage);
-  if (call(fd, generic, &length) != 0) return fail(Error::os(errno));
-  return Address::from_sockaddr(generic, length);
+  AddressBuffer name{};
+  if (call(fd, name.generic(), &name.length) != 0) return fail(Error::os(errno));
+  return Address::from_sockaddr(name.generic(), name.length);
 }
 
 }  // namespace

@@ -96,6 +96,81 @@ TEST(BlockingPoolModel, NoJobWaitsBehindAnotherWhileThereIsRoomForAThread) {
   });
 }
 
+// Says that it ends, and only then that it is done.
+class Told : public BlockingJob {
+ public:
+  explicit Told(Event& done) noexcept : BlockingJob(tell, tell), done_(done) {}
+
+ private:
+  static void tell(BlockingJob& job) noexcept {
+    BlockingPool::expect_idle();
+    static_cast<Told&>(job).done_.signal();
+  }
+  Event& done_;
+};
+
+TEST(BlockingPoolModel, WhoWaitsForAJobFindsItsThreadForTheNext) {
+  for (const Duration keep_alive : {Duration(), kForEver}) {
+    expect_thoroughly_sound([=] {
+      BlockingPool pool(config(2, keep_alive));
+      Event done;
+      Told told(done);
+      Work next;
+      BLITZIO_CHECK(pool.submit(told));
+      done.wait();
+      BLITZIO_CHECK(pool.submit(next));
+      if (keep_alive == kForEver) BLITZIO_CHECK(pool.metrics().threads == 1);
+      pool.shutdown(true);
+      BLITZIO_CHECK(next.runs() == 1);
+    });
+  }
+}
+
+// The first job is at its end, and may stay there: its last act waits for the third one.
+TEST(BlockingPoolModel, AThreadThatTakesLongToEndKeepsNobodyButTheJobThatItWasHanded) {
+  struct Slow : BlockingJob {
+    Slow(Event& begun, Event& others) noexcept
+        : BlockingJob(end, end), is_begun(begun), others_done(others) {}
+    static void end(BlockingJob& job) noexcept {
+      auto& self = static_cast<Slow&>(job);
+      BlockingPool::expect_idle();
+      self.is_begun.signal();
+      self.others_done.wait();
+    }
+    Event& is_begun;
+    Event& others_done;
+  };
+  expect_thoroughly_sound([] {
+    BlockingPool pool(config(2, kForEver));
+    Event begun;
+    Event others_done;
+    Slow slow(begun, others_done);
+    Work held;
+    Told other(others_done);
+    BLITZIO_CHECK(pool.submit(slow));
+    begun.wait();
+    BLITZIO_CHECK(pool.submit(held));
+    BLITZIO_CHECK(pool.submit(other));
+    pool.shutdown(true);
+    BLITZIO_CHECK(held.runs() == 1);
+  });
+}
+
+TEST(BlockingPoolModel, TwoSubmittersAndAJobThatEnds) {
+  expect_thoroughly_sound([] {
+    BlockingPool pool(config(1, kForEver));
+    Event done;
+    Told told(done);
+    std::array<Work, 2> works;
+    BLITZIO_CHECK(pool.submit(told));
+    Thread other([&] { BLITZIO_CHECK(pool.submit(works[0])); });
+    BLITZIO_CHECK(pool.submit(works[1]));
+    other.join();
+    pool.shutdown(true);
+    for (const Work& work : works) BLITZIO_CHECK(work.runs() == 1);
+  });
+}
+
 TEST(BlockingPoolModel, AThreadThatGrowsOldTakesTheJobThatWasHandedToIt) {
   expect_thoroughly_sound([] {
     std::array<Work, 3> works;

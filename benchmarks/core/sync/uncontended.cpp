@@ -9,7 +9,6 @@
 #include <blitzio/sync/rw_lock.hpp>
 #include <blitzio/sync/semaphore.hpp>
 
-#include <memory>
 #include <utility>
 
 namespace blitzio::bench {
@@ -24,9 +23,9 @@ template <class T, void (*kOperation)(T&), class... Args>
 std::function<std::int64_t()> on_one(std::size_t count, Args... args) {
   return [count, args...] {
     reset_allocations();
-    const auto made = std::make_unique<T>(args...);
+    T object(args...);
     return time_of([&] {
-      T& object = *made;
+      keep(object);
       const std::size_t rounds = count;
       for (std::size_t i = 0; i < rounds; ++i) kOperation(object);
     });

@@ -37,7 +37,10 @@ class BlockingPool::State {
     const MutexLock lock(mutex_);
     return {alive_, idle_count_, queued_count_};
   }
-  [[nodiscard]] bool is_own_thread() const noexcept { return current_ == this; }
+  [[nodiscard]] bool is_own_thread() const noexcept {
+    return current_ != nullptr && current_->state == this;
+  }
+  static void expect_idle() noexcept;
   void release_ref() noexcept {
     // Acquire-release: the last owner sees everybody's accesses; pairs with itself.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
@@ -58,7 +61,8 @@ class BlockingPool::State {
     std::size_t number = 0;
     Worker* next_made = nullptr;  // all places, to free them
     Worker* next_free = nullptr;  // places without a thread
-    Job* job = nullptr;           // handed over while idle, or before the thread starts
+    Job* job = nullptr;           // handed over while listed as idle, or before the thread starts
+    bool is_expected = false;     // its job has said that it ends: listed, or handed a job since
     ParkWord park;
     AdaptiveSpin spin;
   };
@@ -76,6 +80,8 @@ class BlockingPool::State {
   Called call_for(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Worker* call_for_rest() noexcept BLITZIO_REQUIRES(mutex_);
   int start_thread(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
+  void list_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
+  void unlist_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   static void* thread_main(void* worker) noexcept;
   void run_worker(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
   Job* first_job(Worker& worker) noexcept BLITZIO_EXCLUDES(mutex_);
@@ -89,7 +95,7 @@ class BlockingPool::State {
   void push(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Job* pop() noexcept BLITZIO_REQUIRES(mutex_);
 
-  [[gnu::tls_model("initial-exec")]] static thread_local constinit State* current_;
+  [[gnu::tls_model("initial-exec")]] static thread_local constinit Worker* current_;
 
   const Config config_;
   Mutex mutex_{LockRank::blocking_pool};
@@ -101,8 +107,8 @@ class BlockingPool::State {
   std::size_t idle_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
   // Threads that will look at the queue again. While the queue is not empty there is at least one.
   std::size_t working_ BLITZIO_GUARDED_BY(mutex_) = 0;
-  // One of them was woken or created and has not looked yet: nobody else is called until then.
-  bool is_one_called_ BLITZIO_GUARDED_BY(mutex_) = false;
+  // That of them that was woken or created and has not looked yet: nobody else is called until then.
+  Worker* called_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
   std::size_t alive_ BLITZIO_GUARDED_BY(mutex_) = 0;  // and those that are running their stop hook
   std::size_t made_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
   Worker* made_ = nullptr;  // guarded by mutex_, and by the last reference in the destructor
@@ -113,7 +119,7 @@ class BlockingPool::State {
   const ForkGuard fork_guard_;
 };
 
-thread_local constinit BlockingPool::State* BlockingPool::State::current_ = nullptr;
+thread_local constinit BlockingPool::State::Worker* BlockingPool::State::current_ = nullptr;
 
 // ---- the pool's side -------------------------------------------------------------------------
 
@@ -130,16 +136,17 @@ Result<void> BlockingPool::State::submit(Job& job) noexcept {
 
 // Hands it to a thread that has nothing else to do, unless one is on its way or there is no room.
 BlockingPool::State::Called BlockingPool::State::call_for(Job& job) noexcept {
-  if (is_one_called_) return {};
+  if (called_ != nullptr) return {};
   if (Worker* worker = idle_.pop_front()) {
     --idle_count_;
     worker->job = &job;
-    is_one_called_ = true;
+    // It looks before it sleeps, whatever it is at. Further jobs call others, should it take long.
+    if (worker->is_expected) return {.has_job = true};
+    called_ = worker;
     return {.has_job = true, .sleeper = worker};
   }
   if (working_ == config_.threads_max) return {};
   const int error = start_thread(job);
-  is_one_called_ = error == 0;
   return {.has_job = error == 0, .error = error};
 }
 
@@ -176,7 +183,9 @@ int BlockingPool::State::start_thread(Job& job) noexcept {
 
   const int error =
       start_detached_thread([](void* data) -> void* { return thread_main(data); }, worker);
-  if (error != 0) {
+  if (error == 0) {
+    called_ = worker;
+  } else {
     worker->job = nullptr;
     worker->next_free = std::exchange(free_, worker);
     --working_;
@@ -238,7 +247,7 @@ void* BlockingPool::State::thread_main(void* data) noexcept {
   std::snprintf(name.data(), name.size(), "%s-%zu", state.config_.thread_name,
                 worker.number % 1'000);
   pthread_setname_np(pthread_self(), name.data());
-  current_ = &state;
+  current_ = &worker;
   state.run_worker(worker);
   if (BLITZIO_LIKELY(!state.fork_guard_.in_child())) state.release_ref();
   return nullptr;
@@ -276,6 +285,7 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
   Taken taken;
   {
     const MutexLock lock(mutex_);
+    if (std::exchange(worker.is_expected, false) && worker.job == nullptr) unlist_idle(worker);
     taken = take(worker);
     while (taken.job == nullptr && !is_shut_down_ && await_call(worker)) taken = take(worker);
     if (taken.job == nullptr) --working_;
@@ -286,8 +296,7 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
 
 // False: nobody has called it for too long, or the pool is shut down.
 bool BlockingPool::State::await_call(Worker& worker) noexcept {
-  idle_.push_front(worker);
-  ++idle_count_;
+  list_idle(worker);
   const Instant deadline = Instant::now() + config_.keep_alive;
   bool is_young = true;
   while (worker.job == nullptr && !is_shut_down_ && is_young) {
@@ -297,9 +306,30 @@ bool BlockingPool::State::await_call(Worker& worker) noexcept {
   }
   // A job that came with the last tick still counts: it was handed to this thread alone.
   if (worker.job != nullptr) return true;
+  unlist_idle(worker);
+  return false;
+}
+
+// The queue comes first: with jobs in it the thread will not be idle.
+void BlockingPool::State::expect_idle() noexcept {
+  Worker* worker = current_;
+  if (worker == nullptr) return;
+  State& state = *worker->state;
+  if (BLITZIO_UNLIKELY(state.fork_guard_.in_child())) return;
+  const MutexLock lock(state.mutex_);
+  if (worker->is_expected || state.queue_head_ != nullptr) return;
+  worker->is_expected = true;
+  state.list_idle(*worker);
+}
+
+void BlockingPool::State::list_idle(Worker& worker) noexcept {
+  idle_.push_front(worker);
+  ++idle_count_;
+}
+
+void BlockingPool::State::unlist_idle(Worker& worker) noexcept {
   worker.unlink();
   --idle_count_;
-  return false;
 }
 
 bool BlockingPool::State::Worker::sleep(Instant deadline) noexcept {
@@ -314,11 +344,8 @@ bool BlockingPool::State::Worker::sleep(Instant deadline) noexcept {
 // The job that was handed to it, or the oldest; and sees to it that somebody comes for the others.
 BlockingPool::State::Taken BlockingPool::State::take(Worker& worker) noexcept {
   Taken taken{.job = std::exchange(worker.job, nullptr)};
-  if (taken.job != nullptr) {
-    is_one_called_ = false;
-  } else {
-    taken.job = pop();
-  }
+  if (taken.job == nullptr) taken.job = pop();
+  if (called_ == &worker) called_ = nullptr;
   taken.sleeper = call_for_rest();
   return taken;
 }
@@ -341,6 +368,10 @@ Result<void> BlockingPool::submit(Job& job) noexcept {
 void BlockingPool::shutdown(bool wait, bool cancel_pending) noexcept {
   if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
   state_->shutdown(wait, cancel_pending);
+}
+
+void BlockingPool::expect_idle() noexcept {
+  State::expect_idle();
 }
 
 bool BlockingPool::is_own_thread() const noexcept {

@@ -11,7 +11,11 @@
 //
 //     idle ──called──▶ on its way ──looks──▶ running ──queue empty──▶ idle ──keep_alive──▶ gone
 //           created ──────▲                   │    ▲
-//                                             └────┘ queue not empty
+//                                             └────┘ queue not empty, or handed a job meanwhile
+//
+// A job that has done its work says so before it tells whoever waits: expect_idle(). The next job
+// of that one, submitted before this thread is back, goes to this thread and not to another one,
+// which would have to be woken.
 //
 // Each sleeps on a word of its own, so none that is about to end is called, and looks for a moment
 // first whether it is needed at all (adaptive_spin.hpp). The job is a node that its owner keeps, so
@@ -92,6 +96,10 @@ class BlockingPool {
   /// `wait` it returns when all threads have ended; not from a pool thread then. May be called
   /// again.
   void shutdown(bool wait, bool cancel_pending = false) noexcept;
+
+  /// By a job, on its thread, when it has only to tell that it is done: from now on a job may be
+  /// handed to this thread, where it waits for this one to return. Elsewhere it does nothing.
+  static void expect_idle() noexcept;
 
   /// Whether the calling thread is one of this pool's.
   [[nodiscard]] bool is_own_thread() const noexcept;

@@ -25,17 +25,20 @@ namespace detail {
 /// Runs its tasks on process_blocking_pool().
 [[nodiscard]] Scheduler& process_blocking_scheduler() noexcept;
 
-/// `function()` as a future that is ready at once. Not a CallFuture: a future that the function
-/// returns is a result like any other.
+/// `function()` as a future that is ready at once, on a thread of a pool, which is idle but for
+/// telling so. Not a CallFuture: a future that the function returns is a result like any other.
 template <std::invocable F>
 auto call_on_poll(F function) {
   return poll_fn([function = std::move(function)](Context&) mutable {
     using Result = std::invoke_result_t<F&>;
     if constexpr (std::is_void_v<Result>) {
       function();
+      BlockingPool::expect_idle();
       return Poll<void>(ready);
     } else {
-      return Poll<Result>(function());
+      Poll<Result> result(function());
+      BlockingPool::expect_idle();
+      return result;
     }
   });
 }

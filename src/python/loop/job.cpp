@@ -160,6 +160,7 @@ void Job::run() noexcept {
     }
     PyEval_SaveThread();
   }
+  BlockingPool::expect_idle();
   if (pool_.post(*this)) return;
   // The loop was closed meanwhile: nobody waits for the outcome.
   if (state == nullptr) return;

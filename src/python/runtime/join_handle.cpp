@@ -1,3 +1,4 @@
+#include <blitzio/executor/blocking_pool.hpp>
 #include <python/runtime/join_handle.hpp>
 #include <python/runtime/start_task.hpp>
 #include <python/support/context.hpp>
@@ -274,6 +275,7 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
   }
   owned.reset();
   PyEval_SaveThread();
+  BlockingPool::expect_idle();
   first.wake();
 }
 

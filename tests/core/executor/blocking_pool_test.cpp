@@ -70,6 +70,28 @@ TEST(BlockingPool, StartsAThreadOnlyIfNoneIsIdle) {
   }
 }
 
+TEST(BlockingPool, WhoWaitsForAJobFindsItsThreadForTheNext) {
+  BlockingPool pool;
+  for (int i = 0; i < 200; ++i) {
+    std::latch done(1);
+    std::latch is_submitted(1);
+    Work next([] {});
+    Work work([&] {
+      BlockingPool::expect_idle();
+      BlockingPool::expect_idle();  // as often as one likes
+      done.count_down();
+      is_submitted.wait();
+    });
+    ASSERT_TRUE(pool.submit(work));
+    done.wait();
+    ASSERT_TRUE(pool.submit(next));
+    is_submitted.count_down();
+    EXPECT_EQ(pool.metrics().threads, 1U);
+    while (pool.metrics().idle == 0) std::this_thread::yield();
+  }
+  BlockingPool::expect_idle();  // not a thread of a pool: nothing happens
+}
+
 TEST(BlockingPool, GrowsToItsLimitAndQueuesTheRestInOrder) {
   constexpr std::size_t kLimit = 512;
   BlockingPool pool;

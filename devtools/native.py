@@ -35,8 +35,13 @@ if TYPE_CHECKING:
 _MIN_CMAKE = (3, 25)
 #: Presets built with Clang where it is installed: its sanitizers know newer kernels' address maps.
 _CLANG_PRESETS = ("clang", "asan", "tsan")
-#: Lets builds in several folders and checkouts share what ccache keeps.
-COMPILER_CACHE = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
+#: Lets builds in several folders and checkouts share what ccache keeps, with precompiled headers
+#: too.
+COMPILER_CACHE = {
+    "CCACHE_BASEDIR": str(ROOT),
+    "CCACHE_NOHASHDIR": "1",
+    "CCACHE_SLOPPINESS": "pch_defines,time_macros",
+}
 _SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -188,6 +193,7 @@ def _extension(interpreter: Interpreter, name: str, defines: dict[str, str]) -> 
                 "CMAKE_C_COMPILER": _c_compiler(compiler),
                 "CMAKE_BUILD_TYPE": "Release",
                 "BLITZIO_BUILD_PYTHON": "ON",
+                "BLITZIO_PRECOMPILE": "ON",
                 "BLITZIO_WERROR": "ON",
                 **defines,
                 "Python_EXECUTABLE": str(environment.python),

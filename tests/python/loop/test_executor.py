@@ -80,6 +80,13 @@ def test_many_at_once(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+def test_one_by_one_needs_one_thread(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> set[int]:
+        return {await loop.run_in_executor(None, threading.get_ident) for _ in range(200)}
+
+    assert len(loop.run_until_complete(soon(main()))) == 1
+
+
 def test_blocked_threads_do_not_keep_others_waiting(loop: asyncio.AbstractEventLoop) -> None:
     count = 4
     barrier = threading.Barrier(count)

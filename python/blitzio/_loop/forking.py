@@ -27,10 +27,10 @@ import importlib
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING
 
 from blitzio import _native
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from blitzio._loop.running import RunningMixin
 

@@ -66,6 +66,8 @@ from blitzio._native._transports import TlsProtocolBase as TlsProtocolBase
 from blitzio._native._transports import TlsTransportBase as TlsTransportBase
 from blitzio._native._transports import WritePipeTransport as WritePipeTransport
 
+__version__: str
+
 def numeric_address(
     host: bytes | str | None,
     port: bytes | str | int | None,

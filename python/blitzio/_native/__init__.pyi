@@ -68,6 +68,9 @@ from blitzio._native._transports import WritePipeTransport as WritePipeTransport
 
 __version__: str
 
+def __dir__() -> list[str]:
+    """All names, also of what is made when it is first asked for."""
+
 def numeric_address(
     host: bytes | str | None,
     port: bytes | str | int | None,

@@ -12,13 +12,12 @@ start work, `join_all`, `Group` and `CancelToken` hold it together, `sleep`, `in
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from blitzio._config import Config
 from blitzio._loop import Loop
-from blitzio._native import build_info
+from blitzio._native import __version__
 from blitzio._run import new_event_loop, run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from blitzio import (  # noqa: F401  Attributes of the package.
         channel,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         time,
     )
     from blitzio._capi import get_include
+    from blitzio._config import Config
     from blitzio._native import AsyncFd
     from blitzio._policy import EventLoopPolicy, install
     from blitzio._serve import Server, serve
@@ -108,14 +108,12 @@ __all__ = (
     "yield_now",
 )
 
-__version__: str = build_info()["version"]
-
-
 #: What is imported when it is first asked for, and where it is: a program that wants the loop alone
 #: does not pay for the rest. Policies are on their way out of asyncio, too, and naming their base
 #: class warns there: who does not ask for them is not to see that.
 _ELSEWHERE = {
     "_capi": ("get_include",),
+    "_config": ("Config",),
     "_native": ("AsyncFd",),
     "_policy": ("EventLoopPolicy", "install"),
     "_serve": ("Server", "serve"),

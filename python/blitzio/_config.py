@@ -11,10 +11,10 @@ import os
 import sys
 from dataclasses import dataclass, replace
 
+from blitzio._backend import BACKENDS, backend_of_environment, choices
+
 STRATEGIES = ("auto", "work_stealing", "thread_per_core", "single_threaded")
 AFFINITIES = ("auto", "none", "sequential")
-BACKENDS = ("auto", "io_uring", "epoll", "poll")
-BACKEND_VARIABLE = "BLITZIO_BACKEND"
 
 _RING_ENTRIES_MAX = 32_768
 _BUFFER_BYTES_MIN = 256
@@ -167,17 +167,7 @@ class Config:
         Raises:
             ValueError: `BLITZIO_BACKEND` is set to something that is no backend.
         """
-        if self.backend != "auto":
-            return self.backend
-        chosen = os.environ.get(BACKEND_VARIABLE, "")
-        if not chosen:
-            return "auto"
-        if chosen not in BACKENDS:
-            raise ValueError(
-                f"environment variable {BACKEND_VARIABLE} must be one of {_choices(BACKENDS)}, "
-                f"not {chosen!r}"
-            )
-        return chosen
+        return backend_of_environment() if self.backend == "auto" else self.backend
 
     def resolve(self) -> Config:
         """The same with every 0 and "auto" of a Runtime replaced by what it stands for here."""
@@ -194,12 +184,12 @@ class Config:
             affinity = "sequential" if strategy == "thread_per_core" else "none"
         return replace(self, workers=workers, strategy=strategy, affinity=affinity)
 
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+    def _check_choice(self, name: str, allowed: tuple[str, ...]) -> None:
         value = getattr(self, name)
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {_choices(choices)}, not {value!r}")
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {choices(allowed)}, not {value!r}")
 
     def _check_int(self, name: str) -> int:
         value = getattr(self, name)
@@ -243,7 +233,3 @@ class Config:
             raise ValueError(
                 f"{name} must be {default}a power of two from {least} to {most}, not {value}"
             )
-
-
-def _choices(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names))

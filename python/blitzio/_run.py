@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._loop import Loop
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from typing import Any, TypeVar
 
     from blitzio._config import Config
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
 
 
 def new_event_loop(config: Config | None = None) -> Loop:

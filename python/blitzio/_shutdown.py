@@ -17,7 +17,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from blitzio import _signals
+from blitzio import _signal_listeners
 from blitzio._duration import Duration, Seconds
 from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
@@ -90,7 +90,7 @@ class Shutdown:
         for number in signals:
             try:
                 self._before[number] = signal.signal(number, self._on_signal)
-                _signals.take_back(number)
+                _signal_listeners.take_back(number)
             except BaseException:
                 self.close()
                 raise
@@ -102,7 +102,7 @@ class Shutdown:
             # None: not installed from Python, so it cannot be put back either.
             if handler is not None and signal.getsignal(number) == self._on_signal:
                 signal.signal(number, handler)
-                _signals.take_back(number)
+                _signal_listeners.take_back(number)
 
     def __enter__(self) -> Shutdown:
         return self

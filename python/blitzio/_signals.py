@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import signal as signals
-import threading
-import weakref
 from signal import Signals
 from typing import TYPE_CHECKING
 
+from blitzio import _signal_listeners
 from blitzio._duration import Duration
 from blitzio._native import SignalSet, _in_main_interpreter
 from blitzio._unique import refuse_copy
@@ -45,8 +44,7 @@ class SignalStream:
         if not self._numbers:
             raise ValueError("at least one signal must be named")
         self._set = SignalSet(self._numbers, silent=any(map(_stands_for_default, self._numbers)))
-        with _lock:
-            _open.add(self)
+        _signal_listeners.add(self)
 
     @property
     def signals(self) -> tuple[Signals | int, ...]:
@@ -66,7 +64,7 @@ class SignalStream:
 
         Cancellation: loses nothing.
         """
-        self._take_back()
+        self._take_all_back()
         return _unless_closed(await self._set.next())
 
     def try_next(self) -> Signals | int | None:
@@ -81,7 +79,7 @@ class SignalStream:
             TimeoutError: `timeout` was over first.
             RuntimeError: the stream is closed; a loop runs in this thread.
         """
-        self._take_back()
+        self._take_all_back()
         seconds = None if timeout is None else Duration.of(timeout).as_secs_f64()
         return _unless_closed(self._set.blocking_next(seconds))
 
@@ -90,8 +88,7 @@ class SignalStream:
 
         With the last stream of a signal, what handled it before is back.
         """
-        with _lock:
-            _open.discard(self)
+        _signal_listeners.discard(self)
         self._is_closed = True
         self._set.close()
 
@@ -99,7 +96,7 @@ class SignalStream:
         return self
 
     async def __anext__(self) -> Signals | int:
-        self._take_back()
+        self._take_all_back()
         number = await self._set.next()
         if number is None:
             raise StopAsyncIteration
@@ -119,23 +116,12 @@ class SignalStream:
     def __repr__(self) -> str:
         return f"<SignalStream {' '.join(str(getattr(s, 'name', s)) for s in self.signals)}>"
 
-    def _take_back(self) -> None:
+    def _take_all_back(self) -> None:
         for number in self._numbers:
-            self._set.take_back(number, _stands_for_default(number))
+            self._take_back(number)
 
-
-#: Those that listen.
-_open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
-# Reentrant: a handler of Python may run, and make a stream, where its thread has it.
-_lock = threading.RLock()
-
-
-def take_back(number: int) -> None:
-    """To be called after signal.signal(number, …): streams hear of the signal again."""
-    with _lock:
-        listening = [stream for stream in _open if number in stream._numbers]
-    for stream in listening:
-        stream._set.take_back(number, _stands_for_default(number))
+    def _take_back(self, number: int) -> None:
+        self._set.take_back(number, _stands_for_default(number))
 
 
 def _check(number: int) -> int:

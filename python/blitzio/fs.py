@@ -36,7 +36,7 @@ from blitzio._fs.temporary import (
     temp_file,
 )
 from blitzio._fs.watching import Watcher, WatchEvent, blocking_watch, watch
-from blitzio._native.fs import (
+from blitzio._native.fs import (  # There since _fs asked the extension for it.
     File,
     Metadata,
     Opening,

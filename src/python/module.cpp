@@ -1,18 +1,5 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
-// register call per type. Nothing else happens here.
-#include <python/bindings/async_fd.hpp>
-#include <python/bindings/capi.hpp>
-#include <python/bindings/channel.hpp>
-#include <python/bindings/fs.hpp>
-#include <python/bindings/info.hpp>
-#include <python/bindings/net.hpp>
-#include <python/bindings/process.hpp>
-#include <python/bindings/select.hpp>
-#include <python/bindings/signal.hpp>
-#include <python/bindings/sync.hpp>
-#include <python/bridge/awaitable.hpp>
-#include <python/bridge/foreign_loop.hpp>
-#include <python/bridge/ready.hpp>
+// register call per type of the loop. Nothing else happens here; second_half.hpp makes the rest.
 #include <python/loop/connect_operation.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
@@ -25,10 +12,7 @@
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/loop/tls_protocol.hpp>
-#include <python/runtime/join_handle.hpp>
-#include <python/runtime/scheduler.hpp>
-#include <python/runtime/spawn.hpp>
-#include <python/runtime/thread_pool.hpp>
+#include <python/second_half.hpp>
 #include <python/support/fork_gate.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/state.hpp>
@@ -126,36 +110,11 @@ int module_exec(PyObject* module) {
   ModuleState& state = *new (state_of(module)) ModuleState();
   state.module = module;
   if (!check_interpreter() || !intern_names(state.names) || !fetch_objects(state)) return -1;
-  for (const auto add : {handle_register,
-                         loop_register,
-                         stream_transport_register,
-                         datagram_transport_register,
-                         pipe_transport_register,
-                         tls_register,
-                         listener_register,
-                         server_base_register,
-                         sock_register,
-                         connect_operation_register,
-                         names_register,
-                         job_register,
-                         fork_gate_register,
-                         foreign_loop_register,
-                         awaitable_register,
-                         ready_register,
-                         join_handle_register,
-                         thread_pool_register,
-                         scheduler_register,
-                         spawn_register,
-                         sync_register,
-                         channel_register,
-                         net_register,
-                         async_fd_register,
-                         process_register,
-                         signal_register,
-                         fs_register,
-                         select_register,
-                         info_register,
-                         capi_register}) {
+  for (const auto add :
+       {handle_register, loop_register, stream_transport_register, datagram_transport_register,
+        pipe_transport_register, tls_register, listener_register, server_base_register,
+        sock_register, connect_operation_register, names_register, job_register,
+        fork_gate_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);
@@ -208,6 +167,14 @@ void module_free(void* module) {
   state->~ModuleState();
 }
 
+PyMethodDef module_methods[] = {
+    {"__getattr__", second_half_getattr, METH_O, nullptr},
+    {"__dir__", second_half_dir, METH_NOARGS, nullptr},
+    {"_forget_maker", second_half_forget_maker, METH_NOARGS,
+     PyDoc_STR("_forget_maker()\n--\n\nIn a forked child: who makes the module is not here.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(module_exec)},
 #if PY_VERSION_HEX >= 0x030C0000
@@ -224,7 +191,7 @@ PyModuleDef module_definition = {
     .m_name = "blitzio._native",
     .m_doc = "The native half of blitzio.",
     .m_size = sizeof(ModuleState),
-    .m_methods = nullptr,
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

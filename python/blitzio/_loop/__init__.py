@@ -31,7 +31,7 @@ import asyncio
 import os
 import sys
 
-from blitzio._config import Config
+from blitzio._backend import backend_of_environment
 from blitzio._loop import forking
 from blitzio._loop.connect import ConnectMixin
 from blitzio._loop.datagram import DatagramMixin
@@ -49,6 +49,10 @@ from blitzio._loop.tasks import TasksMixin
 from blitzio._loop.tls import TlsMixin
 from blitzio._loop.unix import UnixMixin
 from blitzio._native import LoopBase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from blitzio._config import Config
 
 
 class Loop(
@@ -83,28 +87,36 @@ class Loop(
 
     def __init__(self, config: Config | None = None) -> None:
         if config is None:
-            config = Config()
-        elif not isinstance(config, Config):
-            raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
-        super().__init__(
-            backend=config.resolve_backend(),
-            ring_entries=config.ring_entries,
-            buffer_bytes=config.buffer_bytes,
-            buffer_count=config.buffer_count,
-            buffer_count_max=config.buffer_count_max,
-            sqpoll=config.sqpoll,
-            iopoll=config.iopoll,
-            single_issuer=config.single_issuer,
-            defer_taskrun=config.defer_taskrun,
-            registered_buffers=config.registered_buffers,
-            registered_files=config.registered_files,
-            ring_files=config.ring_files,
-            timer_tick=config.timer_tick,
-            timers_max=config.timers_max,
-        )
+            super().__init__(backend=backend_of_environment())
+        else:
+            _check_type(config)
+            super().__init__(
+                backend=config.resolve_backend(),
+                ring_entries=config.ring_entries,
+                buffer_bytes=config.buffer_bytes,
+                buffer_count=config.buffer_count,
+                buffer_count_max=config.buffer_count_max,
+                sqpoll=config.sqpoll,
+                iopoll=config.iopoll,
+                single_issuer=config.single_issuer,
+                defer_taskrun=config.defer_taskrun,
+                registered_buffers=config.registered_buffers,
+                registered_files=config.registered_files,
+                ring_files=config.ring_files,
+                timer_tick=config.timer_tick,
+                timers_max=config.timers_max,
+            )
         self.set_debug(_debug_by_default())
         forking.remember(self)
         self._open = True
+
+
+def _check_type(config: object) -> None:
+    # Here, as a dataclass costs memory that a loop with the default options does without.
+    from blitzio._config import Config
+
+    if not isinstance(config, Config):
+        raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
 
 
 def _debug_by_default() -> bool:

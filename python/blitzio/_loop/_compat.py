@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import sys
 from asyncio import base_events, format_helpers
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _names_used_by(function: Any) -> tuple[str, ...]:

@@ -213,10 +213,18 @@ def _reap(popen: subprocess.Popen[Any], pidfd: int, *, blocking: bool = True) ->
         lock.release()
 
 
-def reap_later(orphans: list[Orphan]) -> None:
-    """Reaps children that outlive their loop, in a thread that ends with the last of them."""
-    if not orphans:
-        return
+class Children(set[Child]):
+    """Those of a loop that are not reaped yet."""
+
+    def abandon(self) -> None:
+        """The loop closes: they go on, and are reaped when they end, by a thread that ends with the
+        last of them."""
+        orphans = [orphan for child in self if (orphan := child.abandon()) is not None]
+        if orphans:
+            _start_reaping(orphans)
+
+
+def _start_reaping(orphans: list[Orphan]) -> None:
     try:
         # Not threading.Thread: a loop may be closed by the garbage collector, at a moment when the
         # interpreter's bookkeeping of threads is locked by the very code that was interrupted.

@@ -12,23 +12,24 @@ import logging
 import socket
 import sys
 from asyncio import staggered
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from blitzio._loop import _compat
 from blitzio._loop.names import NamesMixin, numeric_info
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn, TypeVar
 
     from blitzio._loop.names import AddressInfo
 
     _Tls = bool | ssl_module.SSLContext | None
 
-logger = logging.getLogger("asyncio")
+    _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
-_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+logger = logging.getLogger("asyncio")
 
 
 _Socket = socket.socket

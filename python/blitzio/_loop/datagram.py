@@ -5,31 +5,32 @@ addresses ─▶ resolve, joined by family and protocol ─▶ a socket, bound a
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
 import stat
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from blitzio._loop import _compat
 from blitzio._loop.listen import set_reuse_port
 from blitzio._loop.names import NamesMixin
 from blitzio._native import DatagramTransport
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
+    from typing import Any, TypeAlias, TypeVar
+
+    _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+    # A host and a port, or the path or abstract name of a Unix socket.
+    _Address: TypeAlias = tuple[str, int] | str | None
+    # ((family, proto), (local address, remote address)), resolved.
+    _Candidate: TypeAlias = tuple[tuple[int, int], tuple[Any, Any]]
 
 logger = logging.getLogger("asyncio")
 
-_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
-
-# A host and a port, or the path or abstract name of a Unix socket.
-_Address: TypeAlias = tuple[str, int] | str | None
-# ((family, proto), (local address, remote address)), resolved.
-_Candidate: TypeAlias = tuple[tuple[int, int], tuple[Any, Any]]
 
 _unset = object()
 

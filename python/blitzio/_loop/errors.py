@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Any, TypeAlias
 
 from blitzio._native import LoopBase
 
-ExceptionContext: TypeAlias = dict[str, Any]
-ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, ExceptionContext], object]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    ExceptionContext: TypeAlias = dict[str, Any]
+    ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, ExceptionContext], object]
+
 
 logger = logging.getLogger("asyncio")
 

@@ -7,14 +7,16 @@ import concurrent.futures
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import LoopBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
-_T = TypeVar("_T")
+    _T = TypeVar("_T")
+
 
 # What concurrent.futures raises, and asyncio has a class of its own for.
 _OWN_EXCEPTIONS: dict[type[BaseException], type[BaseException]] = {

@@ -12,7 +12,8 @@ runs there, every loop is disowned:
 A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
 
 And before a fork, other threads finish what they import of this package: much of it is imported
-when it is first used, and who used it in the child would wait for a thread that is not there.
+when it is first used, and who used it in the child would wait for a thread that is not there. What
+of the extension another thread is making is made anew in the child.
 
 Nor does a thread of a pool start while another forks (`src/python/support/fork_gate.hpp`).
 
@@ -27,10 +28,10 @@ import importlib
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING
 
 from blitzio import _native
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from blitzio._loop.running import RunningMixin
 
@@ -68,6 +69,7 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    _native._forget_maker()
     _never_imported.update(_being_imported())
     _native._after_fork()
     for loop in list(_loops.values()):

@@ -12,7 +12,6 @@ import functools
 import itertools
 import logging
 import socket
-from typing import TYPE_CHECKING, Any, cast
 
 from blitzio._loop import _compat
 from blitzio._loop.errors import ErrorsMixin
@@ -20,9 +19,11 @@ from blitzio._loop.names import NamesMixin
 from blitzio._loop.server import Server
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Sequence
+    from typing import Any
 
     from blitzio._loop.names import AddressInfo
     from blitzio._loop.server import ProtocolFactory
@@ -104,7 +105,7 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
         if self.get_debug():
             logger.info("%r is serving", server)
         # It has the interface of that class, which type checkers expect, and not its insides.
-        return cast("asyncio.Server", server)
+        return server  # type: ignore[return-value]
 
     async def _resolve_hosts(
         self, host: Any, port: Any, family: int, flags: int

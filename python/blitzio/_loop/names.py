@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any, TypeAlias
 
 from blitzio._native import LoopBase, numeric_address
 
-logger = logging.getLogger("asyncio")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
-# (family, type, proto, canonname, sockaddr); the sockaddr is what bind() and connect() take.
-AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
+    # (family, type, proto, canonname, sockaddr); the sockaddr is what bind() and connect() take.
+    AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
+
+logger = logging.getLogger("asyncio")
 
 
 class NamesMixin(LoopBase):

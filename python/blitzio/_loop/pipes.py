@@ -6,19 +6,20 @@ ready and would block the loop.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import LoopBase, ReadPipeTransport, WritePipeTransport
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+    _TransportT = TypeVar("_TransportT", asyncio.ReadTransport, asyncio.WriteTransport)
 
 logger = logging.getLogger("asyncio")
-
-_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
-_TransportT = TypeVar("_TransportT", asyncio.ReadTransport, asyncio.WriteTransport)
 
 
 class PipesMixin(LoopBase):

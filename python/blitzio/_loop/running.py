@@ -17,19 +17,20 @@ import sys
 import warnings
 import weakref
 from asyncio import constants
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.signals import SignalsMixin
 from blitzio._loop.subprocess import SubprocessMixin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
 
 logger = logging.getLogger("asyncio")
-
-_T = TypeVar("_T")
 
 
 class RunningMixin(SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin):

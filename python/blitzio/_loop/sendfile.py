@@ -18,14 +18,15 @@ import os
 import stat
 from asyncio import constants, exceptions
 from socket import SOCK_STREAM
-from typing import IO, TYPE_CHECKING, Any
 
 from blitzio._loop.tls import check_not_ssl_socket
 from blitzio._native import LoopBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
+    from typing import IO, Any
 
 _PIECE_BYTES = 256 * 1024
 _TRANSPORT_BLOCK_BYTES = 256 * 1024

@@ -13,19 +13,20 @@ import asyncio
 import functools
 import weakref
 from asyncio import trsock
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blitzio._loop import _compat
 from blitzio._native import Listener, ServerBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import ssl as ssl_module
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
 
     from blitzio._loop.listen import ListenMixin
 
-ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+    ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
 class Server(ServerBase, asyncio.AbstractServer):

@@ -30,14 +30,15 @@ import socket
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any
 
-from blitzio import _signals
+from blitzio import _signal_listeners
 from blitzio._loop import wakeup_fd
 from blitzio._native import LoopBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from typing_extensions import TypeVarTuple, Unpack
 
@@ -82,7 +83,7 @@ class SignalsMixin(LoopBase):
             # A handler must stand for the C level to write to the fd.
             signal.signal(sig, _read_at_once)
             signal.siginterrupt(sig, False)
-            _signals.take_back(sig)
+            _signal_listeners.take_back(sig)
         except OSError as exc:
             del self._signal_handlers[sig]
             self._release_wakeup_fd()
@@ -103,7 +104,7 @@ class SignalsMixin(LoopBase):
         default = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
         try:
             signal.signal(sig, default)
-            _signals.take_back(sig)
+            _signal_listeners.take_back(sig)
         except OSError as exc:
             if exc.errno == errno.EINVAL:
                 raise RuntimeError(f"sig {sig} cannot be caught") from None

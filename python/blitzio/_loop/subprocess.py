@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._loop.child import Child, reap_later
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.pipes import PipesMixin
-from blitzio._loop.process_transport import SubprocessTransport
 
+TYPE_CHECKING = False
+# At run time they are imported with the first process: few programs start any.
 if TYPE_CHECKING:
     import asyncio
     import os
     from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from blitzio._loop.child import Child, Children
+    from blitzio._loop.process_transport import SubprocessTransport
+
+    _ProtocolT = TypeVar("_ProtocolT", bound="asyncio.BaseProtocol")
 
 logger = logging.getLogger("asyncio")
 
-_ProtocolT = TypeVar("_ProtocolT", bound="asyncio.BaseProtocol")
-
 
 class SubprocessMixin(PipesMixin, ErrorsMixin):
-    # Those that are not reaped yet; a set once there is one.
-    _children: set[Child] | None = None
+    # None before the first.
+    _children: Children | None = None
 
     async def subprocess_exec(
         self,
@@ -133,6 +136,8 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
         extra: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> SubprocessTransport:
+        from blitzio._loop.process_transport import SubprocessTransport
+
         transport = SubprocessTransport(
             self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs
         )
@@ -150,8 +155,10 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
         return transport
 
     def _watch_child(self, popen: subprocess.Popen[Any], on_exit: Callable[[int], None]) -> Child:
+        from blitzio._loop.child import Child, Children
+
         if self._children is None:
-            self._children = set()
+            self._children = Children()
         children = self._children
 
         def ended(returncode: int) -> None:
@@ -170,9 +177,8 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
     def _close_children(self) -> None:
         """The part of close(): processes that still run go on, and are reaped when they end."""
         children, self._children = self._children, None
-        if children:
-            orphans = [child.abandon() for child in children]
-            reap_later([orphan for orphan in orphans if orphan is not None])
+        if children is not None:
+            children.abandon()
 
     def _disown_children(self) -> None:
         """In a forked child: they are the parent's."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from blitzio._native import LoopBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     import contextvars
     from collections.abc import Callable, Coroutine
+    from typing import Any
 
 # What a factory is given changed twice; the running version's asyncio decides.
 _TAKES_CONTEXT = sys.version_info[:2] >= (3, 11)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import ssl as ssl_module
 import sys
-from typing import TYPE_CHECKING, Any
 
-from blitzio._loop.tls_protocol import SSLProtocol
 from blitzio._native import LoopBase, StreamTransport
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
+
+    from blitzio._loop.tls_protocol import SSLProtocol
 
 
 class TlsMixin(LoopBase):
@@ -70,6 +72,9 @@ class TlsMixin(LoopBase):
         ssl_shutdown_timeout: float | None,
         call_connection_made: bool,
     ) -> SSLProtocol:
+        # With the first connection: many servers leave TLS to a proxy.
+        from blitzio._loop.tls_protocol import SSLProtocol
+
         return SSLProtocol(
             self,
             protocol,

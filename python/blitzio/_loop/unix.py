@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from blitzio._loop import _compat
 from blitzio._loop.connect import ConnectMixin
@@ -19,17 +18,20 @@ from blitzio._loop.listen import ListenMixin
 from blitzio._loop.server import Server
 from blitzio._loop.tls import check_timeouts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from blitzio._loop.server import ProtocolFactory
 
     _Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
+    _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
+
 logger = logging.getLogger("asyncio")
 
-_ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
 # Seconds between attempts to connect to a server whose backlog is full: no event tells of room.
 _RETRY_DELAY_FIRST = 0.001
@@ -149,7 +151,7 @@ class UnixMixin(ListenMixin, ConnectMixin):
         if start_serving:
             await server.start_serving()
         # It has the interface of that class, which type checkers expect, and not its insides.
-        return cast("asyncio.Server", server)
+        return server  # type: ignore[return-value]
 
     async def _connect_unix(self, sock: socket.socket, path: str | bytes) -> None:
         delay = _RETRY_DELAY_FIRST

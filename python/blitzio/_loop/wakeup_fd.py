@@ -18,26 +18,26 @@ import contextlib
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Protocol
+
+    class SignalLoop(Protocol):
+        """What a loop must have to take part."""
+
+        _signal_sockets: tuple[socket.socket, socket.socket] | None  # (receiver, sender)
+        _runs_with_signals: bool
+
+        def _handle_signal(self, number: int) -> bool:
+            """Schedules the callback; False if there is none."""
+
+        def _read_signals(self) -> None:
+            """Hands what was written to its fd to deliver()."""
+
 
 logger = logging.getLogger("asyncio")
-
-
-class SignalLoop(Protocol):
-    """What a loop must have to take part."""
-
-    _signal_sockets: tuple[socket.socket, socket.socket] | None  # (receiver, sender)
-    _runs_with_signals: bool
-
-    def _handle_signal(self, number: int) -> bool:
-        """Schedules the callback; False if there is none."""
-
-    def _read_signals(self) -> None:
-        """Hands what was written to its fd to deliver()."""
-
 
 _loops: list[SignalLoop] = []
 _foreign = -1

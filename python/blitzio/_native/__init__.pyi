@@ -66,6 +66,11 @@ from blitzio._native._transports import TlsProtocolBase as TlsProtocolBase
 from blitzio._native._transports import TlsTransportBase as TlsTransportBase
 from blitzio._native._transports import WritePipeTransport as WritePipeTransport
 
+__version__: str
+
+def __dir__() -> list[str]:
+    """All names, also of what is made when it is first asked for."""
+
 def numeric_address(
     host: bytes | str | None,
     port: bytes | str | int | None,
@@ -92,6 +97,9 @@ def _is_native_awaitable(object: object, /) -> bool:
 
 def _after_fork() -> None:
     """In a forked child: forget the threads of the parent's pools."""
+
+def _forget_maker() -> None:
+    """In a forked child: who was making the rest of this module is not here."""
 
 def _begin_fork() -> None:
     """Let threads of pools that are starting come so far, and hold new ones until the fork ends."""

@@ -17,8 +17,6 @@
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 
@@ -60,9 +58,8 @@ class AdaptiveSpin {
     return false;
   }
   // Of the machine: which of them the thread may use can change at any time, and then looks are in
-  // vain. Asked when the library is loaded: at the first use another thread could fork meanwhile,
-  // and its child would wait for the answer for ever.
-  inline static const bool kHasOtherProcessors = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
+  // vain. Defined apart: each file that sees an initializer runs it when the library is loaded.
+  static const bool kHasOtherProcessors;
 
   // Sleeps without a look: after this one, and until the next look.
   std::uint32_t skips_ = 0;

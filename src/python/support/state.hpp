@@ -5,8 +5,12 @@
 // clears it, and that may be before its instances are gone.
 #pragma once
 
+#include <blitzio/base/atomic.hpp>
 #include <python/support/free_list.hpp>
 #include <python/support/py_ref.hpp>
+
+#include <mutex>
+#include <thread>
 
 namespace blitzio::python {
 
@@ -187,6 +191,13 @@ struct Names {
 
 struct JobRegistry;
 
+/// What is not made at import: second_half.hpp.
+struct SecondHalf {
+  std::recursive_mutex mutex;  // of whoever makes it, or waits for that
+  std::thread::id maker;       // under the mutex; none: it is not being made
+  Atomic<bool> is_made{false};
+};
+
 struct ModuleState {
   PyObject* module = nullptr;  ///< borrowed: whose state this is
 
@@ -197,6 +208,7 @@ struct ModuleState {
   BLITZIO_OBJECTS(BLITZIO_OBJECT_MEMBER)
 #undef BLITZIO_OBJECT_MEMBER
 
+  SecondHalf second_half;
   JobRegistry* job_registry = nullptr;  // job.cpp
 
   PyObject* task_kwnames = nullptr;     // ("loop", "name")

@@ -5,12 +5,13 @@
 #include <blitzio/driver/io_uring/prepare.hpp>
 #include <blitzio/driver/io_uring/ring.hpp>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <fstream>
 #include <memory>
 #include <string_view>
 #include <system_error>
@@ -21,6 +22,15 @@ namespace {
 
 std::string error_text(int code) {
   return std::generic_category().message(code);
+}
+
+/// The digit of the sysctl, which kernels before 6.6 do not have. A stream of the standard library
+/// would bring its locales into each process that may not use io_uring, as in most containers.
+char disabled_by_sysctl() noexcept {
+  const OwnedFd file =
+      OwnedFd::adopt(::open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC));
+  char digit = '0';
+  return file && ::read(file.get(), &digit, 1) == 1 ? digit : '0';
 }
 
 // Which task-running flags to ask for, best first: each rung needs an older kernel than the one
@@ -261,10 +271,9 @@ std::string setup_failure(int code) {
     case ENOSYS:
       return what + "this kernel has no io_uring";
     case EPERM: {
-      int disabled = 0;
-      if (std::ifstream file("/proc/sys/kernel/io_uring_disabled"); file) file >> disabled;
-      if (disabled == 2) return what + "kernel.io_uring_disabled = 2 forbids it to everybody";
-      if (disabled == 1) {
+      const char disabled = disabled_by_sysctl();
+      if (disabled == '2') return what + "kernel.io_uring_disabled = 2 forbids it to everybody";
+      if (disabled == '1') {
         return what + "kernel.io_uring_disabled = 1 forbids it outside kernel.io_uring_group";
       }
       return what + "a seccomp filter or a security module forbids it";

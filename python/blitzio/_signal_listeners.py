@@ -1,0 +1,38 @@
+"""Who listens for signals beside Python: what a loop that changes a handler has to know of it.
+
+Apart from `SignalStream`, which most loops never see.
+
+Threads: any.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from blitzio._signals import SignalStream
+
+#: The streams that listen.
+_open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
+# Reentrant: a handler of Python may run, and make a stream, where its thread has it.
+_lock = threading.RLock()
+
+
+def add(stream: SignalStream) -> None:
+    with _lock:
+        _open.add(stream)
+
+
+def discard(stream: SignalStream) -> None:
+    with _lock:
+        _open.discard(stream)
+
+
+def take_back(number: int) -> None:
+    """To be called after signal.signal(number, …): streams hear of the signal again."""
+    with _lock:
+        listening = [stream for stream in _open if number in stream._numbers]
+    for stream in listening:
+        stream._take_back(number)

@@ -72,7 +72,7 @@ class TlsMixin(LoopBase):
         ssl_shutdown_timeout: float | None,
         call_connection_made: bool,
     ) -> SSLProtocol:
-        # With the first connection: many servers leave TLS to a proxy.
+        # When it is needed: many programs leave TLS to a proxy.
         from blitzio._loop.tls_protocol import SSLProtocol
 
         return SSLProtocol(

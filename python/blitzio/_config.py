@@ -36,8 +36,8 @@ class Config:
     Args:
         backend: "io_uring", "epoll", "poll", or "auto": what the environment's `BLITZIO_BACKEND`
             says, else the best backend that works here.
-        ring_entries: submission entries of io_uring; 0 for the default, else a power of two up to
-            32,768.
+        ring_entries: submission entries of io_uring; 0: by the machine's memory, 64 to
+            256; else a power of two up to 32,768.
         buffer_bytes: size of each receive buffer the kernel may fill; a power of two from 256 to
             16 MiB.
         buffer_count: receive buffers to begin with; a power of two.

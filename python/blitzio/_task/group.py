@@ -52,6 +52,7 @@ class Group:
         "_block_cancelled",
         "_children",
         "_error",
+        "_is_cancelled",
         "_others",
         "_state",
         "_waiter",
@@ -62,6 +63,7 @@ class Group:
         self._state = "open"
         #: In the order of their starting.
         self._children: dict[JoinHandle[Any], None] = {}
+        self._is_cancelled = False
         self._error: BaseException | None = None
         self._others: list[BaseException] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -133,13 +135,23 @@ class Group:
 
     def cancel(self) -> None:
         """Cancels all children. Again: nothing. Wait for their end with wait()."""
+        self._is_cancelled = True
         if self._state == "open":
             self._state = "cancelling"
         for child in list(self._children):
             child.cancel()
 
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the group was cancelled: by cancel(), or for one of the reasons above."""
+        return self._is_cancelled
+
+    @property
+    def pending_count(self) -> int:
+        """How many children have not ended; `len()` as well."""
+        return len(self._children)
+
     def __len__(self) -> int:
-        """How many children have not ended."""
         return len(self._children)
 
     async def wait(self) -> None:

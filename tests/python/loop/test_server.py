@@ -169,6 +169,19 @@ def test_reuse_address_is_the_default(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.usefixtures("native")  # asyncio has it since 3.13
+def test_connections_may_be_kept_alive(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        for given, expected in ((None, 0), (False, 0), (True, 1)):
+            options: Any = {"keep_alive": given}
+            server = await loop.create_server(Recorder, HOST, 0, **options)
+            assert server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == expected
+            server.close()
+            await soon(server.wait_closed())
+
+    loop.run_until_complete(main())
+
+
 @pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_a_port_is_free_again_after_close(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:

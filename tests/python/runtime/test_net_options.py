@@ -352,6 +352,54 @@ def test_an_idle_connection_is_lent_now() -> None:
         each.close()
 
 
+def test_a_pool_asks_whether_a_connection_is_healthy_and_keeps_no_more_than_it_may() -> None:
+    class Connection:
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    made: list[Connection] = []
+    asked: list[Connection] = []
+
+    def connect() -> Connection:
+        made.append(Connection())
+        return made[-1]
+
+    async def nobody() -> Connection:
+        raise AssertionError("in threads alone")
+
+    def is_healthy(connection: Connection) -> bool:
+        asked.append(connection)
+        return connection is not made[0]
+
+    with net.Pool(nobody, idle_max=1, is_healthy=is_healthy, blocking_connect=connect) as pool:
+        with pool.blocking_acquire() as first:
+            assert not asked, "a new one is as it should be"
+        with pool.blocking_acquire() as second:
+            assert asked == [first]
+            assert first.is_closed
+            with pool.blocking_acquire():
+                assert pool.lent_count == 2
+            assert pool.idle_count == 1
+        assert pool.idle_count == 1, "one is enough"
+        assert second.is_closed
+        with pool.blocking_acquire() as third:
+            assert third is asked[-1] is made[2]
+    assert all(each.is_closed for each in made)
+    with pytest.raises(ValueError, match="idle_max must be at least 0, got -1"):
+        net.Pool(nobody, idle_max=-1)
+
+
+def test_sockets_of_ipv6_may_leave_ipv4_alone() -> None:
+    listener = net.TcpListener.bind("[::]:0", v6_only=True)
+    both = net.TcpListener.bind("[::]:0")
+    udp = net.UdpSocket.bind("[::]:0", v6_only=True)
+    for each, expected in ((listener, 1), (both, 0), (udp, 1)):
+        with contextlib.closing(each):
+            assert each.option(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == expected
+
+
 def test_a_pool_closes_what_was_idle_for_too_long() -> None:
     made: list[net.UnixStream] = []
 

@@ -205,10 +205,11 @@ def test_runtimes_live_side_by_side() -> None:
 
         async def across() -> tuple[bool, bool]:
             there = two.spawn(get_runtime)
-            return get_runtime() is one, await there is two
+            return get_runtime() is one is Runtime.current(), await there is two
 
         assert one.block_on(across()) == (True, True)
     assert get_runtime() is None
+    assert Runtime.current() is None
 
 
 # ---- blocking functions ----------------------------------------------------------------------

@@ -296,6 +296,33 @@ def test_a_group_waits_for_all(run: Run) -> None:
         assert len(group) == 0
         with pytest.raises(RuntimeError, match="Group is closed"):
             group.spawn(give(1))
+        assert not group.cancel_requested
+
+    run(main())
+
+
+def test_a_group_tells_what_is_left_of_it_and_whether_it_was_cancelled(run: Run) -> None:
+    def told(group: Group) -> tuple[int, bool]:
+        assert len(group) == group.pending_count
+        return group.pending_count, group.cancel_requested
+
+    async def main() -> None:
+        probe, cancelled, failed = Probe(), Group(), Group()
+        assert told(cancelled) == (0, False)
+        cancelled.spawn(probe.run())
+        while not probe.started.is_set():
+            await sleep(0)
+        assert told(cancelled) == (1, False)
+        cancelled.cancel()
+        cancelled.cancel()
+        assert told(cancelled)[1]
+        await cancelled.wait()
+        assert told(cancelled) == (0, True)
+
+        failed.spawn(fail(KeyError("a child's")))
+        with pytest.raises(KeyError):
+            await failed.wait()
+        assert told(failed) == (0, True)
 
     run(main())
 

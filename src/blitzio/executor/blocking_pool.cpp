@@ -107,7 +107,8 @@ class BlockingPool::State {
   std::size_t idle_count_ BLITZIO_GUARDED_BY(mutex_) = 0;
   // Threads that will look at the queue again. While the queue is not empty there is at least one.
   std::size_t working_ BLITZIO_GUARDED_BY(mutex_) = 0;
-  // That of them that was woken or created and has not looked yet: nobody else is called until then.
+  // That of them that was woken or created and has not looked yet: nobody else is called until
+  // then.
   Worker* called_ BLITZIO_GUARDED_BY(mutex_) = nullptr;
   std::size_t alive_ BLITZIO_GUARDED_BY(mutex_) = 0;  // and those that are running their stop hook
   std::size_t made_count_ BLITZIO_GUARDED_BY(mutex_) = 0;

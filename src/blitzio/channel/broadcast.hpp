@@ -206,7 +206,9 @@ class Broadcast {
     }
     receivers_.notify_all();
   }
+  /// Whether close() was called; receivers may have values left.
   [[nodiscard]] bool is_closed() const noexcept { return (tail() & kClosed) != 0; }
+  /// How many values are kept for receivers that are behind.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   /// Calls `visit(T&)` on each value that is kept; not for small trivial types. Nobody may send or
   /// receive meanwhile.

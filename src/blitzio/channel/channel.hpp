@@ -36,6 +36,7 @@ class Channel {
   /// Moves `value` in if there is room; leaves it alone otherwise.
   /// Cost     one compare-exchange; never allocates.
   [[nodiscard]] SendStatus try_send(T&& value) noexcept { return try_send(value); }
+  /// The same; after `full` and `closed`, `value` is as it was.
   [[nodiscard]] SendStatus try_send(T& value) noexcept {
     for (Backoff backoff;;) {
       switch (ring_.push(value)) {
@@ -97,7 +98,9 @@ class Channel {
     receivers_.notify_all();
     senders_.notify_all();
   }
+  /// Whether close() was called; there may be values left.
   [[nodiscard]] bool is_closed() const noexcept { return ring_.is_closed(); }
+  /// How many values there is room for.
   [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
   /// Calls `visit(T&)` on each value inside, oldest first. Nobody may send or receive meanwhile.
   template <class Visit>
@@ -106,6 +109,7 @@ class Channel {
   }
   /// Values inside; a snapshot.
   [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
+  /// Snapshots as well.
   [[nodiscard]] bool is_empty() const noexcept { return size() == 0; }
   [[nodiscard]] bool is_full() const noexcept { return size() == capacity(); }
 

@@ -39,6 +39,7 @@ namespace blitzio::channel {
 /// Why Oneshot::try_recv() has no value.
 enum class OneshotStatus : std::uint8_t { empty, closed };
 
+/// One value from one sender to one receiver. Thread: one sender, one receiver.
 template <class T>
 class Oneshot {
   static_assert(std::is_nothrow_move_constructible_v<T>);
@@ -84,6 +85,7 @@ class Oneshot {
     const State from = claim();
     if (is_open(from)) finish(from, State::closed);
   }
+  /// Whether it was closed without a value.
   [[nodiscard]] bool is_closed() const noexcept {
     // Relaxed: a snapshot.
     return state_.load(std::memory_order_relaxed) == State::closed;

@@ -81,6 +81,7 @@ class Watch {
     version_.fetch_or(kClosed, std::memory_order_seq_cst);
     changes_.notify_all();
   }
+  /// Whether close() was called.
   [[nodiscard]] bool is_closed() const noexcept { return (version() & kClosed) != 0; }
 
  private:
@@ -113,6 +114,7 @@ class Watch<T>::Receiver {
     seen_ = watch_->version();
     return watch_->value_;
   }
+  /// A copy of the value, which stays news if it was.
   [[nodiscard]] T get() const { return watch_->get(); }
   /// As Watch::borrow().
   template <std::invocable<const T&> Look>

@@ -79,6 +79,8 @@ class CancelNode final : private ListNode<> {
 
 }  // namespace detail
 
+/// A request to end that any number of tasks and threads may look at or wait for. Copies are the
+/// same token. Thread: any.
 class CancelToken {
  public:
   class Cancelled;

@@ -26,7 +26,9 @@ enum class Affinity : std::uint8_t {
   sequential,  ///< worker i on the i-th processor that the process may use
 };
 
+/// Plain fields; problem_in() says whether they can be had together.
 struct Config {
+  /// As many as the map of idle workers has bits.
   static constexpr unsigned kWorkersMax = 64;
 
   /// Worker threads; 0: one for each processor that the process may use, at most kWorkersMax.

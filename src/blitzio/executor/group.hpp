@@ -61,8 +61,10 @@ class GroupChild {
 
 }  // namespace detail
 
+/// Tasks of a runtime that end together. Thread: any.
 class Group {
  public:
+  /// A future of void.
   using Wait = detail::GroupWait;
   /// The handle of a child. Unlike others it may be ignored: the group has the child.
   template <class T>

@@ -108,10 +108,10 @@ class CallFuture {
 
 /// Counters of a runtime; a snapshot.
 struct RuntimeMetrics {
-  std::vector<WorkerMetrics> workers;
-  std::size_t injected = 0;  ///< tasks that wait for any worker
-  BlockingPool::Metrics blocking;
-  BlockingPool::Metrics compute;
+  std::vector<WorkerMetrics> workers;  ///< of each, in their order
+  std::size_t injected = 0;            ///< tasks that wait for any worker
+  BlockingPool::Metrics blocking;      ///< of spawn_blocking()
+  BlockingPool::Metrics compute;       ///< of compute() and parallel_for()
 };
 
 /// The state of a runtime's scheduler; a snapshot.
@@ -210,10 +210,13 @@ class Runtime final : private Scheduler {
   /// functions. Idempotent. Not from a worker, nor from a blocking function.
   void shutdown() noexcept;
 
+  /// As it was resolved: no field is 0 or `automatic` that stands for something.
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] unsigned worker_count() const noexcept { return config_.workers; }
+  /// Throws std::bad_alloc.
   [[nodiscard]] RuntimeMetrics metrics() const;
   [[nodiscard]] SchedulerInfo scheduler() const noexcept;
+  /// The threads of spawn_blocking(), and those of compute() and parallel_for().
   [[nodiscard]] BlockingPool& blocking_pool() noexcept { return blocking_; }
   [[nodiscard]] BlockingPool& compute_pool() noexcept { return compute_; }
 

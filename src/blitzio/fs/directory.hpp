@@ -31,7 +31,7 @@ enum class FileType : std::uint8_t { unknown, file, directory, symlink, other };
 struct DirEntry {
   std::string name;
   FileType type;  ///< unknown where the file system does not tell it in passing: then stat()
-  ino_t inode;
+  ino_t inode;    ///< its number in the file system
 };
 
 [[nodiscard]] Result<std::vector<DirEntry>> blocking_read_dir(const std::string& path);

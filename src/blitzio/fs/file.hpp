@@ -84,6 +84,7 @@ class [[nodiscard]] Transfer {
 /// From where seek() counts.
 enum class Whence : std::uint8_t { start, current, end };
 
+/// An open file; moves, closes with its end. See above.
 class [[nodiscard]] File {
  public:
   // ---- opening -----------------------------------------------------------------------------
@@ -93,6 +94,7 @@ class [[nodiscard]] File {
   ///          path with a NUL byte.
   /// Cost     on the spot if the folder is known to be local and the kernel has it in memory.
   static auto open(std::string path, OpenOptions options = {.read = true});
+  /// The same for threads.
   [[nodiscard]] static Result<File> blocking_open(const std::string& path,
                                                   const OpenOptions& options = {.read = true});
   /// Empty if it would have to wait.
@@ -103,6 +105,7 @@ class [[nodiscard]] File {
   /// Errors   EBADF; then it is not taken over.
   [[nodiscard]] static Result<File> adopt_fd(int fd);
 
+  /// The descriptor, which stays the file's.
   [[nodiscard]] int fd() const noexcept { return file_->fd(); }
   /// Whether it has no positions: a pipe, a terminal, a socket.
   [[nodiscard]] bool is_stream() const noexcept { return file_->is_stream(); }
@@ -116,14 +119,17 @@ class [[nodiscard]] File {
   /// Reads at most `buffer.size()` bytes from the position on; 0 bytes: the end.
   /// Returns  future of op::Transferred.
   detail::Transfer read(op::Bytes buffer);
+  /// The same from `offset` on; the position stays.
   detail::Transfer read_at(op::Bytes buffer, std::uint64_t offset);
   /// Writes `count` bytes of `buffer` from `first` on; may write fewer when the disk is full.
   detail::Transfer write(op::Bytes buffer, std::size_t first = 0, std::size_t count = op::kAll);
+  /// The same from `offset` on; the position stays.
   detail::Transfer write_at(op::Bytes buffer, std::uint64_t offset, std::size_t first = 0,
                             std::size_t count = op::kAll);
   /// Everything from the position to the end.
   /// Returns  future of Result<op::Bytes>.
   Async<Result<op::Bytes>> read_to_end();
+  /// Writes all of it at the position. What was written when an error came is not told.
   Async<Result<void>> write_all(op::Bytes bytes);
 
   /// `offset` counts from the start of the file; streams have none. Empty if it would have to
@@ -158,6 +164,7 @@ class [[nodiscard]] File {
 
   // ---- the rest ----------------------------------------------------------------------------
 
+  /// From the start of the file, in bytes.
   [[nodiscard]] std::uint64_t position() const noexcept { return file_->position; }
   /// Moves the position; behind the end is allowed. Returns  future of Result<std::uint64_t>.
   /// Errors   ESPIPE for a stream; invalid_argument for a position below 0.

@@ -23,10 +23,13 @@ class Metadata {
   }
   /// Type and permissions.
   [[nodiscard]] mode_t mode() const noexcept { return raw_.st_mode; }
-  /// When the content, or the status, changed last; since 1970.
+  /// When the content changed last; since 1970.
   [[nodiscard]] Duration modified() const noexcept { return since_epoch(raw_.st_mtim); }
+  /// When the content, or what is known of it, changed last; since 1970.
   [[nodiscard]] Duration changed() const noexcept { return since_epoch(raw_.st_ctim); }
+  /// When it was read last, as far as the file system keeps that; since 1970.
   [[nodiscard]] Duration accessed() const noexcept { return since_epoch(raw_.st_atim); }
+  /// All of it.
   [[nodiscard]] const struct stat& raw() const noexcept { return raw_; }
 
  private:

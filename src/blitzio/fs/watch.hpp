@@ -51,6 +51,7 @@ enum class EventKind : std::uint8_t {
   overflow,      ///< events were lost
 };
 
+/// What happened to what.
 struct WatchEvent {
   EventKind kind;
   bool is_directory = false;
@@ -58,10 +59,12 @@ struct WatchEvent {
   std::string from;  ///< renamed: what it was before
 };
 
+/// What is watched of a directory.
 struct WatchOptions {
   bool recursive = false;  ///< directories below too
 };
 
+/// Hears of changes. Thread: one task at a time.
 class [[nodiscard]] Watcher {
  public:
   using Item = Result<std::optional<WatchEvent>>;

@@ -70,6 +70,7 @@ struct TraceEntry {
 /// "+1.500000000 s run 3"
 [[nodiscard]] std::string to_string(const TraceEntry& entry);
 
+/// A simulated world; see above.
 class Deterministic final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
@@ -117,6 +118,7 @@ class Deterministic final {
     return io().run(std::forward<F>(function), io(), std::forward<Args>(arguments)...);
   }
 
+  /// Of the simulated clock.
   [[nodiscard]] Instant now() const noexcept;
   /// Tasks that have not ended.
   [[nodiscard]] std::size_t task_count() const noexcept;
@@ -127,6 +129,7 @@ class Deterministic final {
 
   // ---- faults; from inside of run() or between runs ------------------------------------------
 
+  /// From now on; what is on its way arrives as it was to.
   void set_faults(const Faults& faults) noexcept;
   /// From now on nothing passes between the two hosts: datagrams are lost, the bytes of connections
   /// wait, connecting retries and gives up with ETIMEDOUT after two minutes.

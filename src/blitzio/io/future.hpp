@@ -24,6 +24,7 @@
 
 namespace blitzio {
 
+/// The way to the result of what Io::async_() or Io::concurrent() started. See above.
 template <class T>
 class [[nodiscard]] IoFuture {
  public:

@@ -91,6 +91,8 @@ inline constexpr VTable kVTableOf{
 
 }  // namespace io
 
+/// A handle of an implementation: a value of two words, to be passed by value. It is used while its
+/// implementation lives. Thread: any, unless the implementation says otherwise.
 class Io {
  public:
   constexpr Io(void* data, const io::VTable& vtable) noexcept : data_(data), vtable_(&vtable) {}

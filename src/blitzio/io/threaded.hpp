@@ -43,6 +43,7 @@ struct Native;
 class ThreadedTask;
 }  // namespace detail
 
+/// A thread for each task; see above. Its end cancels what runs and waits for it.
 class Threaded final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();

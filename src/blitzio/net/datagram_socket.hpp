@@ -66,6 +66,8 @@ class [[nodiscard]] DatagramSend {
   std::unique_ptr<detail::ReceiverRoom> room_;  ///< while the receiver of a Unix socket has none
 };
 
+/// What UdpSocket and UnixDatagram share: whole datagrams, sent and received one at a time. One
+/// that is longer than the buffer it is received into is cut off, without a word.
 class DatagramSocket : public Socket {
  public:
   /// From now on sends to `peer` and receives from it alone.

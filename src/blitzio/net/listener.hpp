@@ -42,6 +42,7 @@ Result<std::optional<AcceptedFd>> try_accept_fd(int listener) noexcept;
 
 }  // namespace detail
 
+/// What TcpListener and UnixListener share. `S`: the stream that accepting gives.
 template <class S>
 class ListenerSocket : public Socket {
  public:

@@ -36,6 +36,7 @@
 
 namespace blitzio::net {
 
+/// How many connections a Pool has, and for how long.
 struct PoolOptions {
   std::uint32_t connections_max = 16;  ///< lent and idle together; at least 1
   std::size_t idle_max = SIZE_MAX;     ///< more than that are closed when they are given back
@@ -51,6 +52,9 @@ struct PoolOptions {
   return peeked.has_value() && !peeked->has_value();
 }
 
+/// Connections that are lent, given back and lent again. `T`: a socket or the like, which moves and
+/// closes with its end.
+/// Thread: any.
 template <class T>
 class Pool {
   struct Idle {

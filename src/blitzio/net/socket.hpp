@@ -16,6 +16,7 @@
 
 namespace blitzio::net {
 
+/// What every socket can. Not for use by itself.
 class Socket {
  public:
   Socket(Socket&&) noexcept = default;
@@ -25,6 +26,7 @@ class Socket {
 
   /// The descriptor; -1 once closed or moved from.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  /// Not once closed or moved from.
   [[nodiscard]] bool is_open() const noexcept { return fd() >= 0; }
   /// Closes it now; what waits on it ends with `closed`, whichever threads' tasks these are.
   /// Thread   the caller sees to it that no other thread begins a call meanwhile: the first poll of

@@ -88,6 +88,7 @@ class [[nodiscard]] Finish {
 /// The reading end of a split stream; a ReadStream.
 class ReadHalf {
  public:
+  /// Each as that of StreamSocket.
   SocketRead read(std::span<std::byte> buffer) noexcept { return {fd_, buffer, 0, is_tcp_}; }
   stream::ReadExact<ReadHalf> read_exact(std::span<std::byte> buffer) noexcept {
     return {*this, buffer};
@@ -126,6 +127,7 @@ class WriteHalf {
   WriteHalf& operator=(const WriteHalf&) = delete;
   ~WriteHalf() { leave(); }
 
+  /// Each as that of StreamSocket.
   SocketWrite write(std::span<const std::byte> data) noexcept { return {fd_, data}; }
   stream::WriteAll<WriteHalf> write_all(std::span<const std::byte> data) noexcept {
     return {*this, data};

@@ -60,6 +60,7 @@ class TcpStream final : public StreamSocket {
   /// Errors   resolver errors; the first attempt's error if all fail.
   /// Cancel   gives up all attempts.
   [[nodiscard]] static Async<Result<TcpStream>> connect(std::string_view host, std::uint16_t port);
+  /// How long an attempt is alone before the next begins.
   static constexpr Duration kAttemptDelay = Duration::from_millis(250);
 
   /// Takes over a connected socket in non-blocking mode.
@@ -69,7 +70,8 @@ class TcpStream final : public StreamSocket {
   /// Whether small writes leave at once (TCP_NODELAY) instead of waiting for an answer on the way.
   Result<void> set_nodelay(bool is_on) const noexcept;
   [[nodiscard]] Result<bool> nodelay() const noexcept;
-  /// None turns it off.
+  /// Whether a silent peer is asked if it is still there; in whole seconds, rounded up. None turns
+  /// it off.
   Result<void> set_keepalive(const std::optional<KeepAlive>& keepalive) const noexcept;
   [[nodiscard]] Result<std::optional<KeepAlive>> keepalive() const noexcept;
   /// How long closing may go on sending what is unsent, in the background; zero resets the
@@ -85,6 +87,7 @@ class TcpStream final : public StreamSocket {
   explicit TcpStream(AsyncFd fd) noexcept : StreamSocket(std::move(fd), true) {}
 };
 
+/// How TcpListener::bind() listens.
 struct ListenOptions {
   int backlog = 1024;         ///< connections that may wait to be accepted
   bool reuse_address = true;  ///< bind although old connections of the address linger

@@ -8,6 +8,7 @@
 
 namespace blitzio::net {
 
+/// How UdpSocket::bind() binds.
 struct UdpOptions {
   bool reuse_address = false;  ///< for multicast: several sockets of one address, all of which hear
   bool reuse_port = false;     ///< several sockets share the port; the system spreads senders

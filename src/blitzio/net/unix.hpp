@@ -52,6 +52,8 @@ class UnixStream final : public StreamSocket {
   /// Errors   ENOMEM; `fd` is as it was then.
   [[nodiscard]] static Result<UnixStream> from_fd(OwnedFd&& fd) noexcept;
 
+  /// Who is at the other end.
+  /// Errors   os errors of a socket that is closed.
   [[nodiscard]] Result<PeerCredentials> peer_credentials() const noexcept;
 
  private:

@@ -23,6 +23,7 @@
 
 namespace blitzio::process {
 
+/// A process that was started. It is reaped when it ends, whether somebody waits or not.
 class [[nodiscard]] Child {
  public:
   Child(Child&&) noexcept = default;
@@ -69,6 +70,7 @@ class [[nodiscard]] Child {
   /// Returns  future of ExitStatus; of a child whose status somebody else took, code 255.
   /// Cancel   loses nothing; any number of waits may go on at a time.
   Wait wait() const noexcept { return Wait(state_); }
+  /// wait() for a thread that may block.
   ExitStatus blocking_wait() const noexcept { return block_on(wait()); }
   /// Its status if it has ended.
   [[nodiscard]] std::optional<ExitStatus> try_wait() const noexcept { return state_->try_wait(); }

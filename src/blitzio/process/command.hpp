@@ -36,6 +36,7 @@ class Stdio {
  public:
   enum class Kind : std::uint8_t { inherit, null, piped, fd, standard_output };
 
+  /// The parent's.
   [[nodiscard]] static Stdio inherit() noexcept { return Stdio(Kind::inherit, nullptr); }
   /// /dev/null.
   [[nodiscard]] static Stdio null() noexcept { return Stdio(Kind::null, nullptr); }
@@ -72,15 +73,18 @@ struct SpawnFailure {
   bool is_directory = false;  ///< it is about current_dir(), not about the program
 };
 
+/// A program and how it is to be started. Each setter gives the Command again, so that they chain.
 class Command {
  public:
   /// `program`: a path, or a name to look for in PATH (of the child, if env() sets one).
   explicit Command(std::string program) : program_(std::move(program)) {}
 
+  /// One more argument, behind those that are there; none is split or expanded.
   Command& arg(std::string argument) {
     arguments_.push_back(std::move(argument));
     return *this;
   }
+  /// arg() of each.
   Command& args(std::vector<std::string> arguments) {
     for (auto& argument : arguments) arguments_.push_back(std::move(argument));
     return *this;
@@ -95,15 +99,19 @@ class Command {
     changes_[std::move(name)] = std::move(value);
     return *this;
   }
+  /// Has the child not see a variable of the parent's, or of an earlier env().
   Command& env_remove(std::string name) {
     changes_[std::move(name)] = std::nullopt;
     return *this;
   }
+  /// The child starts with what env() sets afterwards, and nothing else.
   Command& env_clear() {
     changes_.clear();
     inherits_environment_ = false;
     return *this;
   }
+  /// The directory that the child starts in; else the parent's. The program is looked for from
+  /// there.
   Command& current_dir(std::string path) {
     directory_ = std::move(path);
     return *this;
@@ -122,22 +130,27 @@ class Command {
     group_ = group;
     return *this;
   }
+  /// Whether it leads a session of its own, without a terminal (setsid(2)): no.
   Command& new_session(bool wanted = true) noexcept {
     new_session_ = wanted;
     return *this;
   }
+  /// The user that it runs as; else the parent's. spawn() gives EPERM to who may not.
   Command& uid(uid_t user) noexcept {
     user_ = user;
     return *this;
   }
+  /// Its main group; as uid().
   Command& gid(gid_t group) noexcept {
     main_group_ = group;
     return *this;
   }
+  /// Its further groups; as uid(). Empty: none.
   Command& groups(std::vector<gid_t> groups) {
     groups_ = std::move(groups);
     return *this;
   }
+  /// Permissions that files it makes do not get; else the parent's.
   Command& umask(mode_t mask) noexcept {
     umask_ = mask;
     return *this;
@@ -154,10 +167,9 @@ class Command {
   }
 
   /// Starts it. Returns once the program runs.
-  /// Errors   those of execve(2) (ENOENT, EACCES, ENOEXEC, …), of what was to be set up in the
-  /// child
-  ///          (EPERM for uid(), ENOENT for current_dir()), EMFILE, EAGAIN; invalid_argument for
-  ///          text with a NUL byte and names of variables with "=" or none.
+  /// Errors   those of execve(2) (ENOENT, EACCES, ENOEXEC, …); of what was to be set up in the
+  ///          child (EPERM for uid(), ENOENT for current_dir()); EMFILE, EAGAIN;
+  ///          invalid_argument for text with a NUL byte and names of variables with "=" or none.
   /// Cost     about 100 µs, in which the calling thread is stopped by vfork(2).
   [[nodiscard]] Result<Child> spawn() const;
   /// The same, and says what an error is about.

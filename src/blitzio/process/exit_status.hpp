@@ -17,6 +17,7 @@ class ExitStatus {
   [[nodiscard]] constexpr std::optional<int> code() const noexcept {
     return signal_ == 0 ? std::optional(code_) : std::nullopt;
   }
+  /// The signal that ended it, if one did.
   [[nodiscard]] constexpr std::optional<int> signal() const noexcept {
     return signal_ != 0 ? std::optional(signal_) : std::nullopt;
   }

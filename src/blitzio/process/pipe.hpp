@@ -30,6 +30,7 @@ class Pipe {
 
   /// The descriptor; -1 once closed or moved from.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  /// Not once closed or moved from.
   [[nodiscard]] bool is_open() const noexcept { return fd() >= 0; }
   /// Closes it now; what waits on it ends with `closed`.
   void close() noexcept { fd_.close(); }

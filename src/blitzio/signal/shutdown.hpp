@@ -93,6 +93,7 @@ class [[nodiscard]] WorkGuard {
   std::shared_ptr<signal::detail::WorkCount> count_;
 };
 
+/// Tells everybody that the program ends, and counts the work under way. Thread: any.
 class Shutdown {
  public:
   class WaitPending;
@@ -112,6 +113,7 @@ class Shutdown {
 
   /// Begins the shutdown, as a signal does. Idempotent.
   void trigger() noexcept { token_.cancel(); }
+  /// Whether it has begun.
   [[nodiscard]] bool is_shutdown() const noexcept { return token_.cancel_requested(); }
   /// The signal that came first; nothing if none did.
   [[nodiscard]] std::optional<int> signal() const noexcept;
@@ -125,6 +127,7 @@ class Shutdown {
   /// Counts a piece of work as pending until the guard goes. Also while shutting down: work that is
   /// accepted late is waited for all the same.
   WorkGuard start_work() { return WorkGuard(count_); }
+  /// Guards that live; a snapshot.
   [[nodiscard]] std::size_t pending_count() const noexcept { return count_->pending(); }
   /// Waits until no work is pending, or `timeout` has passed (Duration::max(): for ever).
   /// Returns  future of bool: whether none is pending.

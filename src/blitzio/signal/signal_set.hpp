@@ -36,6 +36,7 @@
 
 namespace blitzio::signal {
 
+/// Listens for several signals; what arrives is taken once, whoever asks first.
 class SignalSet {
  public:
   /// Begins to listen. `former`: see Former.

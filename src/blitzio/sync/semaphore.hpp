@@ -196,6 +196,7 @@ class Semaphore {
 
   /// Lets every waiter, now and later, fail with `closed`. Permits can still be released.
   void close() noexcept;
+  /// Whether close() was called.
   [[nodiscard]] bool is_closed() const noexcept {
     // Relaxed: a snapshot; nothing rides on it.
     return (word_.load(std::memory_order_relaxed) & kClosed) != 0;

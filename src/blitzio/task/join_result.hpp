@@ -17,6 +17,7 @@ class TaskCancelled : public std::exception {
   [[nodiscard]] const char* what() const noexcept override { return "the task was cancelled"; }
 };
 
+/// What became of a task: a value, an exception, or "cancelled".
 template <class T>
 class [[nodiscard]] JoinResult {
   struct Cancelled {};

@@ -18,7 +18,7 @@ from blitzio.time import now
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from blitzio._config import Config
     from blitzio._duration import Instant
@@ -47,6 +47,20 @@ class Native:
 
     def _order(self, count: int) -> list[int]:
         return list(range(count))
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Evented(Native):
@@ -99,17 +113,6 @@ class Evented(Native):
         """
         if self._is_own:
             self._runtime.shutdown()
-
-    def __enter__(self) -> Evented:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Evented on {self._runtime!r}>"

@@ -30,7 +30,6 @@ from blitzio._task.concurrent import ConcurrencyUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from types import TracebackType
 
     from blitzio._config import Config
     from blitzio._duration import Seconds
@@ -101,17 +100,6 @@ class Threaded(Native):
         for handle in running:
             handle.cancel()
         self._pool.shutdown(wait=True)
-
-    def __enter__(self) -> Threaded:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Threaded busy={self.busy_count}{' closed' if self._is_closed else ''}>"

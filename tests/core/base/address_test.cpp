@@ -57,6 +57,35 @@ TEST(Address, TellsTheHostWithoutThePort) {
   EXPECT_EQ(Address().to_string(), "");
 }
 
+TEST(Address, TellsItsFamilyAndWhatOnlyIPv6Has) {
+  constexpr Address link_local = Address::v6({0xfe, 0x80}, 9, 3, 5);
+  static_assert(link_local.is_v6() && !link_local.is_v4());
+  static_assert(link_local.scope_id() == 3 && link_local.flow_info() == 5);
+  static_assert(link_local != Address::v6({0xfe, 0x80}, 9, 4, 5));
+  const Address::Native native = link_local.to_native();
+  EXPECT_EQ(Address::from_sockaddr(native.get(), native.length), link_local);
+
+  constexpr Address loopback = Address::loopback_v4(1);
+  static_assert(loopback.is_v4() && !loopback.is_v6());
+  static_assert(loopback.scope_id() == 0 && loopback.flow_info() == 0);
+
+  EXPECT_EQ(link_local.native_family(), AF_INET6);
+  EXPECT_EQ(loopback.native_family(), AF_INET);
+  EXPECT_EQ(Address::local("/x")->native_family(), AF_UNIX);
+  EXPECT_EQ(Address().native_family(), AF_UNSPEC);
+}
+
+TEST(Address, IsReadWithoutItsPort) {
+  EXPECT_EQ(Address::parse_ip("127.0.0.1", 80), Address::loopback_v4(80));
+  EXPECT_EQ(Address::parse_ip("::1", 443), Address::loopback_v6(443));
+  EXPECT_EQ(Address::parse_ip("fe80::%7", 1), Address::v6({0xfe, 0x80}, 1, 7));
+  for (const char* text : {"", "127.0.0.1:80", "[::1]", "localhost", "/x"}) {
+    const auto address = Address::parse_ip(text, 1);
+    ASSERT_FALSE(address) << text;
+    EXPECT_TRUE(address.error().is(RuntimeErrc::invalid_argument)) << text;
+  }
+}
+
 TEST(Address, AbstractNamesMayHaveAnyBytes) {
   const std::string_view name("\0a\0b", 4);
   const auto address = Address::local(name);

@@ -2,11 +2,15 @@
 #include <blitzio/fs/paths.hpp>
 #include <blitzio/fs/temporary.hpp>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <core/fs/support.hpp>
 
+#include <array>
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -148,6 +152,96 @@ TEST_F(PathsTest, CopyTakesContentAndPermissions) {
   EXPECT_EQ(blocking_stat(path("a")).value().size(), content.size());
   EXPECT_TRUE(block_on(copy(path("."), path("c"))).error().is_os(EISDIR));
   EXPECT_GT(block_on(copy("/proc/self/status", path("status"))).value(), 0U);
+}
+
+TEST_F(PathsTest, PermissionsAreSetByPathAndByFile) {
+  ASSERT_TRUE(blocking_write_file(path("a"), {}).has_value());
+  ASSERT_TRUE(blocking_symlink("a", path("link")).has_value());
+  const auto permissions = [this] { return blocking_stat(path("a")).value().mode() & 07777U; };
+  EXPECT_TRUE(block_on(set_permissions(path("a"), 0640)).has_value());
+  EXPECT_EQ(permissions(), 0640U);
+  EXPECT_TRUE(block_on(set_permissions(path("link"), 0600)).has_value());
+  EXPECT_EQ(permissions(), 0600U) << "the link is followed";
+  EXPECT_TRUE(blocking_set_permissions(path("a"), 0604).has_value());
+  EXPECT_EQ(permissions(), 0604U);
+  auto file = File::blocking_open(path("a"));
+  ASSERT_TRUE(file.has_value());
+  EXPECT_TRUE(block_on(file->set_permissions(0400)).has_value());
+  EXPECT_EQ(permissions(), 0400U);
+  EXPECT_TRUE(block_on(set_permissions(path("none"), 0600)).error().is_os(ENOENT));
+  EXPECT_TRUE(blocking_set_permissions(path("none"), 0600).error().is_os(ENOENT));
+}
+
+TEST_F(PathsTest, ThreadsHaveAFormOfEachOfTheirOwn) {
+  EXPECT_TRUE(blocking_mkdir(path("d")).has_value());
+  EXPECT_TRUE(blocking_mkdir_all(path("d/e/f")).has_value());
+  ASSERT_TRUE(blocking_write_file(path("d/a"), bytes("content")).has_value());
+  EXPECT_TRUE(blocking_write_file(path("d/a"), bytes("s"), WriteMode::append).has_value());
+  EXPECT_EQ(blocking_copy(path("d/a"), path("d/b")).value(), 8U);
+  EXPECT_TRUE(blocking_copy(path("d/a"), path("d/a")).error().is_os(EINVAL));
+  EXPECT_TRUE(blocking_symlink("a", path("d/link")).has_value());
+  EXPECT_EQ(blocking_read_link(path("d/link")).value(), "a");
+  EXPECT_TRUE(blocking_read_link(path("d/a")).error().is_os(EINVAL));
+  EXPECT_TRUE(blocking_hard_link(path("d/a"), path("d/c")).has_value());
+  const ino_t number = blocking_stat(path("d/a")).value().raw().st_ino;
+  EXPECT_EQ(blocking_stat(path("d/c")).value().raw().st_ino, number);
+  EXPECT_TRUE(blocking_rename(path("d/c"), path("d/moved")).has_value());
+  EXPECT_FALSE(blocking_exists(path("d/c")).value());
+  const auto entries = blocking_read_dir(path("d")).value();
+  EXPECT_THAT(entries, testing::Contains(testing::AllOf(testing::Field(&DirEntry::name, "moved"),
+                                                        testing::Field(&DirEntry::inode, number))));
+  EXPECT_TRUE(blocking_remove_dir(path("d/e/f")).has_value());
+  EXPECT_TRUE(blocking_remove_dir(path("d")).error().is_os(ENOTEMPTY));
+  EXPECT_TRUE(blocking_remove(path("d/b")).has_value());
+  EXPECT_TRUE(blocking_remove_dir_all(path("d")).has_value());
+  EXPECT_FALSE(blocking_exists(path("d")).value());
+}
+
+TEST_F(PathsTest, WhatIsKnownIsToldOnTheSpot) {
+  ASSERT_TRUE(blocking_write_file(path("a"), bytes("12")).has_value());
+  ASSERT_TRUE(blocking_symlink("nowhere", path("dangling")).has_value());
+  static_cast<void>(blocking_stat(path("a")));  // from here on the folder is known
+  // Empty is an answer, too: it would have to wait. Here the kernel has just been asked the same.
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(try_exists(path("a")).value_or(true).value());
+    EXPECT_FALSE(try_exists(path("b")).value_or(false).value());
+    EXPECT_FALSE(try_exists(path("dangling")).value_or(false).value());
+    const auto known = try_stat(path("a"));
+    EXPECT_TRUE(!known || known->value().size() == 2);
+    EXPECT_TRUE(block_on(exists(path("a"))).value());
+  }
+}
+
+TEST_F(PathsTest, TimesAreThoseOfTheFile) {
+  ASSERT_TRUE(blocking_write_file(path("a"), {}).has_value());
+  const std::array times{timespec{1'000'000'000, 5}, timespec{1'200'000'000, 7}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path("a").c_str(), times.data(), 0), 0);
+  const Metadata found = block_on(stat(path("a"))).value();
+  EXPECT_EQ(found.accessed(), Duration::from_secs(1'000'000'000) + Duration::from_nanos(5));
+  EXPECT_EQ(found.modified(), Duration::from_secs(1'200'000'000) + Duration::from_nanos(7));
+  EXPECT_GT(found.changed(), found.modified());
+}
+
+TEST_F(PathsTest, TemporaryThingsAreMadeByThreads) {
+  const auto named = blocking_named_temp_file("n-", path("."));
+  ASSERT_TRUE(named.has_value());
+  EXPECT_EQ(blocking_stat(named->path.path()).value().mode() & 07777, 0600U);
+  auto nameless = blocking_temp_file(path("."));
+  ASSERT_TRUE(nameless.has_value());
+  EXPECT_EQ(nameless->blocking_write_at(bytes("u"), 0).value(), 1U);
+  EXPECT_EQ(blocking_read_dir(path(".")).value().size(), 1U) << "only the named one has a name";
+  EXPECT_TRUE(blocking_temp_file(path("none")).error().is_os(ENOENT));
+  EXPECT_TRUE(blocking_named_temp_file("n-", path("none")).error().is_os(ENOENT));
+}
+
+TEST_F(PathsTest, TheEnvironmentNamesTheFolderOfTemporaryThings) {
+  const char* set = std::getenv("TMPDIR");
+  const auto before = set == nullptr ? std::nullopt : std::optional<std::string>(set);
+  ASSERT_EQ(::setenv("TMPDIR", path("").c_str(), 1), 0);
+  EXPECT_EQ(temp_folder(), path(""));
+  ASSERT_EQ(::unsetenv("TMPDIR"), 0);
+  EXPECT_EQ(temp_folder(), "/tmp");
+  if (before) ::setenv("TMPDIR", before->c_str(), 1);
 }
 
 TEST_F(PathsTest, TemporaryThingsGoWithTheirOwner) {

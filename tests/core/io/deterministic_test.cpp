@@ -396,6 +396,40 @@ TEST(Deterministic, AWriterWaitsForAReaderThatIsSlow) {
   });
 }
 
+TEST(Deterministic, LatencyTakesTime) {
+  Deterministic world;
+  world.set_faults({.latency_min = 1_s, .latency_max = 1_s});
+  world.run([&](Io io) -> Async<void> {
+    auto [client, server] = co_await connect(world);
+    EXPECT_EQ((io.now() - Instant()).as_secs(), 2) << "there and back";
+    const Instant sent = io.now();
+    get(co_await client.write_all(bytes_of("x")));
+    std::array<std::byte, 1> one{};
+    EXPECT_EQ(get(co_await server.read(one)), 1U);
+    EXPECT_EQ((io.now() - sent).as_secs(), 1);
+  });
+}
+
+TEST(Deterministic, TransfersAreShortUnlessTheyMayNotBe) {
+  const auto is_short_with = [](std::uint64_t seed, bool short_transfers) {
+    Deterministic world({.seed = seed});
+    world.set_faults({.short_transfers = short_transfers});
+    return world.run([&](Io io) -> Async<bool> {
+      auto [client, server] = co_await connect(world);
+      std::array<std::byte, 100> bytes{};
+      const std::size_t written = get(co_await client.write(bytes));
+      co_await io.sleep(1_s);  // all of it has arrived
+      co_return written < bytes.size() || get(co_await server.read(bytes)) < written;
+    });
+  };
+  int short_runs = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    if (is_short_with(seed, true)) ++short_runs;
+    EXPECT_FALSE(is_short_with(seed, false)) << seed;
+  }
+  EXPECT_GT(short_runs, 0);
+}
+
 TEST(Deterministic, DatagramsGetLost) {
   Deterministic world({.seed = 3});
   world.set_faults({.datagram_loss = 0.5});

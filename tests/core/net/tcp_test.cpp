@@ -368,6 +368,10 @@ TEST_P(Tcp, SetsAndTellsOptions) {
     EXPECT_GE(get(stream.send_buffer_bytes()), 100'000U);
     get(stream.set_recv_buffer_bytes(100'000));
     EXPECT_GE(get(stream.recv_buffer_bytes()), 100'000U);
+    get(stream.set_option(SOL_SOCKET, SO_OOBINLINE, 1));
+    EXPECT_EQ(get(stream.option(SOL_SOCKET, SO_OOBINLINE)), 1);
+    EXPECT_TRUE(stream.option(SOL_SOCKET, -1).error().is_os(ENOPROTOOPT));
+    EXPECT_TRUE(stream.set_option(SOL_SOCKET, -1, 1).error().is_os(ENOPROTOOPT));
     EXPECT_EQ(get(stream.take_error()), std::nullopt);
     EXPECT_EQ(get(stream.peer_address()), get(ends.server.local_address()));
   }(this));

@@ -53,6 +53,23 @@ TEST(Pipe, TalksToAChild) {
   EXPECT_TRUE(child.blocking_wait().is_success());
 }
 
+TEST(Pipe, EachOfAChildsIsTakenOnce) {
+  auto executor = LocalExecutor::create().value();
+  auto child = Command("sh")
+                   .args({"-c", "echo out; echo errors >&2"})
+                   .standard_output(Stdio::piped())
+                   .standard_error(Stdio::piped())
+                   .spawn()
+                   .value();
+  auto errors = child.take_stderr().value();
+  EXPECT_EQ(executor->block_on(read_all(errors)), "errors\n");
+  EXPECT_FALSE(child.take_stderr().has_value()) << "taken";
+  auto output = child.take_stdout().value();
+  EXPECT_EQ(executor->block_on(read_all(output)), "out\n");
+  EXPECT_FALSE(child.take_stdin().has_value()) << "not piped";
+  EXPECT_TRUE(child.blocking_wait().is_success());
+}
+
 TEST(Pipe, ADroppedReadTakesNothing) {
   auto executor = LocalExecutor::create().value();
   auto child =

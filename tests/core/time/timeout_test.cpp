@@ -253,7 +253,13 @@ TEST_F(Timers, AnIntervalThatIsResetPlansAnew) {
   interval.reset();
   advance_to(9_ms);
   EXPECT_GE(wakes_.poll(second).take(), before + 10_ms);
+  auto third = interval.tick();
+  const Instant again = Instant::now();
   interval.reset_after(1_s);
+  EXPECT_TRUE(wakes_.poll(third).is_pending());
+  advance_to(1_s);  // far behind that
+  EXPECT_GE(wakes_.poll(third).take(), again + 1_s);
+  EXPECT_EQ(interval.period(), 10_ms);
 }
 
 TEST_F(Timers, APeriodMustBePositive) {

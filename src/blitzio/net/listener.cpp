@@ -1,34 +1,12 @@
 #include <blitzio/net/listener.hpp>
 
+#include <blitzio/base/accept_errors.hpp>
 #include <blitzio/base/address_buffer.hpp>
 #include <blitzio/base/syscalls.hpp>
 
 #include <cerrno>
 
 namespace blitzio::net::detail {
-
-namespace {
-
-/// Errors of one connection that died in the backlog; the next one may be well (accept(2), "Error
-/// handling").
-bool concerns_one_connection(int code) noexcept {
-  switch (code) {
-    case EINTR:
-    case ECONNABORTED:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
 
 int accept_now(int listener, AcceptedFd& accepted) noexcept {
   // Each retry takes a dead connection off the backlog; the bound is for a system that keeps
@@ -45,7 +23,7 @@ int accept_now(int listener, AcceptedFd& accepted) noexcept {
       return 0;
     }
     code = errno;
-    if (!concerns_one_connection(code)) return -code;
+    if (code != EINTR && !concerns_one_connection(code)) return -code;
   }
   return -code;
 }

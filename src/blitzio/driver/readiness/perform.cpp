@@ -1,3 +1,4 @@
+#include <blitzio/base/accept_errors.hpp>
 #include <blitzio/base/faults.hpp>
 #include <blitzio/driver/readiness/perform.hpp>
 
@@ -98,24 +99,6 @@ std::int32_t run_transfer(const Transfer& transfer) noexcept {
   return transfer_on_blocking_fd(transfer);
 }
 
-/// Errors of one connection that died in the backlog; the next one may be well (accept(2), "Error
-/// handling"). EOPNOTSUPP is in that list, too, but also means "no listener", for ever.
-bool concerns_one_connection(std::int32_t result) noexcept {
-  switch (-result) {
-    case ECONNABORTED:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      return true;
-    default:
-      return false;
-  }
-}
-
 /// accept(2); `peer` null: nobody asks.
 std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AddressBuffer* peer) noexcept {
   using Mode = Operation::AcceptMode;
@@ -137,7 +120,7 @@ std::int32_t accept_connection(int fd, Operation::AcceptArgs& args, AddressBuffe
       peer->length = sizeof peer->storage;
       return ::accept4(fd, peer->generic(), &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     });
-    if (!concerns_one_connection(result)) return or_would_block(result);
+    if (!concerns_one_connection(-result)) return or_would_block(result);
   }
   return result;
 }

@@ -132,22 +132,8 @@ PyObject* datagram_release_socket(PyObject* self, PyObject* /*unused*/) noexcept
   Py_RETURN_NONE;
 }
 
-// The collector or the last reference ends a transport that nobody closed. Nothing is in flight:
-// that would own a reference.
 void datagram_finalize(PyObject* self) noexcept {
-  DatagramTransport& t = as_datagram(self);
-  if (t.fd_state != FdState::open) return;
-  const LoopUse use(t.loop);
-  PyRef pending = take_exception();
-  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
-    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
-  }
-  if (transport_may_use_driver(t)) {
-    release_unclosed(t);
-  } else {
-    transport_release_in_loop(t);
-  }
-  if (pending) restore_exception(std::move(pending));
+  transport_finalize(as_datagram(self), release_unclosed);
 }
 
 }  // namespace blitzio::python

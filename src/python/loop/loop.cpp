@@ -457,97 +457,10 @@ PyMemberDef loop_members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
-constexpr const char* kForked =
-    "the event loop belongs to the parent process; a forked child must make its own";
-
 }  // namespace
 
 bool loop_check(const ModuleState& state, PyObject* object) noexcept {
   return PyObject_TypeCheck(object, state.loop_type) != 0;
-}
-
-int loop_check_closed(const LoopObject& loop) noexcept {
-  if (BLITZIO_LIKELY(!loop.closed)) return 0;
-  PyErr_SetString(PyExc_RuntimeError, loop.forked ? kForked : "Event loop is closed");
-  return -1;
-}
-
-int loop_check_owner(const LoopObject& loop) noexcept {
-  // Relaxed: a thread compares with its own number, which no other thread ever stores.
-  const unsigned long runner = loop.thread.load(std::memory_order_relaxed);
-  if (BLITZIO_LIKELY(runner == current_thread() || runner == 0)) return 0;
-  PyErr_SetString(
-      PyExc_RuntimeError,
-      loop.forked
-          ? kForked
-          : "Non-thread-safe operation invoked on an event loop other than the current one");
-  return -1;
-}
-
-bool loop_may_use_driver(const LoopObject& loop) noexcept {
-  if (loop.forked || loop_check_owner(loop) == 0) return true;
-  PyErr_Clear();  // The answer is the return value.
-  return false;
-}
-
-void loop_disown(LoopObject& loop) noexcept {
-  if (loop.closed) return;  // Before the fork: there is nothing to share.
-  loop.closed = loop.forked = true;
-  job_pool_disown(loop);
-#if BLITZIO_FREE_THREADED
-  loop.inbox_lock = {};  // A thread that is not here may have held it.
-  loop.users.for_each([](LoopUser& user) {
-    if (user.thread != current_thread()) user.unlink();
-  });
-#endif
-  loop.gate->set_waiting(false);
-  loop.gate->disown();
-  // Relaxed, here and below: the child has a single thread.
-  const unsigned long runner = loop.thread.exchange(kParentsThread, std::memory_order_relaxed);
-  if (runner == current_thread()) {
-    // A callback forked. If it returns, that is as far as the child runs.
-    static_cast<void>(loop_check_closed(loop));
-    loop_set_fatal(loop, take_exception());
-  } else if (runner != 0) {
-    loop.stranded = true;
-    loop.in_run = false;
-  }
-}
-
-void loop_set_fatal(LoopObject& loop, PyRef exception) noexcept {
-  if (loop.fatal == nullptr) loop.fatal = exception.release();
-}
-
-void loop_report_exception(LoopObject& loop, const char* message,
-                           std::initializer_list<ContextItem> items) noexcept {
-  PyRef exception = take_exception();
-  if (!exception) return;
-  if (is_fatal_exception(exception.get())) {
-    loop_set_fatal(loop, std::move(exception));
-    return;
-  }
-  const Names& names = loop.state->names;
-  PyObject* self = reinterpret_cast<PyObject*>(&loop);
-  const PyRef context = PyRef::steal(PyDict_New());
-  const PyRef text = PyRef::steal(PyUnicode_FromString(message));
-  bool complete = context && text &&
-                  PyDict_SetItem(context.get(), names.message, text.get()) == 0 &&
-                  PyDict_SetItem(context.get(), names.exception, exception.get()) == 0;
-  for (const ContextItem& item : items) {
-    if (!complete || item.value == nullptr) continue;
-    complete = PyDict_SetItem(context.get(), item.key, item.value) == 0;
-  }
-  const PyRef done = complete ? PyRef::steal(PyObject_CallMethodOneArg(
-                                    self, names.call_exception_handler, context.get()))
-                              : PyRef();
-  if (done) return;
-  PyRef second = take_exception();
-  if (second && is_fatal_exception(second.get())) {
-    loop_set_fatal(loop, std::move(second));
-  } else if (second) {
-    restore_exception(std::move(second));
-    PyErr_WriteUnraisable(self);
-  }
 }
 
 int loop_register(PyObject* module, ModuleState& state) noexcept {

@@ -1,6 +1,7 @@
 #include <python/loop/pipe_transport.hpp>
 
 #include <python/loop/pipe_internal.hpp>
+#include <python/loop/unclosed.hpp>
 #include <python/support/heap_type.hpp>
 
 #include <fcntl.h>
@@ -244,15 +245,12 @@ void pipe_finalize(PyObject* self) noexcept {
   PipeTransport& t = as_pipe(self);
   if (t.pipe == nullptr) return;
   const LoopUse use(t.loop);
-  PyRef pending = take_exception();
-  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
-    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
-  }
-  // Something is in flight only if this was called by hand, as by who may use the loop.
-  if (loop_may_use_driver(*t.loop)) stop_by_hand(t);
-  t.closing = t.is_lost = true;
-  if (release(t) != 0) PyErr_WriteUnraisable(self);
-  if (pending) restore_exception(std::move(pending));
+  finalize_unclosed(self, [&] {
+    // Something is in flight only if this was called by hand, as by who may use the loop.
+    if (loop_may_use_driver(*t.loop)) stop_by_hand(t);
+    t.closing = t.is_lost = true;
+    if (release(t) != 0) PyErr_WriteUnraisable(self);
+  });
 }
 
 template <class Transport>

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <python/loop/transport_base.hpp>
+#include <python/loop/unclosed.hpp>
 
 namespace blitzio::python {
 
@@ -64,6 +65,21 @@ void transport_operations_ended(SocketTransport& transport) noexcept;
 [[nodiscard]] PyObject* transport_ask_loop(SocketTransport& transport, PyObject* name) noexcept;
 /// For finalisers: has the loop's thread call self._release_socket(). Leaves no error set.
 void transport_release_in_loop(SocketTransport& transport) noexcept;
+/// tp_finalize of a kind: the collector or the last reference ends a transport that nobody closed.
+/// Nothing is in flight, which would own a reference. `release` loses it without a word.
+template <class Transport>
+void transport_finalize(Transport& transport, void (*release)(Transport&) noexcept) noexcept {
+  if (transport.fd_state != FdState::open) return;
+  const LoopUse use(transport.loop);
+  finalize_unclosed(as_object(transport), [&] {
+    if (transport_may_use_driver(transport)) {
+      release(transport);
+    } else {
+      // The loop runs in another thread, and only that one may use the driver.
+      transport_release_in_loop(transport);
+    }
+  });
+}
 /// As the general one, in the words that asyncio has for sockets.
 inline void transport_count_lost_write(SocketTransport& transport) noexcept {
   transport_count_lost_write(transport, "socket.send() raised exception.");

@@ -215,23 +215,8 @@ PyObject* stream_release_socket(PyObject* self, PyObject* /*unused*/) noexcept {
   Py_RETURN_NONE;
 }
 
-// The collector or the last reference ends a transport that nobody closed. Nothing is in flight:
-// that would own a reference.
 void stream_finalize(PyObject* self) noexcept {
-  StreamTransport& t = as_stream(self);
-  if (t.fd_state != FdState::open) return;
-  const LoopUse use(t.loop);
-  PyRef pending = take_exception();
-  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
-    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
-  }
-  if (transport_may_use_driver(t)) {
-    release_unclosed(t);
-  } else {
-    // The loop runs in another thread, and only that one may use the driver.
-    transport_release_in_loop(t);
-  }
-  if (pending) restore_exception(std::move(pending));
+  transport_finalize(as_stream(self), release_unclosed);
 }
 
 }  // namespace blitzio::python

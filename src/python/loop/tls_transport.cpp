@@ -4,6 +4,7 @@
 // It is an object of its own, apart from the protocol below it, because each is the other's public
 // interface to somebody: an application must not find connection_lost() on its transport.
 #include <python/loop/tls_internal.hpp>
+#include <python/loop/unclosed.hpp>
 #include <python/support/heap_type.hpp>
 #include <python/support/slots.hpp>
 
@@ -81,11 +82,7 @@ void transport_finalize(PyObject* self) noexcept {
   TlsTransportObject& t = as_transport(self);
   if (t.is_closed || t.protocol == nullptr) return;
   t.is_closed = true;
-  PyRef pending = take_exception();
-  if (PyErr_ResourceWarning(self, 1, "unclosed transport %R", self) != 0) {
-    PyErr_WriteUnraisable(self);  // Warnings may be errors; a finaliser has nobody to raise to.
-  }
-  if (pending) restore_exception(std::move(pending));
+  finalize_unclosed(self, [] {});
 }
 
 void transport_dealloc(PyObject* self) noexcept {

@@ -55,7 +55,7 @@ class Server(ServerBase, asyncio.AbstractServer):
         self._ssl_handshake_timeout = ssl_handshake_timeout
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         if ssl_context is not None:
-            # Now: when its first client comes, the process may not be allowed to read files any more.
+            # Now: when its first client comes, the process may not be allowed to read files.
             import blitzio._loop.tls_protocol  # noqa: F401
         self._on_close = on_close  # Called once the sockets are closed.
         self._listeners: list[Listener] = []

@@ -1,5 +1,6 @@
 #include <blitzio/io/deterministic.hpp>
 
+#include <blitzio/base/check.hpp>
 #include <blitzio/io/detail/sim_host.hpp>
 #include <blitzio/io/detail/sim_network.hpp>
 #include <blitzio/io/detail/sim_world.hpp>
@@ -64,6 +65,9 @@ std::uint64_t Deterministic::fingerprint() const noexcept {
 }
 
 void Deterministic::set_faults(const Faults& faults) noexcept {
+  BLITZIO_CHECK(Duration() <= faults.latency_min && faults.latency_min <= faults.latency_max,
+                faults.latency_min.as_nanos(), faults.latency_max.as_nanos());
+  BLITZIO_CHECK(0 <= faults.datagram_loss && faults.datagram_loss <= 1);
   world_->network().set_faults(faults);
 }
 void Deterministic::partition(const Address& a, const Address& b) {

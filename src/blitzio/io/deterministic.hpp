@@ -88,8 +88,8 @@ class Deterministic final {
   };
   /// What the network does, from now on and to all.
   struct Faults {
-    /// What a message takes, at random between the two. A connection keeps its order, datagrams do
-    /// not.
+    /// What a message takes, at random between the two, neither below 0 nor the first above the
+    /// second. A connection keeps its order, datagrams do not.
     Duration latency_min = Duration::from_micros(100);
     Duration latency_max = Duration::from_millis(2);
     /// Whether reads and writes take fewer bytes than they could, at random.

@@ -410,6 +410,14 @@ TEST(Deterministic, LatencyTakesTime) {
   });
 }
 
+TEST(DeterministicDeath, FaultsThatMakeNoSense) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Deterministic world;
+  EXPECT_DEATH(world.set_faults({.latency_min = 3_s}), "latency_min");
+  EXPECT_DEATH(world.set_faults({.latency_min = Duration::from_secs(-1)}), "latency_min");
+  EXPECT_DEATH(world.set_faults({.datagram_loss = 1.5}), "datagram_loss");
+}
+
 TEST(Deterministic, TransfersAreShortUnlessTheyMayNotBe) {
   const auto is_short_with = [](std::uint64_t seed, bool short_transfers) {
     Deterministic world({.seed = seed});

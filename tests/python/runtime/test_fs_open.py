@@ -367,6 +367,7 @@ def test_what_is_entered_once_is_not_entered_twice(run: Run, path: Path) -> None
     run(main())
 
 
+@pytest.mark.no_faults("takes each read for all there is", "short")
 def test_to_ask_for_more_than_there_is_costs_no_memory(run: Run, path: Path) -> None:
     async def main() -> None:
         async with fs.open(path, "rb") as file:

@@ -13,7 +13,7 @@ from blitzio.channel import Broadcast, Channel, Oneshot, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LONG = 100_000
+LONG = 200_000
 
 
 def channel(inner: object) -> object:

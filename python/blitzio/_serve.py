@@ -18,6 +18,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from blitzio._balance import Balance
+from blitzio._duration import Duration
 from blitzio._shutdown import Shutdown
 from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
@@ -93,6 +94,7 @@ class Server:
         grace: Seconds = 5.0,
     ) -> None:
         balance = Balance()
+        grace = Duration.of(grace)  # What is wrong is to show here, not at the end.
         if _is_asgi(app):
             if ssl is not None:
                 raise TypeError("ssl is for protocol factories; an ASGI application takes none")
@@ -214,6 +216,8 @@ def _is_asgi(app: Any) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65_535:
+        raise OverflowError("port must be 0-65535.")  # getaddrinfo() takes it for another.
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

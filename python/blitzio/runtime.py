@@ -79,6 +79,8 @@ class Runtime(RuntimeBase):
     _is_shut_down = True  # until it has begun
 
     def __init__(self, config: Config | None = None, **options: Unpack[Options]) -> None:
+        if hasattr(self, "_scheduler"):
+            raise RuntimeError("a Runtime is made once")
         if config is None:
             config = Config()
         elif not isinstance(config, Config):

@@ -61,14 +61,19 @@ class CancelToken:
 
     def cancel(self) -> None:
         """Asks for the end. Again: nothing."""
-        with self._lock:
-            if self._cancelled:
-                return
-            self._cancelled = True
-            children = list(self._children)
-        for child in children:
-            child.cancel()
-        self._request._finish(None)
+        # Not by recursion: who waits on a chain that is longer than Python's stack is told, too.
+        found, asked = [self], []
+        while found:
+            token = found.pop()
+            with token._lock:
+                if token._cancelled:
+                    continue
+                token._cancelled = True
+                found.extend(token._children)
+            asked.append(token)
+        # Children before their parents, in the order of their making.
+        for token in reversed(asked):
+            token._request._finish(None)
 
     @property
     def cancel_requested(self) -> bool:

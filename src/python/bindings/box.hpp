@@ -36,8 +36,13 @@ struct Box {
     if (self == nullptr) return nullptr;
     Box& box = of(self);
     box.state = &state;
+    try {
+      new (&box.value) T(std::forward<Args>(args)...);
+    } catch (...) {
+      Py_DECREF(self);
+      throw;
+    }
     box.module = Py_NewRef(state.module);
-    new (&box.value) T(std::forward<Args>(args)...);
     return self;
   }
 
@@ -45,7 +50,7 @@ struct Box {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(of(self).module);
     if constexpr (requires(T& held) { held.traverse(visit, arg); }) {
-      // Null: being made.
+      // Null: being made, or not to be had.
       return of(self).module == nullptr ? 0 : of(self).value.traverse(visit, arg);
     }
     return 0;
@@ -59,6 +64,18 @@ struct Box {
       return;
     }
     PyObject_GC_UnTrack(self);
+    if constexpr (requires(T& held) { held.traverse(nullptr, nullptr); }) {
+      // A channel may be in a channel, and so on.
+      Py_TRASHCAN_BEGIN(self, dealloc);
+      end(self);
+      Py_TRASHCAN_END;
+    } else {
+      end(self);
+    }
+  }
+
+ private:
+  static void end(PyObject* self) noexcept {
     Box& box = of(self);
     if (box.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
     PyTypeObject* type = Py_TYPE(self);

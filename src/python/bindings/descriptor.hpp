@@ -97,6 +97,7 @@ PyObject* descriptor_close(PyObject* self, PyObject* /*unused*/) {
 }
 template <auto kOf>
 PyObject* descriptor_fileno(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
   return PyLong_FromLong(kOf(self).fd());
 }
 template <auto kOf>

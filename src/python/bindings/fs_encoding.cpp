@@ -38,6 +38,27 @@ bool default_encoding(std::string* name) noexcept {
   return true;
 }
 
+/// As open(): of the codecs some are from bytes to bytes, as "hex", or from text to text. False
+/// with LookupError set.
+bool check_is_of_text(const char* name) noexcept {
+  const PyRef codecs = PyRef::steal(PyImport_ImportModule("codecs"));
+  if (!codecs) return false;
+  const PyRef found = PyRef::steal(PyObject_CallMethod(codecs.get(), "lookup", "s", name));
+  if (!found) return false;
+  const PyRef is_text = PyRef::steal(PyObject_GetAttrString(found.get(), "_is_text_encoding"));
+  if (!is_text) {
+    PyErr_Clear();  // A plain tuple, as they used to be.
+    return true;
+  }
+  const int truth = PyObject_IsTrue(is_text.get());
+  if (truth == 0) {
+    PyErr_Format(PyExc_LookupError,
+                 "'%.400s' is not a text encoding; use codecs.open() to handle arbitrary codecs",
+                 name);
+  }
+  return truth > 0;
+}
+
 }  // namespace
 
 bool Encoding::parse(PyObject* encoding, PyObject* errors_in) noexcept {
@@ -46,10 +67,7 @@ bool Encoding::parse(PyObject* encoding, PyObject* errors_in) noexcept {
   }
   if (!is_none(errors_in) && !to_name("errors", errors_in, &errors)) return false;
   if (name == "UTF-8" || name == "utf8") name = "utf-8";
-  if (!is_utf8()) {
-    const PyRef found = PyRef::steal(PyCodec_Encoder(name.c_str()));
-    if (!found) return false;
-  }
+  if (!is_utf8() && !check_is_of_text(name.c_str())) return false;
   if (errors == "strict") return true;
   const PyRef found = PyRef::steal(PyCodec_LookupError(errors.c_str()));
   return static_cast<bool>(found);

@@ -3,6 +3,10 @@
 #include <python/support/error.hpp>
 #include <python/support/thread_state.hpp>
 
+#include <sys/stat.h>
+
+#include <algorithm>
+
 namespace blitzio::python {
 
 namespace {
@@ -33,6 +37,17 @@ std::optional<fs::File> handle_of(PyFile& file, bool (PyFile::*check)() const no
 
 PyObject* to_count(const Result<std::size_t>& count) noexcept {
   return count ? PyLong_FromSize_t(*count) : raise_error(count.error(), "write_at");
+}
+
+/// How much of `count` bytes there can be at all: no memory is to be touched, or wanted, for more.
+std::size_t bytes_there(const fs::File& file, std::size_t count, std::uint64_t offset) noexcept {
+  // What is less is not worth a call. Files of the kernel's own say that they are empty.
+  constexpr std::uint64_t kNotAsked = 1024 * 1024;
+  struct stat status{};
+  if (count <= kNotAsked || ::fstat(file.fd(), &status) != 0) return count;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  const std::uint64_t left = size - std::min(size, offset);
+  return static_cast<std::size_t>(std::min<std::uint64_t>(count, std::max(left, kNotAsked)));
 }
 
 /// Whether what was written before is in the file. False, by `*result` null, with an error set.
@@ -76,7 +91,7 @@ Poll<PyObject*> FileReadAt::poll(Context& context) {
         return target.take(*count);
       }
     }
-    buffer_ = std::make_shared<op::Bytes>(count_);
+    buffer_ = std::make_shared<op::Bytes>(bytes_there(file_->file, count_, offset_));
     work_ = std::make_unique<fs::detail::FileCall<FileWork>>(
         FileWork{file_->file, FileWork::Kind::read, offset_, buffer_});
   }
@@ -126,7 +141,7 @@ PyObject* try_read_at(PyFile& file, std::size_t count, std::uint64_t offset) noe
   const ObjectLock lock(file.self);
   if (!file.check_reads() || !file.check_seekable()) return nullptr;
   if (!try_flush(file)) return PyErr_Occurred() != nullptr ? nullptr : Py_NewRef(Py_None);
-  Target target(count);
+  Target target(bytes_there(file.file, count, offset));
   if (!target.bytes) return nullptr;
   const auto moved = file.file.try_read_at(target.span, offset);
   return moved ? target.take(*moved) : Py_NewRef(Py_None);
@@ -145,7 +160,7 @@ PyObject* try_write_at(PyFile& file, std::span<const std::byte> data,
 PyObject* blocking_read_at(PyFile& file, std::size_t count, std::uint64_t offset) noexcept {
   auto own = handle_of(file, &PyFile::check_reads);
   if (!own) return nullptr;
-  Target target(count);
+  Target target(bytes_there(*own, count, offset));
   if (!target.bytes) return nullptr;
   const auto read = [&] {
     const Detached detached;

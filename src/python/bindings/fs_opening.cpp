@@ -36,11 +36,12 @@ class Enter {
   Enter& operator=(const Enter&) = delete;
   Enter& operator=(Enter&&) = delete;
   ~Enter() {
-    if (is_waiting_) awaitable_close(opening_of(self_).awaitable.get());
+    if (is_waiting_) awaitable_close(opening_of(self_).awaitable.get(), true);
   }
   Poll<PyObject*> poll(Context& context) noexcept {
     Opening& opening = opening_of(self_);
     PyObject* result = nullptr;
+    if (!is_waiting_ && !awaitable_take(opening.awaitable.get())) return nullptr;
     is_waiting_ = !awaitable_poll(opening.awaitable.get(), context, &result);
     if (is_waiting_) return pending;
     opening.opened = PyRef::borrow(result);

@@ -29,9 +29,26 @@ bool state_of_decoder(PyObject* decoder, PyRef* kept, long long* flags) noexcept
   const PyRef state = PyRef::steal(PyObject_CallMethod(decoder, "getstate", nullptr));
   if (!state) return false;
   PyObject* bytes = nullptr;
-  if (!PyArg_ParseTuple(state.get(), "SL", &bytes, flags)) return false;
+  if (!PyTuple_Check(state.get())) {
+    PyErr_SetString(PyExc_TypeError, "illegal decoder state");
+    return false;
+  }
+  if (!PyArg_ParseTuple(state.get(), "SL;illegal decoder state", &bytes, flags)) return false;
   *kept = PyRef::borrow(bytes);
   return true;
+}
+
+/// What a decoder makes of `input`, which is text. Null with an error set: a codec may be
+/// anybody's.
+PyRef decode_by(PyObject* decoder, PyObject* input, bool is_final) noexcept {
+  PyRef text = PyRef::steal(
+      PyObject_CallMethod(decoder, "decode", "OO", input, is_final ? Py_True : Py_False));
+  if (text && !PyUnicode_Check(text.get())) {
+    PyErr_Format(PyExc_TypeError, "decoder should return a string result, not '%.200s'",
+                 Py_TYPE(text.get())->tp_name);
+    return {};
+  }
+  return text;
 }
 
 /// `position`, and `flags` above its 64 bits.
@@ -78,14 +95,19 @@ bool PyText::decode_piece(std::span<const std::byte> bytes, bool is_final, Piece
   const auto* chars = reinterpret_cast<const char*>(bytes.data());
   const auto size = static_cast<Py_ssize_t>(bytes.size());
   piece->flags = 0;
+  PyRef fed;
+  if (!encoding.is_utf8() || encoding.errors != "strict") {
+    // A copy: what Python code is called may write at an offset, which drops what was read ahead.
+    fed = make_bytes(bytes);
+    if (!fed) return false;
+    chars = PyBytes_AS_STRING(fed.get());
+  }
   if (!encoding.is_utf8()) {
     PyRef kept;
-    PyRef fed = make_bytes(bytes);
-    if (!fed || !make_decoder() || !state_of_decoder(decoder_.get(), &kept, &piece->flags)) {
+    if (!make_decoder() || !state_of_decoder(decoder_.get(), &kept, &piece->flags)) {
       return false;
     }
-    *text = PyRef::steal(PyObject_CallMethod(decoder_.get(), "decode", "OO", fed.get(),
-                                             is_final ? Py_True : Py_False));
+    *text = decode_by(decoder_.get(), fed.get(), is_final);
     if (!*text) return false;
     *used = bytes.size();
     piece->begin -= static_cast<std::uint64_t>(PyBytes_GET_SIZE(kept.get()));
@@ -99,8 +121,9 @@ bool PyText::decode_piece(std::span<const std::byte> bytes, bool is_final, Piece
                                                     is_final ? nullptr : &consumed));
   if (!*text) return false;
   *used = static_cast<std::size_t>(consumed);
-  if (encoding.errors != "strict") {
-    piece->bytes = make_bytes(bytes.first(*used));
+  if (fed) {
+    piece->bytes = consumed == size ? std::move(fed)
+                                    : PyRef::steal(PyBytes_FromStringAndSize(chars, consumed));
     if (!piece->bytes) return false;
   }
   if (!newline.is_universal) return true;
@@ -110,12 +133,13 @@ bool PyText::decode_piece(std::span<const std::byte> bytes, bool is_final, Piece
     if (found == -2) return false;
     if (found == -1) return true;
   }
+  if (!piece->bytes) piece->bytes = make_bytes(bytes.first(*used));
   PyRef kept;
-  if (!make_decoder() || !state_of_decoder(decoder_.get(), &kept, &piece->flags)) return false;
-  piece->bytes = make_bytes(bytes.first(*used));
-  *text = PyRef::steal(PyObject_CallMethod(decoder_.get(), "decode", "OO", text->get(),
-                                           is_final ? Py_True : Py_False));
-  return *text && piece->bytes;
+  if (!piece->bytes || !make_decoder() || !state_of_decoder(decoder_.get(), &kept, &piece->flags)) {
+    return false;
+  }
+  *text = decode_by(decoder_.get(), text->get(), is_final);
+  return static_cast<bool>(*text);
 }
 
 bool PyText::add(PyRef text, Piece piece) {
@@ -147,7 +171,8 @@ PyFile::Step PyText::decode(std::size_t wanted) {
   std::size_t used = 0;
   PyRef text;
   if (!decode_piece(bytes, is_final, &piece, &used, &text)) return PyFile::Step::failed;
-  own.ahead.consume(used);
+  // Less, if it was dropped meanwhile; then it is read again from where the next text begins.
+  own.ahead.consume(std::min(used, own.ahead.size()));
   own.position += used;
   undecoded_ = bytes.size() - used;
   piece.end = own.position;
@@ -219,7 +244,13 @@ PyRef PyText::encode(PyObject* text) noexcept {
   }
   PyRef translated = translate_newlines(text, newline);
   if (!translated) return {};
-  return PyRef::steal(PyObject_CallMethod(encoder_.get(), "encode", "O", translated.get()));
+  PyRef bytes = PyRef::steal(PyObject_CallMethod(encoder_.get(), "encode", "O", translated.get()));
+  if (bytes && !PyBytes_Check(bytes.get())) {
+    PyErr_Format(PyExc_TypeError, "encoder should return a bytes object, not '%.200s'",
+                 Py_TYPE(bytes.get())->tp_name);
+    return {};
+  }
+  return bytes;
 }
 
 // ---- the position ------------------------------------------------------------------------------

@@ -178,6 +178,7 @@ PyObject* datagram_send(PyObject* self, PyObject* object) {
 
 template <class D>
 PyObject* send_now(PyObject* self, const HeldBuffer& data, const Address& to) noexcept {
+  const ObjectLock lock(self);
   const auto sent = socket_at<D>(self).try_send_to(data.bytes(), to);
   if (!sent) return raise_error(sent.error(), "try_send");
   if (!*sent) Py_RETURN_NONE;
@@ -213,6 +214,7 @@ template <class D>
 PyObject* datagram_connect(PyObject* self, PyObject* where) {
   Address peer;
   if (!to_address(state_of_box(self), where, &peer)) return nullptr;
+  const ObjectLock lock(self);
   return none_or_raise(socket_at<D>(self).connect(peer), "connect");
 }
 
@@ -276,6 +278,7 @@ PyObject* udp_membership(PyObject* self, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   if (!to_address(state_of_box(self), group_object, &group)) return nullptr;
+  const ObjectLock lock(self);
   const net::UdpSocket& socket = socket_at<net::UdpSocket>(self);
   return kJoins ? none_or_raise(socket.join_multicast(group, interface), "join_multicast")
                 : none_or_raise(socket.leave_multicast(group, interface), "leave_multicast");

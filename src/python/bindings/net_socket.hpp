@@ -27,6 +27,7 @@ PyObject* socket_option(PyObject* self, PyObject* args) {
       !parse_int(level_object, "level", &level) || !parse_int(name_object, "name", &name)) {
     return nullptr;
   }
+  const ObjectLock lock(self);
   const Result<int> value = kSocketOf(self).option(level, name);
   return value ? PyLong_FromLong(*value) : raise_error(value.error(), "option");
 }
@@ -41,22 +42,26 @@ PyObject* socket_set_option(PyObject* self, PyObject* args) {
       !parse_int(value_object, "value", &value)) {
     return nullptr;
   }
+  const ObjectLock lock(self);
   return none_or_raise(kSocketOf(self).set_option(level, name, value), "set_option");
 }
 template <SocketOf kSocketOf>
 PyObject* socket_local_address(PyObject* self, void* /*unused*/) {
+  const ObjectLock lock(self);
   const Result<Address> address = kSocketOf(self).local_address();
   if (!address) return raise_error(address.error(), "local_address");
   return make_address(state_of_box(self), *address);
 }
 template <SocketOf kSocketOf>
 PyObject* socket_peer_address(PyObject* self, void* /*unused*/) {
+  const ObjectLock lock(self);
   const Result<Address> address = kSocketOf(self).peer_address();
   if (!address) return raise_error(address.error(), "peer_address");
   return make_address(state_of_box(self), *address);
 }
 template <SocketOf kSocketOf>
 PyObject* socket_repr(PyObject* self) {
+  const ObjectLock lock(self);
   net::Socket& socket = kSocketOf(self);
   if (!socket.is_open()) return PyUnicode_FromFormat("<%s closed>", Py_TYPE(self)->tp_name);
   const std::string local = socket.local_address().value_or(Address()).to_string();

@@ -44,6 +44,7 @@ PyObject* stream_shutdown(PyObject* self, PyObject* const* args, Py_ssize_t narg
                           arguments[0]);
     }
   }
+  const ObjectLock lock(self);
   const Result<void> done = stream_of<S>(self).stream.shutdown(how);
   if (!done) return raise_error(done.error(), "shutdown");
   Py_RETURN_NONE;
@@ -91,6 +92,7 @@ PyObject* stream_from_fd(PyObject* type, PyObject* object) {
 }
 
 PyObject* stream_credentials(PyObject* self, PyObject* /*unused*/) {
+  const ObjectLock lock(self);
   const auto peer = stream_of<net::UnixStream>(self).stream.peer_credentials();
   if (!peer) return raise_error(peer.error(), "peer_credentials");
   return Py_BuildValue("iII", peer->process, peer->user, peer->group);

@@ -1,6 +1,7 @@
 #include <python/bindings/select.hpp>
 #include <python/bridge/awaitable.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -37,6 +38,23 @@ PyRef make_callback(const Waker& waker) noexcept {
   return PyRef::steal(PyCFunction_NewEx(&wake_definition, capsule.get(), nullptr));
 }
 
+/// How deep futures of this kind are polled, or ended, within each other: not so deep as to exhaust
+/// the thread's stack.
+class Nesting {
+ public:
+  Nesting() noexcept { ++depth_; }
+  Nesting(const Nesting&) = delete;
+  Nesting& operator=(const Nesting&) = delete;
+  ~Nesting() { --depth_; }
+  [[nodiscard]] static bool is_too_deep() noexcept { return depth_ > kDepthMax; }
+
+ private:
+  static constexpr int kDepthMax = 100;
+  static thread_local int depth_;
+};
+
+thread_local int Nesting::depth_ = 0;
+
 /// Ready with the first of `branches` (a tuple) that is: its index and what it gave.
 class SelectFuture {
  public:
@@ -56,9 +74,14 @@ class SelectFuture {
   }
 
   Poll<Output> poll(Context& context) noexcept {
+    const Nesting nesting;
+    if (Nesting::is_too_deep()) {
+      PyErr_SetString(PyExc_RecursionError, "too many select() within each other");
+      return Output{};
+    }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(branches_.get()); ++i) {
       Output output{.index = i, .value = {}};
-      if (!poll_branch(PyTuple_GET_ITEM(branches_.get(), i), context, output.value)) continue;
+      if (!poll_branch(i, context, output.value)) continue;
       close();
       return output;
     }
@@ -73,8 +96,11 @@ class SelectFuture {
 
  private:
   /// Returns whether the branch is ready; `value` is null with an error set if it failed.
-  bool poll_branch(PyObject* branch, Context& context, PyRef& value) noexcept {
+  bool poll_branch(Py_ssize_t index, Context& context, PyRef& value) noexcept {
+    PyObject* branch = PyTuple_GET_ITEM(branches_.get(), index);
     if (awaitable_check(*state_, branch)) {
+      if (index >= taken_ && !awaitable_take(branch)) return true;
+      taken_ = std::max(taken_, index + 1);
       PyObject* result = nullptr;
       if (!awaitable_poll(branch, context, &result)) return false;
       value = PyRef::steal(result);
@@ -103,12 +129,14 @@ class SelectFuture {
 
   /// Drops all branches; keeps the current exception.
   void close() noexcept {
+    const Nesting nesting;
     PyRef exception = take_exception();
     const PyRef branches = std::move(branches_);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(branches.get()); ++i) {
       PyObject* branch = PyTuple_GET_ITEM(branches.get(), i);
       if (awaitable_check(*state_, branch)) {
-        awaitable_close(branch);
+        // What is deeper ends with its last reference, which CPython keeps from nesting.
+        if (!Nesting::is_too_deep()) awaitable_close(branch, i < taken_);
       } else if (callback_) {
         const PyRef removed =
             PyRef::steal(PyObject_CallMethod(branch, "remove_done_callback", "O", callback_.get()));
@@ -121,7 +149,8 @@ class SelectFuture {
 
   ModuleState* state_;
   PyRef branches_;
-  PyRef callback_;  // of asyncio's futures, once it is pending
+  Py_ssize_t taken_ = 0;  // before this one the awaitables are ours
+  PyRef callback_;        // of asyncio's futures, once it is pending
 };
 
 PyObject* select_first(PyObject* module, PyObject* branches) noexcept {

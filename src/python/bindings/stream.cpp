@@ -21,6 +21,7 @@ namespace {
 /// costs less than an object of the largest size that is shrunk.
 constexpr std::size_t kScratchBytes = 256 * 1024;
 constexpr std::size_t kGatherBytes = 16 * 1024;
+constexpr std::size_t kGatherBytesAtOnce = 1024 * 1024;
 
 /// The thread's buffer for the time of one poll.
 std::span<std::byte> scratch() {
@@ -190,7 +191,9 @@ PyObject* StreamGather::at_end() {
 
 std::size_t StreamGather::wanted() const noexcept {
   if (until_ != Until::count) return kGatherBytes;
-  return std::max(limit_ - stream_->ahead.size(), kGatherBytes);
+  const std::size_t have = stream_->ahead.size();
+  // No more than as much again: who asks for much, on a peer's word perhaps, may never get it.
+  return std::clamp(limit_ - have, kGatherBytes, std::max(have, kGatherBytesAtOnce));
 }
 
 Poll<PyObject*> StreamGather::poll(Context& context) {
@@ -230,6 +233,7 @@ Poll<PyObject*> StreamWrite::poll(Context& context) {
 }
 
 PyObject* stream_try_write_now(PyStreamBase& stream, std::span<const std::byte> data) noexcept {
+  const ObjectLock lock(stream.self);
   // Behind those who wait.
   if (!stream.writing.try_lock()) return PyLong_FromLong(0);
   const sync::MutexGuard guard = stream.writing.adopt();

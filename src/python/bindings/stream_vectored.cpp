@@ -132,6 +132,7 @@ Poll<PyObject*> StreamWriteVectored::poll(Context& context) {
 }
 
 PyObject* stream_try_write_vectored_now(PyStreamBase& stream, HeldBuffers buffers) noexcept {
+  const ObjectLock lock(stream.self);
   // Behind those who wait.
   if (!stream.writing.try_lock()) return PyLong_FromLong(0);
   const sync::MutexGuard guard = stream.writing.adopt();

@@ -4,6 +4,7 @@
 #include <python/support/coroutine.hpp>
 #include <python/support/ft.hpp>
 
+#include <blitzio/base/check.hpp>
 #include <blitzio/task/join_result.hpp>
 
 #include <pybind11/pybind11.h>
@@ -156,6 +157,14 @@ BLITZIO_COLD void warn_never_awaited(const AwaitableObject& self) noexcept {
   if (exception) restore_exception(std::move(exception));
 }
 
+void free_awaitable(PyObject* object) noexcept {
+  PyTypeObject* type = Py_TYPE(object);
+  PyObject* module = as_awaitable(object).module;
+  type->tp_free(object);
+  Py_DECREF(type);
+  Py_DECREF(module);
+}
+
 }  // namespace
 
 void detail::raise_current_exception() noexcept {
@@ -190,6 +199,7 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
       resume(self);
       return step(self, result);
     case State::running:
+    case State::taken:
       raise_already_executing();
       return PYGEN_ERROR;
     case State::finished:
@@ -202,7 +212,7 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
 PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
   const ObjectLock lock(object);
   AwaitableObject& self = as_awaitable(object);
-  if (!coroutine_may_enter(self.phase == State::running, self.phase == State::finished)) {
+  if (!coroutine_may_enter(awaitable_is_busy(self), self.phase == State::finished)) {
     return nullptr;
   }
   raise_thrown(args, nargs);
@@ -351,13 +361,16 @@ int awaitable_clear(PyObject* object) {
 void awaitable_dealloc(PyObject* object) {
   AwaitableObject& self = as_awaitable(object);
   if (PyObject_GC_IsTracked(object) != 0) PyObject_GC_UnTrack(object);
-  if (BLITZIO_UNLIKELY(self.phase == State::created)) warn_never_awaited(self);
-  if (self.phase != State::finished) awaitable_clear(object);
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject* module = self.module;
-  type->tp_free(object);
-  Py_DECREF(type);
-  Py_DECREF(module);
+  if (BLITZIO_UNLIKELY(self.phase != State::finished)) {
+    // What is sent may be an awaitable that sends one, and so on.
+    Py_TRASHCAN_BEGIN(object, awaitable_dealloc);
+    if (self.phase == State::created) warn_never_awaited(self);
+    awaitable_clear(object);
+    free_awaitable(object);
+    Py_TRASHCAN_END;
+  } else {
+    free_awaitable(object);
+  }
 }
 
 // ---- for native futures made of others ----------------------------------------------------------
@@ -366,26 +379,36 @@ bool awaitable_check(const ModuleState& state, PyObject* object) noexcept {
   return Py_IS_TYPE(object, state.awaitable_type);
 }
 
+bool awaitable_take(PyObject* awaitable) noexcept {
+  const ObjectLock lock(awaitable);
+  AwaitableObject& self = as_awaitable(awaitable);
+  if (self.phase != State::created) {
+    raise_already_awaited();
+    return false;
+  }
+  self.phase = State::taken;
+  return true;
+}
+
 bool awaitable_poll(PyObject* awaitable, Context& context, PyObject** result) noexcept {
   const ObjectLock lock(awaitable);
   AwaitableObject& self = as_awaitable(awaitable);
+  BLITZIO_CHECK(self.phase == State::taken);
   *result = nullptr;
-  if (self.phase == State::finished || self.phase == State::suspended) {
-    raise_already_awaited();
-    return true;
-  }
-  // Neither coroutine nor future from now on: a part of its poller.
   self.phase = State::running;
-  if (!poll(self, context, result)) return false;
+  if (!poll(self, context, result)) {
+    self.phase = State::taken;
+    return false;
+  }
   PyRef error = *result == nullptr ? take_exception() : PyRef();
   awaitable_finish(self);
   if (error) restore_exception(std::move(error));
   return true;
 }
 
-void awaitable_close(PyObject* awaitable) noexcept {
+void awaitable_close(PyObject* awaitable, bool is_taken) noexcept {
   const ObjectLock lock(awaitable);
-  awaitable_clear(awaitable);
+  if (is_taken || as_awaitable(awaitable).phase == State::created) awaitable_clear(awaitable);
 }
 
 }  // namespace blitzio::python

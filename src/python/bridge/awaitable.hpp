@@ -8,6 +8,9 @@
 // It is a coroutine without a Python frame, and while it waits also the future that its task waits
 // for:
 //
+//           take             poll: ready, close
+//   created ────▶ taken ───────────────────────▶ finished
+//
 //             send: ready                                    send(None): pending again
 //   created ───────────────────────────▶ finished            ┌────────────────┐
 //      │    ╲ send: pending, yields itself   ▲  ▲            ▼                │
@@ -26,6 +29,10 @@
 // cancelled  by Future.cancel(), which Task.cancel() calls: the task will be resumed by throw().
 // finished   the native future is destroyed. Where it had been granted something already, its
 //            destructor hands that on: see the header of each future.
+//
+// taken      a part of another future, which polls it (awaitable_take()): neither coroutine nor
+// future
+//            from then on.
 //
 // The value leaves the native future in the very poll that resumes the task, so there is no moment
 // in which a cancellation could lose it.
@@ -165,14 +172,16 @@ template <Future F, class Convert = detail::ReturnNone>
 /// Whether `object` is an awaitable of this kind, so that awaitable_poll() may be used.
 [[nodiscard]] bool awaitable_check(const ModuleState& state, PyObject* object) noexcept;
 
-/// For native futures that are made of others, such as select(): polls an awaitable that nobody
-/// awaits, with the caller's context.
-/// Returns  whether it is finished: then `*result` is a new reference, or null with an error set
-///          (RuntimeError if it was awaited elsewhere or is finished already).
-/// Dropping  is awaitable_close(), which loses nothing.
+/// For native futures that are made of others, such as select(): created → taken. Nobody else can
+/// go on with it any more.
+/// Returns  false with RuntimeError set if it is somebody's already, or finished.
+[[nodiscard]] bool awaitable_take(PyObject* awaitable) noexcept;
+/// Polls one that the caller has taken, with the caller's context.
+/// Returns  whether it is finished: then `*result` is a new reference, or null with an error set.
 [[nodiscard]] bool awaitable_poll(PyObject* awaitable, Context& context,
                                   PyObject** result) noexcept;
-void awaitable_close(PyObject* awaitable) noexcept;
+/// Drops it, which loses nothing: one that the caller has taken, else one that is nobody's.
+void awaitable_close(PyObject* awaitable, bool is_taken) noexcept;
 
 [[nodiscard]] int awaitable_register(PyObject* module, ModuleState& state) noexcept;
 

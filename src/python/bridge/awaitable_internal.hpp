@@ -8,7 +8,7 @@
 namespace blitzio::python {
 
 struct AwaitableObject {
-  enum class State : std::uint8_t { created, running, suspended, finished };
+  enum class State : std::uint8_t { created, running, suspended, taken, finished };
   /// Of a suspended one: whether its callbacks are scheduled, and why.
   enum class Wake : std::uint8_t { none, signalled, cancelled };
 
@@ -32,6 +32,11 @@ struct AwaitableObject {
   alignas(std::max_align_t) std::byte inline_bytes[detail::kAwaitableInlineBytes];
 };
 
+/// Whether it is its poller's, who alone may go on with it.
+[[nodiscard]] inline bool awaitable_is_busy(const AwaitableObject& self) noexcept {
+  return self.phase == AwaitableObject::State::running ||
+         self.phase == AwaitableObject::State::taken;
+}
 inline AwaitableObject& as_awaitable(PyObject* self) noexcept {
   return *reinterpret_cast<AwaitableObject*>(self);
 }

@@ -27,7 +27,7 @@ PyObject* awaitable_await(PyObject* self) {
 
 PyObject* method_close(PyObject* self, PyObject* /*unused*/) {
   const ObjectLock lock(self);
-  if (as_awaitable(self).phase == State::running) {
+  if (awaitable_is_busy(as_awaitable(self))) {
     raise_already_executing();
     return nullptr;
   }
@@ -40,7 +40,7 @@ PyObject* get_name(PyObject* self, void* /*unused*/) {
 }
 
 PyObject* get_running(PyObject* self, void* /*unused*/) {
-  return PyBool_FromLong(as_awaitable(self).phase == State::running ? 1 : 0);
+  return PyBool_FromLong(awaitable_is_busy(as_awaitable(self)) ? 1 : 0);
 }
 
 const char* describe(const AwaitableObject& self) noexcept {
@@ -48,6 +48,7 @@ const char* describe(const AwaitableObject& self) noexcept {
     case State::created:
       return "not started";
     case State::running:
+    case State::taken:
       return "running";
     case State::suspended:
       if (self.wake == Wake::none) return "waiting";

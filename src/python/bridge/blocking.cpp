@@ -106,16 +106,18 @@ class AwaitablePoll {
   AwaitablePoll& operator=(const AwaitablePoll&) = delete;
   AwaitablePoll& operator=(AwaitablePoll&&) = delete;
   ~AwaitablePoll() {
-    if (awaitable_) awaitable_close(awaitable_.get());
+    if (awaitable_) awaitable_close(awaitable_.get(), is_taken_);
   }
   Poll<PyObject*> poll(Context& context) noexcept {
     PyObject* result = nullptr;
+    if (!is_taken_ && !(is_taken_ = awaitable_take(awaitable_.get()))) return nullptr;
     if (!awaitable_poll(awaitable_.get(), context, &result)) return pending;
     return result;
   }
 
  private:
   PyRef awaitable_;
+  bool is_taken_ = false;
 };
 
 }  // namespace

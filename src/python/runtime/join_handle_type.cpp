@@ -301,6 +301,8 @@ int handle_clear(PyObject* self) {
 
 void handle_dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
+  // The result may be another handle, and so on.
+  Py_TRASHCAN_BEGIN(self, handle_dealloc);
   JoinHandleObject& handle = as_join_handle(self);
   if (handle.weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   handle_clear(self);
@@ -312,6 +314,7 @@ void handle_dealloc(PyObject* self) {
   PyObject* module = handle.module;
   free_instance(self);
   Py_DECREF(module);
+  Py_TRASHCAN_END;
 }
 
 PyMethodDef handle_methods[] = {

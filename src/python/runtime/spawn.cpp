@@ -98,9 +98,16 @@ void runtime_dealloc(PyObject* self) {
 
 // ---- wherever the caller is ---------------------------------------------------------------------
 
+PyObject* raise_no_handle(PyObject* object) noexcept {
+  return PyErr_Format(PyExc_TypeError, "a JoinHandle was expected, got %R", object);
+}
+
 /// Scheduled on the loop that is to run it: (module, handle).
 PyObject* start_here(PyObject* module, PyObject* handle) noexcept {
-  const RunningLoop running = find_running_loop(state_of_module(module));
+  ModuleState& state = state_of_module(module);
+  // A loop of others has been given this function, and may call it with anything.
+  if (BLITZIO_UNLIKELY(!join_handle_check(state, handle))) return raise_no_handle(handle);
+  const RunningLoop running = find_running_loop(state);
   if (!running.loop) return nullptr;
   allow_starting_awaited();
   join_handle_start(as_join_handle(handle), running.loop.get(), *running.gate);
@@ -155,9 +162,7 @@ PyObject* spawn_here(ModuleState& state, PyObject* const* args, Py_ssize_t nargs
 /// _start_soon(handle): on the loop that runs in this thread.
 PyObject* start_soon_here(PyObject* module, PyObject* handle) noexcept {
   ModuleState& state = state_of_module(module);
-  if (!join_handle_check(state, handle)) {
-    return PyErr_Format(PyExc_TypeError, "a JoinHandle was expected, got %R", handle);
-  }
+  if (!join_handle_check(state, handle)) return raise_no_handle(handle);
   const RunningLoop running = find_running_loop(state);
   if (!running.loop || !start_soon(state, running.loop.get(), handle)) return nullptr;
   Py_RETURN_NONE;

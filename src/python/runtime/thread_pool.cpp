@@ -15,6 +15,9 @@ namespace blitzio::python {
 
 namespace {
 
+/// As BlockingPool has it.
+constexpr Py_ssize_t kThreadsMax = 32'768;
+
 struct ThreadPoolObject {
   PyObject_HEAD ModuleState* state;
   PyObject* module;  ///< strong: it has `state`
@@ -180,8 +183,9 @@ int pool_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
     PyErr_SetString(PyExc_RuntimeError, "a ThreadPool is made once");
     return -1;
   }
-  if (threads_max < 1) {
-    PyErr_SetString(PyExc_ValueError, "threads_max must be at least 1");
+  if (threads_max < 1 || threads_max > kThreadsMax) {
+    PyErr_Format(PyExc_ValueError, "threads_max must be from 1 to %zd, got %zd", kThreadsMax,
+                 threads_max);
     return -1;
   }
   job_registry_reap(*object.state);

@@ -22,6 +22,7 @@ from blitzio.channel import (
     Oneshot,
     Watch,
 )
+from tests.python.process.support import program
 
 if TYPE_CHECKING:
     from tests.python.runtime.conftest import LoopFactory, Run
@@ -414,3 +415,22 @@ def test_generic_types_can_be_subscripted() -> None:
     made.try_send(1)
     assert type(made) is Channel
     assert made.try_recv() == 1
+
+
+@pytest.mark.parametrize("name", ["Channel", "Broadcast"])
+def test_one_that_there_is_no_memory_for_leaves_nothing(name: str) -> None:
+    """The collector met what was left of it."""
+    source = f"""
+import gc, pathlib, resource
+from blitzio import channel
+used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
+try:
+    channel.{name}(2**30)
+except MemoryError:
+    print("refused")
+gc.collect()
+print([each for each in gc.get_objects() if type(each) is channel.{name}])
+"""
+    ended = program(source)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "refused\n[]\n", "")

@@ -345,3 +345,36 @@ def test_open_is_awaited_or_entered_or_made_a_task(run: Run, path: Path) -> None
 
 async def _await(awaitable: Any) -> Any:
     return await awaitable
+
+
+def test_what_is_entered_once_is_not_entered_twice(run: Run, path: Path) -> None:
+    """The first waited for ever."""
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+
+    async def main() -> None:
+        opening = fs.open(fifo, "rb")
+        first = asyncio.ensure_future(opening.__aenter__())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await opening.__aenter__()
+        writer = await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+        os.close(writer)
+        file = await first
+        assert await file.read() == b""
+        await file.close()
+
+    run(main())
+
+
+@pytest.mark.no_faults("takes each read for all there is", "short")
+def test_to_ask_for_more_than_there_is_costs_no_memory(run: Run, path: Path) -> None:
+    async def main() -> None:
+        async with fs.open(path, "rb") as file:
+            assert await file.read_at(2**62, 5) == LINES[5:]
+            assert await file.read_at(2**62, 2**40) == b""
+            assert file.try_read_at(2**62, 5) in (LINES[5:], None)
+
+    run(main())
+    with fs.blocking_open(path, "rb") as file:
+        assert file.blocking_read_at(2**62, 5) == LINES[5:]

@@ -325,3 +325,26 @@ def test_a_running_loop_is_not_blocked_even_for_what_is_there() -> None:
     assert handle.blocking_join(PATIENCE) == 0
     with pytest.raises(ValueError, match="timeout must be None or seconds"):
         handle.blocking_join(-1)
+
+
+def test_what_a_loop_of_others_is_given_may_be_called_with_anything() -> None:
+    given: list[Any] = []
+
+    class Loop(asyncio.SelectorEventLoop):
+        def call_soon(  # type: ignore[override]
+            self, callback: Any, *args: Any, context: Any = None
+        ) -> asyncio.Handle:
+            if any(isinstance(each, JoinHandle) for each in args):
+                given.append(callback)
+            return super().call_soon(callback, *args, context=context)
+
+    async def main() -> None:
+        assert await spawn(pow, 2, 3) == 8
+        (start,) = given
+        for wrong in (None, 42, start):
+            with pytest.raises(TypeError, match="JoinHandle"):
+                start(wrong)
+
+    loop = Loop()
+    loop.run_until_complete(main())
+    loop.close()

@@ -583,3 +583,20 @@ def test_a_stream_that_is_forgotten_closes_its_socket(run: Run) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(main())
+
+
+@pytest.mark.parametrize("count", [2**32, 2**62])
+def test_to_ask_for_more_than_comes_costs_no_memory(run: Run, count: int) -> None:
+    """All of it was touched at once, though a peer may have named the number."""
+
+    async def main() -> None:
+        ours, theirs = net.UnixStream.pair()
+        await theirs.write_all(b"abc")
+        theirs.close()
+        with pytest.raises(asyncio.IncompleteReadError) as raised:
+            await ours.read_exact(count)
+        assert raised.value.partial == b"abc"
+        assert raised.value.expected == count
+        ours.close()
+
+    run(main())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
-from blitzio import fs, net
+from blitzio import _native, fs, net
 from blitzio.channel import Broadcast, Channel
 from blitzio.sync import Barrier, Semaphore
 
@@ -123,3 +123,9 @@ def test_what_is_no_number_is_a_type_error() -> None:
                 make(wrong)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
             net.Address("127.0.0.1", wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [-1, 0, 32_769, 2**63 - 1])
+def test_the_number_of_a_pools_threads_has_bounds(count: int) -> None:
+    with pytest.raises(ValueError, match="from 1 to 32768"):
+        _native.ThreadPool(count, 1.0, "pool")

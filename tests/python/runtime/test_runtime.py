@@ -368,3 +368,12 @@ def test_a_worker_cannot_wait_for_itself(runtime: Runtime) -> None:
             current.spawn(double, 1).blocking_join()
 
     runtime.block_on(main())
+
+
+def test_a_runtime_that_is_made_again_stays_what_it_is() -> None:
+    """It lost its threads."""
+    with Runtime(workers=1) as runtime:
+        with pytest.raises(RuntimeError, match="made once"):
+            runtime.__init__(workers=2)  # type: ignore[misc]
+        assert runtime.config.workers == 1
+        assert runtime.spawn(pow, 2, 3).blocking_join() == 8

@@ -229,3 +229,29 @@ def test_wrong_arguments_are_refused(run: Run) -> None:
 
     run(main())
     gc.collect()
+
+
+def test_what_one_select_has_another_is_refused(run: Run) -> None:
+    """It waited for ever."""
+
+    async def main() -> None:
+        channel: Channel[int] = Channel(1)
+        received = channel.recv()
+        first = asyncio.ensure_future(select(received))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await select(received)
+        # Nor does dropping the second end it for the first.
+        channel.try_send(1)
+        assert await first == (1, 0)
+
+    run(main())
+
+
+def test_one_that_is_given_twice_is_refused(run: Run) -> None:
+    async def main() -> None:
+        waiting = Channel[int](1).recv()
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await select(waiting, waiting)
+
+    run(main())

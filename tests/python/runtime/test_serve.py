@@ -154,3 +154,17 @@ def test_serve_does_not_block_a_loop() -> None:
 
     with pytest.raises(RuntimeError, match="would block the event loop"):
         blitzio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"grace": "long"}, TypeError),
+        ({"grace": float("nan")}, ValueError),
+        ({"port": 70_000}, OverflowError),  # It served another one.
+        ({"port": -1}, OverflowError),
+    ],
+)
+def test_a_wrong_option_shows_at_once(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Server(asyncio.Protocol, **{"host": HOST, "port": 0, **options})

@@ -178,8 +178,9 @@ class Driver {
   /// state for it (epoll: one edge-triggered registration instead of one per wait). Optional: any
   /// pollable fd works unattached. Errors: what registering gives (EPERM for regular files).
   [[nodiscard]] virtual Result<void> attach(int fd) noexcept = 0;
-  /// Must have no operation in flight. Call it before the fd is closed. Also for an fd that was not
-  /// attached, if its file outlives it: else the kernel may go on reporting what happens to that.
+  /// Must have no operation in flight but cancelled ones, after hand_over(). Call it before the fd
+  /// is closed. Also for an fd that was not attached, if its file outlives it: else the kernel may
+  /// go on reporting what happens to that.
   virtual void detach(int fd) noexcept = 0;
   /// As detach(), by who closes `fd` next and knows that nobody else has a descriptor of its file:
   /// what the kernel had registered ends with the file, and need not be taken back. After a fork a

@@ -15,9 +15,10 @@
 // submit. Never from inside submit() or cancel(), so neither can surprise its caller.
 //
 // Descriptors may be in blocking or in non-blocking mode: no operation waits in submit() for a
-// peer. Close one (or hand it to a close operation) only when nothing is in flight on it. If it is
-// closed all the same, what is in flight may wait for ever or go on on the file that was open;
-// cancel() still ends it, and the number may be used anew at once.
+// peer. Close one (or hand it to a close operation) only when nothing is in flight on it, or
+// nothing but cancelled operations that Driver::hand_over() gave to the kernel. If it is closed all
+// the same, what is in flight may wait for ever or go on on the file that was open; cancel() still
+// ends it, and the number may be used anew at once.
 //
 // A completion function may do anything: submit the same operation again, submit, cancel or destroy
 // others (if idle), destroy its own operation after a last completion.

@@ -39,10 +39,6 @@ void datagram_release_fd(DatagramTransport& t) noexcept {
   transport_release_fd(t, has_operations(t));
 }
 
-void datagram_operation_ended(DatagramTransport& t) noexcept {
-  if (!has_operations(t)) transport_operations_ended(t);
-}
-
 int datagram_force_close(DatagramTransport& t, PyObject* exception) noexcept {
   if (t.conn_lost != 0) return 0;
   stop(t);

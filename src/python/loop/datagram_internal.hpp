@@ -43,9 +43,7 @@ PyObject* datagram_sendto(PyObject* self, PyObject* const* args, Py_ssize_t narg
 /// As asyncio's _fatal_error(): reports anything but an OSError, and aborts. Leaves no error set.
 void datagram_fatal_error(DatagramTransport& transport, PyRef exception,
                           const char* message) noexcept;
-/// To be called after a last completion: closes an orphaned descriptor when nothing uses it.
-void datagram_operation_ended(DatagramTransport& transport) noexcept;
-/// Closes the socket, now or with the last completion. Leaves no error set.
+/// Closes the socket. Leaves no error set.
 void datagram_release_fd(DatagramTransport& transport) noexcept;
 
 PyObject* datagram_method_close(PyObject* self, PyObject* unused) noexcept;

@@ -171,18 +171,15 @@ void datagram_on_read(driver::Operation& operation, const driver::Completion& co
   DatagramTransport& t = datagram_of(operation);
   PyRef keep;
   if (!completion.more) keep = transport_take_self(t);
-  if (BLITZIO_LIKELY(is_loop_alive(t))) {
-    if (BLITZIO_LIKELY(completion.result > 0)) {
-      receive(t);
-    } else if (!completion.more && !t.closing && !is_interruption(completion.result)) {
-      PyRef exception = make_os_error(completion.error_code());
-      if (!exception) exception = take_exception();
-      datagram_fatal_error(t, std::move(exception), kFatalRead);
-    }
-    if (completion.more) return;
-    datagram_update_reading(t);
+  if (BLITZIO_UNLIKELY(!is_loop_alive(t))) return;
+  if (BLITZIO_LIKELY(completion.result > 0)) {
+    receive(t);
+  } else if (!completion.more && !t.closing && !is_interruption(completion.result)) {
+    PyRef exception = make_os_error(completion.error_code());
+    if (!exception) exception = take_exception();
+    datagram_fatal_error(t, std::move(exception), kFatalRead);
   }
-  datagram_operation_ended(t);
+  if (!completion.more) datagram_update_reading(t);
 }
 
 void datagram_on_resume(driver::Operation& operation,

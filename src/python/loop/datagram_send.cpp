@@ -212,7 +212,6 @@ void datagram_on_writable(driver::Operation& operation,
     const ContextScope scope(t.context);
     flush(t);
   }
-  datagram_operation_ended(t);
 }
 
 PyObject* datagram_sendto(PyObject* self, PyObject* const* args, Py_ssize_t nargs,

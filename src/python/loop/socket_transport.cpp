@@ -66,32 +66,15 @@ void transport_release_fd(SocketTransport& t, bool in_use) noexcept {
   if (t.fd_state != FdState::open) return;
   transport_forget_in_loop(t);
   const PyRef sock = PyRef::steal(std::exchange(t.sock, nullptr));
-  if (!in_use) {
-    t.fd_state = FdState::closed;
-    detach_from_driver(t, !sock);
-    if (!sock) {
-      ::close(t.fd);
-      return;
-    }
-    const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.close));
-    if (!closed) loop_report_exception(*t.loop, "Fatal error on transport");
+  t.fd_state = FdState::closed;
+  if (in_use && t.loop->executor != nullptr) loop_driver(*t.loop).hand_over();
+  detach_from_driver(t, !sock);
+  if (!sock) {
+    ::close(t.fd);
     return;
   }
-  t.fd_state = FdState::orphan;
-  t.orphan_fd = t.fd;
-  t.is_sole = !sock;
-  if (!sock) return;
-  const PyRef number = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.detach));
-  // -1 if somebody closed the socket behind our back: then there is nothing left to close.
-  t.orphan_fd = number ? static_cast<int>(PyLong_AsLong(number.get())) : -1;
-  if (PyErr_Occurred() != nullptr) loop_report_exception(*t.loop, "Fatal error on transport");
-}
-
-void transport_operations_ended(SocketTransport& t) noexcept {
-  if (t.fd_state != FdState::orphan) return;
-  t.fd_state = FdState::closed;
-  detach_from_driver(t, t.is_sole);
-  if (t.orphan_fd >= 0) ::close(std::exchange(t.orphan_fd, -1));
+  const PyRef closed = PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.close));
+  if (!closed) loop_report_exception(*t.loop, "Fatal error on transport");
 }
 
 bool transport_may_use_driver(const SocketTransport& t) noexcept {

@@ -1,14 +1,16 @@
 // `SocketTransport`: what transports over a socket share beside TransportBase, the socket and who
 // closes its descriptor.
 //
-// asyncio closes the socket when connection_lost() returns. An operation may still be in flight
-// then (its cancellation is handed over with the next turn), and a descriptor in use must not be
-// closed: its number could be somebody else's before the kernel has let go. So the socket object
-// gives the descriptor up at once, which is what Python can see, and the last completion closes it:
+// asyncio closes the socket when connection_lost() has returned, and the peer may be waited for
+// from then on, in this very thread. So it is closed at that moment here, too:
 //
-//   none ──▶ open ──────────────── release, nothing in flight ──────────▶ closed
-//              │                                                             ▲
-//              └── release ──▶ orphan ── last completion of the last operation ─┘
+//   none ──▶ open ──release──▶ closed
+//
+// An operation may still be in flight then, but a cancelled one: its last completion is to come
+// with this turn or the next, and does not look at the descriptor. The driver is told to see that
+// the kernel has let go of it before it is closed (Driver::hand_over()). As a rule it has: what
+// closing cancelled was handed over when the loop looked for events, between close() and
+// connection_lost().
 //
 // Threads: the loop's, or any single one while the loop does not run.
 #pragma once
@@ -22,16 +24,13 @@ namespace blitzio::python {
 enum class FdState : std::uint8_t {
   none,    ///< never had one
   open,    ///< the connection is up, or connection_lost() is to come
-  orphan,  ///< released; `orphan_fd` is closed with the last completion
-  closed,
+  closed,  ///< by us, or it is the caller's again
 };
 
 struct SocketTransport : TransportBase {
   using TransportBase::TransportBase;
 
   FdState fd_state = FdState::none;
-  int orphan_fd = -1;
-  bool is_sole = false;      ///< orphan: nobody else can have a descriptor of its file
   PyObject* sock = nullptr;  ///< socket.socket; null: not made (or no longer ours)
 };
 
@@ -50,11 +49,9 @@ PyObject* transport_method_wake_waiter(PyObject* self, PyObject* waiter) noexcep
 void transport_give_socket_back(SocketTransport& transport) noexcept;
 /// Takes the transport out of the loop's table, if its number still stands for it.
 void transport_forget_in_loop(SocketTransport& transport) noexcept;
-/// Closes the socket: now, or if it is `in_use` by operations in flight with
-/// transport_operation_ended(). Leaves no error set.
+/// Closes the socket. `in_use`: by operations in flight, all of them cancelled. Leaves no error
+/// set.
 void transport_release_fd(SocketTransport& transport, bool in_use) noexcept;
-/// After the last completion of the last operation: closes an orphaned descriptor.
-void transport_operations_ended(SocketTransport& transport) noexcept;
 /// Whether this thread may use the driver: the loop's thread, or any while the loop does not run.
 [[nodiscard]] bool transport_may_use_driver(const SocketTransport& transport) noexcept;
 /// For close() and abort(), which others' finalisers (StreamWriter's) call in whatever thread drops

@@ -38,10 +38,6 @@ void stream_release_fd(StreamTransport& t) noexcept {
   transport_release_fd(t, has_operations(t));
 }
 
-void stream_operation_ended(StreamTransport& t) noexcept {
-  if (!has_operations(t)) transport_operations_ended(t);
-}
-
 namespace {
 
 /// Calls `method` of the server that the connection belongs to: with the transport from Python 3.13

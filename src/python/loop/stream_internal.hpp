@@ -68,9 +68,7 @@ void stream_fatal_error(StreamTransport& transport, PyRef exception, const char*
 /// stream_fatal_error() with the current exception; a KeyboardInterrupt or SystemExit ends the run
 /// instead.
 void stream_protocol_failed(StreamTransport& transport, const char* message) noexcept;
-/// To be called after a last completion: closes an orphaned descriptor when nothing uses it.
-void stream_operation_ended(StreamTransport& transport) noexcept;
-/// Closes the socket, now or with the last completion. Leaves no error set.
+/// Closes the socket. Leaves no error set.
 void stream_release_fd(StreamTransport& transport) noexcept;
 /// Tells the server (null, None: nobody) that it has this connection, and keeps it. Returns -1 with
 /// an error set.

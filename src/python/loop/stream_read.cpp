@@ -406,22 +406,19 @@ void stream_on_read(driver::Operation& operation, const driver::Completion& comp
   StreamTransport& t = owner_of(operation);
   PyRef keep;
   if (!completion.more) keep = transport_take_self(t);
-  if (BLITZIO_LIKELY(is_loop_alive(t))) {
-    const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;
-    if (BLITZIO_LIKELY(completion.result > 0)) {
-      if (BLITZIO_LIKELY(is_arrival)) {
-        on_arrival(t, completion.data);
-      } else {
-        on_edge(t, static_cast<std::uint32_t>(completion.result));
-      }
-    } else if (!completion.more && !t.closing && !is_interruption(completion.result) &&
-               (is_arrival || completion.result < 0)) {
-      end_reading(t, completion.result);
+  if (BLITZIO_UNLIKELY(!is_loop_alive(t))) return;
+  const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;
+  if (BLITZIO_LIKELY(completion.result > 0)) {
+    if (BLITZIO_LIKELY(is_arrival)) {
+      on_arrival(t, completion.data);
+    } else {
+      on_edge(t, static_cast<std::uint32_t>(completion.result));
     }
-    if (completion.more) return;
-    stream_update_reading(t);
+  } else if (!completion.more && !t.closing && !is_interruption(completion.result) &&
+             (is_arrival || completion.result < 0)) {
+    end_reading(t, completion.result);
   }
-  stream_operation_ended(t);
+  if (!completion.more) stream_update_reading(t);
 }
 
 void stream_on_resume(driver::Operation& operation,

@@ -20,8 +20,7 @@
 // open       closing == false.
 // closing    closing == true, conn_lost == 0: no more reading, writes still go out.
 // lost       conn_lost > 0: connection_lost() is scheduled, exactly once; writes are counted.
-// released   protocol, server and socket are gone. The descriptor itself is closed with the last
-//            completion of what was in flight (fd_state).
+// released   protocol, server and socket are gone, and the descriptor is closed (fd_state).
 //
 // Reading (the operation `read`; see stream_read.cpp for when it changes):
 //

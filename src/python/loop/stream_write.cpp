@@ -260,17 +260,13 @@ void stream_on_writable(driver::Operation& operation,
   StreamTransport& t = owner_of(operation);
   const PyRef keep = transport_take_self(t);
   // Whatever the poll said, an error included, the send knows better.
-  if (is_loop_alive(t)) {
-    if (t.conn_lost == 0) {
-      stream_flush(t);
-      // That of _make_writable_waiter(): nothing is queued while a file is being sent.
-      if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
-    }
-    if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.marks.low) {
-      transport_resume_protocol(t);
-    }
+  if (!is_loop_alive(t) || t.conn_lost != 0) return;
+  stream_flush(t);
+  // That of _make_writable_waiter(): nothing is queued while a file is being sent.
+  if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
+  if (t.protocol_paused && t.conn_lost == 0 && t.queue.size_bytes() <= t.marks.low) {
+    transport_resume_protocol(t);
   }
-  stream_operation_ended(t);
 }
 
 // ---- methods ------------------------------------------------------------------------------------

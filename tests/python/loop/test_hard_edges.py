@@ -255,8 +255,10 @@ def test_connection_lost_called_by_hand_ends_the_transport(
         await asyncio.sleep(0)
         by_hand: Any = transport
         with peer:
-            by_hand._call_connection_lost(None)
             peer.send(b"late")
+            by_hand._call_connection_lost(None)
+            with pytest.raises(BrokenPipeError):
+                peer.send(b"too late")
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert transport.is_closing()

@@ -17,6 +17,7 @@ import pytest
 
 from tests.python.loop.support import (
     HOST,
+    PATIENCE,
     Recorder,
     fill,
     raw_pair,
@@ -341,6 +342,54 @@ def test_writing_to_a_peer_that_is_gone(
             assert isinstance(protocol.lost.result(), (ConnectionResetError, BrokenPipeError))
             for _ in range(10):
                 transport.write(b"ignored")
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("messages", [0, 3])
+@pytest.mark.parametrize("how", ["task", "data_received", "eof_received", "full"])
+def test_what_runs_behind_connection_lost_may_wait_for_the_peer_to_see_the_end(
+    loop: asyncio.AbstractEventLoop, how: str, messages: int
+) -> None:
+    async def main() -> None:
+        def end() -> None:
+            protocol.transport.abort()
+            loop.call_soon(look)
+
+        def look() -> None:
+            assert protocol.lost.done()
+            peer.settimeout(PATIENCE)
+            try:
+                while peer.recv(BIG):
+                    pass
+                seen.set_result("the end")
+            except OSError as exc:
+                seen.set_exception(exc)
+
+        class Last(Recorder):
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                if data == b"end":
+                    end()
+
+            def eof_received(self) -> None:
+                end()
+
+        seen = loop.create_future()
+        async with transport_and_peer(Last) as (transport, protocol, peer):
+            for number in range(messages):  # Some, and it receives in another way.
+                peer.send(b"x")
+                await protocol.received(number + 1)
+            if how == "data_received":
+                peer.send(b"end")
+            elif how == "eof_received":
+                peer.shutdown(socket.SHUT_WR)
+            else:
+                if how == "full":
+                    transport.write(bytes(BIG))
+                    await turns()
+                end()
+            assert await soon(seen) == "the end"
 
     loop.run_until_complete(main())
 

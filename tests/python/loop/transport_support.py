@@ -23,7 +23,7 @@ BIG = 4 << 20
 def run(loop: asyncio.AbstractEventLoop, coro: Any) -> Any:
     result = loop.run_until_complete(asyncio.wait_for(coro, TIMEOUT))
     if os.environ.get(VARIABLE):
-        # A descriptor is closed with the last completion, and that may be late.
+        # What was in flight is let go of with its last completion, and that may be late.
         loop.run_until_complete(turns(LATE_TURNS))
     return result
 

@@ -44,7 +44,7 @@
 // the kernel copies pinned pages at fork, so the parent keeps those it registered.
 //
 // An entry prepared for an fd means whatever that number is when the entry is submitted; so an fd
-// may only be closed with no operation in flight, as Driver::detach() asks.
+// may only be closed when none is left to submit, as Driver::detach() asks.
 #pragma once
 
 #include <blitzio/base/owned_fd.hpp>

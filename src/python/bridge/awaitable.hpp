@@ -30,9 +30,8 @@
 // finished   the native future is destroyed. Where it had been granted something already, its
 //            destructor hands that on: see the header of each future.
 //
-// taken      a part of another future, which polls it (awaitable_take()): neither coroutine nor
-// future
-//            from then on.
+// taken      a part of another future, which polls it (awaitable_take()): from then on neither
+//            coroutine nor future.
 //
 // The value leaves the native future in the very poll that resumes the task, so there is no moment
 // in which a cancellation could lose it.

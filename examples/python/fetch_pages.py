@@ -1,4 +1,4 @@
-"""Fetches several pages at once, has a processor work on each as it arrives, and writes files."""
+"""Fetches several pages at once, has a processor work on each, and writes files."""
 
 import hashlib
 import tempfile

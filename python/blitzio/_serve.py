@@ -14,6 +14,7 @@ import asyncio
 import concurrent.futures
 import importlib
 import inspect
+import operator
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -216,6 +217,7 @@ def _is_asgi(app: Any) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    port = operator.index(port)
     if not 0 <= port <= 65_535:
         raise OverflowError("port must be 0-65535.")  # getaddrinfo() takes it for another.
     family, kind, protocol, _, address = socket.getaddrinfo(

@@ -16,22 +16,24 @@
 #include <python/runtime/spawn.hpp>
 #include <python/runtime/thread_pool.hpp>
 #include <python/second_half.hpp>
+#include <python/support/ft.hpp>
 #include <python/support/py_ref.hpp>
 #include <python/support/state.hpp>
 #include <python/support/thread_state.hpp>
 
+#include <array>
+#include <cstddef>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 namespace blitzio::python {
 
 namespace {
 
-/// Holds the half's mutex, which its thread may hold already. Waits detached.
+/// Holds the half's mutex. Waits detached.
 class Turn {
  public:
-  explicit Turn(std::recursive_mutex& mutex) : mutex_(mutex) {
+  explicit Turn(std::mutex& mutex) : mutex_(mutex) {
     if (mutex_.try_lock()) return;
     const Detached detached;
     mutex_.lock();
@@ -41,17 +43,21 @@ class Turn {
   ~Turn() { mutex_.unlock(); }
 
  private:
-  std::recursive_mutex& mutex_;
+  std::mutex& mutex_;
 };
 
+// What others raise, return or stand on comes first.
+constexpr std::array kSteps = {foreign_loop_register, awaitable_register,   ready_register,
+                               join_handle_register,  thread_pool_register, scheduler_register,
+                               spawn_register,        channel_register,     sync_register,
+                               net_register,          async_fd_register,    process_register,
+                               signal_register,       fs_register,          select_register,
+                               info_register,         capi_register};
+
+/// Returns false with an error set.
 bool make(PyObject* module, ModuleState& state) noexcept {
-  // What others raise, return or stand on comes first.
-  for (const auto add :
-       {foreign_loop_register, awaitable_register, ready_register, join_handle_register,
-        thread_pool_register, scheduler_register, spawn_register, channel_register, sync_register,
-        net_register, async_fd_register, process_register, signal_register, fs_register,
-        select_register, info_register, capi_register}) {
-    if (add(module, state) != 0) return false;
+  for (std::size_t& done = state.second_half.steps_done; done < kSteps.size(); ++done) {
+    if (kSteps[done](module, state) != 0) return false;
   }
   return true;
 }
@@ -61,12 +67,14 @@ bool ensure(PyObject* module) noexcept {
   ModuleState& state = *static_cast<ModuleState*>(PyModule_GetState(module));
   SecondHalf& half = state.second_half;
   if (half.is_made.load(std::memory_order_acquire)) return true;  // Pairs with the store below.
+  // Relaxed: a thread compares with its own number, which no other thread ever stores.
+  if (half.maker.load(std::memory_order_relaxed) == current_thread()) return true;
   const Turn turn(half.mutex);
-  // Relaxed: stored under the mutex.
-  if (half.is_made.load(std::memory_order_relaxed) || half.maker != std::thread::id()) return true;
-  half.maker = std::this_thread::get_id();
+  // Relaxed, both: stored under the mutex.
+  if (half.is_made.load(std::memory_order_relaxed)) return true;
+  half.maker.store(current_thread(), std::memory_order_relaxed);
   const bool is_made = make(module, state);
-  half.maker = std::thread::id();
+  half.maker.store(0, std::memory_order_relaxed);
   half.is_made.store(is_made, std::memory_order_release);  // Pairs with the load above.
   return is_made;
 }
@@ -95,8 +103,9 @@ PyObject* second_half_getattr(PyObject* module, PyObject* name) noexcept {
 
 PyObject* second_half_forget_maker(PyObject* module, PyObject* /*unused*/) noexcept {
   SecondHalf& half = static_cast<ModuleState*>(PyModule_GetState(module))->second_half;
-  if (half.maker != std::this_thread::get_id()) {  // Else it goes on here.
-    half.maker = std::thread::id();
+  // Relaxed: the child has a single thread. If that is the maker, it goes on here.
+  if (half.maker.load(std::memory_order_relaxed) != current_thread()) {
+    half.maker.store(0, std::memory_order_relaxed);
     std::construct_at(&half.mutex);
   }
   Py_RETURN_NONE;

@@ -6,7 +6,7 @@
 //              a name that is not there, dir()
 //     absent ─────────────────────────────────▶ being made ───▶ made
 //        ▲                                          │
-//        └──── MemoryError, or in a child that is ──┘
+//        └──── an error, or in a child that is ─────┘
 //              forked by another thread meanwhile
 //
 // Names appear one by one, each after what its objects need: who finds one meanwhile can use it.
@@ -21,7 +21,8 @@
 
 namespace blitzio::python {
 
-/// The module's `__getattr__`. A new reference; null with AttributeError set, or MemoryError.
+/// The module's `__getattr__`. A new reference; null with AttributeError set, or what making the
+/// half raised: MemoryError, or ImportError when the interpreter ends.
 [[nodiscard]] PyObject* second_half_getattr(PyObject* module, PyObject* name) noexcept;
 
 /// The module's `_forget_maker`, which a forked child calls before it has other threads. None.

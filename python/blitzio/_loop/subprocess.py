@@ -136,6 +136,8 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
         extra: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> SubprocessTransport:
+        # Both now: once the process runs, nothing of this may fail.
+        import blitzio._loop.child  # noqa: F401
         from blitzio._loop.process_transport import SubprocessTransport
 
         transport = SubprocessTransport(

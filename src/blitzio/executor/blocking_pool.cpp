@@ -22,7 +22,7 @@ namespace blitzio {
 class BlockingPool::State {
  public:
   explicit State(const Config& config) noexcept : config_(config) {
-    BLITZIO_CHECK(config.threads_max >= 1 && config.threads_max <= 32'768, config.threads_max);
+    BLITZIO_CHECK(config.threads_max >= 1 && config.threads_max <= kThreadsMax, config.threads_max);
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -80,6 +80,7 @@ class BlockingPool::State {
   Called call_for(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Worker* call_for_rest() noexcept BLITZIO_REQUIRES(mutex_);
   int start_thread(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
+  void unexpect(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   void list_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   void unlist_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   static void* thread_main(void* worker) noexcept;
@@ -127,6 +128,8 @@ thread_local constinit BlockingPool::State::Worker* BlockingPool::State::current
 Result<void> BlockingPool::State::submit(Job& job) noexcept {
   MutexLock lock(mutex_);
   if (is_shut_down_) return fail(Error::runtime(RuntimeErrc::shut_down));
+  // Who submits is still at work, whatever it said, and may wait for this one.
+  if (is_own_thread()) unexpect(*current_);
   const Called called = call_for(job);
   if (called.error != 0 && working_ == 0) return fail(Error::os(called.error));
   if (!called.has_job) push(job);
@@ -151,16 +154,17 @@ BlockingPool::State::Called BlockingPool::State::call_for(Job& job) noexcept {
   return {.has_job = error == 0, .error = error};
 }
 
-// The same for the oldest job of the queue. Returns whom to notify.
+// The same for the oldest jobs of the queue, until one is called. Returns whom to notify.
 BlockingPool::State::Worker* BlockingPool::State::call_for_rest() noexcept {
-  if (queue_head_ == nullptr) return nullptr;
-  Job* next = queue_head_->next;
-  const Called called = call_for(*queue_head_);
-  if (called.has_job) {
+  while (queue_head_ != nullptr) {
+    Job* next = queue_head_->next;
+    const Called called = call_for(*queue_head_);
+    if (!called.has_job) return nullptr;
     queue_head_ = next;
     --queued_count_;
+    if (called.sleeper != nullptr) return called.sleeper;
   }
-  return called.sleeper;
+  return nullptr;
 }
 
 // Creates the thread with the lock held, so that whoever fails knows whether others are there to
@@ -286,7 +290,7 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
   Taken taken;
   {
     const MutexLock lock(mutex_);
-    if (std::exchange(worker.is_expected, false) && worker.job == nullptr) unlist_idle(worker);
+    unexpect(worker);
     taken = take(worker);
     while (taken.job == nullptr && !is_shut_down_ && await_call(worker)) taken = take(worker);
     if (taken.job == nullptr) --working_;
@@ -321,6 +325,10 @@ void BlockingPool::State::expect_idle() noexcept {
   if (worker->is_expected || state.queue_head_ != nullptr) return;
   worker->is_expected = true;
   state.list_idle(*worker);
+}
+
+void BlockingPool::State::unexpect(Worker& worker) noexcept {
+  if (std::exchange(worker.is_expected, false) && worker.job == nullptr) unlist_idle(worker);
 }
 
 void BlockingPool::State::list_idle(Worker& worker) noexcept {

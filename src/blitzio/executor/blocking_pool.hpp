@@ -58,8 +58,10 @@ class BlockingPool {
  public:
   using Job = BlockingJob;
 
+  static constexpr std::size_t kThreadsMax = 32'768;
+
   struct Config {
-    /// 1 to 32,768.
+    /// 1 to kThreadsMax.
     std::size_t threads_max = 512;
     /// How long a thread stays without work. Zero or less: it ends at once.
     Duration keep_alive = Duration::from_secs(10);

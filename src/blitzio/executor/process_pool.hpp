@@ -13,6 +13,7 @@
 #include <blitzio/task/task.hpp>
 
 #include <concepts>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -29,14 +30,17 @@ namespace detail {
 /// telling so. Not a CallFuture: a future that the function returns is a result like any other.
 template <std::invocable F>
 auto call_on_poll(F function) {
-  return poll_fn([function = std::move(function)](Context&) mutable {
+  return poll_fn([function = std::optional<F>(std::move(function))](Context&) mutable {
     using Result = std::invoke_result_t<F&>;
+    // What the function holds goes before: that may take its time, and even wait for other jobs.
     if constexpr (std::is_void_v<Result>) {
-      function();
+      (*function)();
+      function.reset();
       BlockingPool::expect_idle();
       return Poll<void>(ready);
     } else {
-      Poll<Result> result(function());
+      Poll<Result> result((*function)());
+      function.reset();
       BlockingPool::expect_idle();
       return result;
     }

@@ -60,7 +60,9 @@ struct Box {
     return 0;
   }
   static void dealloc(PyObject* self) {
-    if (Py_TYPE(self)->tp_finalize != nullptr && PyObject_CallFinalizerFromDealloc(self) < 0) {
+    // Without a module it has no value: its constructor has thrown.
+    if (of(self).module != nullptr && Py_TYPE(self)->tp_finalize != nullptr &&
+        PyObject_CallFinalizerFromDealloc(self) < 0) {
       return;
     }
     PyObject_GC_UnTrack(self);

@@ -3,6 +3,7 @@
 #include <python/support/error.hpp>
 #include <python/support/thread_state.hpp>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -43,9 +44,15 @@ PyObject* to_count(const Result<std::size_t>& count) noexcept {
 std::size_t bytes_there(const fs::File& file, std::size_t count, std::uint64_t offset) noexcept {
   // What is less is not worth a call. Files of the kernel's own say that they are empty.
   constexpr std::uint64_t kNotAsked = 1024 * 1024;
-  struct stat status{};
-  if (count <= kNotAsked || ::fstat(file.fd(), &status) != 0) return count;
-  const auto size = static_cast<std::uint64_t>(status.st_size);
+  struct statx status{};
+  // What is known here of a file elsewhere: its server may take its time.
+  if (count <= kNotAsked ||
+      ::statx(file.fd(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE,
+              &status) != 0 ||
+      !S_ISREG(status.stx_mode)) {
+    return count;
+  }
+  const std::uint64_t size = status.stx_size;
   const std::uint64_t left = size - std::min(size, offset);
   return static_cast<std::size_t>(std::min<std::uint64_t>(count, std::max(left, kNotAsked)));
 }

@@ -9,7 +9,7 @@
 // for:
 //
 //           take             poll: ready, close
-//   created ────▶ taken ───────────────────────▶ finished
+//   created ────▶ taken ───────────────────────▶ finished ◀── close ── created
 //
 //             send: ready                                    send(None): pending again
 //   created ───────────────────────────▶ finished            ┌────────────────┐

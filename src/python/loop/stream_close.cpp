@@ -1,9 +1,7 @@
 // How a transport ends: close, abort, errors and connection_lost. Who closes the descriptor, and
-// when, is told in transport_base.hpp.
+// when, is told in socket_transport.hpp.
 #include <python/loop/server_base.hpp>
 #include <python/loop/stream_internal.hpp>
-
-#include <unistd.h>
 
 namespace blitzio::python {
 
@@ -106,6 +104,8 @@ int stream_close(StreamTransport& t) noexcept {
   stream_update_reading(t);
   stream_flush(t);  // What this turn wrote leaves before anybody hears of the end.
   if (!t.queue.is_empty() || t.conn_lost != 0) return 0;
+  // While a file is being sent nothing is queued, and yet somebody waits for room.
+  if (t.writable != nullptr && is_loop_alive(t)) loop_driver(*t.loop).cancel(*t.writable);
   return transport_schedule_lost(t, nullptr);
 }
 

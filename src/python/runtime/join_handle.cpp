@@ -1,5 +1,6 @@
-#include <blitzio/executor/blocking_pool.hpp>
 #include <python/runtime/join_handle.hpp>
+
+#include <blitzio/executor/blocking_pool.hpp>
 #include <python/runtime/start_task.hpp>
 #include <python/support/context.hpp>
 #include <python/support/error.hpp>

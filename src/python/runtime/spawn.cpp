@@ -270,6 +270,11 @@ int spawn_register(PyObject* module, ModuleState& state) noexcept {
       {Py_tp_methods, runtime_methods},
       {0, nullptr},
   };
+  // First: who finds the type may spawn.
+  if (state.start_here == nullptr) {
+    state.start_here = PyCFunction_NewEx(&start_here_definition, module, nullptr);
+    if (state.start_here == nullptr) return -1;
+  }
   PyTypeObject* type = nullptr;
   const int added = add_type(module, &type,
                              {.name = "blitzio._native.RuntimeBase",
@@ -279,8 +284,7 @@ int spawn_register(PyObject* module, ModuleState& state) noexcept {
                               .slots = slots});
   Py_XDECREF(reinterpret_cast<PyObject*>(type));  // the module's from here on
   if (added != 0) return -1;
-  state.start_here = PyCFunction_NewEx(&start_here_definition, module, nullptr);
-  return state.start_here == nullptr ? -1 : PyModule_AddFunctions(module, functions);
+  return PyModule_AddFunctions(module, functions);
 }
 
 }  // namespace blitzio::python

@@ -15,8 +15,7 @@ namespace blitzio::python {
 
 namespace {
 
-/// As BlockingPool has it.
-constexpr Py_ssize_t kThreadsMax = 32'768;
+constexpr auto kThreadsMax = static_cast<Py_ssize_t>(BlockingPool::kThreadsMax);
 
 struct ThreadPoolObject {
   PyObject_HEAD ModuleState* state;

@@ -10,7 +10,6 @@
 #include <python/support/py_ref.hpp>
 
 #include <mutex>
-#include <thread>
 
 namespace blitzio::python {
 
@@ -193,8 +192,9 @@ struct JobRegistry;
 
 /// What is not made at import: second_half.hpp.
 struct SecondHalf {
-  std::recursive_mutex mutex;  // of whoever makes it, or waits for that
-  std::thread::id maker;       // under the mutex; none: it is not being made
+  std::mutex mutex;                // of whoever makes it, or waits for that
+  Atomic<unsigned long> maker{0};  // its thread; 0: it is not being made
+  std::size_t steps_done = 0;      // under the mutex; what fails is tried again from there on
   Atomic<bool> is_made{false};
 };
 

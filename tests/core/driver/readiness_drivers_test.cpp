@@ -5,7 +5,12 @@
 
 #include <gmock/gmock.h>
 
+#include <poll.h>
+
+#include <atomic>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 namespace blitzio::driver::contract {
 namespace {
@@ -117,6 +122,33 @@ TEST_P(Readiness, ADetachedDescriptorIsSilentThoughADupLives) {
   put(next.b, "y");
   EXPECT_TRUE(run(poll));
   if (next.a.get() != number) ok(::close(number));
+}
+
+// A thread in poll(2) holds the files that it polls: their peers would hear of no end.
+TEST_P(Readiness, ADetachedDescriptorIsNotHeldWhileTheDriverWaits) {
+  Pair pair = unix_pair();
+  Recorder poll(driver());
+  poll.poll(pair.a.get(), POLLIN);
+  poll.submit();
+  fence(driver());
+  poll.cancel();
+  driver().hand_over();
+  driver().detach(pair.a.get());
+  EXPECT_TRUE(run(poll));
+
+  std::atomic<bool> is_over = false;
+  bool sees_end = false;
+  std::thread closer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // as a rule the driver waits now
+    pair.a.reset();
+    pollfd item{pair.b.get(), POLLIN, 0};
+    sees_end = ::poll(&item, 1, 30'000) == 1;
+    is_over = true;
+    driver().wake();
+  });
+  EXPECT_TRUE(run_until(driver(), [&] { return is_over.load(); }));
+  closer.join();
+  EXPECT_TRUE(sees_end);
 }
 
 TEST_P(Readiness, AttachAfterAForgottenDetachServesTheNewDescriptor) {

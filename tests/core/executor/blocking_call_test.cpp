@@ -45,6 +45,25 @@ TEST(SpawnBlocking, WorksFromALocalExecutor) {
   }());
 }
 
+// What the function holds is part of the job: it waits for another one when it goes.
+TEST(SpawnBlocking, WhatTheFunctionHoldsMayWaitForAnother) {
+  struct Waits {
+    Waits() = default;
+    Waits(Waits&& other) noexcept : is_own(std::exchange(other.is_own, false)) {}
+    Waits(const Waits&) = delete;
+    Waits& operator=(const Waits&) = delete;
+    Waits& operator=(Waits&&) = delete;
+    ~Waits() {
+      if (is_own) spawn_blocking([] {}).blocking_join().get();
+    }
+    bool is_own = true;
+  };
+  for (int i = 0; i < 20; ++i) {
+    spawn_blocking([held = Waits()] {}).blocking_join().get();
+    EXPECT_EQ(spawn_blocking([held = Waits()] { return 1; }).blocking_join().get(), 1);
+  }
+}
+
 TEST(SpawnBlocking, WhatTheFunctionThrowsReachesTheJoiner) {
   auto handle = spawn_blocking([]() -> int { throw std::runtime_error("no"); });
   EXPECT_THROW(handle.blocking_join().get(), std::runtime_error);

@@ -92,6 +92,20 @@ TEST(BlockingPool, WhoWaitsForAJobFindsItsThreadForTheNext) {
   BlockingPool::expect_idle();  // not a thread of a pool: nothing happens
 }
 
+TEST(BlockingPool, AJobThatSaysThatItEndsMayStillWaitForAnother) {
+  BlockingPool pool;
+  std::latch inner_done(1);
+  Work inner([&] { inner_done.count_down(); });
+  Work outer([&] {
+    BlockingPool::expect_idle();
+    EXPECT_TRUE(pool.submit(inner));
+    inner_done.wait();
+  });
+  ASSERT_TRUE(pool.submit(outer));
+  inner_done.wait();
+  pool.shutdown(true);
+}
+
 TEST(BlockingPool, GrowsToItsLimitAndQueuesTheRestInOrder) {
   constexpr std::size_t kLimit = 512;
   BlockingPool pool;

@@ -242,7 +242,6 @@ def test_everything_in_connection_lost(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
-@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_connection_lost_closes_the_descriptor_however_it_came(loop: Any) -> None:
     class Aborts(Datagrams):
         def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -376,7 +375,6 @@ def test_an_endpoint_that_reads_keeps_itself_alive(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
-@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_a_paused_endpoint_that_nobody_has_is_collected(loop: Any, native: None) -> None:
     async def main() -> None:
         running = asyncio.get_running_loop()

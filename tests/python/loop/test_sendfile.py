@@ -464,6 +464,34 @@ def test_closing_the_transport_ends_the_sending(
     loop.run_until_complete(main())
 
 
+def test_the_number_of_one_closed_while_it_sends_a_file_serves_others(
+    loop: asyncio.AbstractEventLoop, native: None, file: IO[bytes]
+) -> None:
+    async def main() -> None:
+        async with transport_and_peer() as (transport, protocol, peer):
+            number = transport.get_extra_info("socket").fileno()
+            task = asyncio.ensure_future(loop.sendfile(transport, file))
+            await until_stuck(lambda: unread(peer))
+            transport.close()
+            await soon(protocol.lost)
+            with pytest.raises(ConnectionError):
+                await soon(task)
+            ours, theirs = raw_pair()
+            with theirs:
+                if ours.fileno() != number:
+                    os.dup2(ours.fileno(), number)
+                    ours.close()
+                    ours = socket.socket(fileno=number)
+                    ours.setblocking(False)
+                with ours:
+                    receiving = asyncio.ensure_future(loop.sock_recv(ours, 10))
+                    await turns(3)
+                    theirs.send(b"hello")
+                    assert await soon(receiving) == b"hello"
+
+    loop.run_until_complete(main())
+
+
 def test_a_peer_that_resets_ends_the_sending_and_the_connection(
     loop: asyncio.AbstractEventLoop, file: IO[bytes]
 ) -> None:

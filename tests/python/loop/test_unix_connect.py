@@ -97,7 +97,6 @@ def test_sockets_of_another_kind_are_refused(
 # ---- connecting ------------------------------------------------------------------------------
 
 
-@pytest.mark.no_faults("the socket goes with its last completion", "late")
 def test_a_connected_socket_is_taken_over(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         ours, peer = socket.socketpair()

@@ -3,6 +3,9 @@
 //
 //   items_   [0] the wake-up eventfd   [1…] one per descriptor; FdEntry::slot is the index back
 //
+// Who waited and was cancelled leaves its descriptor there, until an event or detach(). The file
+// cannot go meanwhile: a thread that is in poll(2) holds what it polls.
+//
 // A multishot operation on its way to dispatch() is not in a queue, so its descriptor is not polled
 // meanwhile. Afterwards it waits again: poll_multishot therefore reports once per turn for as long
 // as the descriptor is ready, not once per edge; whoever drains until EAGAIN sees no difference.
@@ -60,6 +63,7 @@ class PollDriver final : public readiness::ReadinessDriver {
     const auto slot = static_cast<std::uint32_t>(items_.size());
     if (const int code = append({fd, events, 0}); code != 0) return code;
     entry.slot = slot;
+    entry.registered = true;
     return 0;
   }
 
@@ -129,6 +133,7 @@ class PollDriver final : public readiness::ReadinessDriver {
     if (entry.slot == FdEntry::kNoSlot) return;
     const std::uint32_t slot = entry.slot;
     entry.slot = FdEntry::kNoSlot;
+    entry.registered = false;
     if (slot + 1 != items_.size()) {
       items_[slot] = items_.back();
       table_.find(items_[slot].fd)->slot = slot;

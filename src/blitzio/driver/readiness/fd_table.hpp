@@ -54,7 +54,8 @@ struct FdEntry {
   std::uint16_t runnable_pollers = 0;
 
   bool attached : 1 = false;
-  /// The kernel has a registration, as far as we know (an unattached fd may have been closed).
+  /// The kernel has a registration, as far as we know (an unattached fd may have been closed). poll
+  /// backend: it has a slot.
   bool registered : 1 = false;
   /// The registration outlives events (edge-triggered) rather than ending with the first.
   bool persistent : 1 = false;

@@ -80,7 +80,7 @@ class BlockingPool::State {
   Called call_for(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
   Worker* call_for_rest() noexcept BLITZIO_REQUIRES(mutex_);
   int start_thread(Job& job) noexcept BLITZIO_REQUIRES(mutex_);
-  void unexpect(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
+  void end_expectation(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   void list_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   void unlist_idle(Worker& worker) noexcept BLITZIO_REQUIRES(mutex_);
   static void* thread_main(void* worker) noexcept;
@@ -129,7 +129,7 @@ Result<void> BlockingPool::State::submit(Job& job) noexcept {
   MutexLock lock(mutex_);
   if (is_shut_down_) return fail(Error::runtime(RuntimeErrc::shut_down));
   // Who submits is still at work, whatever it said, and may wait for this one.
-  if (is_own_thread()) unexpect(*current_);
+  if (is_own_thread()) end_expectation(*current_);
   const Called called = call_for(job);
   if (called.error != 0 && working_ == 0) return fail(Error::os(called.error));
   if (!called.has_job) push(job);
@@ -290,7 +290,7 @@ BlockingPool::Job* BlockingPool::State::next_job(Worker& worker) noexcept {
   Taken taken;
   {
     const MutexLock lock(mutex_);
-    unexpect(worker);
+    end_expectation(worker);
     taken = take(worker);
     while (taken.job == nullptr && !is_shut_down_ && await_call(worker)) taken = take(worker);
     if (taken.job == nullptr) --working_;
@@ -327,7 +327,7 @@ void BlockingPool::State::expect_idle() noexcept {
   state.list_idle(*worker);
 }
 
-void BlockingPool::State::unexpect(Worker& worker) noexcept {
+void BlockingPool::State::end_expectation(Worker& worker) noexcept {
   if (std::exchange(worker.is_expected, false) && worker.job == nullptr) unlist_idle(worker);
 }
 

@@ -31,8 +31,8 @@ set(core_parts base task time sync channel)
 list(TRANSFORM core_parts PREPEND ${PROJECT_SOURCE_DIR}/src/blitzio/)
 list(TRANSFORM core_parts APPEND /*.cpp)
 file(GLOB model_core_sources CONFIGURE_DEPENDS ${core_parts})
-# The explorer has its own end for a check that fails.
-list(FILTER model_core_sources EXCLUDE REGEX "/base/(check|futex)\\.cpp$")
+# The explorer has its own end for a check that fails, and nothing to look for before a sleep.
+list(FILTER model_core_sources EXCLUDE REGEX "/base/(adaptive_spin|check|futex)\\.cpp$")
 add_library(blitzio_model_core STATIC ${model_core_sources}
             ${PROJECT_SOURCE_DIR}/src/blitzio/driver/driver.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/async_fd.cpp

@@ -188,7 +188,7 @@ def _test_everything(options: argparse.Namespace) -> int:
     # Long ones come first: then the last ones end at about the same time.
     add("style", checks.style)
     add("core gcc", lambda: native.test("gcc"))
-    # See below; the second newest has its conformance suite left.
+    # See below.
     suites = [one for one in chosen if not IN_CI or one not in _second_newest(chosen)]
     # How much a loop can hold differs little between interpreters: asked of one.
     for number, interpreter in enumerate(suites):
@@ -196,9 +196,9 @@ def _test_everything(options: argparse.Namespace) -> int:
         add(f"python {interpreter.version}", suite, interpreter)
     add("python faults", lambda: faults.suite(main_interpreter))
     add("core faults", lambda: faults.contract(main_interpreter))
-    # Continuous integration has 40 minutes on two cores; what is left out there is this, and a
-    # suite between two others, which find least: the sanitizers' builds are Clang's as well, and
-    # the wheel is of the same source.
+    # Continuous integration has 40 minutes on two cores; what is left out there is this, and the
+    # interpreter between two others, which find least: the sanitizers' builds are Clang's as well,
+    # the wheel is of the same source, and that interpreter's own tests run without its GIL, too.
     if not IN_CI:
         add("refleaks", refleaks)
         of_the_wheel = partial(
@@ -209,7 +209,7 @@ def _test_everything(options: argparse.Namespace) -> int:
         add("core clang", partial(native.test, "clang"))
     for preset in ("asan", "tsan", "no-io-uring"):
         add(f"core {preset}", partial(native.test, preset))
-    for interpreter, backend in conformance.rounds(chosen):
+    for interpreter, backend in conformance.rounds(suites):
         name = " ".join(filter(None, ("conformance cpython", interpreter.version, backend)))
         add(name, partial(conformance.suite, "cpython", interpreter, backend=backend), interpreter)
     add(

@@ -197,8 +197,9 @@ def _test_everything(options: argparse.Namespace) -> int:
     add("python faults", lambda: faults.suite(main_interpreter))
     add("core faults", lambda: faults.contract(main_interpreter))
     # Continuous integration has 40 minutes on two cores; what is left out there is this, and the
-    # interpreter between two others, which find least: the sanitizers' builds are Clang's as well,
-    # the wheel is of the same source, and that interpreter's own tests run without its GIL, too.
+    # interpreter between two others, which find least: the sanitizers' builds are Clang's as well
+    # and check what that without liburing checks, the wheel is of the same source, and that
+    # interpreter's own tests run without its GIL, too.
     if not IN_CI:
         add("refleaks", refleaks)
         of_the_wheel = partial(
@@ -207,7 +208,8 @@ def _test_everything(options: argparse.Namespace) -> int:
         add("python release wheel", of_the_wheel)
         add("clang-tidy", checks.tidy)
         add("core clang", partial(native.test, "clang"))
-    for preset in ("asan", "tsan", "no-io-uring"):
+        add("core no-io-uring", partial(native.test, "no-io-uring"))
+    for preset in ("asan", "tsan"):
         add(f"core {preset}", partial(native.test, preset))
     for interpreter, backend in conformance.rounds(suites):
         name = " ".join(filter(None, ("conformance cpython", interpreter.version, backend)))

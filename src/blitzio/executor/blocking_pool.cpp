@@ -322,7 +322,8 @@ void BlockingPool::State::expect_idle() noexcept {
   State& state = *worker->state;
   if (BLITZIO_UNLIKELY(state.fork_guard_.in_child())) return;
   const MutexLock lock(state.mutex_);
-  if (worker->is_expected || state.queue_head_ != nullptr) return;
+  // One that has a job already gets no other: it would take its place.
+  if (worker->is_expected || worker->job != nullptr || state.queue_head_ != nullptr) return;
   worker->is_expected = true;
   state.list_idle(*worker);
 }

@@ -106,6 +106,39 @@ TEST(BlockingPool, AJobThatSaysThatItEndsMayStillWaitForAnother) {
   pool.shutdown(true);
 }
 
+// The first expectation has been answered with a job: a second one must not have it replaced.
+TEST(BlockingPool, AJobThatSaysTwiceThatItEndsLosesNone) {
+  BlockingPool pool;
+  std::latch is_expected(1);
+  std::latch is_handed(1);
+  std::latch is_expected_again(1);
+  std::latch may_end(1);
+  std::latch all_done(3);
+  Work handed([&] { all_done.count_down(); });
+  Work others([&] { all_done.count_down(); });
+  Work last([&] { all_done.count_down(); });
+  Work outer([&] {
+    BlockingPool::expect_idle();
+    is_expected.count_down();
+    is_handed.wait();
+    EXPECT_TRUE(pool.submit(others));
+    BlockingPool::expect_idle();
+    is_expected_again.count_down();
+    may_end.wait();
+  });
+  ASSERT_TRUE(pool.submit(outer));
+  is_expected.wait();
+  ASSERT_TRUE(pool.submit(handed));
+  is_handed.count_down();
+  is_expected_again.wait();
+  // Nobody is on the way any more: what is submitted now goes to the first that is listed.
+  while (pool.metrics().idle == 0) std::this_thread::yield();
+  ASSERT_TRUE(pool.submit(last));
+  may_end.count_down();
+  pool.shutdown(true);
+  EXPECT_TRUE(all_done.try_wait());
+}
+
 TEST(BlockingPool, GrowsToItsLimitAndQueuesTheRestInOrder) {
   constexpr std::size_t kLimit = 512;
   BlockingPool pool;

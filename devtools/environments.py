@@ -23,7 +23,7 @@ _HOME = ROOT / ".venv"
 #: Groups every interpreter gets; and the one of packages that some interpreters cannot have.
 _TEST_GROUPS = ("build", "pytest", "test")
 _OPTIONAL_GROUP = "test-optional"
-_MAIN_GROUPS = (*_TEST_GROUPS, "lint", "docs")
+_MAIN_GROUPS = (*_TEST_GROUPS, "lint", "docs", "release")
 _ECOSYSTEM = "ecosystem"
 #: What others compiled does not count its references, as a debug build is there to do.
 _DEBUG_GROUPS = ("build", "pytest")

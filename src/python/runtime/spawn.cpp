@@ -182,6 +182,23 @@ PyObject* spawn_future(PyObject* module, PyObject* awaitable) noexcept {
   return spawn(module, &awaitable, 1, nullptr);
 }
 
+/// The process's own pool, which the first call makes. Null with an error set.
+PyRef process_pool(PyObject* module, ModuleState& state) noexcept {
+  const ObjectLock lock(module);
+  if (state.process_pool == nullptr || thread_pool_in_child(state.process_pool)) {
+    const PyRef runtime = PyRef::steal(PyImport_ImportModule("blitzio._runtime.blocking"));
+    if (!runtime) return {};
+    PyRef pool = PyRef::steal(PyObject_CallMethod(runtime.get(), "blocking_pool", nullptr));
+    if (!pool) return {};
+    if (!Py_IS_TYPE(pool.get(), state.thread_pool_type)) {
+      PyErr_Format(PyExc_TypeError, "blocking_pool() must return a ThreadPool, not %R", pool.get());
+      return {};
+    }
+    Py_XSETREF(state.process_pool, pool.release());
+  }
+  return PyRef::borrow(state.process_pool);
+}
+
 PyObject* spawn_blocking(PyObject* module, PyObject* const* args, Py_ssize_t nargs,
                          PyObject* kwnames) noexcept {
   PyObject* name = nullptr;
@@ -190,11 +207,7 @@ PyObject* spawn_blocking(PyObject* module, PyObject* const* args, Py_ssize_t nar
   if (const WorkerObject* worker = current_worker(state)) {
     return thread_pool_spawn(worker->scheduler->blocking, args, nargs, name);
   }
-  // The process's own, which the first call makes.
-  const PyRef runtime = PyRef::steal(PyImport_ImportModule("blitzio._runtime.blocking"));
-  const PyRef pool =
-      runtime ? PyRef::steal(PyObject_CallMethod(runtime.get(), "blocking_pool", nullptr))
-              : PyRef();
+  const PyRef pool = process_pool(module, state);
   return pool ? thread_pool_spawn(pool.get(), args, nargs, name) : nullptr;
 }
 

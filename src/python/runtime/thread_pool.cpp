@@ -212,16 +212,22 @@ PyObject* pool_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   return self;
 }
 
+// Seen by the collector, for the module that keeps the process's pool is what that keeps.
+int pool_traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(as_pool(self).module);
+  return 0;
+}
+
 void pool_dealloc(PyObject* self) noexcept {
+  PyObject_GC_UnTrack(self);
   ThreadPoolObject& object = as_pool(self);
-  PyTypeObject* type = Py_TYPE(self);
   if (object.pool != nullptr && !object.pool->in_child()) {
     object.pool->give_up();
     job_registry_reap(*object.state);
   }
   PyObject* module = object.module;
-  type->tp_free(self);
-  Py_DECREF(type);
+  free_instance(self);
   Py_XDECREF(module);
 }
 
@@ -259,11 +265,17 @@ PyObject* thread_pool_spawn(PyObject* pool, PyObject* const* args, Py_ssize_t na
   return nullptr;
 }
 
+bool thread_pool_in_child(PyObject* pool) noexcept {
+  const JobPool* jobs = as_pool(pool).pool;
+  return jobs != nullptr && jobs->in_child();
+}
+
 int thread_pool_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>("Threads that call Python functions.")},
       {Py_tp_new, slot(pool_new)},
       {Py_tp_init, slot(pool_init)},
+      {Py_tp_traverse, slot(pool_traverse)},
       {Py_tp_dealloc, slot(pool_dealloc)},
       {Py_tp_methods, pool_methods},
       {0, nullptr},
@@ -271,7 +283,7 @@ int thread_pool_register(PyObject* module, ModuleState& state) noexcept {
   return add_type(module, &state.thread_pool_type,
                   {.name = "blitzio._native.ThreadPool",
                    .bytes = sizeof(ThreadPoolObject),
-                   .flags = Py_TPFLAGS_DEFAULT,
+                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
                    .slots = slots});
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import blitzio
 from tests.python.loop.support import Recorder, raw_pair, soon, turns
 from tests.python.process.support import BELONGS_TO_PARENT, in_child, program, refusal, silent
 
@@ -477,6 +478,44 @@ def test_a_child_does_not_keep_loops_of_the_parents_that_were_closed(new_loop: L
         return "no error"
 
     assert in_child(child) == "Event loop is closed"
+
+
+def test_spawn_blocking_has_threads_of_its_own_in_parent_and_child(new_loop: LoopFactory) -> None:
+    def where_it_runs() -> str:
+        async def call() -> int:
+            return await blitzio.spawn_blocking(os.getpid)
+
+        loop = new_loop()
+        try:
+            return {os.getpid(): "here"}.get(loop.run_until_complete(soon(call())), "elsewhere")
+        finally:
+            loop.close()
+
+    assert where_it_runs() == "here"
+    assert in_child(lambda: [where_it_runs(), in_child(where_it_runs)]) == "['here', 'here']"
+    assert where_it_runs() == "here"
+
+
+NO_POOL = """
+import blitzio
+import blitzio._runtime.blocking
+
+blitzio._runtime.blocking.blocking_pool = lambda: 3
+
+
+async def main():
+    try:
+        blitzio.spawn_blocking(len, "abc")
+    except TypeError as exc:
+        print(exc)
+
+
+blitzio.run(main())
+"""
+
+
+def test_what_is_no_pool_of_threads_is_refused() -> None:
+    assert silent(program(NO_POOL), "blocking_pool() must return a ThreadPool, not 3\n")
 
 
 def test_a_grandchild_belongs_to_nobody_but_its_own_loop(new_loop: LoopFactory) -> None:

@@ -75,7 +75,8 @@ class Condition:
             self._leave(waiter)
             raise
         finally:
-            await self._lock_again()
+            if not self.mutex.try_lock():
+                await self._lock_again()
 
     async def wait_for(self, predicate: Callable[[], _T]) -> _T:
         """Waits until `predicate()` is true, and returns what it gave."""

@@ -29,7 +29,6 @@ from blitzio.time import timeout
 if TYPE_CHECKING:
     import ssl as ssl_module
     from collections.abc import Callable, Coroutine
-    from types import TracebackType
     from typing import TypedDict
 
     from typing_extensions import Unpack
@@ -134,12 +133,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.shutdown()
 
     def _start(self, host: str, port: int, serve_socket: _ServeSocket) -> tuple[Any, ...]:

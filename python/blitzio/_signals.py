@@ -20,8 +20,6 @@ from blitzio._native import SignalSet, _in_main_interpreter
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from blitzio._duration import Seconds
 
 
@@ -105,12 +103,7 @@ class SignalStream:
     def __enter__(self) -> SignalStream:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -40,7 +40,6 @@ from blitzio._task.concurrent import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from types import TracebackType
 
     from typing_extensions import Unpack
 
@@ -187,12 +186,7 @@ class Runtime(RuntimeBase):
     def __enter__(self) -> Runtime:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.shutdown()
 
     def __del__(self, _warn: Any = warnings.warn) -> None:

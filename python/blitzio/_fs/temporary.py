@@ -21,7 +21,6 @@ from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from types import TracebackType
 
     from blitzio._native.fs import File
 
@@ -171,20 +170,10 @@ class TempDir(_Temporary):
     async def _give_up(self) -> None:
         await self.remove()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.remove()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.blocking_remove()
 
     async def remove(self) -> None:
@@ -281,12 +270,7 @@ class NamedTempFile(_Temporary):
         self._file = file
         self._made(path, _remove_file)
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._give_up()
 
     async def _give_up(self) -> None:
@@ -300,12 +284,7 @@ class NamedTempFile(_Temporary):
             raise
         await _close_to_its_end(self.file)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         try:
             if self._take():
                 _remove_file(self._path)
@@ -361,12 +340,7 @@ class TempFile:
         self._file = await self
         return self._file
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         if self._file is not None:
             await _close_to_its_end(self._file)
 
@@ -375,12 +349,7 @@ class TempFile:
         self._file = _native_fs.blocking_temp_file(self._parent)
         return self._file
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self._file is not None:
             self._file.blocking_close()
 

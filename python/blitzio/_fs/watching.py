@@ -9,8 +9,6 @@ from blitzio._native import fs as _native_fs
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from blitzio._duration import Seconds
 
     _Path = str | os.PathLike[str]
@@ -75,24 +73,14 @@ class Watcher:
         await self._started()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self.close()
 
     def __enter__(self) -> Watcher:
         self._blocking_started()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __aiter__(self) -> Watcher:

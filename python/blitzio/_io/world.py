@@ -29,7 +29,6 @@ from blitzio.time import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
     from blitzio._duration import Seconds
     from blitzio._io.sim_bound import SimListener
@@ -159,12 +158,7 @@ class Deterministic:
     def __enter__(self) -> Deterministic:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     # ---- what is seen ------------------------------------------------------------------------

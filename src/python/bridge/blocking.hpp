@@ -7,12 +7,18 @@
 //
 // Descriptors that the future waits for, the thread waits for by itself (ThreadPoll).
 //
+// The future is on the heap: what it waits for points to it. In a forked child the stack of a
+// thread that waited is not there, or another thread's by now, and whoever wakes writes there.
+//
 // Refused in a thread whose event loop is running, even if it would not have to wait: such code
 // works until the day on which it stops the loop.
 #pragma once
 
 #include <blitzio/base/instant.hpp>
 #include <python/bridge/awaitable.hpp>
+
+#include <memory>
+#include <new>
 
 namespace blitzio::python {
 
@@ -44,8 +50,10 @@ template <Future F, class Convert = detail::ReturnNone>
 [[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, F future,
                                       Instant deadline, Convert convert = {}) noexcept {
   using Bound = detail::BoundFuture<F, Convert>;
-  Bound bound{std::move(future), std::move(convert)};
-  return detail::wait_blocking(state, name, Bound::kKind, &bound, deadline);
+  const std::unique_ptr<Bound> bound(new (std::nothrow)
+                                         Bound{std::move(future), std::move(convert)});
+  if (bound == nullptr) return PyErr_NoMemory();
+  return detail::wait_blocking(state, name, Bound::kKind, bound.get(), deadline);
 }
 
 /// Waits for `awaitable`, which nobody awaits, and drops it; see awaitable_poll().

@@ -529,3 +529,74 @@ def test_a_grandchild_belongs_to_nobody_but_its_own_loop(new_loop: LoopFactory) 
             loop.close()
 
     assert in_child(child) == "refused"
+
+
+BLOCKS_BESIDE = """
+import blitzio, os, signal, threading, warnings
+from blitzio import channel, sync
+warnings.simplefilter("ignore", DeprecationWarning)
+
+mutex, lock, permits = sync.Mutex(), sync.RwLock(), sync.Semaphore(0)
+event, bell, barrier = sync.Event(), sync.Notify(), sync.Barrier(2)
+full, empty, oneshot = channel.Channel(1), channel.Channel(1), channel.Oneshot()
+broadcast, watch, token = channel.Broadcast(1), channel.Watch(0), blitzio.CancelToken()
+assert mutex.try_lock()
+held = lock.try_write()
+full.try_send(0)
+
+CALLS = (
+    mutex.blocking_lock, lock.blocking_read, lock.blocking_write, permits.blocking_acquire,
+    event.blocking_wait, bell.blocking_wait, barrier.blocking_wait,
+    lambda: full.blocking_send(1), empty.blocking_recv, oneshot.blocking_recv,
+    broadcast.subscribe().blocking_recv, watch.subscribe().blocking_changed, token.blocking_wait,
+)
+threads = [threading.Thread(target=call, daemon=True) for call in CALLS]
+for thread in threads:
+    thread.start()
+
+def sleeps(thread):
+    with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+while not all(map(sleeps, threads)):
+    pass
+
+def wake():
+    mutex.unlock()
+    held.release()
+    permits.release()
+    event.set()
+    bell.notify_one()
+    assert full.try_recv() == 0
+    empty.try_send(1)
+    oneshot.send(1)
+    broadcast.send(1)
+    watch.send(1)
+    token.cancel()
+    barrier.blocking_wait()
+
+def fill(depth):
+    # The stacks of the parent's threads are the child's, to give to its own.
+    return sorted([depth], key=lambda depth: fill(depth - 1)) if depth else together.wait()
+
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    together = threading.Barrier(len(CALLS))
+    own = [threading.Thread(target=fill, args=(20,)) for _ in CALLS]
+    for thread in own:
+        thread.start()
+    for thread in own:
+        thread.join()
+    wake()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+wake()
+for thread in threads:
+    thread.join()
+print("parent")
+"""
+
+
+def test_a_child_wakes_who_blocks_in_threads_of_the_parent() -> None:
+    assert silent(program(BLOCKS_BESIDE), "parent\n")

@@ -123,9 +123,13 @@ class Server:
             RuntimeError: called from a worker.
             Exception: what ended a worker's serving before its time.
         """
-        self._stop.cancel()
-        running, self._running = self._running, []
-        failures = [failure for each in running if (failure := each.exception()) is not None]
+        scheduler = self._runtime._scheduler
+        failures = []
+        # Neither a worker nor a forked child can wait for the workers.
+        if not scheduler.is_own_thread() and not scheduler.native.is_parents:
+            self._stop.cancel()
+            running, self._running = self._running, []
+            failures = [failure for each in running if (failure := each.exception()) is not None]
         self._runtime.shutdown()
         if failures:
             raise failures[0]

@@ -105,6 +105,34 @@ def test_connections_that_do_not_end_in_time_are_aborted() -> None:
     client.close()
 
 
+def test_a_worker_cannot_shut_its_server_down() -> None:
+    class Ends(Echo):
+        def data_received(self, data: bytes) -> None:
+            try:
+                server.shutdown()
+            except RuntimeError as error:
+                data = str(error).encode()
+            self.transport.write(data)
+
+    with Server(Ends, "127.0.0.1", 0, workers=1) as server:
+        assert b"one of its own workers" in ask(server.address, b"end")
+        assert b"one of its own workers" in ask(server.address, b"end")
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_child_that_leaves_the_block_waits_for_nobody() -> None:
+    child = -1
+    with Server(Echo, "127.0.0.1", 0, workers=1) as server:
+        child = os.fork()
+        if child != 0:
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+            assert ask(server.address, b"hello") == b"hello"
+        else:
+            signal.alarm(10)
+    if child == 0:
+        os._exit(3)
+
+
 def test_an_asgi_application_is_served() -> None:
     pytest.importorskip("uvicorn")
     with Server(app, "127.0.0.1", 0, workers=2) as server:

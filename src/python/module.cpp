@@ -37,6 +37,14 @@ bool fetch(const char* module_name, const char* attribute, PyObject** target) no
   return *target != nullptr;
 }
 
+/// That, of a class; ImportError if it is none: somebody has replaced it.
+bool fetch_class(const char* module_name, const char* attribute, PyObject** target) noexcept {
+  if (!fetch(module_name, attribute, target)) return false;
+  if (PyType_Check(*target)) return true;
+  PyErr_Format(PyExc_ImportError, "%s.%s is no class, but %R", module_name, attribute, *target);
+  return false;
+}
+
 bool intern_names(Names& names) noexcept {
 #define BLITZIO_INTERN(n) \
   if ((names.n = PyUnicode_InternFromString(#n)) == nullptr) return false;
@@ -81,17 +89,17 @@ bool fetch_objects(ModuleState& state) noexcept {
          fetch("asyncio.tasks", "_enter_task", &state.enter_task) &&
          fetch("asyncio", "current_task", &state.current_task) &&
 #endif
-         fetch("asyncio", "Future", &state.asyncio_future) &&
-         fetch("asyncio", "Task", &state.asyncio_task) &&
-         fetch("asyncio", "Transport", &state.asyncio_transport) &&
-         fetch("asyncio", "DatagramTransport", &state.asyncio_datagram) &&
-         fetch("asyncio", "BufferedProtocol", &state.buffered_protocol) &&
-         fetch("asyncio", "CancelledError", &state.cancelled_error) &&
-         fetch("asyncio", "InvalidStateError", &state.invalid_state_error) &&
+         fetch_class("asyncio", "Future", &state.asyncio_future) &&
+         fetch_class("asyncio", "Task", &state.asyncio_task) &&
+         fetch_class("asyncio", "Transport", &state.asyncio_transport) &&
+         fetch_class("asyncio", "DatagramTransport", &state.asyncio_datagram) &&
+         fetch_class("asyncio", "BufferedProtocol", &state.buffered_protocol) &&
+         fetch_class("asyncio", "CancelledError", &state.cancelled_error) &&
+         fetch_class("asyncio", "InvalidStateError", &state.invalid_state_error) &&
          fetch("asyncio.format_helpers", "extract_stack", &state.extract_stack) &&
          fetch("asyncio.format_helpers", "_format_callback_source",
                &state.format_callback_source) &&
-         fetch("socket", "socket", &state.socket_type) && running_loop_probe(state);
+         fetch_class("socket", "socket", &state.socket_type) && running_loop_probe(state);
 }
 
 /// Before 3.12 what pybind11 stands on (PyGILState) knows the main interpreter alone, and waits for
@@ -113,8 +121,8 @@ int module_exec(PyObject* module) {
   for (const auto add :
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, server_base_register,
-        sock_register, connect_operation_register, names_register, job_register,
-        fork_gate_register}) {
+        sock_register, connect_operation_register, names_register, fork_gate_register,
+        job_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

@@ -64,7 +64,13 @@ bool make(PyObject* module, ModuleState& state) noexcept {
 
 /// Returns false with an error set.
 bool ensure(PyObject* module) noexcept {
-  ModuleState& state = *static_cast<ModuleState*>(PyModule_GetState(module));
+  auto* const found = static_cast<ModuleState*>(PyModule_GetState(module));
+  // The last thing that the first half makes; the second one stands on all of that.
+  if (found == nullptr || found->job_registry == nullptr) {
+    PyErr_SetString(PyExc_AttributeError, "module 'blitzio._native' is not initialised");
+    return false;
+  }
+  ModuleState& state = *found;
   SecondHalf& half = state.second_half;
   if (half.is_made.load(std::memory_order_acquire)) return true;  // Pairs with the store below.
   // Relaxed: a thread compares with its own number, which no other thread ever stores.
@@ -102,7 +108,9 @@ PyObject* second_half_getattr(PyObject* module, PyObject* name) noexcept {
 }
 
 PyObject* second_half_forget_maker(PyObject* module, PyObject* /*unused*/) noexcept {
-  SecondHalf& half = static_cast<ModuleState*>(PyModule_GetState(module))->second_half;
+  auto* const state = static_cast<ModuleState*>(PyModule_GetState(module));
+  if (state == nullptr) Py_RETURN_NONE;
+  SecondHalf& half = state->second_half;
   // Relaxed: the child has a single thread. If that is the maker, it goes on here.
   if (half.maker.load(std::memory_order_relaxed) != current_thread()) {
     half.maker.store(0, std::memory_order_relaxed);

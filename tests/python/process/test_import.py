@@ -93,6 +93,58 @@ print(hasattr(_native, "Mutex"))
     )
 
 
+def test_a_module_that_was_not_executed_or_failed_to_be_has_nothing_to_give() -> None:
+    done = program("""
+import asyncio, importlib.util
+from blitzio._native import __spec__ as spec
+
+def ask(module):
+    for use in (lambda: module.Mutex, lambda: module._C_API, lambda: dir(module)):
+        try:
+            use()
+        except AttributeError as exc:
+            print(exc)
+    module._forget_maker()
+
+ask(importlib.util.module_from_spec(spec))
+native = importlib.util.module_from_spec(spec)
+future = asyncio.Future
+del asyncio.Future
+try:
+    spec.loader.exec_module(native)
+except AttributeError:
+    asyncio.Future = future
+ask(native)
+""")
+    assert silent(done, "module 'blitzio._native' is not initialised\n" * 6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("asyncio.Future", "asyncio.Task", "asyncio.Transport", "asyncio.DatagramTransport"),
+        *("asyncio.BufferedProtocol", "asyncio.CancelledError", "asyncio.InvalidStateError"),
+        "socket.socket",
+    ],
+)
+def test_a_class_that_was_replaced_by_something_else_is_an_import_error(name: str) -> None:
+    done = program(
+        """
+import asyncio, importlib.util, socket, sys
+from blitzio._native import __spec__ as spec
+where, _, name = sys.argv[1].partition(".")
+setattr(sys.modules[where], name, None)
+native = importlib.util.module_from_spec(spec)
+try:
+    spec.loader.exec_module(native)
+except ImportError as exc:
+    print(exc)
+""",
+        name,
+    )
+    assert silent(done, f"{name} is no class, but None\n")
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -13,6 +13,7 @@
 #include <python/loop/stream_transport.hpp>
 #include <python/loop/tls_protocol.hpp>
 #include <python/second_half.hpp>
+#include <python/support/exit.hpp>
 #include <python/support/fork_gate.hpp>
 #include <python/support/running_loop.hpp>
 #include <python/support/state.hpp>
@@ -122,7 +123,7 @@ int module_exec(PyObject* module) {
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, server_base_register,
         sock_register, connect_operation_register, names_register, fork_gate_register,
-        job_register}) {
+        exit_register, job_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

@@ -2,7 +2,6 @@
 #include <python/loop/loop_call.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
-#include <python/support/exit.hpp>
 #include <python/support/fork_gate.hpp>
 #include <python/support/thread_state.hpp>
 
@@ -244,7 +243,6 @@ JobPool* pool_of(LoopObject& loop) noexcept {
 
 /// Before the interpreter is finalised: joins every thread, as concurrent.futures does.
 PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
-  hang_threads_at_exit();
   JobRegistry& registry = *static_cast<ModuleState*>(PyModule_GetState(module))->job_registry;
   std::vector<JobPool*> pools;
   {

@@ -1,7 +1,5 @@
 #include <python/support/exit.hpp>
-
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include <python/support/py_ref.hpp>
 
 #include <unistd.h>
 
@@ -32,7 +30,24 @@ bool is_interpreter_finalizing() noexcept {
   std::abort();
 }
 
+PyObject* at_exit(PyObject* /*self*/, PyObject* /*unused*/) {
+  hang_threads_at_exit();
+  Py_RETURN_NONE;
+}
+
+// Without the module: what is registered lives until the end.
+PyMethodDef at_exit_definition = {"_hang_threads_at_exit", at_exit, METH_NOARGS, nullptr};
+
 }  // namespace
+
+int exit_register(PyObject* /*module*/, ModuleState& /*state*/) noexcept {
+  const PyRef function = PyRef::steal(PyCFunction_NewEx(&at_exit_definition, nullptr, nullptr));
+  const PyRef atexit = PyRef::steal(PyImport_ImportModule("atexit"));
+  if (!function || !atexit) return -1;
+  const PyRef done =
+      PyRef::steal(PyObject_CallMethod(atexit.get(), "register", "O", function.get()));
+  return done ? 0 : -1;
+}
 
 void hang_threads_at_exit() noexcept {
   if (previous_handler != nullptr) return;

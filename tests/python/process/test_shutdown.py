@@ -76,6 +76,19 @@ threading.Thread(target=loop.run_forever, daemon=True).start()
 asyncio.run_coroutine_threadsafe(main(), loop).result()
 """,
     ),
+    "a busy daemon thread, without threading": (
+        0,
+        """
+begun = threading.Event()
+def again():
+    begun.set()
+    loop.call_soon(again)
+loop.call_soon(again)
+threading.Thread(target=loop.run_forever, daemon=True).start()
+begun.wait()
+del sys.modules["threading"]
+""",
+    ),
     "a daemon thread, called at exit": (
         0,
         OPEN

@@ -38,7 +38,7 @@ void FdWatch::set(Side side, HandleObject* handle) noexcept {
     if (!is_linked()) arm();  // It had nothing in flight: its file was closed.
     handle_cancel(*old);
     Py_DECREF(as_object(old));
-  } else {
+  } else if (!leave_to_the_loop()) {
     arm();
   }
 }
@@ -46,22 +46,32 @@ void FdWatch::set(Side side, HandleObject* handle) noexcept {
 bool FdWatch::clear(Side side) noexcept {
   SidePoll& target = poll(side);
   HandleObject* old = std::exchange(target.handle, nullptr);
+  cancel(target);  // Also where another thread has cleared it, and left that to be done.
   if (old == nullptr) return false;
-  cancel(target);
   // The last step: dropping the callback may run any code, which may retire this watch.
   handle_cancel(*old);
   Py_DECREF(as_object(old));
   return true;
 }
 
+/// Returns whether another thread runs the loop: then arm() is called in that one.
+bool FdWatch::leave_to_the_loop() noexcept {
+  if (BLITZIO_LIKELY(loop_may_use_driver(loop_))) return false;
+  if (!is_linked()) loop_.rearm_list.push_back(*this);
+  loop_driver(loop_).wake();
+  return true;
+}
+
 void FdWatch::cancel(SidePoll& side) noexcept {
-  if (side.is_idle()) return;
-  side.is_stale = true;
+  // Not even whether it is idle may be asked while the driver waits, without the interpreter lock.
+  side.must_cancel = leave_to_the_loop();
+  if (side.must_cancel || side.is_idle() || std::exchange(side.is_stale, true)) return;
   loop_driver(loop_).cancel(side);
 }
 
 void FdWatch::arm() noexcept {
   for (SidePoll* side : {&reader_, &writer_}) {
+    if (side->must_cancel) cancel(*side);
     if (side->handle == nullptr || !side->is_idle()) continue;
     side->poll(fd_, side->events);
     loop_driver(loop_).submit(*side);
@@ -96,7 +106,8 @@ void FdWatch::on_poll(driver::Operation& operation, const driver::Completion& co
     if (watch.reader_.is_idle() && watch.writer_.is_idle()) delete &watch;
     return;
   }
-  const bool is_stale = std::exchange(side.is_stale, false);
+  const bool is_stale =
+      std::exchange(side.is_stale, false) | std::exchange(side.must_cancel, false);
   if (side.handle == nullptr) return;  // Cleared; the other side keeps the watch.
   if (is_stale || completion.result == -EINTR) {
     if (!watch.is_linked()) watch.loop_.rearm_list.push_back(watch);
@@ -138,7 +149,13 @@ void FdWatch::failed(SidePoll& side, int error) noexcept {
 }
 
 void fd_watch_rearm(LoopObject& loop) noexcept {
-  while (FdWatch* watch = loop.rearm_list.pop_front()) watch->arm();
+  while (FdWatch* watch = loop.rearm_list.pop_front()) {
+    if (watch->is_unused()) {
+      fd_watch_drop(loop, watch->fd());
+    } else {
+      watch->arm();
+    }
+  }
 }
 
 void fd_watch_drop(LoopObject& loop, int fd) noexcept {
@@ -210,6 +227,16 @@ int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept {
 
 namespace {
 
+/// Whether this thread may change what is watched: 0, or -1 with an error set. Not for closed
+/// loops.
+int check_watcher([[maybe_unused]] const LoopObject& loop) noexcept {
+#if BLITZIO_FREE_THREADED
+  return loop_check_owner(loop);
+#else
+  return 0;  // Any may: the loop's thread does the rest in its next turn.
+#endif
+}
+
 /// What epoll_ctl would refuse at once: closed fds and files that are always ready.
 bool check_watchable(int fd) noexcept {
   struct stat status{};
@@ -234,7 +261,7 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments&
   int fd = -1;
   if (!fd_from_object(arguments[0], &fd)) return nullptr;
   if (fd_check_no_transport(loop, fd, arguments[0]) != 0) return nullptr;
-  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
+  if (loop_check_closed(loop) != 0 || check_watcher(loop) != 0) return nullptr;
   if (fd < 0) {
     raise_negative(fd);
     return nullptr;
@@ -247,7 +274,7 @@ PyObject* add(PyObject* self, const char* method, FdWatch::Side side, Arguments&
                                     static_cast<Py_ssize_t>(rest.size()), context.get());
   if (handle == nullptr) return nullptr;
   // Once more: where a handle was made debug mode finds out with Python's own code.
-  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) {
+  if (loop_check_closed(loop) != 0 || check_watcher(loop) != 0) {
     Py_DECREF(as_object(handle));
     return nullptr;
   }
@@ -295,10 +322,11 @@ PyObject* remove(PyObject* self, const char* method, FdWatch::Side side,
   if (!fd_from_object(arguments[0], &fd)) return nullptr;
   if (fd_check_no_transport(loop, fd, arguments[0]) != 0) return nullptr;
   if (loop.closed || loop.executor == nullptr) Py_RETURN_FALSE;
-  if (loop_check_owner(loop) != 0) return nullptr;
+  if (check_watcher(loop) != 0) return nullptr;
   WatchMap::iterator found;
   if (!find_watch(loop, arguments[0], fd, &found)) return nullptr;
   if (found == loop.watches.end()) Py_RETURN_FALSE;
+  if (!loop_may_use_driver(loop)) return PyBool_FromLong(found->second->clear(side) ? 1 : 0);
   // Out of the map first: dropping the callback may run code that watches the fd anew.
   std::unique_ptr<FdWatch> watch = std::move(found->second);
   const int number = found->first;

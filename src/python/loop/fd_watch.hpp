@@ -14,7 +14,11 @@
 // Removing the last side takes the watch out of loop.watches at once, so a new watch of a reused fd
 // number starts afresh; the old object frees itself at its last completion.
 //
-// Threads: the loop's, or the only user's while nobody runs the loop.
+// Threads: the loop's, or the only user's while nobody runs the loop. With the interpreter lock any
+// other may watch and stop watching, too, as on asyncio's loop: that changes the handles at once,
+// and puts the watch on loop.rearm_list, for the driver is the loop's alone. Until the next turn a
+// poll may so be one too many (`must_cancel`), and an unused watch still have its place in
+// loop.watches.
 #pragma once
 
 #include <python/loop/loop_use.hpp>
@@ -32,7 +36,8 @@ class FdWatch : public ListNode<> {
   void set(Side side, HandleObject* handle) noexcept;
   /// Cancels the side's handle. Returns false if there was none.
   bool clear(Side side) noexcept;
-  /// Submits the sides that have a handle and no poll in flight.
+  /// Submits the sides that have a handle and no poll in flight, and cancels what another thread
+  /// left to be cancelled.
   void arm() noexcept;
   /// No side has a handle: the watch serves nobody.
   [[nodiscard]] bool is_unused() const noexcept;
@@ -50,7 +55,10 @@ class FdWatch : public ListNode<> {
     if (reader_.is_idle()) reader_.set_background();
   }
 
-  /// Ends an unused watch that nothing else owns: frees it now, or at its last completion.
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+  /// Ends an unused watch that nothing else owns: frees it now, or at its last completion. By who
+  /// may use the driver.
   static void retire(std::unique_ptr<FdWatch> watch) noexcept;
 
   int traverse(visitproc visit, void* arg) noexcept;
@@ -63,10 +71,12 @@ class FdWatch : public ListNode<> {
     std::uint32_t events;
     HandleObject* handle = nullptr;  // strong, or null
     bool is_stale = false;           // cancelled: what it still reports is not for `handle`
+    bool must_cancel = false;        // if in flight: another thread made it so
   };
 
   static void on_poll(driver::Operation& operation, const driver::Completion& completion) noexcept;
   void cancel(SidePoll& side) noexcept;
+  [[nodiscard]] bool leave_to_the_loop() noexcept;
   void fired(SidePoll& side) noexcept;
   void failed(SidePoll& side, int error) noexcept;
   SidePoll& poll(Side side) noexcept { return side == Side::reader ? reader_ : writer_; }
@@ -79,7 +89,8 @@ class FdWatch : public ListNode<> {
   SidePoll writer_;
 };
 
-/// Arms again what fired in the last turn. By the loop, before each executor turn.
+/// Arms again what fired in the last turn, and does what other threads left to be done. By the
+/// loop, before each executor turn.
 void fd_watch_rearm(LoopObject& loop) noexcept;
 /// Drops the watch of `fd`, if there is one: who owns the fd from now on reads and writes it alone.
 void fd_watch_drop(LoopObject& loop, int fd) noexcept;

@@ -170,8 +170,8 @@ inline constexpr unsigned long kParentsThread = ~0UL;
 /// For calls that touch the driver: -1 with RuntimeError if another thread is running the loop, or
 /// if it is the parent's.
 [[nodiscard]] int loop_check_owner(const LoopObject& loop) noexcept;
-/// For finalisers: whether this thread may use the driver. In a forked child it may: nothing that
-/// it does there reaches the kernel.
+/// For finalisers, and what else has another way: whether this thread may use the driver. In a
+/// forked child it may: nothing that it does there reaches the kernel.
 [[nodiscard]] bool loop_may_use_driver(const LoopObject& loop) noexcept;
 
 /// In a forked child: the loop is the parent's from now on.

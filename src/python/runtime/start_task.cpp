@@ -67,7 +67,13 @@ PyRef make_task(ModuleState& state, LoopObject* native, PyObject* loop, PyObject
   constexpr std::size_t kPositional = 1 | PY_VECTORCALL_ARGUMENTS_OFFSET;
 #if PY_VERSION_HEX >= 0x030C0000
   static_cast<void>(native);
-  return PyRef::steal(PyObject_Vectorcall(state.asyncio_task, call.data() + 1, kPositional, names));
+  PyRef task =
+      PyRef::steal(PyObject_Vectorcall(state.asyncio_task, call.data() + 1, kPositional, names));
+#if BLITZIO_FREE_THREADED && PY_VERSION_HEX >= 0x030E0000
+  // CPython forgets to for eager tasks: all_tasks() finds none of another thread's.
+  if (task) PyUnstable_EnableTryIncRef(task.get());
+#endif
+  return task;
 #else
   const std::size_t queued = native == nullptr ? 0 : native->ready.size();
   const auto make = [&]() noexcept {

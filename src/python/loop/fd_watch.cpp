@@ -23,6 +23,14 @@ PyObject* as_object(HandleObject* handle) noexcept {
   return reinterpret_cast<PyObject*>(handle);
 }
 
+/// Cancels a handle that a watch had, or null. The last step of whoever took it: that may run any
+/// code, and let other threads in.
+void drop(HandleObject* handle) noexcept {
+  if (handle == nullptr) return;
+  handle_cancel(*handle);
+  Py_DECREF(as_object(handle));
+}
+
 }  // namespace
 
 FdWatch::FdWatch(LoopObject& loop, int fd) noexcept
@@ -36,22 +44,16 @@ void FdWatch::set(Side side, HandleObject* handle) noexcept {
     // anew. Its completion arms the side again.
     cancel(target);
     if (!is_linked()) arm();  // It had nothing in flight: its file was closed.
-    handle_cancel(*old);
-    Py_DECREF(as_object(old));
+    drop(old);
   } else if (!leave_to_the_loop()) {
     arm();
   }
 }
 
-bool FdWatch::clear(Side side) noexcept {
+HandleObject* FdWatch::take(Side side) noexcept {
   SidePoll& target = poll(side);
-  HandleObject* old = std::exchange(target.handle, nullptr);
-  cancel(target);  // Also where another thread has cleared it, and left that to be done.
-  if (old == nullptr) return false;
-  // The last step: dropping the callback may run any code, which may retire this watch.
-  handle_cancel(*old);
-  Py_DECREF(as_object(old));
-  return true;
+  cancel(target);  // Also where another thread has taken it, and left that to be done.
+  return std::exchange(target.handle, nullptr);
 }
 
 /// Returns whether another thread runs the loop: then arm() is called in that one.
@@ -135,14 +137,9 @@ void FdWatch::fired(SidePoll& side) noexcept {
 
 void FdWatch::failed(SidePoll& side, int error) noexcept {
   LoopObject& loop = loop_;
-  const int fd = fd_;
-  clear(&side == &reader_ ? Side::reader : Side::writer);
-  const auto found = loop.watches.find(fd);
-  if (found != loop.watches.end() && found->second->is_unused()) {
-    std::unique_ptr<FdWatch> watch = std::move(found->second);
-    loop.watches.erase(found);
-    retire(std::move(watch));
-  }
+  HandleObject* old = take(&side == &reader_ ? Side::reader : Side::writer);
+  if (is_unused()) fd_watch_drop(loop, fd_);
+  drop(old);
   const PyRef exception = make_os_error(error);
   if (exception) PyErr_SetObject(PyExceptionInstance_Class(exception.get()), exception.get());
   loop_report_exception(loop, "Watching a file descriptor failed");
@@ -161,16 +158,17 @@ void fd_watch_rearm(LoopObject& loop) noexcept {
 void fd_watch_drop(LoopObject& loop, int fd) noexcept {
   const auto found = loop.watches.find(fd);
   if (found == loop.watches.end()) return;
-  // Out of the map first: dropping a callback may run any code, even code that watches the fd anew.
   std::unique_ptr<FdWatch> watch = std::move(found->second);
   loop.watches.erase(found);
-  watch->clear(FdWatch::Side::reader);
-  watch->clear(FdWatch::Side::writer);
+  HandleObject* reader = watch->take(FdWatch::Side::reader);
+  HandleObject* writer = watch->take(FdWatch::Side::writer);
   FdWatch::retire(std::move(watch));
+  drop(reader);
+  drop(writer);
 }
 
 void fd_watch_clear_all(LoopObject& loop) noexcept {
-  // Until none is left: see above.
+  // Until none is left: what is dropped may watch others.
   while (!loop.watches.empty()) fd_watch_drop(loop, loop.watches.begin()->first);
 }
 
@@ -326,22 +324,11 @@ PyObject* remove(PyObject* self, const char* method, FdWatch::Side side,
   WatchMap::iterator found;
   if (!find_watch(loop, arguments[0], fd, &found)) return nullptr;
   if (found == loop.watches.end()) Py_RETURN_FALSE;
-  if (!loop_may_use_driver(loop)) return PyBool_FromLong(found->second->clear(side) ? 1 : 0);
-  // Out of the map first: dropping the callback may run code that watches the fd anew.
-  std::unique_ptr<FdWatch> watch = std::move(found->second);
-  const int number = found->first;
-  loop.watches.erase(found);
-  const bool removed = watch->clear(side);
-  // Back to its place, if there is another side, and the loop was not closed meanwhile.
-  if (!watch->is_unused() && !loop.closed) {
-    if (std::unique_ptr<FdWatch>& place = loop.watches[number]; place == nullptr) {
-      place = std::move(watch);
-    }
-  }
-  if (watch != nullptr) {
-    watch->clear(side == FdWatch::Side::reader ? FdWatch::Side::writer : FdWatch::Side::reader);
-    FdWatch::retire(std::move(watch));
-  }
+  HandleObject* old = found->second->take(side);
+  const bool removed = old != nullptr;
+  // Where another thread runs the loop, that one drops the unused watch.
+  if (found->second->is_unused() && loop_may_use_driver(loop)) fd_watch_drop(loop, found->first);
+  drop(old);
   return PyBool_FromLong(removed ? 1 : 0);
 }
 

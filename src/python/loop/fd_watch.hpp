@@ -34,8 +34,9 @@ class FdWatch : public ListNode<> {
 
   /// Takes over `handle`, cancelling the one that was there, and arms the side.
   void set(Side side, HandleObject* handle) noexcept;
-  /// Cancels the side's handle. Returns false if there was none.
-  bool clear(Side side) noexcept;
+  /// Gives up the side's handle, null if there is none, and ends its poll. The caller cancels and
+  /// drops it when all else is done.
+  [[nodiscard]] HandleObject* take(Side side) noexcept;
   /// Submits the sides that have a handle and no poll in flight, and cancels what another thread
   /// left to be cancelled.
   void arm() noexcept;

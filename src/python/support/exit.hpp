@@ -7,7 +7,9 @@
 // the thread hang until the process ends; here we do the same.
 //
 // The terminate handler is the only place that sees all of these. It acts for such a thread alone
-// and leaves everything else to the handler that was there before.
+// and leaves everything else to the handler that was there before. It is that of the extension's
+// own copy of the C++ library (BLITZIO_BUNDLE): noexcept frames of other extensions, in a callback,
+// answer to theirs, as on any loop.
 #pragma once
 
 #include <python/support/state.hpp>

@@ -445,3 +445,30 @@ def test_dropping_a_callback_may_watch_the_fd_anew(
         assert loop.remove_reader(server) is True
 
     loop.run_until_complete(main())
+
+
+def test_what_a_dropped_callback_watches_leaves_the_other_side(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    client, server = pair
+
+    async def main() -> None:
+        readable, writable = asyncio.Event(), asyncio.Event()
+
+        class Watcher:
+            def __call__(self) -> None:
+                pytest.fail("removed")
+
+            def __del__(self) -> None:
+                loop.add_writer(server, writable.set)
+
+        loop.add_reader(server, readable.set)
+        loop.add_writer(server, Watcher())
+        assert loop.remove_writer(server)
+        client.send(b"x")
+        await soon(readable.wait())
+        await soon(writable.wait())
+        assert loop.remove_reader(server)
+        assert loop.remove_writer(server)
+
+    loop.run_until_complete(main())

@@ -7,7 +7,8 @@ jobs of an executor.
 from __future__ import annotations
 
 import asyncio
-import sys
+import sysconfig
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     Loop = asyncio.AbstractEventLoop
     Pair = tuple[socket.socket, socket.socket]
 
+IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 needs_the_gil = pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(),
-    reason="nothing keeps a thread from what the loop's own is about to do",
+    IS_FREE_THREADED, reason="nothing keeps a thread from what the loop's own is about to do"
 )
 
 
@@ -148,32 +149,61 @@ def test_a_second_callback_replaces_the_first(loop: Loop, pair: Pair) -> None:
 
 
 @needs_the_gil
-def test_a_loop_closes_with_what_it_has_not_heard_of_yet(new_loop: Callable[[], Loop]) -> None:
+@pytest.mark.parametrize("removes", ["reader", "writer", "both"])
+def test_a_loop_closes_with_what_it_has_not_heard_of_yet(
+    new_loop: Callable[[], Loop], removes: str
+) -> None:
     loop = new_loop()
     ours, peer = raw_pair()
     with ours, peer:
+        fill(ours)
 
         def change() -> None:
-            loop.stop()
-            loop.remove_reader(ours)
+            for side in ("reader", "writer") if removes == "both" else (removes,):
+                assert getattr(loop, f"remove_{side}")(ours)
             loop.add_reader(peer, print)
 
-        async def main() -> None:
-            loop.add_reader(ours, print)
-            await elsewhere(change)
+        def let_it_change() -> None:
+            # In the last turn: the loop does not look again before it is closed.
+            thread = threading.Thread(target=change)
+            thread.start()
+            thread.join()
+            loop.stop()
 
-        running = loop.create_task(main())
+        loop.add_reader(ours, pytest.fail)
+        loop.add_writer(ours, pytest.fail)
+        loop.call_later(0.001, let_it_change)
         loop.run_forever()
-        running.cancel()
-        loop.run_until_complete(asyncio.gather(running, return_exceptions=True))
-        assert loop.remove_reader(peer)
-        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+        assert not loop.remove_reader(peer)
+    # Nothing of the loop's holds them open.
+    assert (ours.fileno(), peer.fileno()) == (-1, -1)
 
 
-@pytest.mark.skipif(
-    getattr(sys, "_is_gil_enabled", lambda: True)(), reason="with the interpreter lock any may"
-)
+@needs_the_gil
+def test_what_has_arrived_is_not_called_once_it_is_removed(loop: Loop, pair: Pair) -> None:
+    called: list[socket.socket] = []
+
+    def callback(own: socket.socket, other: socket.socket) -> None:
+        called.append(own)
+        thread = threading.Thread(target=loop.remove_reader, args=(other,))
+        thread.start()
+        thread.join()
+        loop.remove_reader(own)
+
+    async def main() -> None:
+        for own, other in (pair, pair[::-1]):
+            other.send(b"x")
+            loop.add_reader(own, callback, own, other)
+        while not called:
+            await turns(1)
+        await turns(10)
+
+    loop.run_until_complete(soon(main()))
+    assert len(called) == 1
+
+
+@pytest.mark.skipif(not IS_FREE_THREADED, reason="with the interpreter lock any may")
 @pytest.mark.usefixtures("native")
 def test_without_the_gil_another_thread_is_refused(loop: Loop, pair: Pair) -> None:
     client, _ = pair

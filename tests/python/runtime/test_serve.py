@@ -105,6 +105,7 @@ def test_connections_that_do_not_end_in_time_are_aborted() -> None:
     client.close()
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 def test_a_worker_cannot_shut_its_server_down() -> None:
     class Ends(Echo):
         def data_received(self, data: bytes) -> None:
@@ -119,6 +120,7 @@ def test_a_worker_cannot_shut_its_server_down() -> None:
         assert b"one of its own workers" in ask(server.address, b"end")
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_child_that_leaves_the_block_waits_for_nobody() -> None:
     child = -1

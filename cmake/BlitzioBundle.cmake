@@ -13,6 +13,8 @@ function(blitzio_bundle target)
     return()
   endif()
   # Some distributions package the static library apart.
+  # -fPIC for a module: what CMake adds by itself is for a program, -fPIE, and would count.
+  set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
   set(CMAKE_REQUIRED_FLAGS -fPIC)
   set(CMAKE_REQUIRED_LINK_OPTIONS -static-libstdc++ -shared)
   check_cxx_source_compiles(

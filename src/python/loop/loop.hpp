@@ -120,6 +120,9 @@ struct LoopObject {
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.
   unsigned turns_without_wait;   ///< in a row
+  // Of connections that deliver much at once: stream_read.cpp.
+  std::size_t turn_bytes;        ///< received in this turn
+  std::size_t unfinished_reads;  ///< those that go on in the next
   bool initialised;
   bool stopping;
   bool closed;

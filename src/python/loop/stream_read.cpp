@@ -11,6 +11,7 @@
 //
 // pause_reading() cancels the operation, so the kernel's window closes. What the driver had already
 // taken is held and delivered, in order, after resume_reading(); then the operation starts again.
+#include <blitzio/base/instant.hpp>
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 #include <python/loop/tls_protocol.hpp>
@@ -21,6 +22,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <optional>
 
 namespace blitzio::python {
 
@@ -37,7 +39,11 @@ constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 /// What is received at once for our TLS layer.
 constexpr std::size_t kTlsReadBytes = 128 * 1024;
 /// What one connection may deliver in a turn before others get theirs: two of the largest reads.
-constexpr std::size_t kTurnBytes = 512 * 1024;
+constexpr std::size_t kShareBytes = 512 * 1024;
+/// Who alone has more may go on for so long and, with all others in the turn, up to so much: what
+/// is emptied each time stays in the caches (docs/design/reads.md). As much as libuv reads.
+constexpr Duration kTurnTimeMax = Duration::from_millis(1);
+constexpr std::size_t kTurnBytesMax = 8 * 1024 * 1024;
 
 bool wants_data(const StreamTransport& t) noexcept {
   // A protocol may fork in the middle of a large read: in the child the rest is the parent's.
@@ -206,19 +212,21 @@ void end_reading(StreamTransport& t, std::int32_t result) noexcept {
   tell_end(t);
 }
 
-void ask_for_next_turn(StreamTransport& t) noexcept {
+/// Returns false if there was no memory: the connection has failed.
+bool ask_for_next_turn(StreamTransport& t) noexcept {
   if (BLITZIO_UNLIKELY(t.resume == nullptr)) {
     t.resume.reset(new (std::nothrow) StreamOperation(t, stream_on_resume));
     if (t.resume == nullptr) {
       PyErr_NoMemory();
       stream_protocol_failed(t, "Fatal read error on socket transport");
-      return;
+      return false;
     }
   }
   if (t.resume->is_idle()) {
     t.resume->nop();
     transport_submit(t, *t.resume);
   }
+  return true;
 }
 
 // ---- mode edges ---------------------------------------------------------------------------------
@@ -308,13 +316,25 @@ void count_read(StreamTransport& t, std::size_t bytes) noexcept {
   }
 }
 
+/// Whether a connection that has had its share of this turn may go on. `until` is set at the first
+/// time of asking.
+bool may_go_on(const StreamTransport& t, std::optional<Instant>& until) noexcept {
+  const LoopObject& loop = *t.loop;
+  if (t.is_tls || loop.unfinished_reads != 0 || loop.turn_bytes >= kTurnBytesMax) return false;
+  const Instant now = Instant::now();
+  if (!until) until = now + kTurnTimeMax;
+  return now < *until;
+}
+
 /// Receives until the socket is empty or this turn's share is used up.
 void drain(StreamTransport& t) noexcept {
   std::size_t taken = 0;
+  std::optional<Instant> until;
   while (wants_data(t) && t.wants_edges && t.held.empty()) {
-    if (taken >= kTurnBytes) {
+    if (taken >= kShareBytes && !may_go_on(t, until)) {
+      if (!ask_for_next_turn(t)) return;
       t.drain_again = true;
-      ask_for_next_turn(t);
+      ++t.loop->unfinished_reads;
       return;
     }
     const Received received = t.is_tls        ? receive_for_tls(t)
@@ -326,6 +346,7 @@ void drain(StreamTransport& t) noexcept {
       return;
     }
     taken += static_cast<std::size_t>(received.result);
+    t.loop->turn_bytes += static_cast<std::size_t>(received.result);
     if (!received.filled) {
       count_read(t, taken);
       if (is_drained_by_short_read(t)) return;
@@ -426,11 +447,10 @@ void stream_on_resume(driver::Operation& operation,
   StreamTransport& t = owner_of(operation);
   const PyRef keep = transport_take_self(t);
   if (!is_loop_alive(t)) return;
+  const bool goes_on = std::exchange(t.drain_again, false);
+  if (goes_on) --t.loop->unfinished_reads;
   deliver_held(t);
-  if (std::exchange(t.drain_again, false) && !t.read.is_idle() &&
-      t.read.kind() == driver::OpKind::poll_multishot) {
-    drain(t);
-  }
+  if (goes_on && !t.read.is_idle() && t.read.kind() == driver::OpKind::poll_multishot) drain(t);
   stream_update_reading(t);
 }
 
@@ -461,7 +481,7 @@ PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   if (t.closing || !t.paused) Py_RETURN_NONE;
   t.paused = false;
   if (is_loop_alive(t) && (!t.held.empty() || (t.read_end != ReadEnd::none && !t.read_end_told))) {
-    ask_for_next_turn(t);
+    static_cast<void>(ask_for_next_turn(t));
   }
   stream_update_reading(t);
   if (BLITZIO_UNLIKELY(t.loop->debug))

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.no_faults("counts turns")
 
 #: In all, many turns' worth.
-FLOOD_BYTES = 12 << 20
-#: A turn's share, and a last read that goes beyond it.
-SHARE_BYTES = {"tcp": 768 * 1024, "unix": 768 * 1024, "pipe": 512 * 1024}
+FLOOD_BYTES = {"tcp": 64 << 20, "unix": 64 << 20, "pipe": 12 << 20}
+#: What a connection gets in a turn beside others that want more, and a last read beyond it.
+SHARE_BYTES = 768 * 1024
+#: The same while no other does. Time, too, bounds that.
+ALONE_BYTES = {"tcp": (8 << 20) + 256 * 1024, "unix": (8 << 20) + 256 * 1024, "pipe": 512 * 1024}
 F_SETPIPE_SZ = 1031
 
 
@@ -47,9 +50,12 @@ class Flooded(asyncio.Protocol):
     """Fills the other end again whenever something has come out of it: reading on until nothing is
     left would never end."""
 
-    def __init__(self, source: Source, on_first: Callable[[], object]) -> None:
+    def __init__(
+        self, source: Source, on_first: Callable[[], object], in_all: int = FLOOD_BYTES["pipe"]
+    ) -> None:
         self.source = source
         self.on_first = on_first
+        self.in_all = in_all
         self.bytes = 0
         self.done = asyncio.get_running_loop().create_future()
         self.lost = asyncio.get_running_loop().create_future()
@@ -58,7 +64,7 @@ class Flooded(asyncio.Protocol):
         if self.bytes == 0:
             self.on_first()
         self.bytes += len(data)
-        if self.bytes < FLOOD_BYTES:
+        if self.bytes < self.in_all:
             self.source.refill()
         elif not self.done.done():
             self.done.set_result(None)
@@ -136,7 +142,7 @@ def test_a_stream_that_never_runs_dry_lets_others_in(
         with ends(kind) as (reader, writer), other_peer:
             source = Source(writer.fileno())
             source.refill()
-            flooded = factory(source, on_first)
+            flooded = factory(source, on_first, FLOOD_BYTES[kind])
             loop.call_soon(tick)
             beside, _ = await loop.create_connection(lambda: Note(note), sock=other)
             await turns()
@@ -151,7 +157,7 @@ def test_a_stream_that_never_runs_dry_lets_others_in(
             await turns()
 
         each = [now - before for before, now in zip(delivered, delivered[1:], strict=False)]
-        assert max(each) <= SHARE_BYTES[kind]
+        assert max(each) <= ALONE_BYTES[kind]
         # The flood was one: hardly a turn went by without.
         busy = each[noted["first"] :]
         assert sum(count > 0 for count in busy) >= len(busy) * 0.9
@@ -163,26 +169,55 @@ def test_a_stream_that_never_runs_dry_lets_others_in(
     loop.run_until_complete(main())
 
 
+def test_a_flood_whose_bytes_take_time_gets_a_share_alone(
+    loop: asyncio.AbstractEventLoop, native: None
+) -> None:
+    class Slow(Flooded):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            time.sleep(0.002)  # More than what it may take beyond its share.
+
+    async def main() -> None:
+        delivered: list[int] = []
+
+        def tick() -> None:
+            delivered.append(flooded.bytes)
+            if not flooded.done.done():
+                loop.call_soon(tick)
+
+        with ends("unix") as (reader, writer):
+            source = Source(writer.fileno())
+            source.refill()
+            flooded = Slow(source, bool)
+            loop.call_soon(tick)
+            transport, _ = await loop.create_connection(lambda: flooded, sock=reader)
+            await soon(flooded.done)
+            transport.close()
+            await soon(flooded.lost)
+        each = [now - before for before, now in zip(delivered, delivered[1:], strict=False)]
+        assert max(each) <= SHARE_BYTES + 256 * 1024  # A read, which tells that it takes too long.
+
+    loop.run_until_complete(main())
+
+
 def test_floods_share_a_turn(loop: asyncio.AbstractEventLoop, native: None) -> None:
-    """None of several waits for another's end."""
+    """None of several waits for another's end, or gets more than the others for long."""
 
     async def main() -> None:
         with contextlib.ExitStack() as stack:
             floods: list[Flooded] = []
             transports: list[Any] = []
-            most_apart = 0
+            delivered: list[list[int]] = []
 
             def tick() -> None:
-                nonlocal most_apart
-                counts = [flooded.bytes for flooded in floods]
-                most_apart = max(most_apart, max(counts) - min(counts))
-                if not all(flooded.done.done() for flooded in floods):
+                delivered.append([flooded.bytes for flooded in floods])
+                if not any(flooded.done.done() for flooded in floods):
                     loop.call_soon(tick)
 
             for _ in range(3):
                 reader, writer = stack.enter_context(ends("unix"))
                 source = Source(writer.fileno())
-                floods.append(Flooded(source, bool))
+                floods.append(Flooded(source, bool, FLOOD_BYTES["unix"]))
                 transport, _ = await loop.create_connection(lambda: floods[-1], sock=reader)
                 transports.append(transport)
             loop.call_soon(tick)
@@ -194,6 +229,14 @@ def test_floods_share_a_turn(loop: asyncio.AbstractEventLoop, native: None) -> N
                 transport.close()
             for flooded in floods:
                 await soon(flooded.lost)
-        assert most_apart <= 2 * SHARE_BYTES["unix"]
+        # One may take the first turn for itself.
+        begun = [turn for turn in delivered if min(turn) > 0]
+        each = [
+            now - before
+            for turn, then in zip(begun[1:], begun[2:], strict=False)
+            for before, now in zip(turn, then, strict=True)
+        ]
+        assert max(each) <= SHARE_BYTES
+        assert all(max(turn) - min(turn) <= ALONE_BYTES["unix"] + SHARE_BYTES for turn in delivered)
 
     loop.run_until_complete(main())

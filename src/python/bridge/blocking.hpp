@@ -14,10 +14,11 @@
 // works until the day on which it stops the loop.
 #pragma once
 
+#include <blitzio/base/frame_pool.hpp>
 #include <blitzio/base/instant.hpp>
 #include <python/bridge/awaitable.hpp>
 
-#include <memory>
+#include <cstddef>
 #include <new>
 
 namespace blitzio::python {
@@ -50,10 +51,18 @@ template <Future F, class Convert = detail::ReturnNone>
 [[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, F future,
                                       Instant deadline, Convert convert = {}) noexcept {
   using Bound = detail::BoundFuture<F, Convert>;
-  const std::unique_ptr<Bound> bound(new (std::nothrow)
-                                         Bound{std::move(future), std::move(convert)});
-  if (bound == nullptr) return PyErr_NoMemory();
-  return detail::wait_blocking(state, name, Bound::kKind, bound.get(), deadline);
+  static_assert(alignof(Bound) <= alignof(std::max_align_t));
+  void* memory = nullptr;
+  try {
+    memory = FramePool::allocate(sizeof(Bound));
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+  auto* const bound = new (memory) Bound{std::move(future), std::move(convert)};
+  PyObject* const result = detail::wait_blocking(state, name, Bound::kKind, bound, deadline);
+  bound->~Bound();
+  FramePool::free(memory, sizeof(Bound));
+  return result;
 }
 
 /// Waits for `awaitable`, which nobody awaits, and drops it; see awaitable_poll().

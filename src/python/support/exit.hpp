@@ -19,7 +19,4 @@ namespace blitzio::python {
 /// Has atexit install the handler: that is called at every end of an interpreter.
 [[nodiscard]] int exit_register(PyObject* module, ModuleState& state) noexcept;
 
-/// Installs the handler. Shortly before the interpreter is finalised, attached; again: nothing.
-void hang_threads_at_exit() noexcept;
-
 }  // namespace blitzio::python

@@ -103,6 +103,11 @@ def ends(kind: str) -> Iterator[tuple[Any, Any]]:
         yield reader, writer
 
 
+def of_each_turn(delivered: list[int]) -> list[int]:
+    """What each turn delivered, of how much it was in all when each began."""
+    return [now - before for before, now in zip(delivered, delivered[1:], strict=False)]
+
+
 class Note(asyncio.Protocol):
     def __init__(self, note: Callable[[str], None]) -> None:
         self.note = note
@@ -156,7 +161,7 @@ def test_a_stream_that_never_runs_dry_lets_others_in(
             await soon(flooded.lost)
             await turns()
 
-        each = [now - before for before, now in zip(delivered, delivered[1:], strict=False)]
+        each = of_each_turn(delivered)
         assert max(each) <= ALONE_BYTES[kind]
         # The flood was one: hardly a turn went by without.
         busy = each[noted["first"] :]
@@ -194,7 +199,7 @@ def test_a_flood_whose_bytes_take_time_gets_a_share_alone(
             await soon(flooded.done)
             transport.close()
             await soon(flooded.lost)
-        each = [now - before for before, now in zip(delivered, delivered[1:], strict=False)]
+        each = of_each_turn(delivered)
         assert max(each) <= SHARE_BYTES + 256 * 1024  # A read, which tells that it takes too long.
 
     loop.run_until_complete(main())

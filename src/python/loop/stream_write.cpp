@@ -33,6 +33,9 @@ constexpr std::size_t kGatherBytesMax = 16 * 1024;
 constexpr std::size_t kVectorsMax = IOV_MAX;
 /// The same for data that comes in pieces at once.
 constexpr std::size_t kGatherMoreBytesMax = 256 * 1024;
+/// The same for all connections of a loop together: fifty that each answer with 10 KiB would keep
+/// half a megabyte from the turn's begin to its end.
+constexpr std::size_t kLoopGatherBytesMax = 256 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
@@ -174,6 +177,7 @@ void request_flush(StreamTransport& t) noexcept {
   if (BLITZIO_LIKELY(is_loop_running(t) && t.queue.size_bytes() <= kGatherBytesMax &&
                      t.queue.size_bytes() <= t.marks.high && t.queue.pieces() < kVectorsMax)) {
     request_flush_later(t);
+    if (BLITZIO_UNLIKELY(t.loop->gathered_bytes > kLoopGatherBytesMax)) loop_flush(*t.loop);
     return;
   }
   stream_flush(t);
@@ -183,6 +187,7 @@ void request_flush(StreamTransport& t) noexcept {
 int queue_bytes(StreamTransport& t, PyObject* bytes, std::size_t offset) noexcept {
   try {
     t.queue.push(bytes, offset);
+    t.loop->gathered_bytes += static_cast<std::size_t>(PyBytes_GET_SIZE(bytes)) - offset;
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
     return -1;

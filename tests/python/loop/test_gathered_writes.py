@@ -220,6 +220,28 @@ def test_much_leaves_at_once(loop: asyncio.AbstractEventLoop, kind: str) -> None
 # ---- several transports --------------------------------------------------------------------------
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short", "again")
+def test_much_of_many_leaves_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Together they hold back no more than 256 KiB."""
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            pairs = [await stack.enter_async_context(writing("stream")) for _ in range(40)]
+            for number, (transport, _) in enumerate(pairs):
+                transport.write(b"%d:" % number)
+                transport.write(b"x" * 8_000)
+            arrived = [take(fd) for _, fd in pairs]
+            left = [number for number, data in enumerate(arrived) if data]
+            assert left == list(range(len(left)))
+            assert 32 <= len(left) < len(pairs)
+            await turns(1)
+            for number, (_, fd) in enumerate(pairs):
+                whole = arrived[number] + take(fd)
+                assert whole == b"%d:" % number + b"x" * 8_000
+
+    loop.run_until_complete(main())
+
+
 def test_each_transport_sends_its_own_in_order(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         async with transport_and_peer() as (a, _, at_a), transport_and_peer() as (b, _, at_b):

@@ -94,6 +94,7 @@ bool fetch_objects(ModuleState& state) noexcept {
          fetch_class("asyncio", "Task", &state.asyncio_task) &&
          fetch_class("asyncio", "Transport", &state.asyncio_transport) &&
          fetch_class("asyncio", "DatagramTransport", &state.asyncio_datagram) &&
+         fetch_class("asyncio", "Protocol", &state.asyncio_protocol) &&
          fetch_class("asyncio", "BufferedProtocol", &state.buffered_protocol) &&
          fetch_class("asyncio", "CancelledError", &state.cancelled_error) &&
          fetch_class("asyncio", "InvalidStateError", &state.invalid_state_error) &&

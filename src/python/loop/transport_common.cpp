@@ -5,6 +5,12 @@
 namespace blitzio::python {
 
 int is_buffered_protocol(const ModuleState& state, PyObject* protocol) noexcept {
+  const auto is_a = [type = Py_TYPE(protocol)](PyObject* base) {
+    return PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(base)) != 0;
+  };
+  if (is_a(state.buffered_protocol)) return 1;
+  if (is_a(state.asyncio_protocol)) return 0;
+  // It may only look like one, and as mocks do.
   const int is_instance = PyObject_IsInstance(protocol, state.buffered_protocol);
   if (is_instance != 0) return is_instance;
   const Names& names = state.names;

@@ -158,6 +158,7 @@ struct Names {
   X(asyncio_task)           /* asyncio.Task */                                     \
   X(asyncio_transport)      /* asyncio.Transport */                                \
   X(asyncio_datagram)       /* asyncio.DatagramTransport */                        \
+  X(asyncio_protocol)       /* asyncio.Protocol */                                 \
   X(buffered_protocol)      /* asyncio.BufferedProtocol */                         \
   X(cancelled_error)        /* asyncio.CancelledError */                           \
   X(invalid_state_error)    /* asyncio.InvalidStateError */                        \

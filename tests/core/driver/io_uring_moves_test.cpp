@@ -321,6 +321,52 @@ TEST_P(IoUringDriverTest, UnbindingAndBindingAgainOnTheSameThreadGoesOn) {
   ASSERT_TRUE(run_until(driver(), [&] { return recv.done(); }));
 }
 
+TEST_P(IoUringDriverTest, ABackgroundOperationCostsARunThatNeverSleepsNothing) {
+  const Pair pair = contract::unix_pair();
+  fence(driver());
+  Recorder background(driver());
+  background.set_background();
+  background.poll(pair.a.get(), POLLIN);
+  background.submit();
+  const std::uint64_t before = driver().metrics().syscalls;
+  for (int run = 0; run < 10; ++run) {
+    driver().collect();
+    driver().unbind();
+    ASSERT_TRUE(driver().bind());
+  }
+  EXPECT_EQ(driver().metrics().syscalls, before);
+  // A wait that may block looks at once.
+  put(pair.b, "x");
+  driver().wait(contract::kPatience);
+  driver().dispatch();
+  EXPECT_EQ(background.result(), POLLIN);
+}
+
+TEST_P(IoUringDriverTest, ABusyOwnerNoticesABackgroundOperationInTime) {
+  const Pair pair = contract::unix_pair();
+  Recorder background(driver());
+  background.set_background();
+  background.poll(pair.a.get(), POLLIN);
+  background.submit();
+  put(pair.b, "x");
+  for (int turns = 0; turns < 40 && !background.done(); ++turns) {
+    driver().collect();
+    driver().dispatch();
+  }
+  EXPECT_EQ(background.result(), POLLIN);
+}
+
+TEST_P(IoUringDriverTest, ABackgroundOperationThatWasNotSubmittedYetCanBeCancelled) {
+  const Pair pair = contract::unix_pair();
+  Recorder background(driver());
+  background.set_background();
+  background.poll(pair.a.get(), POLLIN);
+  background.submit();
+  background.cancel();
+  ASSERT_TRUE(run_until(driver(), [&] { return background.done(); }));
+  EXPECT_EQ(background.result(), -ECANCELED);
+}
+
 TEST_P(IoUringDriverTest, OperationsSubmittedAndCancelledWhileUnboundCompleteAfterwards) {
   const Pair pair = contract::unix_pair();
   Recorder before(driver());

@@ -18,7 +18,9 @@
 //                └───────────┴──────▶ ready ────────dispatch──────────┘
 //
 // kernel    prepared or submitted; counted in kernel_count_. Never moved or freed.
-// backlog   waits for room in the submission queue, or for bind().
+// backlog   waits for room in the submission queue, or for bind(). An operation in the background
+//           waits until the thread is about to sleep, or has been busy for long: a run that never
+//           sleeps spares submitting it and taking it back.
 // starved   a recv_multishot without a provided buffer; goes back once buffers have returned.
 // ready     has its result in backend_result and waits for dispatch().
 // saved     its last CQE lies in saved_, taken out of the ring by reclaim().
@@ -145,6 +147,7 @@ class IoUringDriver final : public Driver {
   void make_ready(Operation& operation, std::int32_t result) noexcept;
   [[nodiscard]] io_uring_sqe* sqe_or_flush() noexcept;
   void flush_backlog() noexcept;
+  void bring_forward() noexcept;
   void arm_wake() noexcept;
   void enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept;
   void reclaim() noexcept;
@@ -178,12 +181,15 @@ class IoUringDriver final : public Driver {
   bool shutting_down_ = false;
   bool dispatching_ = false;
   bool wake_armed_ = false;
+  /// How often collect() has left background_ where it is.
+  std::uint32_t left_behind_ = 0;
   /// The thread that the ring was enabled for; 0: none yet. Serial numbers, because the kernel and
   /// the C++ library use the ids of threads that ended again.
   std::uint64_t ring_thread_ = 0;
   /// Operations prepared or submitted whose last CQE has not been taken.
   std::size_t kernel_count_ = 0;
   IntrusiveList<Operation, QueueTag> backlog_;
+  IntrusiveList<Operation, QueueTag> background_;
   /// In the kernel, cancelled, but there was no room for the cancel request.
   IntrusiveList<Operation, QueueTag> uncancelled_;
   IntrusiveList<Operation, QueueTag> ready_;

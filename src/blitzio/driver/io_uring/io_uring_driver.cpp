@@ -38,6 +38,8 @@ constexpr std::uint64_t kMemoryPerEntry = 16 * 1024 * 1024;
 constexpr std::int64_t kReclaimPatienceNs = 10'000'000;
 // How often a kernel that takes no requests is asked again before they are left for the next turn.
 constexpr int kHandOverAttempts = 1'000;
+// How many turns of a busy thread an operation in the background waits for.
+constexpr std::uint32_t kBackgroundTurns = 32;
 // The kernel adds a timeout to its clock: one near the end of the numbers would lie in the past. A
 // wait may end early, so a longer one ends after this.
 constexpr Duration kWaitMax = Duration::from_secs(std::int64_t{365} * 24 * 3600);
@@ -284,6 +286,11 @@ void IoUringDriver::restart(Operation& operation) noexcept {
       return;
     }
   }
+  if (BLITZIO_UNLIKELY(operation.is_background())) {
+    set_place(operation, Place::backlog);
+    background_.push_back(operation);
+    return;
+  }
   // Behind what waits already, so that operations start in the order of submission.
   if (BLITZIO_LIKELY(bound_ && backlog_.is_empty()) && try_prepare(operation)) return;
   set_place(operation, Place::backlog);
@@ -393,6 +400,11 @@ void IoUringDriver::flush_backlog() noexcept {
   }
 }
 
+void IoUringDriver::bring_forward() noexcept {
+  left_behind_ = 0;
+  while (!background_.is_empty()) backlog_.push_back(*background_.pop_front());
+}
+
 void IoUringDriver::arm_wake() noexcept {
   io_uring_sqe* sqe = sqe_or_flush();
   // Without room now, collect() tries again; it runs before every wait.
@@ -438,6 +450,7 @@ void IoUringDriver::hand_over() noexcept {
   if (!can_reach_kernel()) return;
   // A kernel that is short of memory, or interrupted, takes nothing this time; what it left would
   // reach it when the caller has closed the descriptor, and the number is perhaps another's.
+  bring_forward();
   for (int attempt = 0; attempt < kHandOverAttempts; ++attempt) {
     if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
     if (ring_.unsubmitted() != 0) enter(0, nullptr);
@@ -451,6 +464,9 @@ void IoUringDriver::hand_over() noexcept {
 void IoUringDriver::collect() noexcept {
   if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
   if (BLITZIO_UNLIKELY(!wake_armed_)) arm_wake();
+  if (BLITZIO_UNLIKELY(!background_.is_empty()) && ++left_behind_ == kBackgroundTurns) {
+    bring_forward();
+  }
   if (BLITZIO_UNLIKELY(!backlog_.is_empty() || !uncancelled_.is_empty())) flush_backlog();
   // A busy owner does not wait(), and buffers may have come back before the kernel said that there
   // were none: a receive must not depend on the arrivals of others.
@@ -468,6 +484,10 @@ void IoUringDriver::wait(Duration timeout) noexcept {
   while (BLITZIO_UNLIKELY(!starved_.is_empty()) && !has_completions()) {
     feed_starved(buffers_.count());
     collect();
+  }
+  if (BLITZIO_UNLIKELY(!background_.is_empty()) && timeout > Duration::zero()) {
+    bring_forward();
+    flush_backlog();
   }
   if (timeout <= Duration::zero() || has_completions() || !backlog_.is_empty() ||
       !uncancelled_.is_empty() || !wake_armed_) {

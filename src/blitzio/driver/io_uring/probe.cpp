@@ -203,7 +203,7 @@ ProbeResult probe_now() {
   }
   out.reason = missing_requirement(ring);
   if (!out.reason.empty()) return out;
-  if (const auto enabled = ring.enable(true); !enabled) {
+  if (const auto enabled = ring.enable(false); !enabled) {
     out.reason = "io_uring_register: " + enabled.error().message();
     return out;
   }
@@ -225,7 +225,7 @@ ProbeResult probe_now() {
   Features& features = out.features;
   features.single_issuer = (*flags & IORING_SETUP_SINGLE_ISSUER) != 0;
   features.defer_taskrun = (*flags & IORING_SETUP_DEFER_TASKRUN) != 0;
-  features.registered_ring_fd = ring.has_registered_fd();
+  features.registered_ring_fd = ring.register_fd();
   features.msg_ring = has_opcode(ring, IORING_OP_MSG_RING);
   features.recv_send_bundle = (ring.raw().features & kFeatRecvSendBundle) != 0;
   features.incremental_buffers = has_incremental_buffers(ring);

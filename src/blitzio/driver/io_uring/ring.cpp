@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint32_t kCompletionsPerEntry = 4;
 constexpr std::uint32_t kPollIdleMs = 50;
+/// Registering the fd, and taking that back, costs as much as it spares in some thirty enters.
+constexpr std::uint32_t kEntersToRegistration = 32;
 
 }  // namespace
 
@@ -41,18 +43,23 @@ Result<void> Ring::open(std::uint32_t entries, std::uint32_t setup_flags) noexce
   return {};
 }
 
-Result<void> Ring::enable(bool register_fd) noexcept {
+Result<void> Ring::enable(bool may_register) noexcept {
   // By hand: liburing 2.3 declares io_uring_enable_rings but its shared library does not export it.
   const int result = io_uring_register(static_cast<unsigned>(ring_.ring_fd),
                                        IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (result < 0) return fail(Error::os(-result));
-  join_thread(register_fd);
+  join_thread(may_register);
   return {};
 }
 
-void Ring::join_thread(bool register_fd) noexcept {
+void Ring::join_thread(bool may_register) noexcept {
+  enters_to_registration_ = may_register && !registered_fd_ ? kEntersToRegistration : 0;
+}
+
+bool Ring::register_fd() noexcept {
   // A thread may register sixteen rings; beyond that the plain fd serves, a little slower.
-  if (register_fd && !registered_fd_) registered_fd_ = io_uring_register_ring_fd(&ring_) == 1;
+  if (!registered_fd_) registered_fd_ = io_uring_register_ring_fd(&ring_) == 1;
+  return registered_fd_;
 }
 
 void Ring::leave_thread() noexcept {
@@ -84,6 +91,7 @@ int Ring::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexce
     // Release: pairs with the kernel's acquire of the tail; the entries before it are filled.
     std::atomic_ref(*ring_.sq.ktail).store(tail_, std::memory_order_release);
   }
+  if (enters_to_registration_ != 0 && --enters_to_registration_ == 0) register_fd();
   if (registered_fd_) flags |= IORING_ENTER_REGISTERED_RING;
   if (timeout == nullptr) {
     return io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_for, flags,

@@ -39,17 +39,19 @@ class Ring {
   /// four times as long, because multishot requests complete more often than they are submitted.
   /// Errors   what io_uring_setup and mmap give (EPERM, ENOSYS, ENOMEM, EMFILE, EINVAL for flags).
   [[nodiscard]] Result<void> open(std::uint32_t entries, std::uint32_t setup_flags) noexcept;
-  /// Makes the calling thread the issuer; tries to register the ring's fd if asked.
-  [[nodiscard]] Result<void> enable(bool register_fd) noexcept;
+  /// Makes the calling thread the issuer, which joins as join_thread() has it.
+  [[nodiscard]] Result<void> enable(bool may_register) noexcept;
   /// Frees what the issuing thread holds for this ring (its registered fd). Issuer only.
   void leave_thread() noexcept;
-  /// Makes the issuing thread hold it again.
-  void join_thread(bool register_fd) noexcept;
+  /// The issuing thread begins to use the ring. If it may, it registers the ring's fd once it has
+  /// entered so often that this pays.
+  void join_thread(bool may_register) noexcept;
+  /// Registers it now. False if the thread or the kernel can not.
+  bool register_fd() noexcept;
   /// Gives everything back to the kernel. Requests in flight are cancelled some time later.
   void close() noexcept;
   [[nodiscard]] bool is_open() const noexcept { return open_; }
   [[nodiscard]] bool is_polled() const noexcept { return is_polled_; }
-  [[nodiscard]] bool has_registered_fd() const noexcept { return registered_fd_; }
   [[nodiscard]] ::io_uring& raw() noexcept { return ring_; }
 
   // ---- submission
@@ -110,7 +112,8 @@ class Ring {
   std::uint32_t cq_mask_ = 0;
   bool open_ = false;
   bool registered_fd_ = false;
-  bool is_polled_ = false;  ///< by SQPOLL's thread
+  std::uint32_t enters_to_registration_ = 0;  ///< 0: registered, or not to be
+  bool is_polled_ = false;                    ///< by SQPOLL's thread
   std::unique_ptr<__kernel_timespec[]> timespecs_;
 };
 

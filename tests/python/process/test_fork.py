@@ -496,28 +496,6 @@ def test_spawn_blocking_has_threads_of_its_own_in_parent_and_child(new_loop: Loo
     assert where_it_runs() == "here"
 
 
-NO_POOL = """
-import blitzio
-import blitzio._runtime.blocking
-
-blitzio._runtime.blocking.blocking_pool = lambda: 3
-
-
-async def main():
-    try:
-        blitzio.spawn_blocking(len, "abc")
-    except TypeError as exc:
-        print(exc)
-
-
-blitzio.run(main())
-"""
-
-
-def test_what_is_no_pool_of_threads_is_refused() -> None:
-    assert silent(program(NO_POOL), "blocking_pool() must return a ThreadPool, not 3\n")
-
-
 def test_a_grandchild_belongs_to_nobody_but_its_own_loop(new_loop: LoopFactory) -> None:
     def child() -> str:
         loop = new_loop()

@@ -21,6 +21,7 @@ import blitzio
 from blitzio import net, process
 from blitzio.net import Address, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream
 from blitzio.time import Duration
+from tests.python.asleep import do_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +47,6 @@ def pair() -> Iterator[tuple[UnixStream, UnixStream]]:
     theirs.close()
 
 
-def is_asleep(thread_id: int) -> bool:
-    with open(f"/proc/self/task/{thread_id}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
-
-
 class Sleeper:
     """A call in another thread that has begun to wait."""
 
@@ -62,7 +58,7 @@ class Sleeper:
             return call()
 
         self.future = executor.submit(run)
-        while not begun or not (is_asleep(begun[0]) or self.future.done()):
+        while not begun or not (do_wait(*begun) or self.future.done()):
             time.sleep(0)
 
 
@@ -344,7 +340,7 @@ def test_ctrl_c_ends_the_wait(
     main_thread = threading.get_native_id()
 
     def interrupt() -> None:
-        while not is_asleep(main_thread):
+        while not do_wait(main_thread):
             time.sleep(0)
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -106,7 +106,7 @@ class Runtime(RuntimeBase):
         _alive.add(self)
 
     def _after_fork(self) -> None:
-        self._shutdown_lock = threading.Lock()  # Somebody may have held it.
+        forking.renew(self._shutdown_lock)
         self._scheduler.disown()
 
     # ---- work ----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ runs there, every loop is disowned:
       └─▶ in the parent: unchanged   a run that forked ends with that error
                                      close() and dropping it free the copies
 
-Whatever a thread may hold that the child does not have is replaced there, not waited for: locks,
-and without the GIL, dicts and sets, too (`fork_gate.hpp`). So what is remembered here is in a dict
+Whatever a thread may hold that the child does not have is renewed there, not waited for: locks,
+and without the GIL, every object has one (`fork_gate.hpp`). So what is remembered here is in a dict
 that the child reads without its lock, and leaves.
 
 A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
@@ -59,14 +59,20 @@ def remember(kept: InChild) -> None:
 
 
 class Locked:
-    """What has a lock of its own, `_lock`: a child has a new one, as somebody may hold the old."""
+    """What has a lock of its own, `_lock`, which nobody holds in a child at first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         remember(self)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        renew(self._lock)
+
+
+def renew(lock: threading.Lock) -> None:
+    """In a child: gives `lock` back, whoever has it. In its place: without the GIL, storing another
+    one would take the lock of the object that keeps it."""
+    lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 # Of the process that this one was forked from, by a thread that is not here: nobody ends that.

@@ -17,7 +17,7 @@
 // gate held: they may not wait for a thread of a pool that has yet to start. With the GIL there is
 // no such lock in the interpreter, and nothing is held.
 //
-// What a dict holds a child asks `_entries_in_child`. Without the GIL each dict has a lock. All
+// What a dict holds a child asks `_entries_in_child`. Without the GIL each object has a lock. All
 // threads stand still at a fork, and none has a lock that it took; but one that waited for it may
 // have been given it, by whoever gave it back last, and be about to wake: in the child it never
 // does, and whoever copies, or changes, the dict waits for ever.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from blitzio import _signal_listeners
 from blitzio._duration import Duration, Seconds
+from blitzio._loop.forking import Locked
 from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
 
@@ -54,7 +55,7 @@ class WorkGuard:
             self.release()
 
 
-class Shutdown:
+class Shutdown(Locked):
     """Learns of SIGINT and SIGTERM, tells everybody, and counts the work under way.
 
     >>> with Shutdown() as shutdown:
@@ -76,7 +77,7 @@ class Shutdown:
 
     def __init__(self, signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> None:
         self._token = CancelToken()
-        self._lock = threading.Lock()
+        super().__init__()
         self._pending = 0
         #: Cancelled when nothing is pending; made by the first that waits.
         self._drained: CancelToken | None = None

@@ -7,6 +7,7 @@ Threads: any.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 _open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
 # Reentrant: a handler of Python may run, and make a stream, where its thread has it.
 _lock = threading.RLock()
+
+
+def _after_fork_in_child() -> None:
+    global _open, _lock
+    # They listen no more; and somebody may have held the lock.
+    _open, _lock = weakref.WeakSet(), threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def add(stream: SignalStream) -> None:

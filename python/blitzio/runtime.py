@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._compute import process_pool
 from blitzio._config import Config
+from blitzio._loop import forking
 from blitzio._native import (
     JoinHandle,
     RuntimeBase,
@@ -101,7 +102,12 @@ class Runtime(RuntimeBase):
         remember(self._scheduler, self)
         self._scheduler.start(self._config.stack_bytes)
         self._is_shut_down = False  # From here on there is something to shut down.
+        forking.remember(self)
         _alive.add(self)
+
+    def _after_fork(self) -> None:
+        forking.renew(self._shutdown_lock)
+        self._scheduler.disown()
 
     # ---- work ----------------------------------------------------------------------------
 
@@ -282,7 +288,7 @@ def _shut_down_parts(scheduler: Scheduler, pools: list[ThreadPool]) -> None:
         pool.shutdown(wait=True)
 
 
-#: Those that have not shut down, to be ended before the interpreter is and disowned by children.
+#: Those that have not shut down, to be ended before the interpreter is.
 _alive: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
@@ -293,10 +299,8 @@ def _shut_down_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for runtime in list(_alive):
-        runtime._shutdown_lock = threading.Lock()  # Somebody may have held it.
-        runtime._scheduler.disown()
-    _alive.clear()
+    global _alive
+    _alive = weakref.WeakSet()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

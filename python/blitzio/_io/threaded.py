@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blitzio._duration import Duration
 from blitzio._io.evented import Native
 from blitzio._io.handle import Io
+from blitzio._loop.forking import Locked
 from blitzio._native import ThreadPool, _start_soon
 from blitzio._run import new_event_loop, run
 from blitzio._task.concurrent import ConcurrencyUnavailable
@@ -39,7 +40,7 @@ _T = TypeVar("_T")
 _THREADS_MAX = 32_768
 
 
-class Threaded(Native):
+class Threaded(Locked, Native):
     """A thread for each task.
 
     >>> from blitzio.io import Threaded
@@ -76,7 +77,7 @@ class Threaded(Native):
             raise ValueError(f"keep_alive must not be negative, not {keep_alive}")
         self._pool = ThreadPool(_THREADS_MAX, seconds, "blitzio-io")
         self._config = config
-        self._lock = threading.Lock()
+        super().__init__()
         self._running: set[JoinHandle[Any]] = set()
         self._is_closed = False
 

@@ -110,6 +110,11 @@ class Loop(
         forking.remember(self)
         self._open = True
 
+    def _after_fork(self) -> None:
+        self._disown()
+        self._disown_signals()
+        self._disown_children()
+
 
 def _check_type(config: object) -> None:
     # Here, as a dataclass costs memory that a loop with the default options does without.

@@ -1,4 +1,4 @@
-"""What becomes of loops in a forked child: they stay the parent's.
+"""What becomes of loops in a forked child: they stay the parent's. And of what else has to know.
 
 The child has a copy of each loop, and shares with the parent what the copy stands on: the epoll set
 or the ring, the sockets, the wake-up fd for signals. So right after a fork, before any other code
@@ -8,6 +8,10 @@ runs there, every loop is disowned:
       │                              its methods raise RuntimeError and say why
       └─▶ in the parent: unchanged   a run that forked ends with that error
                                      close() and dropping it free the copies
+
+Whatever a thread may hold that the child does not have is renewed there, not waited for: locks,
+and without the GIL, every object has one (`fork_gate.hpp`). So what is remembered here is in a dict
+that the child reads without its lock, and leaves.
 
 A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
 
@@ -27,39 +31,66 @@ import asyncio
 import importlib
 import os
 import sys
+import threading
 import weakref
 
 from blitzio import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from blitzio._loop.running import RunningMixin
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    class InChild(Protocol):
+        """What has to know that it is a copy in a forked child."""
+
+        def _after_fork(self) -> None:
+            """There, before any other code, and before there are other threads."""
+
 
 # By identity: a subclass may define equality as it likes.
-_loops: weakref.WeakValueDictionary[int, RunningMixin] = weakref.WeakValueDictionary()
+_remembered: dict[int, weakref.ref[InChild]] = {}
 
 
-def remember(loop: RunningMixin) -> None:
-    """Has `loop` disowned in children that are forked from now on."""
-    _loops[id(loop)] = loop
+def remember(kept: InChild) -> None:
+    """Has `kept._after_fork()` called in children that are forked from now on, while it lives."""
+    number, remembered = id(kept), _remembered
+    remembered[number] = weakref.ref(kept, lambda _: remembered.pop(number, None))
+
+
+class Locked:
+    """What has a lock of its own, `_lock`, which nobody holds in a child at first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        remember(self)
+
+    def _after_fork(self) -> None:
+        renew(self._lock)
+
+
+def renew(lock: threading.Lock) -> None:
+    """In a child: gives `lock` back, whoever has it. In its place: without the GIL, storing another
+    one would take the lock of the object that keeps it."""
+    lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 # Of the process that this one was forked from, by a thread that is not here: nobody ends that.
-_never_imported: set[str] = set()
+_never_imported: frozenset[str] = frozenset()
 
 
-def _being_imported() -> set[str]:
-    return {
+def _being_imported(modules: Iterable[tuple[str, object]]) -> frozenset[str]:
+    return frozenset(
         name
-        for name, module in list(sys.modules.items())
+        for name, module in modules
         if name.partition(".")[0] == "blitzio"
         and getattr(getattr(module, "__spec__", None), "_initializing", False)
-    }
+    )
 
 
 def _before_fork() -> None:
     try:
-        for name in _being_imported() - _never_imported:
+        for name in _being_imported(list(sys.modules.items())) - _never_imported:
             importlib.import_module(name)  # Waits for another thread; this one's is given as is.
     finally:
         loop: object = asyncio._get_running_loop()
@@ -69,14 +100,17 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _never_imported, _remembered
     _native._forget_maker()
-    _never_imported.update(_being_imported())
+    entries = _native._entries_in_child(sys.modules)
+    _never_imported |= _being_imported(zip(entries[::2], entries[1::2], strict=True))
     _native._after_fork()
-    for loop in list(_loops.values()):
-        loop._disown()
-        loop._disown_signals()
-        loop._disown_children()
-    _loops.clear()
+    remembered = _native._entries_in_child(_remembered)
+    _remembered = {}
+    for reference in remembered[1::2]:
+        kept = reference()
+        if kept is not None:
+            kept._after_fork()
 
 
 # Before a fork the hooks that were registered last are called first, after it the others.

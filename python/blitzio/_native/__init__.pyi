@@ -110,6 +110,10 @@ def _end_fork_in_parent() -> None:
 def _end_fork_in_child() -> None:
     """Let threads start again, whatever forks the calling thread had begun in the parent."""
 
+def _entries_in_child(dict: dict[Any, Any], /) -> list[Any]:
+    """What is in `dict`: key, value, key, value, … In a forked child, which has one thread yet: the
+    lock of the dict may be another's, who is not here, and is not taken."""
+
 def detect() -> list[tuple[str, bool, str, list[str]]]:
     """Each backend, best first: (name, usable, why not, features)."""
 

@@ -6,10 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, overload
 
-from blitzio._native import Address, TcpStream
+from blitzio._native import Address, TcpStream, spawn_blocking
 from blitzio._net.tls import TlsStream, start_tls
 from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import blocking_pool, check_may_block, deadline_of, time_left
+from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -64,7 +64,7 @@ def blocking_resolve(
     """
     check_may_block("blocking_resolve", "resolve()")
     deadline_of(timeout)  # A wrong one is told before anything is begun.
-    answer = blocking_pool().spawn(
+    answer = spawn_blocking(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
     return _addresses(answer.blocking_join(timeout), port)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from blitzio._duration import Duration
+from blitzio._loop.forking import Locked
 from blitzio._native import Closed, Semaphore
 from blitzio._unique import refuse_copy
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="_Closes")
 
 
-class Pool(Generic[T]):
+class Pool(Locked, Generic[T]):
     """A pool of connections, for tasks and threads.
 
     At most `connections_max` are lent at a time; who comes later waits, in order of arrival. The
@@ -82,7 +82,7 @@ class Pool(Generic[T]):
         self._idle_max = connections_max if idle_max is None else idle_max
         self._idle_timeout = Duration.of(idle_timeout).as_secs_f64()
         self._is_healthy = is_healthy or _is_quiet
-        self._lock = threading.Lock()
+        super().__init__()
         # Under the lock.
         self._idle: deque[tuple[T, float]] = deque()
 

@@ -1,14 +1,12 @@
-"""Blocking: the process's threads for spawn_blocking() outside runtimes, what must not be left half
-done there, and who may not block."""
+"""Blocking: what must not be left half done in a thread, and who may not block."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._duration import Duration, Instant
-from blitzio._native import ThreadPool, spawn_blocking
+from blitzio._native import spawn_blocking
 from blitzio._runtime.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -17,18 +15,6 @@ if TYPE_CHECKING:
     from blitzio._duration import Seconds
 
 _T = TypeVar("_T")
-
-# By process: a forked child has no threads of its parent's.
-_pools: dict[int, ThreadPool] = {}
-
-
-def blocking_pool() -> ThreadPool:
-    """Called natively."""
-    process = os.getpid()
-    pool = _pools.get(process)
-    if pool is None:
-        pool = _pools.setdefault(process, ThreadPool(512, 10.0, "blitzio-blocking"))
-    return pool
 
 
 async def run_to_its_end(function: Callable[..., _T], /, *args: Any) -> _T:

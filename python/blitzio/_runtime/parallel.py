@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from blitzio._loop.forking import Locked
 from blitzio._native import JoinHandle, _make_external_handle
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _R = TypeVar("_R")
 _CHUNKS_PER_THREAD = 16
 
 
-class ParallelWork(Generic[_T, _R]):
+class ParallelWork(Locked, Generic[_T, _R]):
     """`_R`: what its handle gives, the list of results, or None."""
 
     def __init__(
@@ -46,7 +46,7 @@ class ParallelWork(Generic[_T, _R]):
         self._results: list[Any] | None = [None] * len(items) if keeps_results else None
         self._chunk = chunk or max(1, len(items) // (threads * _CHUNKS_PER_THREAD))
         self._context = contextvars.copy_context()
-        self._lock = threading.Lock()
+        super().__init__()
         starts = range(0, len(items), self._chunk)
         self._starts = iter(starts)
         self._left = len(starts)

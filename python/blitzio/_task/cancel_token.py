@@ -9,11 +9,10 @@ Threads: any, for every method.
 from __future__ import annotations
 
 import asyncio
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from blitzio._native import _is_native_awaitable, _make_external_handle
+from blitzio._native import JoinHandle, _is_native_awaitable, _make_external_handle
 from blitzio._task.branches import abandon, drop, end, end_before_result, result_of, start
 from blitzio._task.selecting import select
 from blitzio._unique import refuse_copy
@@ -40,23 +39,27 @@ class CancelToken:
         parent: a token whose cancellation is this one's as well.
     """
 
-    __slots__ = ("__weakref__", "_cancelled", "_children", "_lock", "_parent", "_request")
+    # Without a lock, which a forked child might find taken by a thread that it does not have. Who
+    # makes a child adds it and then looks whether its parent is cancelled; who cancels says so and
+    # then looks for children: whichever is later sees the other. Of several that cancel each does
+    # all of it, so that none returns before everybody is told, and a child ends what a thread that
+    # it does not have began.
+    __slots__ = ("__weakref__", "_cancelled", "_children", "_parent", "_request")
     __reduce__ = refuse_copy
 
     def __init__(self, parent: CancelToken | None = None) -> None:
-        self._lock = threading.Lock()
         self._cancelled = False
         # Ends when the request comes: what waits, waits for that.
-        self._request = _make_external_handle(None, None)
-        # In the order of their making, which a simulation counts on.
-        self._children: weakref.WeakKeyDictionary[CancelToken, None] = weakref.WeakKeyDictionary()
+        self._request: JoinHandle[None] = _make_external_handle(None, None)
+        # By identity, in the order of their making, which a simulation counts on.
+        self._children: weakref.WeakValueDictionary[int, CancelToken] = (
+            weakref.WeakValueDictionary()
+        )
         # Keeps the way from the root to whoever waits.
         self._parent = parent
         if parent is not None:
-            with parent._lock:
-                parent._children[self] = None
-                is_cancelled = parent._cancelled
-            if is_cancelled:
+            parent._children[id(self)] = self
+            if parent._cancelled:
                 self.cancel()
 
     def cancel(self) -> None:
@@ -65,15 +68,16 @@ class CancelToken:
         found, asked = [self], []
         while found:
             token = found.pop()
-            with token._lock:
-                if token._cancelled:
-                    continue
-                token._cancelled = True
-                found.extend(token._children)
+            if token._request.is_finished():
+                continue
+            token._cancelled = True
+            # All references at once: others may come meanwhile.
+            children = (reference() for reference in token._children.valuerefs())
+            found.extend(child for child in children if child is not None)
             asked.append(token)
         # Children before their parents, in the order of their making.
         for token in reversed(asked):
-            token._request._finish(None)
+            _tell(token._request)
 
     @property
     def cancel_requested(self) -> bool:
@@ -152,3 +156,10 @@ class CancelToken:
 
     def __repr__(self) -> str:
         return f"<CancelToken {'cancelled' if self._cancelled else 'open'}>"
+
+
+def _tell(request: JoinHandle[None]) -> None:
+    try:
+        request._finish(None)
+    except asyncio.InvalidStateError:
+        pass  # Another thread cancels it, too, and was quicker.

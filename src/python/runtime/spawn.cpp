@@ -182,19 +182,19 @@ PyObject* spawn_future(PyObject* module, PyObject* awaitable) noexcept {
   return spawn(module, &awaitable, 1, nullptr);
 }
 
-/// The process's own pool, which the first call makes. Null with an error set.
+constexpr int kProcessThreadsMax = 512;
+constexpr double kProcessKeepAlive = 10.0;
+
+/// The process's own pool, which the first call makes; a forked child has none of the parent's
+/// threads, and makes its own. Null with an error set.
 PyRef process_pool(PyObject* module, ModuleState& state) noexcept {
   const ObjectLock lock(module);
   if (state.process_pool == nullptr || thread_pool_in_child(state.process_pool)) {
-    const PyRef runtime = PyRef::steal(PyImport_ImportModule("blitzio._runtime.blocking"));
-    if (!runtime) return {};
-    PyRef pool = PyRef::steal(PyObject_CallMethod(runtime.get(), "blocking_pool", nullptr));
-    if (!pool) return {};
-    if (!Py_IS_TYPE(pool.get(), state.thread_pool_type)) {
-      PyErr_Format(PyExc_TypeError, "blocking_pool() must return a ThreadPool, not %R", pool.get());
-      return {};
-    }
-    Py_XSETREF(state.process_pool, pool.release());
+    PyObject* pool =
+        PyObject_CallFunction(reinterpret_cast<PyObject*>(state.thread_pool_type), "ids",
+                              kProcessThreadsMax, kProcessKeepAlive, "blitzio-blocking");
+    if (pool == nullptr) return {};
+    Py_XSETREF(state.process_pool, pool);
   }
   return PyRef::borrow(state.process_pool);
 }

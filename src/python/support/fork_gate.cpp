@@ -1,6 +1,7 @@
 #include <blitzio/base/mutex.hpp>
 #include <python/support/fork_gate.hpp>
 #include <python/support/ft.hpp>
+#include <python/support/py_ref.hpp>
 #include <python/support/thread_state.hpp>
 
 #include <utility>
@@ -35,7 +36,31 @@ PyObject* end_fork_in_child(PyObject* /*module*/, PyObject* /*unused*/)
   Py_RETURN_NONE;
 }
 
+PyObject* entries_in_child(PyObject* /*module*/, PyObject* dict) noexcept {
+  if (!PyDict_Check(dict)) {
+    return PyErr_Format(PyExc_TypeError, "a dict was expected, got %R", dict);
+  }
+  // Before the loop: making it may collect garbage, and what that ends may change the dict.
+  PyRef entries = PyRef::steal(PyList_New(PyDict_Size(dict) * 2));
+  if (!entries) return nullptr;
+  PyObject* key = nullptr;
+  PyObject* value = nullptr;
+  Py_ssize_t position = 0;
+  Py_ssize_t filled = 0;
+  const Py_ssize_t room = PyList_GET_SIZE(entries.get());
+  while (filled < room && PyDict_Next(dict, &position, &key, &value) != 0) {
+    PyList_SET_ITEM(entries.get(), filled++, Py_NewRef(key));
+    PyList_SET_ITEM(entries.get(), filled++, Py_NewRef(value));
+  }
+  // What a collection took away.
+  if (PyList_SetSlice(entries.get(), filled, room, nullptr) != 0) return nullptr;
+  return entries.release();
+}
+
 PyMethodDef functions[] = {
+    {"_entries_in_child", entries_in_child, METH_O,
+     PyDoc_STR("_entries_in_child(dict, /)\n--\n\n"
+               "What is in it, as [key, value, key, value, …], without its lock.")},
     {"_begin_fork", begin_fork, METH_NOARGS,
      PyDoc_STR(
          "_begin_fork()\n--\n\nLet threads that are starting come so far, and hold new ones.")},

@@ -16,6 +16,11 @@
 // that forks itself is counted. Hooks before a fork that were registered before ours run with the
 // gate held: they may not wait for a thread of a pool that has yet to start. With the GIL there is
 // no such lock in the interpreter, and nothing is held.
+//
+// What a dict holds a child asks `_entries_in_child`. Without the GIL each object has a lock. All
+// threads stand still at a fork, and none has a lock that it took; but one that waited for it may
+// have been given it, by whoever gave it back last, and be about to wake: in the child it never
+// does, and whoever copies, or changes, the dict waits for ever.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -29,7 +34,7 @@ struct ModuleState;
 /// Returns  null if there is no memory.
 [[nodiscard]] PyThreadState* make_thread_state(PyInterpreterState* interpreter) noexcept;
 
-/// Adds the three functions to the module. Returns -1 with an error set.
+/// Adds these functions to the module. Returns -1 with an error set.
 [[nodiscard]] int fork_gate_register(PyObject* module, ModuleState& state) noexcept;
 
 }  // namespace blitzio::python

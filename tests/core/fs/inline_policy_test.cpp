@@ -6,9 +6,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <core/fs/support.hpp>
 
 #include <cerrno>
@@ -133,22 +136,142 @@ TEST_F(KnownFolderTest, NamesThatNobodyLookedUpAreMadeOnTheSpot) {
   EXPECT_TRUE(again.error().is_os(EEXIST));
 }
 
-TEST_F(KnownFolderTest, FilesAreReplacedOnTheSpotAndNothingElseIs) {
+constexpr OpenOptions kAnew{.write = true, .truncate = true, .create = true};
+
+TEST_F(KnownFolderTest, FilesAreReplacedOnTheSpot) {
   EXPECT_TRUE(tried([&] { return try_write_file(path("there"), bytes("new")); }));
   EXPECT_EQ(text(blocking_read_file(path("there")).value()), "new");
-  const OpenOptions anew{.write = true, .truncate = true, .create = true};
-  const auto file = tried([&] { return File::try_open(path("there"), anew); });
+  const auto file = tried([&] { return File::try_open(path("there"), kAnew); });
   ASSERT_TRUE(file.has_value());
   EXPECT_EQ(::fcntl(file->fd(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_EQ(blocking_stat(path("there")).value().size(), 0U);
+}
+
+/// Whether the name is taken is guessed, by what became of the last one.
+class GuessTest : public KnownFolderTest, public testing::WithParamInterface<bool> {
+ protected:
+  void expect(bool is_taken) {
+    const std::string last = path(is_taken ? "there" : "new");
+    const auto written = tried([&] { return try_write_file(last, bytes("last")); });
+    ASSERT_TRUE(written.has_value());
+    if (is_taken) return;
+    ASSERT_TRUE(blocking_remove(last).has_value());
+  }
+  /// Creates, replaces or fails, with either guess.
+  template <class Try>
+  auto guessed(Try attempt) {
+    expect(GetParam());
+    return tried(attempt);
+  }
+  template <class Try>
+  bool is_left_to_a_thread(Try attempt) {
+    expect(GetParam());
+    return !attempt().has_value();
+  }
+  [[nodiscard]] bool is_a_file(std::string_view name) const {
+    return blocking_stat(path(name), false).value().is_file();
+  }
+};
+
+TEST_P(GuessTest, NewAndOldFilesAreWrittenOnTheSpot) {
+  EXPECT_TRUE(guessed([&] { return try_write_file(path("made"), bytes("new")); }));
+  EXPECT_EQ(text(blocking_read_file(path("made")).value()), "new");
+  EXPECT_TRUE(guessed([&] { return try_write_file(path("made"), bytes("it")); }));
+  EXPECT_EQ(text(blocking_read_file(path("made")).value()), "it");
+  const auto append = [&] { return try_write_file(path("made"), bytes("!"), WriteMode::append); };
+  EXPECT_TRUE(guessed(append));
+  EXPECT_EQ(text(blocking_read_file(path("made")).value()), "it!");
+  EXPECT_TRUE(guessed([&] { return File::try_open(path("made"), kAnew); }));
+  EXPECT_EQ(blocking_stat(path("made")).value().size(), 0U);
+  EXPECT_TRUE(guessed([&] { return File::try_open(path("opened"), kAnew); }));
+  EXPECT_TRUE(is_a_file("opened"));
+}
+
+TEST_P(GuessTest, WhatIsNoFileIsNotOpenedOnTheSpotForWriting) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   ASSERT_TRUE(blocking_symlink("there", path("link")).has_value());
-  for (const char* name : {"fifo", "link"}) {
-    EXPECT_FALSE(try_write_file(path(name), bytes("x")).has_value());
-    EXPECT_FALSE(File::try_open(path(name), anew).has_value());
+  ASSERT_TRUE(blocking_symlink("fifo", path("fifo_link")).has_value());
+  ASSERT_TRUE(blocking_symlink("/dev/null", path("device_link")).has_value());
+  ASSERT_TRUE(blocking_symlink("missing", path("dangling")).has_value());
+  ASSERT_TRUE(blocking_symlink("itself", path("itself")).has_value());
+  for (const char* name : {"fifo", "link", "fifo_link", "device_link", "dangling", "itself"}) {
+    EXPECT_TRUE(is_left_to_a_thread([&] { return try_write_file(path(name), bytes("x")); }));
+    EXPECT_TRUE(is_left_to_a_thread([&] { return File::try_open(path(name), kAnew); }));
   }
-  EXPECT_TRUE(tried([&] { return try_write_file(path("."), bytes("x")); }).error().is_os(EISDIR));
+  EXPECT_FALSE(blocking_exists(path("missing")).value());
+  // As open(2) has it: the thread makes what the link names.
+  EXPECT_TRUE(block_on(write_file(path("dangling"), bytes("through"))).has_value());
+  EXPECT_EQ(text(blocking_read_file(path("missing")).value()), "through");
 }
+
+TEST_P(GuessTest, NobodyAtAFifoIsWokenByAnAttempt) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(blocking_symlink("fifo", path("link")).has_value());
+  const auto reader = OwnedFd::adopt(::open(path("fifo").c_str(), O_RDONLY | O_NONBLOCK));
+  for (const char* name : {"fifo", "link"}) {
+    EXPECT_TRUE(is_left_to_a_thread([&] { return try_write_file(path(name), bytes("x")); }));
+  }
+  pollfd seen{reader.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&seen, 1, 0), 0);  // a writer that came and went would be POLLHUP
+}
+
+TEST_P(GuessTest, TheErrorsAreThoseOfOpen) {
+  const auto errno_of = [&](const std::string& name, const OpenOptions& options) {
+    return guessed([&] { return File::try_open(path(name), options); }).error();
+  };
+  const OpenOptions exclusive{.write = true, .create_new = true};
+  ASSERT_TRUE(blocking_mkdir(path("folder")).has_value());
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  ASSERT_TRUE(blocking_symlink("missing", path("dangling")).has_value());
+  EXPECT_TRUE(errno_of("folder", kAnew).is_os(EISDIR));
+  EXPECT_TRUE(errno_of(".", kAnew).is_os(EISDIR));
+  EXPECT_TRUE(errno_of(std::string(300, 'n'), kAnew).is_os(ENAMETOOLONG));
+  for (const char* taken : {"there", "folder", "fifo", "dangling"}) {
+    EXPECT_TRUE(errno_of(taken, exclusive).is_os(EEXIST)) << taken;
+  }
+  EXPECT_FALSE(blocking_exists(path("missing")).value());
+}
+
+TEST_P(GuessTest, InAFolderThatMayNotBeWrittenTheErrorIsThatOfOpen) {
+  expect(GetParam());
+  ASSERT_TRUE(blocking_set_permissions(path("."), 0555).has_value());
+  ASSERT_TRUE(blocking_set_permissions(path("there"), 0644).has_value());
+  std::thread([&] {
+    // Root may write anywhere; so this thread is somebody else, to file systems.
+    if (::geteuid() == 0) ::setfsuid(65534);
+    const auto made = tried([&] { return try_write_file(path("made"), bytes("x")); });
+    EXPECT_TRUE(made.error().is_os(EACCES));
+    if (::geteuid() != 0) return;
+    const auto replaced = tried([&] { return try_write_file(path("there"), bytes("x")); });
+    EXPECT_TRUE(replaced.error().is_os(EACCES));
+  }).join();
+  ASSERT_TRUE(blocking_set_permissions(path("."), 0700).has_value());
+}
+
+TEST_P(GuessTest, OnAReadOnlyFileSystemTheErrorIsThatOfOpen) {
+  ASSERT_TRUE(blocking_mkdir(path("folder")).has_value());
+  ASSERT_TRUE(blocking_write_file(path("folder/there"), bytes("x")).has_value());
+  bool may_mount = false;
+  expect(GetParam());
+  std::thread([&] {
+    const std::string folder = path("folder");
+    constexpr unsigned long kReadOnly = MS_REMOUNT | MS_BIND | MS_RDONLY;
+    may_mount = ::unshare(CLONE_NEWNS) == 0 &&
+                ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                ::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                ::mount("none", folder.c_str(), nullptr, kReadOnly, nullptr) == 0;
+    if (!may_mount) return;
+    detail::look_at_folder(path("folder/there"));
+    for (const char* name : {"folder/there", "folder/new"}) {
+      const auto answer = tried([&] { return try_write_file(path(name), bytes("x")); });
+      EXPECT_TRUE(answer.error().is_os(EROFS)) << name;
+    }
+  }).join();
+  if (!may_mount) GTEST_SKIP() << "it takes the right to mount";
+}
+
+INSTANTIATE_TEST_SUITE_P(Guess, GuessTest, testing::Bool(),
+                         [](const auto& guess) { return guess.param ? "Taken" : "Free"; });
 
 // Its file system may be any: what is known of the folder does not tell.
 TEST_F(KnownFolderTest, AFileThatIsMountedThereIsLeftToThreads) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import blitzio
+from tests.python.asleep import do_wait
 from tests.python.loop.support import Recorder, raw_pair, soon, turns
 from tests.python.process.support import BELONGS_TO_PARENT, in_child, program, refusal, silent
 
@@ -496,28 +498,6 @@ def test_spawn_blocking_has_threads_of_its_own_in_parent_and_child(new_loop: Loo
     assert where_it_runs() == "here"
 
 
-NO_POOL = """
-import blitzio
-import blitzio._runtime.blocking
-
-blitzio._runtime.blocking.blocking_pool = lambda: 3
-
-
-async def main():
-    try:
-        blitzio.spawn_blocking(len, "abc")
-    except TypeError as exc:
-        print(exc)
-
-
-blitzio.run(main())
-"""
-
-
-def test_what_is_no_pool_of_threads_is_refused() -> None:
-    assert silent(program(NO_POOL), "blocking_pool() must return a ThreadPool, not 3\n")
-
-
 def test_a_grandchild_belongs_to_nobody_but_its_own_loop(new_loop: LoopFactory) -> None:
     def child() -> str:
         loop = new_loop()
@@ -532,7 +512,7 @@ def test_a_grandchild_belongs_to_nobody_but_its_own_loop(new_loop: LoopFactory) 
 
 
 BLOCKS_BESIDE = """
-import blitzio, os, signal, threading, warnings
+import blitzio, os, signal, threading, time, warnings
 from blitzio import channel, sync
 warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -554,11 +534,7 @@ threads = [threading.Thread(target=call, daemon=True) for call in CALLS]
 for thread in threads:
     thread.start()
 
-def sleeps(thread):
-    with open(f"/proc/self/task/{thread.native_id}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
-
-while not all(map(sleeps, threads)):
+while not do_wait(*(thread.native_id for thread in threads)):
     pass
 
 def wake():
@@ -599,4 +575,4 @@ print("parent")
 
 
 def test_a_child_wakes_who_blocks_in_threads_of_the_parent() -> None:
-    assert silent(program(BLOCKS_BESIDE), "parent\n")
+    assert silent(program(inspect.getsource(do_wait) + BLOCKS_BESIDE), "parent\n")

@@ -83,19 +83,29 @@ bool look_at(int fd, struct statx& status) noexcept {
   return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) == 0;
 }
 
-// Opens a new file. Whatever has the name already is not touched, nor is what a symbolic link leads
-// to, so it does not matter what that is. What was made is known without looking.
-Now<Opened> create_now(const std::string& path, int flags, mode_t mode, Risk& risk) noexcept {
+// Whether what has a name was there, of those that were to be made unless they are. The next one
+// will be as the last, as a rule: who guesses right saves a look, who does not makes one call too
+// many. Relaxed, always: a guess.
+constinit Atomic<bool> expects_existing{false};
+
+void expect_existing(bool is_there) noexcept {
+  // Relaxed: see above. Not written without need: other threads read it.
+  if (expects_existing.load(std::memory_order_relaxed) == is_there) return;
+  expects_existing.store(is_there, std::memory_order_relaxed);
+}
+
+// Opens a new file. Whatever has the name already is not opened, nor is what a symbolic link leads
+// to, so it does not matter what that is: EEXIST. What was made is known without looking.
+Now<Opened> create_now(const std::string& path, int flags, mode_t mode) noexcept {
   const int fd = ::open(path.c_str(), flags | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0) {
-    const int error = errno;
-    if (error != EEXIST || (flags & O_EXCL) != 0) return answer_of(error);
-    risk.was_in_vain();
-    return std::nullopt;
-  }
+  if (fd < 0) return answer_of(errno);
   Opened file{OwnedFd::adopt(fd), {}};
   file.status.st_mode = S_IFREG;
   return file;
+}
+
+bool is_taken(const Now<Opened>& created) noexcept {
+  return created && !*created && created->error().is_os(EEXIST);
 }
 
 // A mount point: what is known of its folder says nothing of it.
@@ -123,16 +133,9 @@ Now<Opened> restore_flags(Opened file, int flags) noexcept {
 // Without O_NONBLOCK it would wait for somebody to give back a lease.
 constexpr int kCareful = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
 
-// Opens for what creates or truncates: a risk altogether, so that looking may be one, too.
-Now<Opened> change_now(const std::string& path, int flags, mode_t mode) noexcept {
-  Risk risk;
-  if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return create_now(path, flags, mode, risk);
-  struct statx found{};
-  if (!look_at(path, found)) {
-    const int error = errno;
-    if (error == ENOENT && (flags & O_CREAT) != 0) return create_now(path, flags, mode, risk);
-    return answer_of(error);
-  }
+// Opens what has the name already, after a look at it; an empty answer is not paid for.
+Now<Opened> change_existing(const std::string& path, const struct statx& found, int flags,
+                            mode_t mode, Risk& risk) noexcept {
   const bool is_too_large =
       is_large_to_write(found, flags) && ((flags & O_TRUNC) != 0 || may_copy_up(path));
   if (!is_harmless(found) || is_too_large) {
@@ -144,6 +147,30 @@ Now<Opened> change_now(const std::string& path, int flags, mode_t mode) noexcept
   Opened file{OwnedFd::adopt(fd), {}};
   file.status.st_mode = found.stx_mode;
   return restore_flags(std::move(file), flags);
+}
+
+// Opens for what creates or truncates: a risk altogether, so that looking may be one, too.
+Now<Opened> change_now(const std::string& path, int flags, mode_t mode) noexcept {
+  Risk risk;
+  const bool creates = (flags & O_CREAT) != 0;
+  const bool is_exclusive = creates && (flags & O_EXCL) != 0;
+  // Relaxed: see there.
+  if (is_exclusive || (creates && !expects_existing.load(std::memory_order_relaxed))) {
+    auto created = create_now(path, flags, mode);
+    if (is_exclusive || !is_taken(created)) return created;
+  }
+  struct statx found{};
+  if (look_at(path, found)) {
+    if (creates) expect_existing(true);
+    return change_existing(path, found, flags, mode, risk);
+  }
+  const int error = errno;
+  if (error != ENOENT || !creates) return answer_of(error);
+  expect_existing(false);
+  auto created = create_now(path, flags, mode);
+  if (!is_taken(created)) return created;
+  risk.was_in_vain();  // somebody was quicker
+  return std::nullopt;
 }
 
 timespec to_timespec(const statx_timestamp& at) noexcept {

@@ -261,11 +261,21 @@ void stream_on_flush(Flushable& flushable) noexcept {
 }
 
 void stream_on_writable(driver::Operation& operation,
-                        const driver::Completion& /*completion*/) noexcept {
+                        const driver::Completion& completion) noexcept {
   StreamTransport& t = owner_of(operation);
   const PyRef keep = transport_take_self(t);
-  // Whatever the poll said, an error included, the send knows better.
   if (!is_loop_alive(t) || t.conn_lost != 0) return;
+  const bool is_broken = completion.result > 0 && (completion.result & (POLLERR | POLLHUP)) != 0;
+  const bool has_waited = operation.kind() == driver::OpKind::nop;
+  if (BLITZIO_UNLIKELY((is_broken || has_waited) && t.turns_to_read != 0 && !t.read.is_idle())) {
+    // What the peer said before, perhaps why it broke off, is told first, as with asyncio. The send
+    // that fails would be the end of that.
+    --t.turns_to_read;
+    t.writable->nop();
+    transport_submit(t, *t.writable);
+    return;
+  }
+  // Whatever the poll said, an error included, the send knows better.
   stream_flush(t);
   // That of _make_writable_waiter(): nothing is queued while a file is being sent.
   if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);

@@ -227,6 +227,15 @@ int after_queueing(StreamTransport& t) noexcept {
   return transport_maybe_pause_protocol(t, t.queue.size_bytes());
 }
 
+/// Whether the buffer that `object` has gives its bytes; else false with the error set.
+bool has_bytes(PyObject* object) noexcept {
+  if (BLITZIO_LIKELY(PyBytes_CheckExact(object))) return true;
+  Py_buffer view;
+  if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) != 0) return false;
+  PyBuffer_Release(&view);
+  return true;
+}
+
 bool is_writable_type(PyObject* data) noexcept {
   return PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data);
 }
@@ -323,7 +332,7 @@ PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
   StreamTransport& t = as_stream(self);
   if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_writable_type(data))) {
     return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
-                        Py_TYPE(data)->tp_name);
+                        short_type_name(data));
   }
   const int allowed = may_write(t, data);
   if (BLITZIO_UNLIKELY(allowed < 0)) return nullptr;
@@ -352,7 +361,10 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
   const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
-    if (PyObject_CheckBuffer(item) != 0) continue;
+    if (PyObject_CheckBuffer(item) != 0) {
+      if (!has_bytes(item)) return nullptr;
+      continue;
+    }
     // All or nothing, and worded by what asyncio does with the list in this version.
 #if PY_VERSION_HEX >= 0x030C0000
     return PyErr_Format(PyExc_TypeError,

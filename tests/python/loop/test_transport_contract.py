@@ -419,6 +419,24 @@ def test_extra_info(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+def test_the_socket_of_a_transport_that_has_ended_is_a_closed_one(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Nobody had asked for it before, and so there was none."""
+
+    async def main() -> None:
+        async with transport_and_peer() as (transport, protocol, _):
+            transport.close()
+            await soon(asyncio.shield(protocol.lost))
+            sock = transport.get_extra_info("socket")
+            assert sock is transport.get_extra_info("socket")
+            assert (sock.fileno(), sock.family) == (-1, socket.AF_INET)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    loop.run_until_complete(main())
+
+
 def test_an_abandoned_transport_warns(loop: asyncio.AbstractEventLoop) -> None:
     with socket.create_server((HOST, 0)) as listener:
         # A closed loop keeps nothing alive, so nobody but the test holds the transport.

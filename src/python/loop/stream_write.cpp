@@ -39,6 +39,12 @@ constexpr std::size_t kLoopGatherBytesMax = 256 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
+/// What write() takes, as asyncio words it.
+#if PY_VERSION_HEX >= 0x030E0000
+constexpr const char* kBytesLike = "bytes, bytearray, or memoryview";
+#else
+constexpr const char* kBytesLike = "bytes-like";
+#endif
 
 /// send(2) or sendmsg(2) of `vectors`. Returns a count or a negative errno.
 std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
@@ -331,8 +337,8 @@ int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept {
 PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
   StreamTransport& t = as_stream(self);
   if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_writable_type(data))) {
-    return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
-                        short_type_name(data));
+    return PyErr_Format(PyExc_TypeError, "data argument must be a %s object, not '%.200s'",
+                        kBytesLike, short_type_name(data));
   }
   const int allowed = may_write(t, data);
   if (BLITZIO_UNLIKELY(allowed < 0)) return nullptr;
@@ -356,7 +362,12 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
     return nullptr;
   }
 #endif
+#if PY_VERSION_HEX >= 0x030C0000
+  const bool is_sequence = PyList_CheckExact(list) || PyTuple_CheckExact(list);
+  const PyRef items = is_sequence ? PyRef::borrow(list) : PyRef::steal(PySequence_List(list));
+#else
   const PyRef items = PyRef::steal(PySequence_Fast(list, "can only join an iterable"));
+#endif
   if (!items) return nullptr;
   const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
   for (Py_ssize_t i = 0; i < count; ++i) {

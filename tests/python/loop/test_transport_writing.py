@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -316,7 +317,8 @@ def test_write_refuses_what_is_no_buffer_in_asyncios_words(
     transport, protocol = connected(loop, pair)
     with pytest.raises(TypeError) as caught:
         transport.write(bad)
-    expected = f"data argument must be a bytes-like object, not {type(bad).__name__!r}"
+    kinds = "bytes-like" if sys.version_info < (3, 14) else "bytes, bytearray, or memoryview"
+    expected = f"data argument must be a {kinds} object, not {type(bad).__name__!r}"
     assert str(caught.value) == expected
     if not isinstance(bad, array.array):
         with pytest.raises(TypeError):

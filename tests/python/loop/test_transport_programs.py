@@ -52,7 +52,8 @@ class Plan:
 
     def __init__(self, draw: random.Random) -> None:
         self.is_buffered = draw.random() < 0.4
-        self.buffer_bytes = draw.choice([7, 100, 100_000])
+        # The last one again and again. With none there is room for one message and no more.
+        self.buffer_sizes = draw.choice([[7], [100_000], [10, 0]])
         self.keeps_open = draw.random() < 0.5
         self.fails_in = draw.choice(METHODS) if draw.random() < 0.2 else None
         self.does_in = draw.choice(ACTING) if draw.random() < 0.5 else None
@@ -201,11 +202,12 @@ class Plain(Protocol, asyncio.Protocol):
 class Buffered(Protocol, asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> bytearray:
         self.note("get_buffer")
-        self.buffer = bytearray(self.plan.buffer_bytes)
+        self.buffer = bytearray(self.plan.buffer_sizes[0])
         return self.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self.program.tell_data(self.number, bytes(self.buffer[:nbytes]))
+        del self.plan.buffer_sizes[:-1]
         self.note("buffer_updated")
 
 

@@ -47,7 +47,7 @@ class ErrorsMixin(LoopBase):
             exc_info = (type(exception), exception, exception.__traceback__)
 
         if "source_traceback" not in context:
-            handle = getattr(self, "_current_handle", None)
+            handle = self._current_handle
             if handle is not None and handle._source_traceback:
                 context["handle_traceback"] = handle._source_traceback
 

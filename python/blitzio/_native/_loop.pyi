@@ -100,6 +100,10 @@ class LoopBase:
     def _thread_id(self) -> int | None:
         """Identifier of the thread that runs the loop, or None."""
 
+    @property
+    def _current_handle(self) -> Handle | None:
+        """In debug mode the handle that runs, for the thread that runs it; else None."""
+
     def metrics(self) -> dict[str, int]:
         """Counters since the loop was made, and how much there is of what it has, by name:
         "io_submitted", "io_completed", "io_syscalls", "waits", "wakes", "buffers_exhausted",

@@ -349,6 +349,14 @@ PyObject* get_thread_id(PyObject* self, void* /*unused*/) {
   return PyLong_FromUnsignedLong(thread);
 }
 
+PyObject* get_current_handle(PyObject* self, void* /*unused*/) {
+  const LoopObject& loop = as_loop(self);
+  // Relaxed: of interest is only whether it is this thread.
+  const bool is_runner = loop.thread.load(std::memory_order_relaxed) == PyThread_get_thread_ident();
+  PyObject* handle = is_runner ? reinterpret_cast<PyObject*>(loop.current) : nullptr;
+  return Py_NewRef(handle == nullptr ? Py_None : handle);
+}
+
 constexpr int kFastKeywords = METH_FASTCALL | METH_KEYWORDS;
 
 PyObject* method_redefine_in(PyObject* self, PyObject* type);
@@ -443,6 +451,7 @@ PyGetSetDef loop_getset[] = {
     {"backend", get_backend, nullptr,
      PyDoc_STR("The driver in use: 'io_uring', 'epoll' or 'poll'."), nullptr},
     {"_thread_id", get_thread_id, nullptr, nullptr, nullptr},
+    {"_current_handle", get_current_handle, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

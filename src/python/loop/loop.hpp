@@ -112,6 +112,7 @@ struct LoopObject {
   /// The timer that was cancelled last in this turn, if it lives still and the collector does not
   /// know it; borrowed. Without the interpreter lock, and while nobody runs the loop: null.
   HandleObject* doubtful;
+  HandleObject* current;  ///< in debug mode: what runs now, or null; borrowed, the runner's alone
   PyObject* before_wait;  ///< called before a wait that may block, or null
   /// Of a scheduler's: where `waiting_bit` is cleared after a wait, by the running thread; or null.
   Atomic<std::uint64_t>* waiting;

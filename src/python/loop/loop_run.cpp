@@ -86,7 +86,9 @@ BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
   // A handle that has run no longer knows what.
   const PyRef callback = PyRef::borrow(handle.callback == nullptr ? Py_None : handle.callback);
   const Instant start = Instant::now();
+  loop.current = &handle;  // An error report tells where it was made.
   const int outcome = handle_run(handle);
+  loop.current = nullptr;
   const double seconds = (Instant::now() - start).as_secs_f64();
   if (outcome != 0 || seconds < loop.slow_callback_duration) return outcome;
   const PyRef text = describe_call(loop, handle, callback.get());

@@ -178,7 +178,7 @@ PyObject* method_write(PyObject* self, PyObject* data) noexcept {
   WritePipe& t = as_writer(self);
   if (!PyBytes_Check(data) && !PyByteArray_Check(data) && !PyMemoryView_Check(data)) {
     return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
-                        Py_TYPE(data)->tp_name);
+                        short_type_name(data));
   }
   if (transport_check(t) != 0) return nullptr;
   const Py_ssize_t size = PyObject_Size(data);

@@ -78,14 +78,29 @@ bool is_inet(int family) noexcept {
   return family == AF_INET || family == AF_INET6;
 }
 
+/// For who first asks when the descriptor is gone: asyncio then has the object that was closed.
+/// Null without an error: there can be none now.
+PyRef closed_socket(StreamTransport& t) noexcept {
+  PyRef sock = PyRef::steal(
+      PyObject_CallFunction(t.state->socket_type, "iii", t.family, SOCK_STREAM, t.proto));
+  const PyRef closed =
+      sock ? PyRef::steal(PyObject_CallMethodNoArgs(sock.get(), t.state->names.close)) : PyRef();
+  if (closed) return sock;
+  if (PyErr_ExceptionMatches(PyExc_OSError) != 0) {
+    PyErr_Clear();  // No descriptor is left, say. It is for its attributes only.
+  }
+  return {};
+}
+
 /// What get_extra_info() knows without the dict; put there when first asked for. Null without an
 /// error: nothing.
 PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
   const Names& names = t.state->names;
   PyRef value;
   if (PyUnicode_Compare(key, names.socket) == 0) {
-    PyObject* sock = stream_socket(t);
-    if (sock != nullptr) value = make_transport_socket(sock);
+    PyRef sock = PyRef::borrow(stream_socket(t));
+    if (!sock && PyErr_Occurred() == nullptr) sock = closed_socket(t);
+    if (sock) value = make_transport_socket(sock.get());
   } else if (PyUnicode_Compare(key, names.peername) == 0) {
     value = t.peer.size != 0 ? address_object(t.peer) : PyRef::borrow(Py_None);
   } else if (PyUnicode_Compare(key, names.sockname) == 0) {

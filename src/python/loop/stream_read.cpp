@@ -13,6 +13,7 @@
 // taken is held and delivered, in order, after resume_reading(); then the operation starts again.
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/syscalls.hpp>
+#include <python/loop/protocol_buffer.hpp>
 #include <python/loop/stream_internal.hpp>
 #include <python/loop/tls_protocol.hpp>
 
@@ -77,49 +78,6 @@ void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
   stream_protocol_failed(t, "Fatal error: protocol.data_received() call failed.");
 }
 
-bool has_length(PyObject* object) noexcept {
-  const PyTypeObject* type = Py_TYPE(object);
-  return (type->tp_as_sequence != nullptr && type->tp_as_sequence->sq_length != nullptr) ||
-         (type->tp_as_mapping != nullptr && type->tp_as_mapping->mp_length != nullptr);
-}
-
-/// A buffer from the protocol's get_buffer(), held while it lives.
-class ProtocolBuffer {
- public:
-  ProtocolBuffer() noexcept = default;
-  ProtocolBuffer(const ProtocolBuffer&) = delete;
-  ProtocolBuffer& operator=(const ProtocolBuffer&) = delete;
-  ~ProtocolBuffer() { release(); }
-
-  /// False: the transport has been told of the failure.
-  [[nodiscard]] bool get(StreamTransport& t) noexcept {
-    const char* message = "Fatal error: protocol.get_buffer() call failed.";
-    const PyRef hint = PyRef::steal(PyLong_FromLong(-1));
-    const PyRef buffer = hint ? stream_call(t, t.state->names.get_buffer, hint.get()) : PyRef();
-    if (buffer) {
-      if (PyObject_GetBuffer(buffer.get(), &view_, PyBUF_WRITABLE) == 0) {
-        if (view_.len > 0) return true;
-        release();
-        PyErr_SetString(PyExc_RuntimeError, "get_buffer() returned an empty buffer");
-      } else if (has_length(buffer.get())) {
-        // asyncio asks for len() first and fails with this one in recv_into().
-        message = "Fatal read error on socket transport";
-      }
-    }
-    stream_protocol_failed(t, message);
-    return false;
-  }
-  [[nodiscard]] std::span<std::byte> span() const noexcept {
-    return {static_cast<std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-  void release() noexcept {
-    if (view_.obj != nullptr) PyBuffer_Release(&view_);
-  }
-
- private:
-  Py_buffer view_{};
-};
-
 void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
   if (BLITZIO_UNLIKELY(t.protocol == nullptr)) return;  // connection_lost() was called by hand.
   const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
@@ -138,18 +96,35 @@ void deliver_to_tls(StreamTransport& t, std::span<const std::byte> data) noexcep
   stream_protocol_failed(t, "Fatal error: protocol.buffer_updated() call failed.");
 }
 
+/// Returns false if there was no memory: the connection has failed.
+bool ask_for_next_turn(StreamTransport& t) noexcept {
+  if (BLITZIO_UNLIKELY(t.resume == nullptr)) {
+    t.resume.reset(new (std::nothrow) StreamOperation(t, stream_on_resume));
+    if (t.resume == nullptr) {
+      PyErr_NoMemory();
+      stream_protocol_failed(t, "Fatal read error on socket transport");
+      return false;
+    }
+  }
+  if (t.resume->is_idle()) {
+    t.resume->nop();
+    transport_submit(t, *t.resume);
+  }
+  return true;
+}
+
 /// Delivers `data` piece by piece, whichever protocol the transport has by then. What cannot be
-/// delivered is held, in front of what is held already.
-void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
+/// delivered is held, in front of what is held already. Returns false if that has its turn later.
+bool deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
   while (!data.empty()) {
-    if (t.closing) return;
+    if (t.closing) return true;
     if (t.paused) {
       hold(t, data, true);
-      return;
+      return true;
     }
     if (t.is_tls) {
       deliver_to_tls(t, data);
-      return;
+      return true;
     }
     if (!t.is_buffered) {
       PyObject* bytes = t.loop->spare_bytes.make(data);
@@ -159,11 +134,17 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
       } else {
         stream_protocol_failed(t, "Fatal read error on socket transport");
       }
-      return;
+      return true;
     }
     const ContextScope scope(t.context);
     ProtocolBuffer buffer;
-    if (!buffer.get(t)) return;
+    if (!buffer.get(t, true)) {
+      if (t.closing) return true;
+      // An interrupt: it ends the run, not the connection.
+      hold(t, data, true);
+      static_cast<void>(ask_for_next_turn(t));
+      return false;
+    }
     // get_buffer() may have paused or closed the transport; asyncio still hands over this piece.
     const std::size_t count = std::min(buffer.span().size(), data.size());
     std::memcpy(buffer.span().data(), data.data(), count);
@@ -171,6 +152,7 @@ void deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
     tell_buffer_updated(t, count);
     data = data.subspan(count);
   }
+  return true;
 }
 
 void tell_eof(StreamTransport& t) noexcept {
@@ -212,23 +194,6 @@ void end_reading(StreamTransport& t, std::int32_t result) noexcept {
   tell_end(t);
 }
 
-/// Returns false if there was no memory: the connection has failed.
-bool ask_for_next_turn(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.resume == nullptr)) {
-    t.resume.reset(new (std::nothrow) StreamOperation(t, stream_on_resume));
-    if (t.resume == nullptr) {
-      PyErr_NoMemory();
-      stream_protocol_failed(t, "Fatal read error on socket transport");
-      return false;
-    }
-  }
-  if (t.resume->is_idle()) {
-    t.resume->nop();
-    transport_submit(t, *t.resume);
-  }
-  return true;
-}
-
 // ---- mode edges ---------------------------------------------------------------------------------
 
 /// recv(2) into `buffer`. Returns a count, 0 at the end, or a negative errno.
@@ -239,6 +204,13 @@ std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
     if (count >= 0) return static_cast<std::int32_t>(count);
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
   }
+}
+
+/// Goes on with drain() then.
+void drain_in_next_turn(StreamTransport& t) noexcept {
+  if (!ask_for_next_turn(t)) return;
+  t.drain_again = true;
+  ++t.loop->unfinished_reads;
 }
 
 /// One receive and its delivery.
@@ -275,7 +247,11 @@ Received receive_bytes(StreamTransport& t) noexcept {
 Received receive_into_protocol(StreamTransport& t) noexcept {
   const ContextScope scope(t.context);
   ProtocolBuffer buffer;
-  if (!buffer.get(t)) return {-EAGAIN, false};
+  if (!buffer.get(t, false)) {
+    // After an interrupt, which ends the run and not the connection, no edge tells of it again.
+    if (wants_data(t) && stream_is_readable(t)) drain_in_next_turn(t);
+    return {-EAGAIN, false};
+  }
   // get_buffer() may have called connection_lost() by hand.
   if (BLITZIO_UNLIKELY(t.fd_state != FdState::open)) return {-EAGAIN, false};
   const std::size_t size =
@@ -332,11 +308,11 @@ void drain(StreamTransport& t) noexcept {
   std::optional<Instant> until;
   while (wants_data(t) && t.wants_edges && t.held.empty()) {
     if (taken >= kShareBytes && !may_go_on(t, until)) {
-      if (!ask_for_next_turn(t)) return;
-      t.drain_again = true;
-      ++t.loop->unfinished_reads;
+      drain_in_next_turn(t);
       return;
     }
+    // A protocol may count on get_buffer() being asked for what has come. At the end it is, too.
+    if (t.is_buffered && !t.is_tls && taken > 0 && !stream_is_readable(t)) return;
     const Received received = t.is_tls        ? receive_for_tls(t)
                               : t.is_buffered ? receive_into_protocol(t)
                                               : receive_bytes(t);
@@ -376,7 +352,7 @@ void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
     hold(t, data, false);
     return;
   }
-  deliver(t, data);
+  static_cast<void>(deliver(t, data));
 }
 
 /// Whether reading starts anew after this last completion rather than being at its end.
@@ -389,8 +365,10 @@ void deliver_held(StreamTransport& t) noexcept {
     const PyRef bytes = PyRef::steal(t.held.front());
     t.held.erase(t.held.begin());
     if (t.is_buffered) {
-      deliver(t, {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.get())),
-                  static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))});
+      const std::span<const std::byte> data{
+          reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.get())),
+          static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))};
+      if (!deliver(t, data)) return;
     } else {
       deliver_bytes(t, bytes.get());
     }

@@ -110,6 +110,7 @@ struct StreamTransport : SocketTransport {
   std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.
+  std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 

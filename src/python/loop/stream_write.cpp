@@ -39,6 +39,12 @@ constexpr std::size_t kLoopGatherBytesMax = 256 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
+/// What write() takes, as asyncio words it.
+#if PY_VERSION_HEX >= 0x030E0000
+constexpr const char* kBytesLike = "bytes, bytearray, or memoryview";
+#else
+constexpr const char* kBytesLike = "bytes-like";
+#endif
 
 /// send(2) or sendmsg(2) of `vectors`. Returns a count or a negative errno.
 std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
@@ -227,6 +233,15 @@ int after_queueing(StreamTransport& t) noexcept {
   return transport_maybe_pause_protocol(t, t.queue.size_bytes());
 }
 
+/// Whether the buffer that `object` has gives its bytes; else false with the error set.
+bool has_bytes(PyObject* object) noexcept {
+  if (BLITZIO_LIKELY(PyBytes_CheckExact(object))) return true;
+  Py_buffer view;
+  if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) != 0) return false;
+  PyBuffer_Release(&view);
+  return true;
+}
+
 bool is_writable_type(PyObject* data) noexcept {
   return PyBytes_Check(data) || PyByteArray_Check(data) || PyMemoryView_Check(data);
 }
@@ -261,11 +276,21 @@ void stream_on_flush(Flushable& flushable) noexcept {
 }
 
 void stream_on_writable(driver::Operation& operation,
-                        const driver::Completion& /*completion*/) noexcept {
+                        const driver::Completion& completion) noexcept {
   StreamTransport& t = owner_of(operation);
   const PyRef keep = transport_take_self(t);
-  // Whatever the poll said, an error included, the send knows better.
   if (!is_loop_alive(t) || t.conn_lost != 0) return;
+  const bool is_broken = completion.result > 0 && (completion.result & (POLLERR | POLLHUP)) != 0;
+  const bool has_waited = operation.kind() == driver::OpKind::nop;
+  if (BLITZIO_UNLIKELY((is_broken || has_waited) && t.turns_to_read != 0 && !t.read.is_idle())) {
+    // What the peer said before, perhaps why it broke off, is told first, as with asyncio. The send
+    // that fails would be the end of that.
+    --t.turns_to_read;
+    t.writable->nop();
+    transport_submit(t, *t.writable);
+    return;
+  }
+  // Whatever the poll said, an error included, the send knows better.
   stream_flush(t);
   // That of _make_writable_waiter(): nothing is queued while a file is being sent.
   if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
@@ -312,8 +337,8 @@ int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept {
 PyObject* stream_write(PyObject* self, PyObject* data) noexcept {
   StreamTransport& t = as_stream(self);
   if (BLITZIO_UNLIKELY(!PyBytes_CheckExact(data) && !is_writable_type(data))) {
-    return PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not '%.200s'",
-                        Py_TYPE(data)->tp_name);
+    return PyErr_Format(PyExc_TypeError, "data argument must be a %s object, not '%.200s'",
+                        kBytesLike, short_type_name(data));
   }
   const int allowed = may_write(t, data);
   if (BLITZIO_UNLIKELY(allowed < 0)) return nullptr;
@@ -337,12 +362,20 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
     return nullptr;
   }
 #endif
+#if PY_VERSION_HEX >= 0x030C0000
+  const bool is_sequence = PyList_CheckExact(list) || PyTuple_CheckExact(list);
+  const PyRef items = is_sequence ? PyRef::borrow(list) : PyRef::steal(PySequence_List(list));
+#else
   const PyRef items = PyRef::steal(PySequence_Fast(list, "can only join an iterable"));
+#endif
   if (!items) return nullptr;
   const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
-    if (PyObject_CheckBuffer(item) != 0) continue;
+    if (PyObject_CheckBuffer(item) != 0) {
+      if (!has_bytes(item)) return nullptr;
+      continue;
+    }
     // All or nothing, and worded by what asyncio does with the list in this version.
 #if PY_VERSION_HEX >= 0x030C0000
     return PyErr_Format(PyExc_TypeError,

@@ -145,6 +145,19 @@ def test_the_default_handler_shows_origins(
     assert "test_the_default_handler_shows_origins" in text
 
 
+def test_the_default_handler_shows_where_the_callback_that_reports_was_scheduled(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop.set_debug(True)
+    loop.call_soon(loop.call_exception_handler, {"message": "mine"})
+    run_pending(loop)
+    loop.call_exception_handler({"message": "of nobody"})
+    texts = [record.getMessage() for record in logged(caplog)]
+    assert texts[0].startswith("mine\nhandle_traceback: Handle created at (most recent call last):")
+    assert "test_the_default_handler_shows_where_the_callback" in texts[0]
+    assert texts[1:] == ["of nobody"]
+
+
 @pytest.mark.parametrize("handler", [1, "text", object])
 def test_a_handler_must_be_callable(handler: Any, same_as_asyncio: Compare) -> None:
     same_as_asyncio(lambda loop: loop.set_exception_handler(handler))

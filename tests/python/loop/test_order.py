@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import soon, turns
+from tests.python.loop.support import raw_pair, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -333,3 +333,51 @@ def test_stop_lets_the_turn_finish(same_as_asyncio: Compare) -> None:
 
     kind, order = same_as_asyncio(scenario)
     assert (kind, order) == ("returned", ["data", "stopped", "scheduled by data", "lost"])
+
+
+class Answer(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.told.append(isinstance(exc, ConnectionError))
+        self.lost.set_result(None)
+
+
+@pytest.mark.no_faults("a late completion is later than the turn that the send waits")
+@pytest.mark.parametrize("small_messages", [0, 5])
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_a_peer_said_before_it_broke_off_is_told_before_the_end(
+    same_as_asyncio: Compare, small_messages: int, paused: bool
+) -> None:
+    """A server that has had enough says so and closes while its client goes on sending. The send
+    that failed because of it once ended the connection before the answer was received."""
+
+    def scenario(loop: asyncio.AbstractEventLoop) -> list[object]:
+        async def main() -> list[object]:
+            mine, peer = raw_pair()
+            with peer:
+                transport, protocol = await loop.create_connection(Answer, sock=mine)
+                for number in range(small_messages):
+                    peer.send(b"small")
+                    while len(protocol.told) == number:
+                        await asyncio.sleep(0)
+                protocol.told.clear()
+                if paused:
+                    transport.pause_reading()
+                await turns()
+                peer.send(b"too large")
+                peer.close()
+                transport.write(bytes(8 << 20))
+                if paused:
+                    transport.resume_reading()
+                await soon(protocol.lost)
+            return protocol.told
+
+        return loop.run_until_complete(main())
+
+    assert same_as_asyncio(scenario) == ("returned", [b"too large", True])

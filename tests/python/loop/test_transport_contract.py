@@ -11,7 +11,7 @@ import gc
 import socket
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,6 +27,9 @@ from tests.python.loop.support import (
     transport_and_peer,
     turns,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BIG = 8 * 1024 * 1024
 
@@ -415,6 +418,38 @@ def test_extra_info(loop: asyncio.AbstractEventLoop) -> None:
             assert sock.type == socket.SOCK_STREAM
             assert transport.get_extra_info("sslcontext") is None
             assert transport.get_extra_info("nothing", "default") == "default"
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("lines", [1, [b"good", "text"], [b"good", 1]])
+def test_writelines_refuses_what_is_no_list_of_buffers_in_asyncios_words(
+    same_as_asyncio: Callable[[Any], Any], lines: Any
+) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> None:
+        async def main() -> None:
+            async with transport_and_peer() as (transport, _, __):
+                transport.writelines(lines)
+
+        loop.run_until_complete(main())
+
+    assert same_as_asyncio(scenario)[:2] == ("raised", TypeError)
+
+
+def test_the_socket_of_a_transport_that_has_ended_is_a_closed_one(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Nobody had asked for it before, and so there was none."""
+
+    async def main() -> None:
+        async with transport_and_peer() as (transport, protocol, _):
+            transport.close()
+            await soon(asyncio.shield(protocol.lost))
+            sock = transport.get_extra_info("socket")
+            assert sock is transport.get_extra_info("socket")
+            assert (sock.fileno(), sock.family) == (-1, socket.AF_INET)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     loop.run_until_complete(main())
 

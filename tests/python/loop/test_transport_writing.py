@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -308,20 +310,40 @@ def test_abort_drops_what_is_buffered(loop: Any, pair: Pair) -> None:
         pass
 
 
-@pytest.mark.parametrize("bad", ["text", 1, None, [b"x"], object()])
+@pytest.mark.parametrize("bad", ["text", 1, None, [b"x"], object(), array.array("B", b"x")])
 def test_write_refuses_what_is_no_buffer_in_asyncios_words(
     loop: Any, pair: Pair, bad: object
 ) -> None:
     transport, protocol = connected(loop, pair)
     with pytest.raises(TypeError) as caught:
         transport.write(bad)
-    expected = f"data argument must be a bytes-like object, not {type(bad).__name__!r}"
+    kinds = "bytes-like" if sys.version_info < (3, 14) else "bytes, bytearray, or memoryview"
+    expected = f"data argument must be a {kinds} object, not {type(bad).__name__!r}"
     assert str(caught.value) == expected
-    with pytest.raises(TypeError):
-        transport.writelines([b"good", bad])
+    if not isinstance(bad, array.array):
+        with pytest.raises(TypeError):
+            transport.writelines([b"good", bad])
     transport.close()
     run(loop, protocol.lost)
     assert receive_all(pair[1]) == b""
+
+
+def test_writelines_writes_nothing_of_a_list_with_a_buffer_that_it_cannot_take(
+    loop: Any, pair: Pair
+) -> None:
+    """What stood before it once lay in the queue until something else was written."""
+    with_gaps = memoryview(b"012345")[::2]
+    released = memoryview(b"gone")
+    released.release()
+    transport, protocol = connected(loop, pair)
+    with pytest.raises(BufferError):
+        transport.writelines([b"good", bytearray(b"good"), with_gaps])
+    with pytest.raises(ValueError, match="released"):
+        transport.writelines([b"good", released])
+    transport.write(b"later")
+    transport.close()
+    run(loop, protocol.lost)
+    assert receive_all(pair[1]) == b"later"
 
 
 def test_writes_after_the_connection_is_lost_warn_from_the_sixth_on(

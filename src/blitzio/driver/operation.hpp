@@ -185,11 +185,18 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   /// `events`: POLLIN, POLLOUT, POLLPRI, POLLRDHUP; POLLERR and POLLHUP are always reported.
   void poll(int fd, std::uint32_t events) noexcept {
     prepare(OpKind::poll, fd);
-    args_.poll = {events};
+    args_.poll = {.events = events, .is_standing = false};
+  }
+  /// poll() by who polled this very file last, and will again after each completion: the kernel may
+  /// go on watching in between. Where the file was closed meanwhile, it waits until cancelled, even
+  /// if another one has the number by now.
+  void poll_again(int fd, std::uint32_t events) noexcept {
+    prepare(OpKind::poll, fd);
+    args_.poll = {.events = events, .is_standing = true};
   }
   void poll_multishot(int fd, std::uint32_t events) noexcept {
     prepare(OpKind::poll_multishot, fd);
-    args_.poll = {events};
+    args_.poll = {.events = events, .is_standing = false};
   }
   void timeout(Instant deadline) noexcept {
     prepare(OpKind::timeout, -1);
@@ -270,6 +277,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   };
   struct PollArgs {
     std::uint32_t events;
+    bool is_standing;  ///< by poll_again()
   };
   struct TimeoutArgs {
     Instant deadline;

@@ -39,6 +39,7 @@ FdWatch::FdWatch(LoopObject& loop, int fd) noexcept
 void FdWatch::set(Side side, HandleObject* handle) noexcept {
   SidePoll& target = poll(side);
   HandleObject* old = std::exchange(target.handle, handle);
+  target.is_standing = false;
   if (old != nullptr) {
     // A poll in flight may belong to a file that was closed while the number was reused: start it
     // anew. Its completion arms the side again.
@@ -53,6 +54,7 @@ void FdWatch::set(Side side, HandleObject* handle) noexcept {
 HandleObject* FdWatch::take(Side side) noexcept {
   SidePoll& target = poll(side);
   cancel(target);  // Also where another thread has taken it, and left that to be done.
+  target.is_standing = false;
   return std::exchange(target.handle, nullptr);
 }
 
@@ -75,7 +77,11 @@ void FdWatch::arm() noexcept {
   for (SidePoll* side : {&reader_, &writer_}) {
     if (side->must_cancel) cancel(*side);
     if (side->handle == nullptr || !side->is_idle()) continue;
-    side->poll(fd_, side->events);
+    if (side->is_standing) {
+      side->poll_again(fd_, side->events);
+    } else {
+      side->poll(fd_, side->events);
+    }
     loop_driver(loop_).submit(*side);
   }
 }
@@ -127,6 +133,7 @@ void FdWatch::on_poll(driver::Operation& operation, const driver::Completion& co
 }
 
 void FdWatch::fired(SidePoll& side) noexcept {
+  side.is_standing = true;
   if (!is_linked()) loop_.rearm_list.push_back(*this);
   Py_INCREF(as_object(side.handle));
   if (BLITZIO_LIKELY(loop_.arrived.push(side.handle))) return;

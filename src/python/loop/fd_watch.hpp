@@ -71,6 +71,7 @@ class FdWatch : public ListNode<> {
     FdWatch& watch;
     std::uint32_t events;
     HandleObject* handle = nullptr;  // strong, or null
+    bool is_standing = false;        // fired for `handle` before: the file is the same
     bool is_stale = false;           // cancelled: what it still reports is not for `handle`
     bool must_cancel = false;        // if in flight: another thread made it so
   };

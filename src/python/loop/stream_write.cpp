@@ -362,16 +362,17 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
     return nullptr;
   }
 #endif
-#if PY_VERSION_HEX >= 0x030C0000
-  const bool is_sequence = PyList_CheckExact(list) || PyTuple_CheckExact(list);
-  const PyRef items = is_sequence ? PyRef::borrow(list) : PyRef::steal(PySequence_List(list));
-#else
-  const PyRef items = PyRef::steal(PySequence_Fast(list, "can only join an iterable"));
+#if PY_VERSION_HEX < 0x030C0000
+  const PyRef sequence = PyRef::steal(PySequence_Fast(list, "can only join an iterable"));
+  if (!sequence) return nullptr;
+  list = sequence.get();
 #endif
+  // Taking a buffer, or failing to send it, may run code that changes a list.
+  const PyRef items = PyRef::steal(PySequence_Tuple(list));
   if (!items) return nullptr;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
+  const Py_ssize_t count = PyTuple_GET_SIZE(items.get());
   for (Py_ssize_t i = 0; i < count; ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
+    PyObject* item = PyTuple_GET_ITEM(items.get(), i);
     if (PyObject_CheckBuffer(item) != 0) {
       if (!has_bytes(item)) return nullptr;
       continue;
@@ -402,10 +403,8 @@ PyObject* stream_writelines(PyObject* self, PyObject* list) noexcept {
     transport_count_lost_write(t);
     Py_RETURN_NONE;
   }
-  // Taking a buffer, or failing to send it, may run code that changes the list.
-  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i) {
-    const PyRef keep = PyRef::borrow(PySequence_Fast_GET_ITEM(items.get(), i));
-    PyObject* item = keep.get();
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* item = PyTuple_GET_ITEM(items.get(), i);
     const int queued = PyBytes_CheckExact(item) ? queue_bytes(t, item, 0) : queue_buffer(t, item);
     if (queued != 0) return nullptr;
     if (t.conn_lost != 0) Py_RETURN_NONE;

@@ -46,6 +46,126 @@ TEST_F(Epoll, AnUnattachedPollCostsOneArmingAndOneWait) {
   }
 }
 
+TEST_F(Epoll, APollAgainCostsAWaitAlone) {
+  Pair pair = pipe_pair();
+  Recorder poll(driver());
+  for (int round = 0; round < 6; ++round) {
+    const std::uint64_t before = driver().metrics().syscalls;
+    if (round == 0) {
+      poll.poll(pair.a.get(), POLLIN);
+    } else {
+      poll.poll_again(pair.a.get(), POLLIN);
+    }
+    poll.submit();
+    put(pair.b, "x");
+    driver().wait(kPatience);
+    EXPECT_EQ(driver().dispatch(), 1U);
+    // The second arms it for good.
+    EXPECT_EQ(driver().metrics().syscalls - before, round < 2 ? 2U : 1U);
+    EXPECT_EQ(take(pair.a), "x");
+  }
+}
+
+/// A poll of `fd` that the kernel goes on with by level.
+void stand(Driver& driver, Recorder& poll, int fd) {
+  for (int round = 0; round < 3; ++round) {
+    if (round == 0) {
+      poll.poll(fd, POLLIN);
+    } else {
+      poll.poll_again(fd, POLLIN);
+    }
+    poll.submit();
+    ASSERT_TRUE(run_until(driver, [&] { return poll.done(); }));
+    EXPECT_EQ(poll.result(), POLLIN);
+    poll.forget();
+  }
+}
+
+/// Whether the set has events that would end every wait at once.
+bool has_events(Driver& driver) {
+  pollfd set{driver.nested_fd(), POLLIN, 0};
+  return ::poll(&set, 1, 0) == 1;
+}
+
+TEST_F(Epoll, WhoDoesNotComeBackToAPollIsNotWokenForIt) {
+  Pair pair = pipe_pair();
+  put(pair.b, "x");
+  Recorder poll(driver());
+  stand(driver(), poll, pair.a.get());
+  EXPECT_TRUE(has_events(driver()));
+  driver().wait(Duration::from_millis(1));
+  EXPECT_EQ(driver().dispatch(), 0U);
+  EXPECT_FALSE(has_events(driver()));
+  // And with one that is cancelled while it waits.
+  stand(driver(), poll, pair.a.get());
+  EXPECT_EQ(take(pair.a), "x");
+  poll.poll_again(pair.a.get(), POLLIN);
+  poll.submit();
+  end(poll);
+  put(pair.b, "x");
+  EXPECT_FALSE(has_events(driver()));
+}
+
+TEST_F(Epoll, APollAgainOfOneSideIsNotWokenForTheOther) {
+  Pair pair = unix_pair();
+  put(pair.b, "x");
+  Recorder read(driver());
+  Recorder write(driver());
+  stand(driver(), read, pair.a.get());
+  EXPECT_EQ(take(pair.a), "x");
+  read.poll_again(pair.a.get(), POLLIN);
+  read.submit();
+  write.poll(pair.a.get(), POLLOUT);
+  write.submit();
+  EXPECT_TRUE(run(write));
+  fence(driver());
+  EXPECT_FALSE(has_events(driver()));
+  EXPECT_FALSE(read.done());
+  put(pair.b, "x");
+  EXPECT_TRUE(run(read));
+}
+
+TEST_F(Epoll, AStandingPollWhoseFileADupKeepsOpenDoesNotSpin) {
+  for (const bool is_reused : {false, true}) {
+    Pair pair = pipe_pair();
+    Pair other = unix_pair();
+    Attachment attached(driver(), other.a, true);
+    Recorder recv(driver());
+    std::byte byte{};
+    recv.recv(other.a.get(), {&byte, 1});
+    recv.submit();
+    put(pair.b, "x");
+    Recorder poll(driver());
+    stand(driver(), poll, pair.a.get());
+    const int number = pair.a.get();
+    const OwnedFd kept = OwnedFd::adopt(::dup(number));
+    pair.a.reset();
+    Pair next;
+    Recorder anew(driver());
+    if (is_reused) {
+      next = unix_pair();
+      ASSERT_EQ(next.a.get(), number);
+      anew.poll(number, POLLIN);
+      anew.submit();
+    }
+    for (int turns = 0; turns < 20; ++turns) {
+      driver().collect();
+      driver().dispatch();
+    }
+    EXPECT_FALSE(has_events(driver()));
+    // The others are watched as before, and wake the owner from a sleep.
+    put(other.b, "x");
+    EXPECT_TRUE(run(recv));
+    if (is_reused) {
+      put(next.b, "x");
+      EXPECT_TRUE(run(anew));
+      EXPECT_EQ(anew.result(), POLLIN);
+    }
+    std::thread([this] { driver().wake(); }).join();
+    driver().wait(Duration::max());
+  }
+}
+
 TEST_F(Epoll, AnUnattachedPollOnWhatIsReadyCompletesAtTheNextCollect) {
   Pair pair = pipe_pair();
   put(pair.b, "x");

@@ -3,18 +3,22 @@
 // attached    once, EPOLLET for everything; no epoll_ctl per wait.
 // unattached  EPOLLONESHOT, re-armed by EPOLL_CTL_MOD for each new waiter. MOD reports what is
 //             ready already, so arming is the readiness check, too. While a multishot operation
-//             waits, EPOLLET instead, which needs no re-arming after an event.
+//             waits, EPOLLET instead, which needs no re-arming after an event. For poll_again()
+//             neither: level-triggered, it stays as it is from turn to turn, and is ended
+//             (EPOLL_CTL_MOD) when it is cancelled, or when an event finds nobody.
 //
 // The kernel forgets a registration when the last descriptor of the file is closed, not when ours
 // is. So our belief (FdEntry::registered) may be wrong both ways: MOD that says ENOENT becomes ADD,
-// ADD that says EEXIST becomes MOD. A registration that a dup keeps alive is harmless: one-shot or
-// edge-triggered, it cannot spin, and its generation tells its events from those of a new user of
-// the number.
+// ADD that says EEXIST becomes MOD. A registration that a dup keeps alive is harmless if one-shot
+// or edge-triggered: it cannot spin, and its generation tells its events from those of a new user
+// of the number. A level-triggered one can, and no call can end it, for it is known by a number
+// that is closed or another file's: then a new set takes the place of the old one (replace_set()).
 #include <blitzio/driver/epoll/epoll_driver.hpp>
 
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/readiness/readiness_driver.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -25,6 +29,7 @@
 #include <array>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 namespace blitzio::driver {
 
@@ -51,11 +56,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
     if (!epoll_) return errno;
     wake_ = OwnedFd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_) return errno;
-    // Edge-triggered: each write is an event, so nobody ever needs to read it.
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLET;
-    event.data.u64 = kWakeToken;
-    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) == 0 ? 0 : errno;
+    return add_wake();
   }
 
   [[nodiscard]] Backend backend() const noexcept override { return Backend::epoll; }
@@ -75,27 +76,37 @@ class EpollDriver final : public readiness::ReadinessDriver {
   int arm(int fd, FdEntry& entry, bool fresh) noexcept override {
     if (entry.attached) return 0;
     const Interest interest = entry.interest();
-    if (!fresh && entry.persistent && (interest.events & ~std::uint32_t{entry.armed}) == 0) {
-      return 0;
+    if (!fresh && entry.persistent && entry.is_level == interest.is_standing) {
+      // By level, more than is waited for would be told of in each turn.
+      const bool fits = entry.is_level ? interest.events == entry.armed
+                                       : (interest.events & ~std::uint32_t{entry.armed}) == 0;
+      if (fits) return 0;
     }
-    const std::uint32_t mode = interest.is_multishot ? EPOLLET : EPOLLONESHOT;
-    const int code = set(fd, entry, interest.events | mode);
+    const int code = set(fd, entry, interest.events | mode_of(interest));
     entry.armed = code == 0 ? static_cast<std::uint16_t>(interest.events) : std::uint16_t{0};
-    entry.persistent = code == 0 && interest.is_multishot;
+    entry.persistent = code == 0 && (interest.is_multishot || interest.is_standing);
+    entry.is_level = code == 0 && interest.is_standing;
     return code;
   }
 
   void disarm(int fd, FdEntry& entry) noexcept override {
-    // A one-shot registration disarmed itself. What fails here is gone already.
-    if (entry.persistent) (void)control(EPOLL_CTL_MOD, fd, entry, EPOLLONESHOT);
+    // A one-shot registration disarmed itself. What fails here is gone already, or out of reach.
+    const int code = entry.persistent ? control(EPOLL_CTL_MOD, fd, entry, EPOLLONESHOT) : 0;
+    const bool is_out_of_reach = code != 0 && entry.is_level;
     entry.armed = 0;
     entry.persistent = false;
+    entry.is_level = false;
+    if (BLITZIO_UNLIKELY(is_out_of_reach)) {
+      entry.registered = false;
+      replace_set();
+    }
   }
 
   int attach_in_kernel(int fd, FdEntry& entry) noexcept override {
     const int code = set(fd, entry, kAttachedEvents | EPOLLET);
     entry.armed = 0;
     entry.persistent = code == 0;
+    entry.is_level = false;
     return code;
   }
 
@@ -105,6 +116,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
     if (!is_last) (void)control(EPOLL_CTL_DEL, fd, entry, 0);
     entry.registered = false;
     entry.persistent = false;
+    entry.is_level = false;
     entry.armed = 0;
     ++entry.generation;  // Events that were collected before are stale from now on.
   }
@@ -114,6 +126,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
     const int count = wait_in_kernel(timeout);
     // EINTR: a signal arrived; wait() may return early.
     if (count < 0) BLITZIO_CHECK(errno == EINTR, errno);
+    bool is_stale = false;
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events_[static_cast<std::size_t>(i)];
       const std::uint64_t token = event.data.u64;
@@ -124,10 +137,15 @@ class EpollDriver final : public readiness::ReadinessDriver {
       const int fd = static_cast<int>(token & 0xFFFF'FFFF);
       FdEntry* entry = table_.find(fd);
       BLITZIO_CHECK(entry != nullptr, fd);
-      if (entry->generation != token >> 32) continue;
+      if (BLITZIO_UNLIKELY(entry->generation != token >> 32)) {
+        is_stale = true;
+        continue;
+      }
       if (!entry->persistent) entry->armed = 0;
       on_event(fd, *entry, event.events);
     }
+    stale_gathers_ = is_stale ? stale_gathers_ + 1 : 0;
+    if (BLITZIO_UNLIKELY(stale_gathers_ == kStaleGathersMax)) replace_set();
   }
 
   void interrupt() noexcept override {
@@ -138,6 +156,44 @@ class EpollDriver final : public readiness::ReadinessDriver {
 
  private:
   static constexpr std::uint64_t kWakeToken = ~std::uint64_t{0};
+  /// In so many gathers one after the other a registration that outlived its descriptor may be
+  /// heard of: not one-shot, nor by edge unless its file stays busy.
+  static constexpr std::uint32_t kStaleGathersMax = 8;
+
+  static std::uint32_t mode_of(const Interest& interest) noexcept {
+    if (interest.is_standing) return 0;  // by level
+    return interest.is_multishot ? EPOLLET : EPOLLONESHOT;
+  }
+
+  /// Registers all anew, in a set that takes the old one's number: what is out of reach goes with
+  /// that. Edges that were told of already are told of again, which is allowed.
+  BLITZIO_COLD void replace_set() noexcept {
+    stale_gathers_ = 0;
+    OwnedFd old = std::exchange(epoll_, OwnedFd::adopt(::epoll_create1(EPOLL_CLOEXEC)));
+    // Without a descriptor to spare it spins, until there is one.
+    if (!epoll_ || add_wake() != 0) {
+      epoll_ = std::move(old);
+      return;
+    }
+    table_.for_each([this](int fd, FdEntry& entry) {
+      const bool is_armed = entry.registered && (entry.attached || entry.armed != 0);
+      const std::uint32_t mode = !entry.persistent ? std::uint32_t{EPOLLONESHOT}
+                                 : entry.is_level  ? 0U
+                                                   : std::uint32_t{EPOLLET};
+      const std::uint32_t events = entry.attached ? kAttachedEvents : entry.armed;
+      entry.registered = is_armed && control(EPOLL_CTL_ADD, fd, entry, events | mode) == 0;
+    });
+    // The number is what others may watch (nested_fd()).
+    if (::dup3(epoll_.get(), old.get(), O_CLOEXEC) >= 0) epoll_ = std::move(old);
+  }
+
+  int add_wake() noexcept {
+    // Edge-triggered: each write is an event, so nobody ever needs to read it.
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = kWakeToken;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) == 0 ? 0 : errno;
+  }
 
   /// Adds or changes the registration, whichever it takes.
   int set(int fd, FdEntry& entry, std::uint32_t events) noexcept {
@@ -192,6 +248,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
   OwnedFd epoll_;
   OwnedFd wake_;
   bool has_pwait2_ = true;
+  std::uint32_t stale_gathers_ = 0;
   std::array<epoll_event, 256> events_;
 };
 

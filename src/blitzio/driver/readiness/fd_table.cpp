@@ -25,11 +25,12 @@ WaitQueue& FdEntry::queue(Direction direction) noexcept {
 }
 
 Interest FdEntry::interest() noexcept {
-  Interest all{0, false};
+  Interest all{.events = 0, .is_multishot = false, .is_standing = false};
   for (WaitQueue* waiting : {&readers, &writers, &pollers}) {
     waiting->for_each([&](Operation& operation) {
       all.events |= events_of(operation);
       all.is_multishot |= operation.is_multishot();
+      all.is_standing |= operation.kind() == OpKind::poll && operation.args().poll.is_standing;
     });
   }
   return all;

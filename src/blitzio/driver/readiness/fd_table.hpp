@@ -22,6 +22,7 @@ using WaitQueue = IntrusiveList<Operation, QueueTag>;
 struct Interest {
   std::uint32_t events;  ///< poll(2) bits; 0 if nobody waits
   bool is_multishot;     ///< somebody stays after the first event
+  bool is_standing;      ///< somebody leaves and comes back (Operation::poll_again())
 };
 
 /// Whether a read of less than was asked for left nothing behind.
@@ -57,8 +58,10 @@ struct FdEntry {
   /// The kernel has a registration, as far as we know (an unattached fd may have been closed). poll
   /// backend: it has a slot.
   bool registered : 1 = false;
-  /// The registration outlives events (edge-triggered) rather than ending with the first.
+  /// The registration outlives events rather than ending with the first.
   bool persistent : 1 = false;
+  /// epoll: and it is level-triggered, so it must be ended when nobody comes back.
+  bool is_level : 1 = false;
   // Attached only: false means that a call said EAGAIN, and that any readiness since then is still
   // to come as an event. True means "try".
   bool read_ready : 1 = false;
@@ -104,6 +107,16 @@ class FdTable {
   /// Returns  0, or an errno: EBADF (asked only when the table must grow: a wild number must not
   ///          make it huge), ENOMEM.
   [[nodiscard]] int ensure(int fd, FdEntry*& entry) noexcept;
+
+  /// `visit(fd, entry)` of each entry there is, in use or not.
+  template <class Visit>
+  void for_each(Visit&& visit) noexcept {
+    for (std::uint32_t chunk = 0; chunk < chunk_count_; ++chunk) {
+      if (chunks_[chunk] == nullptr) continue;
+      int fd = static_cast<int>(chunk * kChunkEntries);
+      for (FdEntry& entry : chunks_[chunk]->entries) visit(fd++, entry);
+    }
+  }
 
  private:
   static constexpr std::uint32_t kChunkEntries = 64;

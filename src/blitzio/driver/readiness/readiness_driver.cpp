@@ -247,7 +247,7 @@ void ReadinessDriver::start_poll(Operation& operation) noexcept {
                             ((events & ~std::uint32_t{POLLOUT}) != 0 && entry->read_ready) ||
                             (events & POLLPRI) != 0 || entry->may_hide_more();
   if (!entry->attached || !may_be_ready) {
-    wait_for(operation, *entry, true);
+    wait_for(operation, *entry, entry->attached || !operation.args().poll.is_standing);
     return;
   }
   ++metrics_.syscalls;
@@ -288,6 +288,13 @@ void ReadinessDriver::stop(Operation& operation) noexcept {
     case kWaiting:
       leave_waiting(operation);
       to_done(operation, -ECANCELED);
+      if (FdEntry& entry = *table_.find(operation.fd()); BLITZIO_UNLIKELY(entry.is_level)) {
+        if (entry.has_waiters()) {
+          rearm(operation.fd(), entry, false);
+        } else {
+          disarm(operation.fd(), entry);
+        }
+      }
       return;
     default:
       BLITZIO_CHECK(false && "no such phase", operation.backend_word, operation.kind());

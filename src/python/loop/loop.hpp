@@ -141,7 +141,7 @@ struct LoopObject {
   ReadyQueue arrived;    ///< readers' and writers', in this turn
   ReadyQueue due;        ///< timers', in this turn
   IntrusiveList<Flushable, FlushTag> flush_list;
-  std::size_t gathered_bytes;  ///< queued by connections since the last loop_flush()
+  std::size_t gathered_bytes;  ///< by connections, for the end of the turn
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
   IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again
   IntrusiveList<SockWait, SockWaitTag> sock_waits;    ///< sock_* coroutines that wait

@@ -171,7 +171,6 @@ int run_once(LoopObject& loop) noexcept {
 }  // namespace
 
 void loop_flush(LoopObject& loop) noexcept {
-  loop.gathered_bytes = 0;
   while (Flushable* flushable = loop.flush_list.pop_front()) flushable->flush();
 }
 

@@ -18,6 +18,7 @@
 #include <python/loop/tls_protocol.hpp>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -302,9 +303,19 @@ bool may_go_on(const StreamTransport& t, std::optional<Instant>& until) noexcept
   return now < *until;
 }
 
+/// Whether there is more to receive, the end included. `known`: how much was there when asked last,
+/// less what was received since; asked again when that is used up.
+bool has_more(const StreamTransport& t, std::size_t& known) noexcept {
+  if (known != 0) return true;
+  int bytes = 0;
+  if (::ioctl(t.fd, FIONREAD, &bytes) == 0 && bytes > 0) known = static_cast<std::size_t>(bytes);
+  return known != 0 || stream_is_readable(t);
+}
+
 /// Receives until the socket is empty or this turn's share is used up.
 void drain(StreamTransport& t) noexcept {
   std::size_t taken = 0;
+  std::size_t known = 0;
   std::optional<Instant> until;
   while (wants_data(t) && t.wants_edges && t.held.empty()) {
     if (taken >= kShareBytes && !may_go_on(t, until)) {
@@ -312,7 +323,7 @@ void drain(StreamTransport& t) noexcept {
       return;
     }
     // A protocol may count on get_buffer() being asked for what has come. At the end it is, too.
-    if (t.is_buffered && !t.is_tls && taken > 0 && !stream_is_readable(t)) return;
+    if (t.is_buffered && !t.is_tls && taken > 0 && !has_more(t, known)) return;
     const Received received = t.is_tls        ? receive_for_tls(t)
                               : t.is_buffered ? receive_into_protocol(t)
                                               : receive_bytes(t);
@@ -322,6 +333,7 @@ void drain(StreamTransport& t) noexcept {
       return;
     }
     taken += static_cast<std::size_t>(received.result);
+    known -= std::min(known, static_cast<std::size_t>(received.result));
     t.loop->turn_bytes += static_cast<std::size_t>(received.result);
     if (!received.filled) {
       count_read(t, taken);

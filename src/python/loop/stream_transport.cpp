@@ -100,7 +100,6 @@ int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
   const Result<void> attached = loop_driver(*t.loop).attach(t.fd);
   if (!attached) {
     raise_error(attached.error(), "StreamTransport");
-    if (parts.sock == nullptr) ::close(t.fd);
     return -1;
   }
   t.sock = Py_XNewRef(parts.sock);
@@ -151,6 +150,8 @@ int initialise(StreamTransport& t, LoopObject& loop, const StreamParts& parts) n
     } else {
       stream_release_fd(t);
     }
+  } else if (t.fd_state == FdState::none && parts.sock == nullptr) {
+    ::close(parts.fd);  // Nobody else knows it.
   }
   Py_CLEAR(t.protocol);
   restore_exception(std::move(exception));

@@ -68,6 +68,7 @@ struct StreamOperation : driver::Operation {
 struct StreamFlush : Flushable {
   explicit StreamFlush(StreamTransport& transport) noexcept;
   StreamTransport& owner;
+  std::size_t gathered_bytes = 0;  ///< of this one in the loop's
 };
 
 /// An internet address as the kernel wrote it, turned into a Python object only if asked for.

@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <climits>
 #include <new>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -132,8 +133,14 @@ void after_drain(StreamTransport& t) noexcept {
   }
 }
 
+/// What is queued waits for the end of the turn no longer.
+void uncount_gathered(StreamTransport& t) noexcept {
+  t.loop->gathered_bytes -= std::exchange(t.flush.gathered_bytes, 0);
+}
+
 /// Sends the queue and then `tail`, which is not queued. Returns how much of `tail` went out.
 std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noexcept {
+  uncount_gathered(t);
   std::size_t tail_sent = 0;
   while (!t.queue.is_empty() || tail_sent < tail.size()) {
     std::array<iovec, kVectorsMax> vectors;
@@ -172,6 +179,8 @@ bool is_loop_running(const StreamTransport& t) noexcept {
 }
 
 void request_flush_later(StreamTransport& t) noexcept {
+  const std::size_t counted = std::exchange(t.flush.gathered_bytes, t.queue.size_bytes());
+  t.loop->gathered_bytes += t.flush.gathered_bytes - counted;
   if (t.flush.is_linked()) return;
   Py_INCREF(as_object(t));
   loop_request_flush(*t.loop, t.flush);
@@ -193,7 +202,6 @@ void request_flush(StreamTransport& t) noexcept {
 int queue_bytes(StreamTransport& t, PyObject* bytes, std::size_t offset) noexcept {
   try {
     t.queue.push(bytes, offset);
-    t.loop->gathered_bytes += static_cast<std::size_t>(PyBytes_GET_SIZE(bytes)) - offset;
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
     return -1;
@@ -251,6 +259,7 @@ bool is_writable_type(PyObject* data) noexcept {
 // ---- for the other files ------------------------------------------------------------------------
 
 void stream_flush(StreamTransport& t) noexcept {
+  uncount_gathered(t);
   if (t.queue.is_empty() || stream_is_blocked(t) || !is_loop_alive(t)) return;
   if (t.queue.pieces() == 1) {  // Nearly always: no vectors to fill.
     iovec vector = t.queue.front();
@@ -272,7 +281,8 @@ void stream_flush(StreamTransport& t) noexcept {
 void stream_on_flush(Flushable& flushable) noexcept {
   StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
   const PyRef keep = transport_take_self(t);
-  if (t.conn_lost == 0) stream_flush(t);
+  if (t.conn_lost != 0) return uncount_gathered(t);
+  stream_flush(t);
 }
 
 void stream_on_writable(driver::Operation& operation,

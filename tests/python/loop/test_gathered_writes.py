@@ -242,6 +242,22 @@ def test_much_of_many_leaves_at_once(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.no_faults("takes each message for one piece", "short", "again")
+def test_what_has_left_or_waits_for_room_is_not_gathered(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        async with writing("stream") as (large, _), writing("stream") as (small, fd):
+            large.write(bytes(10_000))
+            large.write(bytes(2_000_000))  # The kernel takes a part.
+            small.write(b"head ")
+            small.write(b"body")
+            assert take(fd) == b""
+            await turns(1)
+            assert take(fd) == b"head body"
+            large.abort()
+
+    loop.run_until_complete(main())
+
+
 def test_each_transport_sends_its_own_in_order(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         async with transport_and_peer() as (a, _, at_a), transport_and_peer() as (b, _, at_b):

@@ -181,7 +181,7 @@ class IoUringDriver final : public Driver {
   bool shutting_down_ = false;
   bool dispatching_ = false;
   bool wake_armed_ = false;
-  /// How often collect() has left background_ where it is.
+  /// How often collect() has left background_ where it is, in this thread's present time with it.
   std::uint32_t left_behind_ = 0;
   /// The thread that the ring was enabled for; 0: none yet. Serial numbers, because the kernel and
   /// the C++ library use the ids of threads that ended again.

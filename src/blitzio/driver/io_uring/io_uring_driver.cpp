@@ -150,6 +150,7 @@ void IoUringDriver::unbind() noexcept {
   const bool reachable = can_reach_kernel();
   // First, so that what reclaiming ends stays in the backlog.
   bound_ = false;
+  left_behind_ = 0;
   if (!reachable) return;
   reclaim();
   ring_.leave_thread();
@@ -485,7 +486,8 @@ void IoUringDriver::wait(Duration timeout) noexcept {
     feed_starved(buffers_.count());
     collect();
   }
-  if (BLITZIO_UNLIKELY(!background_.is_empty()) && timeout > Duration::zero()) {
+  if (BLITZIO_UNLIKELY(!background_.is_empty()) && timeout > Duration::zero() &&
+      !has_completions()) {
     bring_forward();
     flush_backlog();
   }

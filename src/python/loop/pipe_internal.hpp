@@ -58,12 +58,11 @@ struct ReadPipe final : PipeTransport {
   explicit ReadPipe(ModuleState& module_state) noexcept;
 
   bool paused = false;
-  bool drain_again = false;      ///< a turn's share was used up; go on in the next
-  bool edge_said_end = false;    ///< a short read does not mean that all was read
+  bool was_polled = false;       ///< the last poll told of this very pipe
+  bool event_said_end = false;   ///< a short read does not mean that all was read
   bool reads_small = false;      ///< the last message was small, so the next may be
   std::uint32_t read_bytes = 0;  ///< size of the next `bytes`
-  PipeOperation read;            ///< poll_multishot
-  PipeOperation resume;          ///< nop: goes on reading next turn
+  PipeOperation read;            ///< poll: in flight while data is wanted
 };
 
 struct WritePipe final : PipeTransport {

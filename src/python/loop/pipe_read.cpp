@@ -1,10 +1,10 @@
 // Receiving from a pipe.
 //
-// One poll_multishot stays in flight while data is wanted; each event is followed by reads until
-// the pipe is empty: straight into a large `bytes` that is cut, or, after a small message, into the
-// stack, from where a `bytes` of its size is made. (For the read that finds nothing a large one
-// would be allocated, too.) pause_reading() cancels the poll, and nothing was taken that would have
-// to be held.
+// While data is wanted a poll is in flight, made anew after each event: it tells of what is there,
+// so a read that brought less than was asked for is the last one of its turn. What is read goes
+// straight into a large `bytes` that is cut, or, after a small message, into the stack, from where
+// a `bytes` of its size is made. pause_reading() cancels the poll, and nothing was taken that would
+// have to be held.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/support/arguments.hpp>
@@ -42,8 +42,12 @@ void update(ReadPipe& t) noexcept {
     return;
   }
   if (!t.read.is_idle()) return;  // If it is being cancelled, its end comes here again.
-  t.edge_said_end = false;
-  t.read.poll_multishot(t.fd, POLLIN | POLLRDHUP);
+  constexpr std::uint32_t kEvents = POLLIN | POLLRDHUP;
+  if (t.was_polled) {
+    t.read.poll_again(t.fd, kEvents);
+  } else {
+    t.read.poll(t.fd, kEvents);
+  }
   pipe_submit(t.read);
 }
 
@@ -142,27 +146,17 @@ Received receive_large(ReadPipe& t) noexcept {
   return {count, got == size};
 }
 
-/// A read of less than was asked for empties a pipe, unless it is what one write in packet mode
-/// brought, which is the writer's to choose and never more than PIPE_BUF. A terminal stops at
-/// lines, a socket at messages that carry descriptors, and the end that an event announced is still
-/// to be read.
+/// Whether the next poll may be asked for what is left, and nothing may: less came than was asked
+/// for. A terminal stops at lines, a socket at datagrams and at messages that carry descriptors, so
+/// there more is likely; and the end that an event announced is still to be read.
 bool is_drained_by(const ReadPipe& t, const Received& received) noexcept {
-  return t.kind == PipeKind::fifo && !received.filled && received.result > PIPE_BUF &&
-         !t.edge_said_end;
+  return t.kind == PipeKind::fifo && !received.filled && !t.event_said_end;
 }
 
-/// Reads until the pipe is empty or this turn's share is used up.
+/// Reads until the pipe is empty or this turn's share is used up; the next poll tells of the rest.
 void drain(ReadPipe& t) noexcept {
   std::size_t taken = 0;
-  while (wants_data(t)) {
-    if (taken >= kTurnBytes) {
-      t.drain_again = true;
-      if (t.resume.is_idle()) {
-        t.resume.nop();
-        pipe_submit(t.resume);
-      }
-      return;
-    }
+  while (wants_data(t) && taken < kTurnBytes) {
     const Received received = t.reads_small ? receive_small(t) : receive_large(t);
     if (received.result == -EAGAIN) return;
     if (received.result == 0) {
@@ -181,27 +175,17 @@ void drain(ReadPipe& t) noexcept {
 void on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
   auto& poll = static_cast<PipeOperation&>(operation);
   auto& t = static_cast<ReadPipe&>(poll.owner);
-  PyRef keep = PyRef::borrow(as_object(t));
-  if (!completion.more) keep = pipe_take_self(poll);
+  const PyRef keep = pipe_take_self(poll);
   if (!is_loop_alive(t)) return;
+  t.was_polled = completion.result > 0;
   if (completion.result > 0) {
-    constexpr std::int32_t kEnd = POLLRDHUP | POLLHUP | POLLERR;
-    if ((completion.result & kEnd) != 0) t.edge_said_end = true;
-    if (!t.drain_again) drain(t);  // Else this turn's share is used up, and `resume` goes on.
-  } else if (!completion.more && completion.result < 0 && completion.result != -ECANCELED &&
+    t.event_said_end = (completion.result & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    drain(t);
+  } else if (completion.result < 0 && completion.result != -ECANCELED &&
              completion.result != -EINTR && wants_data(t)) {
     fail(t, -completion.result);
   }
-  if (!completion.more) update(t);
-}
-
-void on_resume(driver::Operation& operation, const driver::Completion& /*completion*/) noexcept {
-  auto& nop = static_cast<PipeOperation&>(operation);
-  auto& t = static_cast<ReadPipe&>(nop.owner);
-  const PyRef keep = pipe_take_self(nop);
-  if (!is_loop_alive(t)) return;
-  // If the poll is not in flight, starting it tells of what is ready.
-  if (std::exchange(t.drain_again, false) && !t.read.is_idle()) drain(t);
+  update(t);
 }
 
 // ---- methods ------------------------------------------------------------------------------------
@@ -248,7 +232,7 @@ constexpr PipeBehaviour kBehaviour{
 }  // namespace
 
 ReadPipe::ReadPipe(ModuleState& module_state) noexcept
-    : PipeTransport(module_state, kBehaviour), read(*this, on_read), resume(*this, on_resume) {}
+    : PipeTransport(module_state, kBehaviour), read(*this, on_read) {}
 
 PyObject* read_pipe_repr(PyObject* self) noexcept {
   const ReadPipe& t = as_reader(self);

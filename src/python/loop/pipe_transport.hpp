@@ -7,7 +7,7 @@
 // whatever file object the user gave, which only its own close() can close.
 //
 //   pipe_transport.cpp  what both have: construction, collection, connection_lost, the types
-//   pipe_read.cpp       receiving: one poll_multishot, read(2) into the final object
+//   pipe_read.cpp       receiving: a poll at a time, read(2) into the final object
 //   pipe_write.cpp      gathering, writing, flow control, noticing that the reader is gone
 //
 //            start (next turn)            close(), end, error

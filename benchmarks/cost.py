@@ -63,7 +63,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "queue": 2,
         "timeout": 3,
         "executor": 4,
-        "child_pipe": 4,
+        "child_pipe": 3,
     },
     "blitzio-io_uring": {
         "echo_1k": 4,
@@ -89,7 +89,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "queue": 2,
         "timeout": 3,
         "executor": 4,
-        "child_pipe": 4,
+        "child_pipe": 3,
     },
 }
 #: Connections of "echo_1k_many", and the descriptors that they and all else take.

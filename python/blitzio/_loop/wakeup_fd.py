@@ -53,7 +53,8 @@ def take(loop: SignalLoop) -> None:
         running = [other for other in others if other._runs_with_signals]
         queue = [*(other for other in others if not other._runs_with_signals), loop, *running]
     previous = signal.set_wakeup_fd(_fd(queue[-1]), warn_on_full_buffer=False)
-    if previous not in {_fd(known) for known in (*_loops, *queue)}:
+    # Mostly there was none, which spares a loop that begins a run the making of a set.
+    if previous < 0 or previous not in {_fd(known) for known in (*_loops, *queue)}:
         _foreign = previous
     _loops[:] = queue
 
@@ -62,9 +63,7 @@ def release(loop: SignalLoop) -> None:
     """Takes `loop` out of the queue; the one before it, or the foreign fd, gets its place."""
     if loop not in _loops:
         return
-    was_last = _loops[-1] is loop
-    ours = {_fd(known) for known in _loops}
-    if was_last:
+    if _loops[-1] is loop:
         successor = _fd(_loops[-2]) if len(_loops) > 1 else _foreign
         try:
             previous = signal.set_wakeup_fd(successor, warn_on_full_buffer=len(_loops) == 1)
@@ -75,7 +74,7 @@ def release(loop: SignalLoop) -> None:
             # Either not the main thread, and nothing can be done here; or that fd was closed.
             logger.info("set_wakeup_fd(%d) failed: %s", successor, exc)
             previous = signal.set_wakeup_fd(-1)
-        if previous not in ours:
+        if previous != _fd(loop) and previous not in {_fd(known) for known in _loops}:
             signal.set_wakeup_fd(previous)  # Somebody else took it over; it stays theirs.
     _loops.remove(loop)
 

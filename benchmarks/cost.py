@@ -51,6 +51,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "tls_bulk": 6.3,
         "streams_readline": 8,
         "sock_echo": 12,
+        "reader": 3,
         "udp_echo": 8,
         "connect_close": 22,
         "getaddrinfo": 0,
@@ -77,6 +78,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "tls_bulk": 6.3,
         "streams_readline": 4,
         "sock_echo": 8,
+        "reader": 3,
         "udp_echo": 8,
         "connect_close": 19,  # One for what may have come before its maker hears of it.
         "getaddrinfo": 0,

@@ -31,6 +31,34 @@ async def sock_echo(bench: Bench) -> None:
     far.close()
 
 
+@workload("reader", "add_reader, a callback that stays", "callback", 6_000)
+async def reader(bench: Bench) -> None:
+    """As libraries do that bring sockets of their own: the callback receives, and sends the next."""
+    loop = asyncio.get_running_loop()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    done = loop.create_future()
+    left = bench.ops
+
+    def on_readable() -> None:
+        nonlocal left
+        near.recv(64)
+        left -= 1
+        if left == 0:
+            done.set_result(None)
+        else:
+            far.send(b"x")
+
+    loop.add_reader(near.fileno(), on_readable)
+    with bench.timed():
+        far.send(b"x")
+        await done
+    loop.remove_reader(near.fileno())
+    near.close()
+    far.close()
+
+
 @workload("getaddrinfo", "numeric getaddrinfo", "look-up", 300)
 async def getaddrinfo(bench: Bench) -> None:
     loop = asyncio.get_running_loop()

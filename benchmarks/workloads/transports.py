@@ -91,6 +91,11 @@ async def echo_1k_100(bench: Bench) -> None:
     await round_trips(bench, b"x" * 1024, 100)
 
 
+@workload("echo_10k_50", "10 KiB echo, 50 connections", "round trip", 3_000)
+async def echo_10k_50(bench: Bench) -> None:
+    await round_trips(bench, b"x" * 10 * 1024, 50)
+
+
 @workload("header_body", "header and body written apart", "round trip", 6_000)
 async def header_body(bench: Bench) -> None:
     await round_trips(bench, b"x" * 1200, 1, SplitServer)

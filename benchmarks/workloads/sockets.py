@@ -33,7 +33,7 @@ async def sock_echo(bench: Bench) -> None:
 
 @workload("reader", "add_reader, a callback that stays", "callback", 6_000)
 async def reader(bench: Bench) -> None:
-    """As libraries do that bring sockets of their own: the callback receives, and sends the next."""
+    """As libraries do that bring sockets of their own; the callback receives and sends."""
     loop = asyncio.get_running_loop()
     near, far = socket.socketpair()
     near.setblocking(False)

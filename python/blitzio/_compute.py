@@ -118,12 +118,20 @@ def _threads() -> tuple[ThreadPool, int]:
 
 def process_pool() -> ThreadPool:
     """The threads of the process, which are started when there is work."""
-    process = os.getpid()
-    pool = _pools.get(process)
+    pool = _pools.get(None)
     if pool is None:
-        pool = _pools.setdefault(process, ThreadPool(thread_count(), 10.0, "blitzio-compute"))
+        # Of two threads that come here, one sets it.
+        pool = _pools.setdefault(None, ThreadPool(thread_count(), 10.0, "blitzio-compute"))
     return pool
 
 
-# By process: a forked child has no threads of its parent's.
-_pools: dict[int, ThreadPool] = {}
+# None or one.
+_pools: dict[None, ThreadPool] = {}
+
+
+def _after_fork_in_child() -> None:
+    global _pools
+    _pools = {}  # The threads are not here.
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -11,7 +11,8 @@ runs there, every loop is disowned:
 
 Whatever a thread may hold that the child does not have is renewed there, not waited for: locks,
 and without the GIL, every object has one (`fork_gate.hpp`). So what is remembered here is in a dict
-that the child reads without its lock, and leaves.
+that the child reads without its lock, and replaces. What such a thread had counted stays counted:
+a child cannot know what is half done for good.
 
 A child makes its own loop; `asyncio.get_running_loop()` and friends answer as CPython has them do.
 
@@ -38,7 +39,7 @@ from blitzio import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     class InChild(Protocol):
@@ -53,13 +54,19 @@ _remembered: dict[int, weakref.ref[InChild]] = {}
 
 
 def remember(kept: InChild) -> None:
-    """Has `kept._after_fork()` called in children that are forked from now on, while it lives."""
-    number, remembered = id(kept), _remembered
-    remembered[number] = weakref.ref(kept, lambda _: remembered.pop(number, None))
+    """Has `kept._after_fork()` called in all descendants that are forked from now on, while it
+    lives there."""
+    number = id(kept)
+    # The dict by its name: in a child it is another one, whose lock nobody was given.
+    _remembered[number] = weakref.ref(kept, lambda _: _remembered.pop(number, None))
 
 
 class Locked:
-    """What has a lock of its own, `_lock`, which nobody holds in a child at first."""
+    """What has a lock of its own, `_lock`, which nobody holds in a child at first.
+
+    Nor does the thread that forked: what forks in the middle of it, as a signal handler may, and
+    goes on there in the child finds it given back, and ends with a RuntimeError.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +82,7 @@ def renew(lock: threading.Lock) -> None:
     lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
-# Of the process that this one was forked from, by a thread that is not here: nobody ends that.
+# Of the processes that this one was forked from, by threads that are not here: nobody ends that.
 _never_imported: frozenset[str] = frozenset()
 
 
@@ -99,18 +106,32 @@ def _before_fork() -> None:
             loop._flush()
 
 
-def _after_fork_in_child() -> None:
-    global _never_imported, _remembered
-    _native._forget_maker()
+def _forget_imports() -> None:
+    global _never_imported
     entries = _native._entries_in_child(sys.modules)
     _never_imported |= _being_imported(zip(entries[::2], entries[1::2], strict=True))
-    _native._after_fork()
+
+
+def _after_fork_in_child() -> None:
+    global _remembered
     remembered = _native._entries_in_child(_remembered)
     _remembered = {}
+    renewals: list[Callable[[], object]] = [_native._forget_maker, _native._after_fork]
     for reference in remembered[1::2]:
         kept = reference()
         if kept is not None:
-            kept._after_fork()
+            remember(kept)
+            renewals.append(kept._after_fork)
+    renewals.append(_forget_imports)
+    first: BaseException | None = None
+    for renewal in renewals:
+        try:
+            renewal()
+        except BaseException as error:  # Even an interrupt: the others are to know all the same.
+            if first is None:
+                first = error
+    if first is not None:
+        raise first
 
 
 # Before a fork the hooks that were registered last are called first, after it the others.

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from blitzio import _native
+from blitzio._loop.forking import Locked
 from blitzio._runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Scheduler:
         """
         started = []
         try:
-            with _stack_size(stack_bytes):
+            with _stack_size.set_to(stack_bytes):
                 for worker in self.workers:
                     worker.thread.start()
                     started.append(worker)
@@ -86,6 +87,14 @@ class Scheduler:
 _runtimes: weakref.WeakValueDictionary[_native.Scheduler, Runtime] = weakref.WeakValueDictionary()
 
 
+def _after_fork_in_child() -> None:
+    global _runtimes
+    _runtimes = weakref.WeakValueDictionary()  # Nobody here is a worker of those.
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 def remember(scheduler: Scheduler, runtime: Runtime) -> None:
     _runtimes[scheduler.native] = runtime
 
@@ -96,21 +105,37 @@ def current_runtime() -> Runtime | None:
     return None if worker is None else _runtimes.get(worker.scheduler)
 
 
-#: threading.stack_size() is one setting for all: changed for the threads of one runtime at a time.
-_STACK_SIZE_LOCK = threading.Lock()
+class _StackSize(Locked):
+    """threading.stack_size() is one setting for all: changed for the threads of one runtime at a
+    time. A child that is forked meanwhile, by another thread, puts it back."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: int | None = None  # under the lock; None: it is as others set it
 
-@contextlib.contextmanager
-def _stack_size(stack_bytes: int) -> Iterator[None]:
-    if stack_bytes == 0:
-        yield
-        return
-    with _STACK_SIZE_LOCK:
-        before = threading.stack_size(stack_bytes)
-        try:
+    @contextlib.contextmanager
+    def set_to(self, stack_bytes: int) -> Iterator[None]:
+        if stack_bytes == 0:
             yield
-        finally:
-            threading.stack_size(before)
+            return
+        with self._lock:
+            before = threading.stack_size()
+            try:
+                self._before = before
+                threading.stack_size(stack_bytes)
+                yield
+            finally:
+                threading.stack_size(before)
+                self._before = None
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        if self._before is not None:
+            threading.stack_size(self._before)
+            self._before = None
+
+
+_stack_size = _StackSize()
 
 
 def _processor(index: int) -> int:

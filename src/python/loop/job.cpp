@@ -260,7 +260,9 @@ PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
 PyMethodDef join_all_pools_definition = {"_join_all_pools", join_all_pools, METH_NOARGS, nullptr};
 
 PyObject* after_fork(PyObject* module, PyObject* /*unused*/) {
-  job_registry_disown(*static_cast<ModuleState*>(PyModule_GetState(module)));
+  ModuleState& state = *static_cast<ModuleState*>(PyModule_GetState(module));
+  job_registry_disown(state);
+  Py_CLEAR(state.process_pool);
   Py_RETURN_NONE;
 }
 

@@ -7,6 +7,8 @@
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
+#include <atomic>
+
 namespace blitzio::python {
 
 namespace {
@@ -185,18 +187,23 @@ PyObject* spawn_future(PyObject* module, PyObject* awaitable) noexcept {
 constexpr int kProcessThreadsMax = 512;
 constexpr double kProcessKeepAlive = 10.0;
 
-/// The process's own pool, which the first call makes; a forked child has none of the parent's
-/// threads, and makes its own. Null with an error set.
-PyRef process_pool(PyObject* module, ModuleState& state) noexcept {
-  const ObjectLock lock(module);
-  if (state.process_pool == nullptr || thread_pool_in_child(state.process_pool)) {
-    PyObject* pool =
-        PyObject_CallFunction(reinterpret_cast<PyObject*>(state.thread_pool_type), "ids",
-                              kProcessThreadsMax, kProcessKeepAlive, "blitzio-blocking");
-    if (pool == nullptr) return {};
-    Py_XSETREF(state.process_pool, pool);
+/// The process's own pool, which the first call makes. Without a lock: a child, which begins with
+/// none of the parent's (loop/job.cpp), may find one given to a thread that it does not have. Null
+/// with an error set.
+PyRef process_pool(ModuleState& state) noexcept {
+  const std::atomic_ref<PyObject*> kept(state.process_pool);
+  // Acquire: pairs with the exchange below of whoever made it.
+  PyObject* pool = kept.load(std::memory_order_acquire);
+  if (BLITZIO_LIKELY(pool != nullptr)) return PyRef::borrow(pool);
+  PyRef made = PyRef::steal(
+      PyObject_CallFunction(reinterpret_cast<PyObject*>(state.thread_pool_type), "ids",
+                            kProcessThreadsMax, kProcessKeepAlive, "blitzio-blocking"));
+  if (!made) return {};
+  // Acquire, release: publishes the pool, or finds the one of a thread that was faster.
+  if (!kept.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel)) {
+    return PyRef::borrow(pool);
   }
-  return PyRef::borrow(state.process_pool);
+  return PyRef::borrow(made.release());
 }
 
 PyObject* spawn_blocking(PyObject* module, PyObject* const* args, Py_ssize_t nargs,
@@ -207,7 +214,7 @@ PyObject* spawn_blocking(PyObject* module, PyObject* const* args, Py_ssize_t nar
   if (const WorkerObject* worker = current_worker(state)) {
     return thread_pool_spawn(worker->scheduler->blocking, args, nargs, name);
   }
-  const PyRef pool = process_pool(module, state);
+  const PyRef pool = process_pool(state);
   return pool ? thread_pool_spawn(pool.get(), args, nargs, name) : nullptr;
 }
 

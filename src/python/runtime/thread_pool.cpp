@@ -265,11 +265,6 @@ PyObject* thread_pool_spawn(PyObject* pool, PyObject* const* args, Py_ssize_t na
   return nullptr;
 }
 
-bool thread_pool_in_child(PyObject* pool) noexcept {
-  const JobPool* jobs = as_pool(pool).pool;
-  return jobs != nullptr && jobs->in_child();
-}
-
 int thread_pool_register(PyObject* module, ModuleState& state) noexcept {
   PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>("Threads that call Python functions.")},

@@ -12,9 +12,6 @@ namespace blitzio::python {
 [[nodiscard]] PyObject* thread_pool_spawn(PyObject* pool, PyObject* const* args, Py_ssize_t nargs,
                                           PyObject* name) noexcept;
 
-/// Whether it is of the process that this one was forked off.
-[[nodiscard]] bool thread_pool_in_child(PyObject* pool) noexcept;
-
 [[nodiscard]] int thread_pool_register(PyObject* module, ModuleState& state) noexcept;
 
 }  // namespace blitzio::python

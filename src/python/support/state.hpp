@@ -174,7 +174,7 @@ struct Names {
   X(ssl_again_errors)      /* (ssl.SSLWantReadError, ssl.SSLSyscallError) */       \
   X(unsupported_operation) /* io.UnsupportedOperation */                           \
   X(newline_decoder)       /* io.IncrementalNewlineDecoder */                      \
-  X(process_pool)          /* the process's ThreadPool: runtime/spawn.cpp */       \
+  X(process_pool)          /* ThreadPool, by atomic_ref: runtime/spawn.cpp */      \
   /* Our own. */                                                                   \
   X(foreign_loops)   /* id → ForeignLoop, weakly: bridge/foreign_loop.hpp */       \
   X(foreign_drivers) /* id → ForeignDriver, weakly: bridge/io_context.hpp */       \

@@ -29,6 +29,7 @@ have left already with asyncio's: the parent of a daemon ends right behind it, b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import sys
@@ -86,19 +87,35 @@ def renew(lock: threading.Lock) -> None:
 _never_imported: frozenset[str] = frozenset()
 
 
-def _being_imported(modules: Iterable[tuple[str, object]]) -> frozenset[str]:
-    return frozenset(
+# By name: whoever still looks for a module holds its lock, and has not put it into sys.modules.
+_module_locks: dict[str, object] = getattr(importlib._bootstrap, "_module_locks", {})
+
+
+def _being_imported(modules: Iterable[tuple[str, object]], locked: Iterable[str]) -> frozenset[str]:
+    # Of modules of others not even an attribute is asked: some are loaded by that.
+    begun = {
         name
         for name, module in modules
-        if name.partition(".")[0] == "blitzio"
-        and getattr(getattr(module, "__spec__", None), "_initializing", False)
-    )
+        if _is_ours(name) and getattr(getattr(module, "__spec__", None), "_initializing", False)
+    }
+    return frozenset(begun.union(filter(_is_ours, locked)))
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "blitzio"
 
 
 def _before_fork() -> None:
+    waited_for = _never_imported
     try:
-        for name in _being_imported(list(sys.modules.items())) - _never_imported:
-            importlib.import_module(name)  # Waits for another thread; this one's is given as is.
+        while names := (
+            _being_imported(list(sys.modules.items()), list(_module_locks)) - waited_for
+        ):
+            waited_for |= names
+            for name in names:
+                # Waits for another thread, which is told of errors; this one's is given as is.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
     finally:
         loop: object = asyncio._get_running_loop()
         # Closed: the copy of a parent's own, which its child has not taken from the thread yet.
@@ -109,7 +126,8 @@ def _before_fork() -> None:
 def _forget_imports() -> None:
     global _never_imported
     entries = _native._entries_in_child(sys.modules)
-    _never_imported |= _being_imported(zip(entries[::2], entries[1::2], strict=True))
+    locked = _native._entries_in_child(_module_locks)[::2]
+    _never_imported |= _being_imported(zip(entries[::2], entries[1::2], strict=True), locked)
 
 
 def _after_fork_in_child() -> None:

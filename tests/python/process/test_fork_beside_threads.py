@@ -271,3 +271,32 @@ def test_a_child_is_made_ready_whatever_part_of_that_raises(
     monkeypatch.setattr(sys, "unraisablehook", lambda raised: told.append(repr(raised.exc_value)))
     assert in_child(lambda: told) == str(["first", "second", "last", repr(error("first"))])
     del parts
+
+
+def test_a_fork_waits_for_a_module_that_another_thread_still_looks_for() -> None:
+    source = """
+import blitzio, os, signal, sys, threading, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "blitzio.runtime":
+            reached.set()
+            forking.wait()
+            time.sleep(0.1)  # Until the fork has come as far as it comes.
+
+reached, forking = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Finder())
+os.register_at_fork(before=forking.set)
+thread = threading.Thread(target=lambda: blitzio.Runtime)
+thread.start()
+reached.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    blitzio.Runtime
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+    assert silent(program(source), "0\n")

@@ -134,6 +134,7 @@ def work():
     while not is_over:
         beside(threading.current_thread().name)
 
+beside("")  # What is imported for it is not begun while a fork's hooks run.
 is_over = False
 sys.setswitchinterval(1e-5)  # With the GIL, threads are met in the middle of more.
 threads = [threading.Thread(target=work) for _ in range(3)]

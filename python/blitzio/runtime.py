@@ -102,11 +102,11 @@ class Runtime(RuntimeBase):
         remember(self._scheduler, self)
         self._scheduler.start(self._config.stack_bytes)
         self._is_shut_down = False  # From here on there is something to shut down.
+        forking.remember(self._shutdown_lock)
         forking.remember(self)
         _alive.add(self)
 
     def _after_fork(self) -> None:
-        forking.renew(self._shutdown_lock)
         self._scheduler.disown()
 
     # ---- work ----------------------------------------------------------------------------

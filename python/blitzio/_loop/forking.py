@@ -51,15 +51,21 @@ if TYPE_CHECKING:
 
 
 # By identity: a subclass may define equality as it likes.
-_remembered: dict[int, weakref.ref[InChild]] = {}
+_remembered: dict[int, weakref.ref[InChild | threading.Lock]] = {}
+_process = os.getpid()  # whose dict that is
 
 
-def remember(kept: InChild) -> None:
+def remember(kept: InChild | threading.Lock) -> None:
     """Has `kept._after_fork()` called in all descendants that are forked from now on, while it
-    lives there."""
+    lives there; a lock is given back there, whoever has it."""
     number = id(kept)
-    # The dict by its name: in a child it is another one, whose lock nobody was given.
-    _remembered[number] = weakref.ref(kept, lambda _: _remembered.pop(number, None))
+
+    def forget(_: object) -> None:
+        # CPython drops objects in a child before it calls hooks: then it still is the parent's.
+        if os.getpid() == _process:
+            _remembered.pop(number, None)
+
+    _remembered[number] = weakref.ref(kept, forget)
 
 
 class Locked:
@@ -71,16 +77,8 @@ class Locked:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        remember(self)
-
-    def _after_fork(self) -> None:
-        renew(self._lock)
-
-
-def renew(lock: threading.Lock) -> None:
-    """In a child: gives `lock` back, whoever has it. In its place: without the GIL, storing another
-    one would take the lock of the object that keeps it."""
-    lock._at_fork_reinit()  # type: ignore[attr-defined]
+        # Not this object, of which, without the GIL, not even an attribute can be had safely there.
+        remember(self._lock)
 
 
 # Of the processes that this one was forked from, by threads that are not here: nobody ends that.
@@ -131,15 +129,16 @@ def _forget_imports() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _remembered
+    global _process, _remembered
     remembered = _native._entries_in_child(_remembered)
-    _remembered = {}
+    _remembered, _process = {}, os.getpid()
     renewals: list[Callable[[], object]] = [_native._forget_maker, _native._after_fork]
     for reference in remembered[1::2]:
         kept = reference()
         if kept is not None:
             remember(kept)
-            renewals.append(kept._after_fork)
+            # A lock in its place: without the GIL, storing another takes its owner's own lock.
+            renewals.append(getattr(kept, "_at_fork_reinit", None) or kept._after_fork)
     renewals.append(_forget_imports)
     first: BaseException | None = None
     for renewal in renewals:

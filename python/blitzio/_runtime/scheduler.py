@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from blitzio import _native
-from blitzio._loop.forking import Locked
+from blitzio._loop import forking
 from blitzio._runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -105,12 +105,13 @@ def current_runtime() -> Runtime | None:
     return None if worker is None else _runtimes.get(worker.scheduler)
 
 
-class _StackSize(Locked):
+class _StackSize(forking.Locked):
     """threading.stack_size() is one setting for all: changed for the threads of one runtime at a
     time. A child that is forked meanwhile, by another thread, puts it back."""
 
     def __init__(self) -> None:
         super().__init__()
+        forking.remember(self)
         self._before: int | None = None  # under the lock; None: it is as others set it
 
     @contextlib.contextmanager
@@ -129,7 +130,6 @@ class _StackSize(Locked):
                 self._before = None
 
     def _after_fork(self) -> None:
-        super()._after_fork()
         if self._before is not None:
             threading.stack_size(self._before)
             self._before = None

@@ -240,7 +240,7 @@ def test_a_grandchild_waits_for_nothing_that_a_thread_of_the_child_held() -> Non
 def test_what_ends_in_a_child_leaves_the_dict_of_the_parent_alone() -> None:
     """Whose lock, without the GIL, may have been given to a thread that is not there."""
     kept = [blitzio.Shutdown([])]
-    number, remembered = id(kept[0]), forking._remembered
+    number, remembered = id(kept[0]._lock), forking._remembered
 
     def child() -> bool:
         kept.clear()

@@ -5,7 +5,8 @@ A floor is the same work with no loop in it. What asyncio's tasks, queues and ti
 measured on bare_loop.cpp, which keeps callbacks in an array and does nothing else; what the kernel,
 OpenSSL and the protocol's own methods cost, by making the calls one after the other, without ever
 waiting for readiness, those of messages by bare_end.cpp. No loop can lead uvloop, or the best of
-asyncio, uvloop and rloop, by more than the last two columns say.
+asyncio, uvloop and rloop, by more than the last two columns say; none that asks epoll in each turn
+by more than their second figures, where there is one (`asked`).
 
     ./dev.py bench floors --rounds 5
 """
@@ -53,13 +54,15 @@ def build(name: str, folder: str) -> Any:
     return module
 
 
-def measure(name: str, floor: Floor, arms: dict[str, Any], rounds: int) -> dict[str, float]:
-    """Nanoseconds per operation, medians, of the floor and each arm, which take turns. An arm that
+def measure(
+    name: str, floors: dict[str, Floor], arms: dict[str, Any], rounds: int
+) -> dict[str, float]:
+    """Nanoseconds per operation, medians, of the floors and each arm, which take turns. An arm that
     cannot do the work is left out."""
     work = load_all()[name]
     samples: dict[str, list[float]] = {}
     for number in range(rounds + 1):
-        times = {"floor": floor(work.ops) / work.ops * 1e9}
+        times = {kind: floor(work.ops) / work.ops * 1e9 for kind, floor in floors.items()}
         for arm, factory in arms.items():
             with contextlib.suppress(NotImplementedError):  # rloop has no TLS.
                 times[arm] = loops.measure(factory, work, work.ops)
@@ -77,27 +80,38 @@ def main() -> int:
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory() as folder:
-        bare_loop = build("bare_loop", folder)
+        bare_loop, bare_end = build("bare_loop", folder), build("bare_end", folder)
         floors: dict[str, Floor] = {
             **tasks.floors(bare_loop),
-            **messages.floors(bare_loop, build("bare_end", folder)),
+            **messages.floors(bare_loop, bare_end),
             **calls.FLOORS,
         }
+        asked = messages.asked_floors(bare_loop, bare_end)
         unknown = sorted(set(args.work) - set(floors))
         if unknown:
             parser.error(f"no floor for {', '.join(unknown)}; there are: {', '.join(floors)}")
         table = Table(title="microseconds per operation; leads over uvloop and over the best peer")
         table.add_column("work")
-        columns = ["floor", *PEERS, *loops.OURS, "leads", "at most", "over best", "at most"]
+        columns = [
+            "floor",
+            "asked",
+            *PEERS,
+            *loops.OURS,
+            "leads",
+            "at most",
+            "over best",
+            "at most",
+        ]
         for column in columns:
             table.add_column(column.removeprefix("blitzio-"), justify="right")
         arms = loops.find_arms([*PEERS, *loops.OURS], console)
         for name in args.work or floors:
-            times = measure(name, floors[name], arms, args.rounds)
-            cells = [f"{times[arm] / 1000:.3g}" if arm in times else "-" for arm in columns[:6]]
+            kinds = {"floor": floors[name], **({"asked": asked[name]} if name in asked else {})}
+            times = measure(name, kinds, arms, args.rounds)
+            cells = [f"{times[arm] / 1000:.3g}" if arm in times else "-" for arm in columns[:7]]
             for peer in (times["uvloop"], min(times[arm] for arm in PEERS if arm in times)):
                 cells.append(" / ".join(f"{peer / times[arm]:.2f}" for arm in loops.OURS))
-                cells.append(f"{peer / times['floor']:.2f}")
+                cells.append(" / ".join(f"{peer / times[kind]:.2f}" for kind in kinds))
             table.add_row(load_all()[name].title, *cells)
     console.print(table)
     return 0

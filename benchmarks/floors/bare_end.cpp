@@ -2,11 +2,14 @@
 // `gather` and `flush` make one for several pieces, `deliver` reads and calls the protocol with a
 // `bytes` of exactly that size, `fill` with one of the size that is asked for, which it reads into.
 // Nobody waits for readiness; the data is known to be there, or the read blocks. What a message
-// costs here no loop can save. `TlsEnd` does the same by way of the objects below ssl.SSLObject.
+// costs here no loop can save. An end that is given an epoll set asks that first, as a loop must
+// that has a single connection and does not know what comes: `deliver` for the event, `look` where
+// a turn of the loop finds none. `TlsEnd` does the same by way of the objects below ssl.SSLObject.
 //
 // Not a transport to use: a message is at most 64 KiB, and a write that takes less is an error.
 #include <Python.h>
 
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <array>
@@ -19,6 +22,7 @@ constexpr std::size_t kPieces = 8;
 
 struct End {
   PyObject_HEAD int fd;
+  int epoll;  // -1: none
   std::size_t count;
   std::array<PyObject*, kPieces> pieces;  // owned: `bytes`
 };
@@ -78,8 +82,27 @@ PyObject* hand_over(PyObject* bytes, PyObject* data_received) {
   return result;
 }
 
+// Takes what the set has to tell, and waits for it if something is `expected`. Returns false with
+// an error set if it tells of more or less.
+bool ask(const End& end, int expected) {
+  std::array<epoll_event, 64> events;
+  if (end.epoll < 0) return true;
+  const int patience = expected == 0 ? 0 : -1;
+  const int count =
+      ::epoll_wait(end.epoll, events.data(), static_cast<int>(events.size()), patience);
+  if (count == expected) return true;
+  PyErr_Format(PyExc_RuntimeError, "%d events instead of %d", count, expected);
+  return false;
+}
+
+PyObject* look(PyObject* self, PyObject* /*unused*/) {
+  if (!ask(as_end(self), 0)) return nullptr;
+  Py_RETURN_NONE;
+}
+
 PyObject* deliver(PyObject* self, PyObject* data_received) {
   std::array<char, kMessageBytes> buffer;
+  if (!ask(as_end(self), 1)) return nullptr;
   const ssize_t count = ::read(as_end(self).fd, buffer.data(), buffer.size());
   if (count < 0) return PyErr_SetFromErrno(PyExc_OSError);
   return hand_over(PyBytes_FromStringAndSize(buffer.data(), count), data_received);
@@ -110,15 +133,18 @@ PyMethodDef methods[] = {
     {"gather", gather, METH_O, nullptr},
     {"flush", flush, METH_NOARGS, nullptr},
     {"deliver", deliver, METH_O, nullptr},
+    {"look", look, METH_NOARGS, nullptr},
     {"fill", fill, METH_VARARGS, nullptr},
     // What asyncio's StreamWriter asks when it is dropped.
     {"is_closing", [](PyObject*, PyObject*) -> PyObject* { Py_RETURN_TRUE; }, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
-/// The descriptor stays the caller's.
+/// The descriptors stay the caller's.
 int initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
-  return PyArg_ParseTuple(args, "i", &as_end(self).fd) == 0 ? -1 : 0;
+  End& end = as_end(self);
+  end.epoll = -1;
+  return PyArg_ParseTuple(args, "i|i", &end.fd, &end.epoll) == 0 ? -1 : 0;
 }
 
 PyType_Slot slots[] = {

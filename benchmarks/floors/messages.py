@@ -7,6 +7,7 @@ import _socket
 import asyncio
 import contextlib
 import functools
+import select
 import socket
 import ssl
 import subprocess
@@ -37,6 +38,28 @@ def floors(bare_loop: Any, bare_end: Any) -> dict[str, Callable[[int], float]]:
         "tls_1k": functools.partial(tls_echo, make_tls_end, 1024),
         "tls_bulk": functools.partial(tls_echo, make_tls_end, 100 * 1024),
     }
+
+
+def asked_floors(bare_loop: Any, bare_end: Any) -> dict[str, Callable[[int], float]]:
+    """Those with one connection again, by a loop that asks epoll in each of its turns."""
+    make_end = functools.partial(asking_end, bare_end.End)
+    return {
+        "echo_1k": functools.partial(tcp_echo, make_end, 1),
+        "header_body": functools.partial(header_body, make_end),
+        "streams_readline": functools.partial(streams_readline, bare_loop, make_end),
+        "child_pipe": functools.partial(child_pipe, make_end),
+    }
+
+
+@functools.cache
+def epoll_set() -> select.epoll:
+    return select.epoll()
+
+
+def asking_end(make_end: Any, fd: int) -> Any:
+    """An end that asks the set of all of them. By edge: without another call for each message."""
+    epoll_set().register(fd, select.EPOLLIN | select.EPOLLET)
+    return make_end(fd, epoll_set().fileno())
 
 
 class Gatherer:
@@ -200,9 +223,12 @@ def streams_readline(bare_loop: Any, make_end: Any, ops: int) -> float:
         started = time.perf_counter()
         loop.run()  # Until both wait.
         for _ in range(ops):
+            # What comes wakes a task, which runs in the turn after.
             server.deliver(to_server)
+            server.look()
             loop.run()
             client.deliver(to_client)
+            client.look()
             loop.run()
         seconds = time.perf_counter() - started
         readers[1].feed_eof()

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -41,7 +42,7 @@ from blitzio import _native
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class InChild(Protocol):
         """What has to know that it is a copy in a forked child."""
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
         def _after_fork(self) -> None:
             """There, before any other code, and before there are other threads."""
 
+
+_Lock = type(threading.Lock())
 
 # By identity: a subclass may define equality as it likes.
 _remembered: dict[int, weakref.ref[InChild | threading.Lock]] = {}
@@ -128,27 +131,40 @@ def _forget_imports() -> None:
     _never_imported |= _being_imported(zip(entries[::2], entries[1::2], strict=True), locked)
 
 
-def _after_fork_in_child() -> None:
+def _renew(reference: weakref.ref[Any]) -> None:
+    kept = reference()
+    if kept is None:
+        return
+    remember(kept)
+    if isinstance(kept, _Lock):
+        # In its place: without the GIL, storing another takes its owner's own lock.
+        kept._at_fork_reinit()  # type: ignore[attr-defined]
+    else:
+        kept._after_fork()
+
+
+def _renew_remembered() -> None:
     global _process, _remembered
     remembered = _native._entries_in_child(_remembered)
     _remembered, _process = {}, os.getpid()
-    renewals: list[Callable[[], object]] = [_native._forget_maker, _native._after_fork]
-    for reference in remembered[1::2]:
-        kept = reference()
-        if kept is not None:
-            remember(kept)
-            # A lock in its place: without the GIL, storing another takes its owner's own lock.
-            renewals.append(getattr(kept, "_at_fork_reinit", None) or kept._after_fork)
-    renewals.append(_forget_imports)
+    _call_all(functools.partial(_renew, reference) for reference in remembered[1::2])
+
+
+def _call_all(functions: Iterable[Callable[[], object]]) -> None:
+    """Calls each, whatever the others raise, and raises the first of that."""
     first: BaseException | None = None
-    for renewal in renewals:
+    for function in functions:
         try:
-            renewal()
+            function()
         except BaseException as error:  # Even an interrupt: the others are to know all the same.
             if first is None:
                 first = error
     if first is not None:
         raise first
+
+
+def _after_fork_in_child() -> None:
+    _call_all((_native._forget_maker, _native._after_fork, _renew_remembered, _forget_imports))
 
 
 # Before a fork the hooks that were registered last are called first, after it the others.

@@ -4,6 +4,9 @@
 
 #include <blitzio/driver/epoll/epoll_driver.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <thread>
 
@@ -164,6 +167,71 @@ TEST_F(Epoll, AStandingPollWhoseFileADupKeepsOpenDoesNotSpin) {
     std::thread([this] { driver().wake(); }).join();
     driver().wait(Duration::max());
   }
+}
+
+TEST_F(Epoll, AStandingPollOfAClosedDescriptorCostsNothingWithoutADup) {
+  Pair pair = pipe_pair();
+  put(pair.b, "x");
+  Recorder poll(driver());
+  stand(driver(), poll, pair.a.get());
+  EXPECT_EQ(take(pair.a), "x");
+  poll.poll_again(pair.a.get(), POLLIN);
+  poll.submit();
+  const int set = driver().nested_fd();
+  pair.a.reset();
+  const std::uint64_t before = driver().metrics().syscalls;
+  end(poll);
+  fence(driver());
+  EXPECT_LE(driver().metrics().syscalls - before, 4U);
+  EXPECT_EQ(driver().nested_fd(), set);
+}
+
+TEST_F(Epoll, AStandingPollDoesNotSpinOnceDescriptorsAreToBeHadAgain) {
+  if (kNeedsDescriptors) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
+  Pair pair = pipe_pair();
+  put(pair.b, "x");
+  Recorder poll(driver());
+  stand(driver(), poll, pair.a.get());
+  poll.poll_again(pair.a.get(), POLLIN);
+  poll.submit();
+  const OwnedFd kept = OwnedFd::adopt(::dup(pair.a.get()));
+  pair.a.reset();
+  const auto turns = [this] {
+    for (int turn = 0; turn < 20; ++turn) {
+      driver().wait(Duration::from_millis(1));
+      driver().dispatch();
+    }
+  };
+  {
+    const NoFreeDescriptor none;
+    poll.cancel();
+    turns();
+    EXPECT_TRUE(has_events(driver()));
+  }
+  turns();
+  EXPECT_FALSE(has_events(driver()));
+}
+
+TEST_F(Epoll, AStandingPollCancelledInAForkedChildGoesOnInTheParent) {
+  Pair pair = pipe_pair();
+  put(pair.b, "x");
+  Recorder poll(driver());
+  stand(driver(), poll, pair.a.get());
+  EXPECT_EQ(take(pair.a), "x");
+  poll.poll_again(pair.a.get(), POLLIN);
+  poll.submit();
+  fence(driver());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    driver().shutdown();
+    ::_exit(0);
+  }
+  ASSERT_GT(child, 0);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  put(pair.b, "x");
+  EXPECT_TRUE(run(poll));
 }
 
 TEST_F(Epoll, AnUnattachedPollOnWhatIsReadyCompletesAtTheNextCollect) {

@@ -105,6 +105,48 @@ def test_a_child_of_a_callback_is_told_so_too_and_runs_a_loop_of_its_own(
     assert loop.run_until_complete(greet()) == "child"
 
 
+def test_what_has_long_been_watched_is_so_beside_a_child_that_closes_the_loop(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """A reader and a pipe that the kernel goes on watching from event to event."""
+    told: list[bytes] = []
+
+    async def main() -> None:
+        protocol = Recorder()
+        read_fd, write_fd = os.pipe()
+        pipe, _ = await loop.connect_read_pipe(lambda: protocol, open(read_fd, "rb", 0))
+        watched, writer = socket.socketpair()
+        watched.setblocking(False)
+        loop.add_reader(watched, lambda: told.append(watched.recv(1)))
+
+        async def tell(count: int) -> None:
+            for number in range(count, count + 4):
+                writer.send(b"x")
+                os.write(write_fd, b"x")
+                await protocol.received(number)
+                while len(told) < number:
+                    await turns()
+
+        await tell(1)
+
+        def child() -> str:
+            # As if the run had ended there, which is what a child may do.
+            asyncio._set_running_loop(None)
+            loop.close()
+            return str(loop.is_closed())
+
+        assert in_child(child) == "True"
+        await soon(tell(5))
+        loop.remove_reader(watched)
+        pipe.close()
+        os.close(write_fd)
+        watched.close()
+        writer.close()
+        await soon(protocol.lost)
+
+    loop.run_until_complete(main())
+
+
 @pytest.mark.no_faults("takes each message for one piece", "short")
 def test_what_a_child_drops_stays_with_the_parent(loop: asyncio.AbstractEventLoop) -> None:
     """Transports, servers, readers, sock_* waits and timers, all of them dropped in the child."""

@@ -11,14 +11,14 @@
 // is. So our belief (FdEntry::registered) may be wrong both ways: MOD that says ENOENT becomes ADD,
 // ADD that says EEXIST becomes MOD. A registration that a dup keeps alive is harmless if one-shot
 // or edge-triggered: it cannot spin, and its generation tells its events from those of a new user
-// of the number. A level-triggered one can, and no call can end it, for it is known by a number
-// that is closed or another file's: then a new set takes the place of the old one (replace_set()).
+// of the number. A level-triggered one can spin, and no call can end it, for it is known by a
+// number that is closed or another file's: its entry gets a new generation (lose()), and where its
+// events keep coming a new set takes the place of the old one (replace_set()).
 #include <blitzio/driver/epoll/epoll_driver.hpp>
 
 #include <blitzio/base/owned_fd.hpp>
 #include <blitzio/driver/readiness/readiness_driver.hpp>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -65,6 +65,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
   [[nodiscard]] int nested_fd() const noexcept override { return epoll_.get(); }
   void nested_turn() noexcept override {
     park_.end_sleep();
+    is_watched_ = true;
     if (in_child()) return;
     gather(Duration::zero());
     dispatch();
@@ -83,6 +84,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
       if (fits) return 0;
     }
     const int code = set(fd, entry, interest.events | mode_of(interest));
+    if (code != 0 && entry.is_level) lose(entry);
     entry.armed = code == 0 ? static_cast<std::uint16_t>(interest.events) : std::uint16_t{0};
     entry.persistent = code == 0 && (interest.is_multishot || interest.is_standing);
     entry.is_level = code == 0 && interest.is_standing;
@@ -92,18 +94,15 @@ class EpollDriver final : public readiness::ReadinessDriver {
   void disarm(int fd, FdEntry& entry) noexcept override {
     // A one-shot registration disarmed itself. What fails here is gone already, or out of reach.
     const int code = entry.persistent ? control(EPOLL_CTL_MOD, fd, entry, EPOLLONESHOT) : 0;
-    const bool is_out_of_reach = code != 0 && entry.is_level;
+    if (code != 0 && entry.is_level) lose(entry);
     entry.armed = 0;
     entry.persistent = false;
     entry.is_level = false;
-    if (BLITZIO_UNLIKELY(is_out_of_reach)) {
-      entry.registered = false;
-      replace_set();
-    }
   }
 
   int attach_in_kernel(int fd, FdEntry& entry) noexcept override {
     const int code = set(fd, entry, kAttachedEvents | EPOLLET);
+    if (code != 0 && entry.is_level) lose(entry);
     entry.armed = 0;
     entry.persistent = code == 0;
     entry.is_level = false;
@@ -145,7 +144,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
       on_event(fd, *entry, event.events);
     }
     stale_gathers_ = is_stale ? stale_gathers_ + 1 : 0;
-    if (BLITZIO_UNLIKELY(stale_gathers_ == kStaleGathersMax)) replace_set();
+    if (BLITZIO_UNLIKELY(stale_gathers_ >= kStaleGathersMax) && !is_watched_) replace_set();
   }
 
   void interrupt() noexcept override {
@@ -165,26 +164,34 @@ class EpollDriver final : public readiness::ReadinessDriver {
     return interest.is_multishot ? EPOLLET : EPOLLONESHOT;
   }
 
-  /// Registers all anew, in a set that takes the old one's number: what is out of reach goes with
-  /// that. Edges that were told of already are told of again, which is allowed.
+  /// A registration by level is out of reach. Mostly it is gone, with its file; if a dup keeps that
+  /// open, its events are stale from now on.
+  static void lose(FdEntry& entry) noexcept {
+    entry.registered = false;
+    ++entry.generation;
+  }
+
+  /// Registers all anew, in a new set: what is out of reach stays in the old one and goes with it.
+  /// Edges that were told of already are told of again, which is allowed. If that fails, it spins
+  /// until it is tried again.
   BLITZIO_COLD void replace_set() noexcept {
     stale_gathers_ = 0;
     OwnedFd old = std::exchange(epoll_, OwnedFd::adopt(::epoll_create1(EPOLL_CLOEXEC)));
-    // Without a descriptor to spare it spins, until there is one.
-    if (!epoll_ || add_wake() != 0) {
-      epoll_ = std::move(old);
-      return;
-    }
-    table_.for_each([this](int fd, FdEntry& entry) {
-      const bool is_armed = entry.registered && (entry.attached || entry.armed != 0);
+    bool is_complete = epoll_ && add_wake() == 0;
+    table_.for_each([&](int fd, FdEntry& entry) {
+      if (!is_complete || !entry.registered || (!entry.attached && entry.armed == 0)) return;
       const std::uint32_t mode = !entry.persistent ? std::uint32_t{EPOLLONESHOT}
                                  : entry.is_level  ? 0U
                                                    : std::uint32_t{EPOLLET};
       const std::uint32_t events = entry.attached ? kAttachedEvents : entry.armed;
-      entry.registered = is_armed && control(EPOLL_CTL_ADD, fd, entry, events | mode) == 0;
+      const int code = control(EPOLL_CTL_ADD, fd, entry, events | mode);
+      if (code == EBADF || code == EPERM) {
+        entry.registered = false;  // Closed behind our back.
+      } else {
+        is_complete = code == 0;
+      }
     });
-    // The number is what others may watch (nested_fd()).
-    if (::dup3(epoll_.get(), old.get(), O_CLOEXEC) >= 0) epoll_ = std::move(old);
+    if (!is_complete) epoll_ = std::move(old);
   }
 
   int add_wake() noexcept {
@@ -249,6 +256,7 @@ class EpollDriver final : public readiness::ReadinessDriver {
   OwnedFd wake_;
   bool has_pwait2_ = true;
   std::uint32_t stale_gathers_ = 0;
+  bool is_watched_ = false;  ///< by its number, which is then to stay (nested_fd())
   std::array<epoll_event, 256> events_;
 };
 

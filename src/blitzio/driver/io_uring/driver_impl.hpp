@@ -19,8 +19,8 @@
 //
 // kernel    prepared or submitted; counted in kernel_count_. Never moved or freed.
 // backlog   waits for room in the submission queue, or for bind(). An operation in the background
-//           waits until the thread is about to sleep, or has been busy for long: a run that never
-//           sleeps spares submitting it and taking it back.
+//           waits until the thread is about to sleep, or has been busy for 32 turns: a run that
+//           never sleeps mostly spares submitting it and taking it back.
 // starved   a recv_multishot without a provided buffer; goes back once buffers have returned.
 // ready     has its result in backend_result and waits for dispatch().
 // saved     its last CQE lies in saved_, taken out of the ring by reclaim().
@@ -181,7 +181,8 @@ class IoUringDriver final : public Driver {
   bool shutting_down_ = false;
   bool dispatching_ = false;
   bool wake_armed_ = false;
-  /// How often collect() has left background_ where it is, in this thread's present time with it.
+  /// How often collect() has left background_ where it is. Not from unbind() on anew: an owner that
+  /// binds for a turn at a time is to notice it, too.
   std::uint32_t left_behind_ = 0;
   /// The thread that the ring was enabled for; 0: none yet. Serial numbers, because the kernel and
   /// the C++ library use the ids of threads that ended again.

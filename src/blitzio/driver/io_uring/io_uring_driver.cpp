@@ -150,7 +150,6 @@ void IoUringDriver::unbind() noexcept {
   const bool reachable = can_reach_kernel();
   // First, so that what reclaiming ends stays in the backlog.
   bound_ = false;
-  left_behind_ = 0;
   if (!reachable) return;
   reclaim();
   ring_.leave_thread();

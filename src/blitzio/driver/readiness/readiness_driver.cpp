@@ -288,7 +288,8 @@ void ReadinessDriver::stop(Operation& operation) noexcept {
     case kWaiting:
       leave_waiting(operation);
       to_done(operation, -ECANCELED);
-      if (FdEntry& entry = *table_.find(operation.fd()); BLITZIO_UNLIKELY(entry.is_level)) {
+      if (FdEntry& entry = *table_.find(operation.fd());
+          BLITZIO_UNLIKELY(entry.is_level) && !in_child()) {
         if (entry.has_waiters()) {
           rearm(operation.fd(), entry, false);
         } else {

@@ -110,41 +110,35 @@ def test_what_has_long_been_watched_is_so_beside_a_child_that_closes_the_loop(
 ) -> None:
     """A reader and a pipe that the kernel goes on watching from event to event."""
     told: list[bytes] = []
+    received: list[bytes] = []
 
-    async def main() -> None:
-        protocol = Recorder()
-        read_fd, write_fd = os.pipe()
-        pipe, _ = await loop.connect_read_pipe(lambda: protocol, open(read_fd, "rb", 0))
-        watched, writer = socket.socketpair()
-        watched.setblocking(False)
-        loop.add_reader(watched, lambda: told.append(watched.recv(1)))
+    class Collect(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            received.append(data)
 
-        async def tell(count: int) -> None:
-            for number in range(count, count + 4):
-                writer.send(b"x")
-                os.write(write_fd, b"x")
-                await protocol.received(number)
-                while len(told) < number:
-                    await turns()
+    read_fd, write_fd = os.pipe()
+    watched, writer = socket.socketpair()
+    watched.setblocking(False)
 
-        await tell(1)
+    async def tell(count: int) -> None:
+        for number in range(count, count + 4):
+            writer.send(b"x")
+            os.write(write_fd, b"x")
+            while len(told) < number or len(received) < number:
+                await turns()
+        await turns()  # Until both are waited for again.
 
-        def child() -> str:
-            # As if the run had ended there, which is what a child may do.
-            asyncio._set_running_loop(None)
-            loop.close()
-            return str(loop.is_closed())
-
-        assert in_child(child) == "True"
-        await soon(tell(5))
-        loop.remove_reader(watched)
-        pipe.close()
-        os.close(write_fd)
-        watched.close()
-        writer.close()
-        await soon(protocol.lost)
-
-    loop.run_until_complete(main())
+    pipe, _ = loop.run_until_complete(loop.connect_read_pipe(Collect, open(read_fd, "rb", 0)))
+    loop.add_reader(watched, lambda: told.append(watched.recv(1)))
+    loop.run_until_complete(tell(1))
+    assert in_child(lambda: loop.close() or "closed") == "closed"
+    loop.run_until_complete(soon(tell(5)))
+    loop.remove_reader(watched)
+    pipe.close()
+    os.close(write_fd)
+    watched.close()
+    writer.close()
+    loop.run_until_complete(turns())
 
 
 @pytest.mark.no_faults("takes each message for one piece", "short")

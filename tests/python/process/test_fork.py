@@ -131,7 +131,12 @@ def test_what_has_long_been_watched_is_so_beside_a_child_that_closes_the_loop(
     pipe, _ = loop.run_until_complete(loop.connect_read_pipe(Collect, open(read_fd, "rb", 0)))
     loop.add_reader(watched, lambda: told.append(watched.recv(1)))
     loop.run_until_complete(tell(1))
-    assert in_child(lambda: loop.close() or "closed") == "closed"
+
+    def child() -> str:
+        loop.close()
+        return "closed"
+
+    assert in_child(child) == "closed"
     loop.run_until_complete(soon(tell(5)))
     loop.remove_reader(watched)
     pipe.close()

@@ -134,8 +134,8 @@ def descriptors() -> int:
 def cancel_everywhere(make: Make, kind: str) -> None:
     """Plays a scenario on one of KINDS, undisturbed and then in every way."""
     with player(kind) as run:
-        # What a thread does may have ended before anybody waits for it: on a busy machine, where who
-        # wakes a thread makes way for it, time after time.
+        # What a thread does may have ended before anybody waits for it: on a busy machine, where
+        # who wakes a thread makes way for it, time after time.
         patience = time.monotonic() + 20
         while not (steps := run(play(make, 0, False))):
             assert time.monotonic() < patience, "a scenario that never waits shows nothing"

@@ -84,6 +84,15 @@ void stand(Driver& driver, Recorder& poll, int fd) {
   }
 }
 
+/// An end that is empty and polled by level, in flight.
+void wait_standing(Driver& driver, Recorder& poll, const Pair& pair) {
+  put(pair.b, "x");
+  stand(driver, poll, pair.a.get());
+  EXPECT_EQ(take(pair.a), "x");
+  poll.poll_again(pair.a.get(), POLLIN);
+  poll.submit();
+}
+
 /// Whether the set has events that would end every wait at once.
 bool has_events(Driver& driver) {
   pollfd set{driver.nested_fd(), POLLIN, 0};
@@ -111,13 +120,9 @@ TEST_F(Epoll, WhoDoesNotComeBackToAPollIsNotWokenForIt) {
 
 TEST_F(Epoll, APollAgainOfOneSideIsNotWokenForTheOther) {
   Pair pair = unix_pair();
-  put(pair.b, "x");
   Recorder read(driver());
   Recorder write(driver());
-  stand(driver(), read, pair.a.get());
-  EXPECT_EQ(take(pair.a), "x");
-  read.poll_again(pair.a.get(), POLLIN);
-  read.submit();
+  wait_standing(driver(), read, pair);
   write.poll(pair.a.get(), POLLOUT);
   write.submit();
   EXPECT_TRUE(run(write));
@@ -171,12 +176,8 @@ TEST_F(Epoll, AStandingPollWhoseFileADupKeepsOpenDoesNotSpin) {
 
 TEST_F(Epoll, AStandingPollOfAClosedDescriptorCostsNothingWithoutADup) {
   Pair pair = pipe_pair();
-  put(pair.b, "x");
   Recorder poll(driver());
-  stand(driver(), poll, pair.a.get());
-  EXPECT_EQ(take(pair.a), "x");
-  poll.poll_again(pair.a.get(), POLLIN);
-  poll.submit();
+  wait_standing(driver(), poll, pair);
   const int set = driver().nested_fd();
   pair.a.reset();
   const std::uint64_t before = driver().metrics().syscalls;
@@ -214,12 +215,8 @@ TEST_F(Epoll, AStandingPollDoesNotSpinOnceDescriptorsAreToBeHadAgain) {
 
 TEST_F(Epoll, AStandingPollCancelledInAForkedChildGoesOnInTheParent) {
   Pair pair = pipe_pair();
-  put(pair.b, "x");
   Recorder poll(driver());
-  stand(driver(), poll, pair.a.get());
-  EXPECT_EQ(take(pair.a), "x");
-  poll.poll_again(pair.a.get(), POLLIN);
-  poll.submit();
+  wait_standing(driver(), poll, pair);
   fence(driver());
   const pid_t child = ::fork();
   if (child == 0) {

@@ -448,9 +448,9 @@ bool IoUringDriver::has_completions() const noexcept {
 void IoUringDriver::hand_over() noexcept {
   // Unbound, or in a forked child: nothing lies in the kernel.
   if (!can_reach_kernel()) return;
+  bring_forward();
   // A kernel that is short of memory, or interrupted, takes nothing this time; what it left would
   // reach it when the caller has closed the descriptor, and the number is perhaps another's.
-  bring_forward();
   for (int attempt = 0; attempt < kHandOverAttempts; ++attempt) {
     if (!backlog_.is_empty() || !uncancelled_.is_empty()) flush_backlog();
     if (ring_.unsubmitted() != 0) enter(0, nullptr);

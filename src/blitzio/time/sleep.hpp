@@ -10,6 +10,7 @@
 
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/check.hpp>
+#include <blitzio/base/deadline_clock.hpp>
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
 #include <blitzio/task/block_on.hpp>
@@ -127,6 +128,14 @@ class [[nodiscard]] Sleep final : private TimerEntry {
   return queue == nullptr ? Instant::now() : queue->now();
 }
 
+/// Where a deadline is that is `duration` away: on the clock of now(), which is not read each
+/// time (DeadlineClock).
+[[nodiscard]] inline Instant deadline_in(Duration duration) noexcept {
+  const TimerQueue* queue = TimerContext::current();
+  const bool is_simulated = queue != nullptr && queue->is_simulated();
+  return (BLITZIO_UNLIKELY(is_simulated) ? queue->now() : DeadlineClock::now()) + duration;
+}
+
 /// Waits until `deadline`; a deadline that has passed costs one turn.
 [[nodiscard]] inline Sleep sleep_until(Instant deadline) noexcept {
   return Sleep(deadline);
@@ -134,7 +143,7 @@ class [[nodiscard]] Sleep final : private TimerEntry {
 
 /// Waits for `duration`, counted from this call, not from the first poll.
 [[nodiscard]] inline Sleep sleep(Duration duration) noexcept {
-  return Sleep(now() + duration);
+  return Sleep(deadline_in(duration));
 }
 
 /// Lets the calling thread sleep for `duration` on the system's clock; zero or less returns at

@@ -81,7 +81,7 @@ Timeout<blitzio::detail::Held<F>> deadline(Instant at, F&& future) {
 /// deadline().
 template <Future F>
 Timeout<blitzio::detail::Held<F>> timeout(Duration duration, F&& future) {
-  return deadline(time::now() + duration, std::forward<F>(future));
+  return deadline(deadline_in(duration), std::forward<F>(future));
 }
 
 /// A point in time by which several steps must be done: `deadline(budget, step)` for each.
@@ -89,7 +89,7 @@ class Deadline {
  public:
   // NOLINTNEXTLINE(google-explicit-constructor): an Instant is one
   constexpr Deadline(Instant at) noexcept : at_(at) {}
-  [[nodiscard]] static Deadline after(Duration duration) noexcept { return time::now() + duration; }
+  [[nodiscard]] static Deadline after(Duration duration) noexcept { return deadline_in(duration); }
 
   // NOLINTNEXTLINE(google-explicit-constructor): for deadline() and sleep_until()
   constexpr operator Instant() const noexcept { return at_; }

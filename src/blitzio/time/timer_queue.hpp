@@ -48,6 +48,8 @@ class TimerQueue {
 
   [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
   [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+  /// Whether its owner sets its clock.
+  [[nodiscard]] bool is_simulated() const noexcept { return clock_ != nullptr; }
   /// The time that its timers go by.
   [[nodiscard]] Instant now() const noexcept {
     return BLITZIO_LIKELY(clock_ == nullptr) ? Instant::now() : *clock_;

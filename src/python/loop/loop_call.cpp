@@ -1,3 +1,4 @@
+#include <blitzio/base/deadline_clock.hpp>
 #include <python/loop/loop_call.hpp>
 #include <python/support/arguments.hpp>
 
@@ -177,8 +178,8 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
   return reinterpret_cast<PyObject*>(timer);
 }
 
-double loop_time() noexcept {
-  return static_cast<double>(Instant::now().as_nanos()) / 1e9;
+double as_loop_time(Instant at) noexcept {
+  return static_cast<double>(at.as_nanos()) / 1e9;
 }
 
 /// A number of seconds, or -1 with an error set.
@@ -278,7 +279,7 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
   if (!bind_call(as_loop(self), arguments, "call_later", kLaterParameters)) return nullptr;
   const double delay = parse_seconds(arguments[0], "delay must not be None");
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return at(as_loop(self), loop_time() + delay, arguments);
+  return at(as_loop(self), as_loop_time(DeadlineClock::now()) + delay, arguments);
 }
 
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
@@ -291,7 +292,7 @@ PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs
 }
 
 PyObject* method_time(PyObject* /*self*/, PyObject* /*unused*/) noexcept {
-  return PyFloat_FromDouble(loop_time());
+  return PyFloat_FromDouble(as_loop_time(Instant::now()));
 }
 
 PyObject* method_create_future(PyObject* self, PyObject* /*unused*/) noexcept {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 import sys
 import time
@@ -76,6 +77,42 @@ def test_when_is_what_was_asked_for(loop: asyncio.AbstractEventLoop) -> None:
     later = loop.call_later(10, print)
     assert before + 10 <= later.when() <= loop.time() + 10
     later.cancel()
+
+
+def test_a_delay_counts_from_its_call_however_long_the_callback_ran(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Also within the time for which the loop does not read the clock anew."""
+    bounds: list[tuple[float, float, float]] = []
+
+    def set_timers() -> None:
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            before = loop.time()
+            handle = loop.call_later(10, print)
+            bounds.append((before, handle.when() - 10, loop.time()))
+            handle.cancel()
+        loop.stop()
+
+    loop.call_soon(set_timers)
+    loop.run_forever()
+    # What a double of that size cannot hold, there and back.
+    slack = math.ulp(loop.time() + 10) * 2
+    wrong = [times for times in bounds if not times[0] - slack <= times[1] <= times[2] + slack]
+    assert not wrong
+    whens = [when for _before, when, _after in bounds]
+    assert whens == sorted(whens)
+
+
+def test_timers_of_one_delay_fire_in_the_order_of_their_calls(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    order: list[int] = []
+    for number in range(20_000):
+        loop.call_later(0.001, order.append, number)
+    loop.call_later(0.1, loop.stop)
+    loop.run_forever()
+    assert order == list(range(20_000))
 
 
 def test_timers_compare_like_asyncios(loop: asyncio.AbstractEventLoop) -> None:

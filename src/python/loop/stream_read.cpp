@@ -167,6 +167,10 @@ void tell_eof(StreamTransport& t) noexcept {
   }
   if (keep_open < 0) {
     stream_protocol_failed(t, "Fatal error: protocol.eof_received() call failed.");
+    if (t.closing) return;
+    // An interrupt: it ends the run, not the connection, and the next run tells the end again.
+    t.read_end_told = false;
+    static_cast<void>(ask_for_next_turn(t));
   } else if (keep_open == 0 && stream_close(t) != 0) {
     loop_report_exception(*t.loop, "Fatal error on transport");
   }

@@ -239,3 +239,31 @@ def test_an_interrupt_in_data_received_leaves_the_loop(
             loop.run_forever()
         transport.abort()
         loop.run_until_complete(soon(protocol.lost))
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("recorder", [Recorder, Buffered])
+def test_an_end_whose_telling_is_interrupted_is_told_in_the_next_run(
+    loop: asyncio.AbstractEventLoop, kind: type[BaseException], recorder: Any
+) -> None:
+    interrupts = 2
+
+    class Interrupting(recorder):  # type: ignore[misc]
+        def eof_received(self) -> Any:
+            nonlocal interrupts
+            if interrupts:
+                interrupts -= 1
+                raise kind("in eof_received")
+            return super().eof_received()
+
+    mine, peer = raw_pair()
+    with peer:
+        connecting = loop.create_connection(Interrupting, sock=mine)
+        _transport, protocol = loop.run_until_complete(connecting)
+        peer.sendall(b"last words")
+        peer.shutdown(socket.SHUT_WR)
+        for _ in range(2):
+            with pytest.raises(kind, match="in eof_received"):
+                loop.run_forever()
+        assert protocol.data == b"last words"
+        assert loop.run_until_complete(soon(protocol.lost)) is None

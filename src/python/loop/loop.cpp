@@ -66,6 +66,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   new (&loop.arrived) ReadyQueue();
   new (&loop.due) ReadyQueue();
   new (&loop.flush_list) decltype(loop.flush_list)();
+  new (&loop.pausing) decltype(loop.pausing)();
   new (&loop.watches) decltype(loop.watches)();
   new (&loop.rearm_list) decltype(loop.rearm_list)();
   new (&loop.sock_waits) decltype(loop.sock_waits)();
@@ -197,6 +198,7 @@ void loop_dealloc(PyObject* self) {
     loop.sock_waits.~IntrusiveList();
     loop.rearm_list.~IntrusiveList();
     loop.watches.~unordered_map();
+    loop.pausing.~IntrusiveList();
     loop.flush_list.~IntrusiveList();
     loop.due.~ReadyQueue();
     loop.arrived.~ReadyQueue();

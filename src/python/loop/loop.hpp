@@ -58,6 +58,9 @@ class Flushable : public ListNode<FlushTag> {
   Flush flush_;
 };
 
+struct PauseTag;
+struct StreamTransport;
+
 /// The reference that an operation in flight has to a Python object. Linked while it has one, so
 /// that the collector can tell it from a reference of the program: else an abandoned loop would
 /// live.
@@ -141,6 +144,8 @@ struct LoopObject {
   ReadyQueue arrived;    ///< readers' and writers', in this turn
   ReadyQueue due;        ///< timers', in this turn
   IntrusiveList<Flushable, FlushTag> flush_list;
+  IntrusiveList<StreamTransport, PauseTag>
+      pausing;                 ///< reading waits on; see stream_settle_pauses()
   std::size_t gathered_bytes;  ///< by connections, for the end of the turn
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
   IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again

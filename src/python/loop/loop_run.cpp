@@ -4,6 +4,7 @@
 #include <python/loop/loop_gate.hpp>
 #include <python/loop/loop_run.hpp>
 #include <python/loop/loop_use.hpp>
+#include <python/loop/stream_transport.hpp>
 #include <python/support/error.hpp>
 
 #include <ctime>
@@ -152,6 +153,7 @@ int run_once(LoopObject& loop) noexcept {
 #endif
   LockRelease release{loop};
   const bool busy = has_queued(loop) || loop.stopping || loop.fatal != nullptr;
+  if (BLITZIO_UNLIKELY(!loop.pausing.is_empty())) stream_settle_pauses(loop, busy);
   LocalExecutor& executor = *loop.executor;
   executor.gather(busy ? Duration::zero() : Duration::max(),
                   {LockRelease::before_wait, LockRelease::after_wait, &release});

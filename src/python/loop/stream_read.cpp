@@ -392,6 +392,19 @@ void deliver_held(StreamTransport& t) noexcept {
   tell_end(t);
 }
 
+/// Paused, and `read` waits on; see stream_settle_pauses().
+bool is_pausing(const StreamTransport& t) noexcept {
+  return t.is_linked();
+}
+
+/// Whether `read` may wait on though nobody receives. In mode edges it takes nothing, and most
+/// pauses, as those of asyncio's streams, end when the reader has its turn: then nothing is to be
+/// cancelled and begun anew.
+bool may_wait_paused(const StreamTransport& t) noexcept {
+  return t.wants_edges && t.paused && !t.closing && t.read_end == ReadEnd::none &&
+         t.read.state() == driver::Operation::State::in_flight;
+}
+
 }  // namespace
 
 // ---- the operation ------------------------------------------------------------------------------
@@ -403,9 +416,22 @@ void stream_update_reading(StreamTransport& t) noexcept {
   // Held data goes first, by way of `resume`.
   const bool is_wanted = wants_data(t) && t.held.empty();
   if (!t.read.is_idle()) {
-    if (!is_wanted || t.read.kind() != kind) loop_driver(*t.loop).cancel(t.read);
+    if (t.read.kind() == kind && is_wanted) {
+      if (!is_pausing(t)) return;
+      // Of what came meanwhile, or was left when the pause began, no edge tells again.
+      t.unlink();
+      if (!t.drain_again) drain_in_next_turn(t);
+    } else if (t.read.kind() == kind && may_wait_paused(t)) {
+      if (is_pausing(t)) return;
+      t.is_pause_old = false;
+      t.loop->pausing.push_back(t);
+    } else {
+      if (is_pausing(t)) t.unlink();
+      loop_driver(*t.loop).cancel(t.read);
+    }
     return;
   }
+  if (is_pausing(t)) t.unlink();
   if (!is_wanted) return;
   if (t.wants_edges) {
     t.edge_said_end = false;
@@ -417,10 +443,21 @@ void stream_update_reading(StreamTransport& t) noexcept {
   transport_submit(t, t.read);
 }
 
+void stream_settle_pauses(LoopObject& loop, bool is_busy) noexcept {
+  loop.pausing.for_each([&](StreamTransport& t) {
+    if (is_busy && !std::exchange(t.is_pause_old, true)) return;
+    t.unlink();
+    loop_driver(loop).cancel(t.read);
+  });
+}
+
 void stream_on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
   StreamTransport& t = owner_of(operation);
   PyRef keep;
-  if (!completion.more) keep = transport_take_self(t);
+  if (!completion.more) {
+    keep = transport_take_self(t);
+    if (BLITZIO_UNLIKELY(is_pausing(t))) t.unlink();
+  }
   if (BLITZIO_UNLIKELY(!is_loop_alive(t))) return;
   const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;
   if (BLITZIO_LIKELY(completion.result > 0)) {

@@ -86,7 +86,7 @@ struct StoredAddress {
 /// How the connection's reading came to its end; kept while paused, told after what is held.
 enum class ReadEnd : std::uint8_t { none, eof, error };
 
-struct StreamTransport : SocketTransport {
+struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   explicit StreamTransport(ModuleState& module_state) noexcept;
 
   PyObject* server = nullptr;        ///< or null
@@ -103,6 +103,7 @@ struct StreamTransport : SocketTransport {
   bool wants_edges = true;     ///< wanted mode: edges rather than arrivals
   bool drain_again = false;    ///< a turn's share was used up; go on in the next
   bool edge_said_end = false;  ///< a short read does not mean that all was read
+  bool is_pause_old = false;   ///< it began in an earlier turn; linked in LoopObject::pausing
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
   std::uint8_t small_reads_left = 2;  ///< in a row, until the wanted mode is arrivals
@@ -128,6 +129,10 @@ inline constexpr std::size_t kStreamBytes = kTransportOffset + sizeof(StreamTran
 static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
 
 [[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;
+
+/// Ends the waiting of what has paused before this turn and, if the loop is not busy and so about
+/// to wait itself, of what has paused at all. Owner only.
+void stream_settle_pauses(LoopObject& loop, bool is_busy) noexcept;
 
 /// What a transport is made of. `sock` null: `fd` is taken over (closed if this fails), of `family`
 /// and `proto`.

@@ -141,6 +141,49 @@ def test_a_paused_transport_delivers_nothing_and_fills_the_kernels_buffer(
     run(loop, asyncio.sleep(0))
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+def test_a_pause_of_any_length_loses_neither_data_nor_the_end(
+    loop: Any, pair: Pair, turns: int, is_busy: bool
+) -> None:
+    """Large pieces, of which more are there, come, or end, while reading is paused."""
+    expected = os.urandom(3 * 1024 * 1024)
+    pauses: asyncio.Queue[None] = asyncio.Queue()
+
+    class Pauses(Recorder):
+        def data_received(self, data: bytes) -> None:
+            assert self.transport.is_reading()
+            super().data_received(data)
+            self.transport.pause_reading()
+            pauses.put_nowait(None)
+
+    transport, protocol = connected(loop, pair, Pauses())
+    pair[1].setblocking(False)
+
+    async def resume() -> None:
+        while True:
+            await pauses.get()
+            for _ in range(turns):
+                # A loop with nothing to do waits; one that is busy only looks.
+                await asyncio.sleep(0 if is_busy else 1e-5)
+            transport.resume_reading()
+
+    async def main() -> None:
+        resuming = asyncio.ensure_future(resume())
+        sent = 0
+        while sent < len(expected):
+            try:
+                sent += pair[1].send(expected[sent : sent + 100_000])
+            except BlockingIOError:
+                await asyncio.sleep(0)
+        pair[1].shutdown(socket.SHUT_WR)
+        await protocol.lost
+        resuming.cancel()
+
+    run(loop, main())
+    assert protocol.data == expected
+
+
 def test_end_of_file_while_paused_comes_after_the_data_on_resume(loop: Any, pair: Pair) -> None:
     transport, protocol = connected(loop, pair)
     run(loop, asyncio.sleep(0))

@@ -61,6 +61,7 @@ PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/)
   loop.slow_callback_duration = 0.1;
   loop.closed = true;  // until __init__
   new (&loop.thread) Atomic<unsigned long>(0);
+  new (&loop.lock_sharing) LockSharing();
   new (&loop.beginning) ReadyQueue();
   new (&loop.ready) ReadyQueue();
   new (&loop.arrived) ReadyQueue();

@@ -36,6 +36,7 @@
 #include <blitzio/executor/blocking_pool.hpp>
 #include <blitzio/executor/local_executor.hpp>
 #include <python/loop/handle.hpp>
+#include <python/loop/lock_sharing.hpp>
 #include <python/loop/ready_queue.hpp>
 #include <python/loop/spare_bytes.hpp>
 #include <python/support/state.hpp>
@@ -123,7 +124,7 @@ struct LoopObject {
   double slow_callback_duration;
   Atomic<unsigned long> thread;  ///< who runs the loop, 0: nobody. Written by the runner alone.
                                  ///< In a forked child kParentsThread.
-  unsigned turns_without_wait;   ///< in a row
+  LockSharing lock_sharing;
   // Of connections that deliver much at once: stream_read.cpp.
   std::size_t turn_bytes;        ///< received in this turn
   std::size_t unfinished_reads;  ///< those that go on in the next

@@ -58,19 +58,6 @@ struct LockRelease {
   }
 };
 
-/// So many turns in a row may find something to do before the interpreter gets its due. Callbacks
-/// in Python look after that by themselves; native ones, such as a wait that always seems to be
-/// over, would keep all other threads, and Ctrl-C, waiting for ever. Handles run either kind.
-constexpr unsigned kTurnsWithoutWaitMax = 64;
-
-/// Counts a turn. Returns whether the interpreter lock was given up, so that signals may be there.
-bool let_others_run(LoopObject& loop, bool waited) noexcept {
-  if (!waited && ++loop.turns_without_wait < kTurnsWithoutWaitMax) return false;
-  loop.turns_without_wait = 0;
-  if (!waited) PyEval_RestoreThread(PyEval_SaveThread());
-  return true;
-}
-
 /// What asyncio's debug mode calls `handle`, which ran `callback`: the task whose step it was, or
 /// the handle itself. Null with an error set.
 PyRef describe_call(LoopObject& loop, HandleObject& handle, PyObject* callback) noexcept {
@@ -158,7 +145,7 @@ int run_once(LoopObject& loop) noexcept {
   executor.gather(busy ? Duration::zero() : Duration::max(),
                   {LockRelease::before_wait, LockRelease::after_wait, &release});
   // A signal may have ended the wait; its Python handler runs here, not at the next event.
-  if (let_others_run(loop, release.waited) && PyErr_CheckSignals() != 0) return -1;
+  if (loop.lock_sharing.after_turn(release.waited) && PyErr_CheckSignals() != 0) return -1;
   executor.fire_timers();
   const int outcome = run_turn(loop);
   end_turn(loop);

@@ -82,7 +82,12 @@ ATTEMPTS = 3
 #: garbage collector to be an even share.
 LENGTHS_DEFAULT = (100, 1100)
 #: Of those that take long under valgrind.
-LENGTHS = {"tls_1k": (20, 220), "connect_close": (20, 220), "sock_echo": (50, 550)}
+LENGTHS = {
+    "tls_1k": (20, 220),
+    "tls_connect": (20, 120),
+    "connect_close": (20, 220),
+    "sock_echo": (50, 550),
+}
 
 _COUNTED = re.compile(r"[\d+*-]\S* (\d+)$")
 _COMPILER = re.compile(rb"GCC: \([^)]*\) (\d+)\.")

@@ -51,3 +51,43 @@ async def tls_1k(bench: Bench) -> None:
 @workload("tls_bulk", "TLS 100 KiB echo", "round trip", 200)
 async def tls_bulk(bench: Bench) -> None:
     await tls_round_trips(bench, b"x" * 100 * 1024)
+
+
+class Visitor(asyncio.Protocol):
+    """Either end of a connection that is closed as soon as it stands."""
+
+    def __init__(self, lost: asyncio.Future[None]) -> None:
+        self.lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+
+@workload("tls_connect", "TLS connect, close", "connection", 100)
+async def tls_connect(bench: Bench) -> None:
+    """A full handshake, and both have said close_notify when it is over."""
+    loop = asyncio.get_running_loop()
+    server_context, client_context = contexts()
+    accepted: list[Visitor] = []
+
+    def accept() -> Visitor:
+        accepted.append(Visitor(loop.create_future()))
+        return accepted[-1]
+
+    server = await loop.create_server(accept, "127.0.0.1", 0, ssl=server_context)
+    port = server.sockets[0].getsockname()[1]
+    with bench.timed():
+        for _ in range(bench.ops):
+            transport, client = await loop.create_connection(
+                lambda: Visitor(loop.create_future()),
+                "127.0.0.1",
+                port,
+                ssl=client_context,
+                server_hostname="localhost",
+            )
+            transport.close()
+            await client.lost
+            await accepted.pop().lost
+    server.close()
+    await server.wait_closed()

@@ -29,6 +29,13 @@ _SHUTDOWN_TIMEOUT: float = getattr(constants, "SSL_SHUTDOWN_TIMEOUT", 30.0)
 _READ_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_READ", 256)
 _WRITE_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_WRITE", 512)
 
+#: Extra info, and the method of an SSLObject that gives it.
+_ASKED_OF_SSL_OBJECT = {
+    "peercert": "getpeercert",
+    "cipher": "cipher",
+    "compression": "compression",
+}
+
 
 class _SSLProtocolTransport(TlsTransportBase):
     """The transport of an application over TLS."""
@@ -86,8 +93,10 @@ class SSLProtocol(TlsProtocolBase):
     """Between an application's protocol and a transport of bytes; see TlsProtocolBase."""
 
     _handshake_start_time: float | None = None
-    _handshake_timeout_handle: asyncio.TimerHandle | None = None
-    _shutdown_timeout_handle: asyncio.TimerHandle | None = None
+    #: Of the handshake, later of the shutdown.
+    _timeout_handle: asyncio.TimerHandle | None = None
+    #: Both have said that they send no more.
+    _is_shut = False
 
     def __init__(
         self,
@@ -140,8 +149,6 @@ class SSLProtocol(TlsProtocolBase):
             _record_object(ssl_object),
             not call_connection_made,
         )
-        self._set_read_buffer_limits()
-        self._set_write_buffer_limits()
         self._app_transport = _SSLProtocolTransport(self)
 
     # ---- what the transport below calls
@@ -158,10 +165,11 @@ class SSLProtocol(TlsProtocolBase):
             _logger.debug("%r starts SSL handshake", self)
             self._handshake_start_time = loop.time()
         self._begin_handshake(transport)
-        self._handshake_timeout_handle = loop.call_later(
+        self._timeout_handle = loop.call_later(
             self._ssl_handshake_timeout, self._check_handshake_timeout
         )
-        self._do_handshake()
+        if not self._server_side:  # Where the client begins, which is still to come.
+            self._do_handshake()
 
     def eof_received(self) -> bool:
         """The peer sends no more; returns whether the transport below must stay open."""
@@ -196,14 +204,15 @@ class SSLProtocol(TlsProtocolBase):
             self._app_transport._closed = True
         was_handshake = self._state in ("DO_HANDSHAKE", "UNWRAPPED")
         is_owed = self._release()
-        self._cancel_handshake_timer()
-        self._cancel_shutdown_timer()
-        if exc is None and was_handshake:
-            self._wakeup_waiter(
-                ConnectionAbortedError("the connection was closed during the SSL handshake")
-            )
-        else:
-            self._wakeup_waiter(exc)
+        if self._timeout_handle is not None:
+            self._cancel_timer()
+        if self._waiter is not None:
+            if exc is None and was_handshake:
+                self._wakeup_waiter(
+                    ConnectionAbortedError("the connection was closed during the SSL handshake")
+                )
+            else:
+                self._wakeup_waiter(exc)
         if not is_owed:
             return
         if isinstance(transport, (StreamTransport, TlsTransportBase)):
@@ -225,15 +234,7 @@ class SSLProtocol(TlsProtocolBase):
 
     def _on_handshake_complete(self, exc: BaseException | None) -> None:
         """Called by the native half."""
-        self._cancel_handshake_timer()
-        ssl_object = self._sslobj
-        peercert = None
-        if exc is None:
-            try:
-                self._become_wrapped()
-                peercert = ssl_object.getpeercert()
-            except Exception as failure:
-                exc = failure
+        self._cancel_timer()
         if exc is not None:
             self._end()
             if isinstance(exc, ssl_module.CertificateError):
@@ -243,16 +244,12 @@ class SSLProtocol(TlsProtocolBase):
             self._fatal_error(exc, message)
             self._wakeup_waiter(exc)
             return
+        self._become_wrapped()
         loop = self._loop
         if self._handshake_start_time is not None and loop.get_debug():
             took = loop.time() - self._handshake_start_time
             _logger.debug("%r: SSL handshake took %.1f ms", self, took * 1e3)
-        self._extra.update(
-            peercert=peercert,
-            cipher=ssl_object.cipher(),
-            compression=ssl_object.compression(),
-            ssl_object=ssl_object,
-        )
+        self._extra["ssl_object"] = self._sslobj
         if self._tell_made():
             self._app_protocol.connection_made(self._app_transport)
         self._wakeup_waiter()
@@ -285,16 +282,17 @@ class SSLProtocol(TlsProtocolBase):
             self._abort(None)
         elif state == "WRAPPED":
             self._begin_flushing()
-            self._start_shutdown_timer()
             self._do_flush()
+            self._start_shutdown_timer()
         elif state == "FLUSHING":
             # The peer ended while the application had paused; it will not read any more.
-            self._start_shutdown_timer()
             self._do_flush()
+            self._start_shutdown_timer()
 
     def _start_shutdown_timer(self) -> None:
-        if self._shutdown_timeout_handle is None:
-            self._shutdown_timeout_handle = self._loop.call_later(
+        """For what the peer has to do yet."""
+        if self._timeout_handle is None and not self._is_shut and self._state != "UNWRAPPED":
+            self._timeout_handle = self._loop.call_later(
                 self._ssl_shutdown_timeout, self._check_shutdown_timeout
             )
 
@@ -304,7 +302,9 @@ class SSLProtocol(TlsProtocolBase):
 
     def _on_shutdown_complete(self, exc: BaseException | None) -> None:
         """Both sides have said that they send no more; called by the native half."""
-        self._cancel_shutdown_timer()
+        self._is_shut = True
+        if self._timeout_handle is not None:
+            self._cancel_timer()
         if exc is not None:
             self._fatal_error(exc)
         elif self._transport is not None:
@@ -349,24 +349,32 @@ class SSLProtocol(TlsProtocolBase):
                 }
             )
 
-    def _cancel_handshake_timer(self) -> None:
-        if self._handshake_timeout_handle is not None:
-            self._handshake_timeout_handle.cancel()
-            self._handshake_timeout_handle = None
-
-    def _cancel_shutdown_timer(self) -> None:
-        if self._shutdown_timeout_handle is not None:
-            self._shutdown_timeout_handle.cancel()
-            self._shutdown_timeout_handle = None
+    def _cancel_timer(self) -> None:
+        handle, self._timeout_handle = self._timeout_handle, None
+        if handle is not None:
+            handle.cancel()
 
     # ---- what the application's transport asks for
 
     def _get_extra_info(self, name: str, default: Any = None) -> Any:
-        if name in self._extra:
-            return self._extra[name]
+        extra = self._extra
+        if name not in extra and name in _ASKED_OF_SSL_OBJECT and "ssl_object" in extra:
+            extra[name] = self._ask_ssl_object(name)
+        if name in extra:
+            return extra[name]
         if self._transport is not None:
             return self._transport.get_extra_info(name, default)
         return default
+
+    def _ask_ssl_object(self, name: str) -> Any:
+        """When somebody asks: most programs never do, and to decode a certificate takes as long as
+        all else here does in a handshake."""
+        try:
+            return getattr(self._sslobj, _ASKED_OF_SSL_OBJECT[name])()
+        except UnicodeError:
+            raise
+        except ValueError:
+            return None  # The connection has failed since: OpenSSL begins anew.
 
     def _set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         limits = _water_marks(high, low, _WRITE_HIGH_WATER_KIB)
@@ -389,6 +397,8 @@ def _record_object(ssl_object: ssl_module.SSLObject) -> Any:
     """What reads and writes records without a Python frame; None if there is no such thing."""
     kind = type(ssl_object)
     plain = ssl_module.SSLObject
+    if kind is plain:
+        return ssl_object._sslobj  # type: ignore[attr-defined]
     if getattr(kind, "read", None) is plain.read and getattr(kind, "write", None) is plain.write:
         return getattr(ssl_object, "_sslobj", None)
     return None

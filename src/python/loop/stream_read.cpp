@@ -5,7 +5,8 @@
 // the transport changes to poll_multishot and receives into the final object. It returns after
 // kSmallReadsMax small ones in a row.
 //
-// A connection begins with poll_multishot, until two messages were small: a bulk stream whose first
+// A connection begins with poll_multishot, until two messages were small (a TLS handshake's do not
+// count): a bulk stream whose first
 // megabyte came in pieces of the driver's buffers keeps a small TCP window for long, and one that
 // asks once and closes never gets that far (docs/design/reads.md has the numbers).
 //
@@ -222,6 +223,7 @@ void drain_in_next_turn(StreamTransport& t) noexcept {
 struct Received {
   std::int32_t result;  ///< as receive(); -EAGAIN as well if the protocol gave no buffer
   bool filled;          ///< there may be more
+  bool counts = true;   ///< its size says something about what will follow
 };
 
 Received receive_bytes(StreamTransport& t) noexcept {
@@ -278,9 +280,11 @@ Received receive_for_tls(StreamTransport& t) noexcept {
     }
   }
   const std::span<std::byte> buffer{t.loop->tls_scratch.get(), kTlsReadBytes};
+  // Handshakes are small whatever follows, and many connections have hardly anything else.
+  const bool counts = tls_is_wrapped(t.protocol);
   const std::int32_t count = receive(t.fd, buffer);
   if (count > 0) deliver_to_tls(t, buffer.first(static_cast<std::size_t>(count)));
-  return {count, static_cast<std::size_t>(count) == kTlsReadBytes};
+  return {count, static_cast<std::size_t>(count) == kTlsReadBytes, counts};
 }
 
 /// A short read empties an internet socket. A Unix socket stops at messages that carry descriptors.
@@ -340,7 +344,7 @@ void drain(StreamTransport& t) noexcept {
     known -= std::min(known, static_cast<std::size_t>(received.result));
     t.loop->turn_bytes += static_cast<std::size_t>(received.result);
     if (!received.filled) {
-      count_read(t, taken);
+      if (received.counts) count_read(t, taken);
       if (is_drained_by_short_read(t)) return;
     }
   }

@@ -89,7 +89,6 @@ void tls_send_alert(TlsProtocol& t) noexcept;
 
 [[nodiscard]] int tls_do_handshake(PyObject* self) noexcept;
 [[nodiscard]] int tls_do_flush(PyObject* self) noexcept;
-[[nodiscard]] int tls_do_shutdown(PyObject* self) noexcept;
 /// Goes on with whatever the phase is about, after an arrival or a pause.
 [[nodiscard]] int tls_go_on(PyObject* self) noexcept;
 /// self._fatal_error(exception, message) with the current exception, unless it must not be caught

@@ -22,10 +22,6 @@ namespace {
 /// What a foreign transport receives into.
 constexpr Py_ssize_t kForeignBufferBytes = 64 * 1024;
 
-TlsHead& head_of(PyObject* self) noexcept {
-  return *reinterpret_cast<TlsHead*>(self);
-}
-
 // ---- lifetime -----------------------------------------------------------------------------------
 
 void tls_dealloc(PyObject* self) noexcept;
@@ -40,7 +36,6 @@ PyObject* tls_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) 
 int tls_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   TlsProtocol& t = as_tls(self);
   Py_VISIT(Py_TYPE(self));
-  Py_VISIT(head_of(self).dict);
   Py_VISIT(reinterpret_cast<PyObject*>(t.loop));
   for (PyObject* object : {t.lower, t.app_protocol, t.app_transport, t.ssl_object, t.incoming,
                            t.outgoing, t.bio_write, t.bio_read, t.read, t.write, t.read_args}) {
@@ -52,7 +47,6 @@ int tls_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
 // `loop` stays until dealloc; the ssl module's objects refer to nothing of ours.
 int tls_clear(PyObject* self) noexcept {
   TlsProtocol& t = as_tls(self);
-  Py_CLEAR(head_of(self).dict);
   Py_CLEAR(t.lower);
   Py_CLEAR(t.app_protocol);
   Py_CLEAR(t.app_transport);
@@ -61,7 +55,6 @@ int tls_clear(PyObject* self) noexcept {
 
 void tls_dealloc(PyObject* self) noexcept {
   PyObject_GC_UnTrack(self);
-  if (head_of(self).weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   tls_clear(self);
   TlsProtocol& t = as_tls(self);
   for (PyObject** object : {&t.ssl_object, &t.incoming, &t.outgoing, &t.bio_write, &t.bio_read,
@@ -91,8 +84,8 @@ int fetch_ssl(ModuleState& state) noexcept {
   return 0;
 }
 
-bool get_method(PyObject* object, const char* name, PyObject** target) noexcept {
-  *target = PyObject_GetAttrString(object, name);
+bool get_method(PyObject* object, PyObject* name, PyObject** target) noexcept {
+  *target = PyObject_GetAttr(object, name);
   return *target != nullptr;
 }
 
@@ -123,9 +116,10 @@ int tls_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
   t.window = tls_window_new(*t.state).release();
   if (t.window == nullptr) return -1;
   t.read_args = Py_BuildValue("(iO)", INT_MAX, t.window);
-  if (t.read_args == nullptr || !get_method(incoming, "write", &t.bio_write) ||
-      !get_method(outgoing, "read", &t.bio_read) || !get_method(records, "read", &t.read) ||
-      !get_method(records, "write", &t.write)) {
+  const Names& names = t.state->names;
+  if (t.read_args == nullptr || !get_method(incoming, names.write, &t.bio_write) ||
+      !get_method(outgoing, names.read, &t.bio_read) || !get_method(records, names.read, &t.read) ||
+      !get_method(records, names.write, &t.write)) {
     return -1;
   }
   t.ssl_object = Py_NewRef(ssl_object);
@@ -341,7 +335,6 @@ PyMethodDef tls_methods[] = {
 
 PyGetSetDef tls_getset[] = {
     {"_state", get_state, nullptr, nullptr, nullptr},
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -350,13 +343,11 @@ constexpr Py_ssize_t at(std::size_t offset) noexcept {
 }
 
 PyMemberDef tls_members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(TlsHead, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(TlsHead, weakrefs), READONLY, nullptr},
-    {"_loop", T_OBJECT, at(offsetof(TlsProtocol, loop)), READONLY, nullptr},
+    {"_loop", T_OBJECT_EX, at(offsetof(TlsProtocol, loop)), READONLY, nullptr},
     {"_transport", T_OBJECT, at(offsetof(TlsProtocol, lower)), READONLY, nullptr},
     {"_app_protocol", T_OBJECT, at(offsetof(TlsProtocol, app_protocol)), READONLY, nullptr},
     {"_app_transport", T_OBJECT, at(offsetof(TlsProtocol, app_transport)), 0, nullptr},
-    {"_sslobj", T_OBJECT, at(offsetof(TlsProtocol, ssl_object)), READONLY, nullptr},
+    {"_sslobj", T_OBJECT_EX, at(offsetof(TlsProtocol, ssl_object)), READONLY, nullptr},
     {"_incoming", T_OBJECT, at(offsetof(TlsProtocol, incoming)), READONLY, nullptr},
     {"_outgoing", T_OBJECT, at(offsetof(TlsProtocol, outgoing)), READONLY, nullptr},
     {"_conn_lost", T_UINT, at(offsetof(TlsProtocol, conn_lost)), READONLY, nullptr},
@@ -382,11 +373,11 @@ PyMemberDef tls_members[] = {
 int tls_register(PyObject* module, ModuleState& state) noexcept {
   if (tls_window_register(module, state) != 0) return -1;
   auto* base = reinterpret_cast<PyTypeObject*>(state.buffered_protocol);
-  if (base->tp_basicsize != offsetof(TlsHead, dict)) {
+  if (base->tp_basicsize != sizeof(TlsHead)) {
     PyErr_Format(PyExc_ImportError,
                  "asyncio.BufferedProtocol has instances of %zd bytes where %zu are expected: this "
                  "build of blitzio does not fit this Python",
-                 base->tp_basicsize, offsetof(TlsHead, dict));
+                 base->tp_basicsize, sizeof(TlsHead));
     return -1;
   }
   PyType_Slot slots[] = {

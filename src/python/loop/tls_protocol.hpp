@@ -60,10 +60,10 @@ enum class TlsPhase : std::uint8_t { unwrapped, handshake, wrapped, flushing, sh
 /// What the application's protocol has been told.
 enum class AppState : std::uint8_t { init, made, eof, lost };
 
-/// What CPython's type machinery looks at; asyncio.BufferedProtocol adds nothing to an object.
+/// asyncio.BufferedProtocol adds nothing to an object; `__dict__` and weak references are the
+/// Python half's, whose attributes CPython then finds without a look-up by name.
 struct TlsHead {
-  PyObject_HEAD PyObject* dict;
-  PyObject* weakrefs;
+  PyObject_HEAD
 };
 
 struct TlsProtocol {
@@ -96,10 +96,11 @@ struct TlsProtocol {
   std::span<const std::byte> unfed;
   WriteQueue backlog;  ///< plaintext that is not encrypted yet
 
-  Py_ssize_t incoming_high = 0;
-  Py_ssize_t incoming_low = 0;
-  Py_ssize_t outgoing_high = 0;
-  Py_ssize_t outgoing_low = 0;
+  // Water marks, at first those of asyncio.constants.
+  Py_ssize_t incoming_high = 256 * 1024;
+  Py_ssize_t incoming_low = 64 * 1024;
+  Py_ssize_t outgoing_high = 512 * 1024;
+  Py_ssize_t outgoing_low = 128 * 1024;
   std::uint32_t conn_lost = 0;  ///< as asyncio's: writes since the end, and the end
 
   TlsPhase phase = TlsPhase::unwrapped;
@@ -125,6 +126,9 @@ static_assert(alignof(TlsProtocol) <= alignof(std::max_align_t));
 [[nodiscard]] inline bool tls_check(const ModuleState& state, PyObject* object) noexcept {
   return PyObject_TypeCheck(object, state.tls_protocol_type) != 0;
 }
+
+/// Whether what arrives is the application's data, not a handshake or what comes after the end.
+[[nodiscard]] bool tls_is_wrapped(PyObject* self) noexcept;
 
 /// Ciphertext arrived: from a StreamTransport, which keeps `data` until this returns, in its
 /// context. Returns -1 with an error set, which is the lower transport's to report.

@@ -241,6 +241,10 @@ TlsRead tls_read_into(TlsProtocol& t, std::span<std::byte> buffer, std::size_t& 
   return count == 0 ? TlsRead::closed : TlsRead::data;
 }
 
+bool tls_is_wrapped(PyObject* self) noexcept {
+  return as_tls(self).phase == TlsPhase::wrapped;
+}
+
 int tls_feed(PyObject* self, std::span<const std::byte> data) noexcept {
   TlsProtocol& t = as_tls(self);
   if (t.phase == TlsPhase::unwrapped) return 0;

@@ -223,7 +223,7 @@ PyGetSetDef transport_getset[] = {
 PyMemberDef transport_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(TlsTransportObject, dict), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TlsTransportObject, weakrefs), READONLY, nullptr},
-    {"_ssl_protocol", T_OBJECT, offsetof(TlsTransportObject, protocol), READONLY, nullptr},
+    {"_ssl_protocol", T_OBJECT_EX, offsetof(TlsTransportObject, protocol), READONLY, nullptr},
     {"_closed", T_BOOL, offsetof(TlsTransportObject, is_closed), 0, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };

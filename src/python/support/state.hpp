@@ -36,6 +36,7 @@ namespace blitzio::python {
   X(_source_traceback)         \
   X(_start)                    \
   X(_start_reading)            \
+  X(_waiter)                   \
   X(_wake_waiter)              \
   X(_wakeup)                   \
   X(abort)                     \
@@ -81,6 +82,7 @@ namespace blitzio::python {
   X(pipe)                      \
   X(proto)                     \
   X(protocol)                  \
+  X(read)                      \
   X(recv)                      \
   X(recv_into)                 \
   X(recvfrom)                  \

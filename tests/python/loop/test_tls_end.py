@@ -23,7 +23,7 @@ from tests.python.loop.support import (
     soon,
     turns,
 )
-from tests.python.loop.tls_support import tls_and_peer
+from tests.python.loop.tls_support import Peer, tls_and_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,40 @@ def test_data_that_arrives_after_close_is_dropped(
             assert protocol.data == b""
 
     loop.run_until_complete(main())
+
+
+def test_openssl_is_not_asked_for_an_end_that_has_not_come(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    """Its answer is an exception, and after a handshake's tickets there always was one."""
+    asked: list[bool] = []
+
+    class Counting(ssl.SSLObject):
+        def unwrap(self) -> Any:
+            asked.append(True)
+            return super().unwrap()
+
+    async def main() -> None:
+        mine, other = raw_pair()
+        with other:
+            peer = Peer(other, server_context(tmp_path))
+            shaking = loop.create_task(peer.handshake())
+            ours = client_context()
+            ours.sslobject_class = Counting
+            transport, protocol = await soon(
+                loop.create_connection(Recorder, sock=mine, ssl=ours, server_hostname="localhost")
+            )
+            await soon(shaking)
+            transport.close()
+            for _ in range(3):
+                await peer.send(b"more")
+                await turns()
+            assert await peer.read_end() == b""
+            await peer.close()
+            assert await soon(protocol.lost) is None
+
+    loop.run_until_complete(main())
+    assert len(asked) == 2
 
 
 def test_the_peers_close_notify_is_answered(

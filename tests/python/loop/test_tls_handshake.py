@@ -55,6 +55,35 @@ def test_extra_info(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     loop.run_until_complete(main())
 
 
+def test_extra_info_that_is_asked_for_after_the_end(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with tls_and_peer(tmp_path) as (transport, protocol, _):
+            transport.abort()
+            await soon(protocol.lost)
+            assert transport.get_extra_info("peercert")["subject"]
+            assert transport.get_extra_info("cipher")[1] == "TLSv1.3"
+
+    loop.run_until_complete(main())
+
+
+def test_extra_info_that_is_asked_for_after_an_error_of_tls(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        for was_asked in (False, True):
+            async with tls_and_peer(tmp_path) as (transport, protocol, peer):
+                if was_asked:
+                    transport.get_extra_info("peercert")
+                await soon(loop.sock_sendall(peer.sock, b"\x17\x03\x03\x00\x20" + bytes(32)))
+                assert isinstance(await soon(protocol.lost), ssl.SSLError)
+                assert (transport.get_extra_info("peercert") is not None) is was_asked
+                assert transport.get_extra_info("cipher") is not None
+
+    loop.run_until_complete(main())
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_versions_with_a_reused_session(
     loop: asyncio.AbstractEventLoop, tmp_path: Path, version: ssl.TLSVersion

@@ -7,6 +7,7 @@ create_connection: resolve ─▶ order by family ─▶ try one after the other
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import socket
@@ -15,7 +16,7 @@ from asyncio import staggered
 
 from blitzio._loop import _compat
 from blitzio._loop.names import NamesMixin, numeric_info
-from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts
+from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar
 
     from blitzio._loop.names import AddressInfo
+    from blitzio._loop.tls_protocol import SSLProtocol
 
     _Tls = bool | ssl_module.SSLContext | None
 
@@ -31,14 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("asyncio")
 
-
 _Socket = socket.socket
 _socket_connect = socket.socket.connect
-
-
-def _is_socket_patched() -> bool:
-    """Whether somebody wants to see connections: tests that forbid them, proxies."""
-    return socket.socket is not _Socket or _Socket.connect is not _socket_connect
 
 
 class ConnectMixin(NamesMixin, TlsMixin):
@@ -75,24 +71,42 @@ class ConnectMixin(NamesMixin, TlsMixin):
 
         Cancellation: sockets that are being connected are closed.
         """
-        if (
-            not (ssl or proto or all_errors or self.get_debug())
+        # What clients do that connect often, if the host is numeric: natively, see below.
+        is_usual = (
+            not (proto or all_errors or self.get_debug())
             and sock is None
             and local_addr is None
+            and happy_eyeballs_delay is None
+            # Unless somebody wants to see connections: tests that forbid them, proxies.
+            and socket.socket is _Socket
+            and _Socket.connect is _socket_connect
+        )
+        if (
+            is_usual
+            and not ssl
             and server_hostname is None
             and ssl_handshake_timeout is None
             and ssl_shutdown_timeout is None
-            and happy_eyeballs_delay is None
-            and not _is_socket_patched()
         ):
-            # What clients do that connect often, to a numeric host: natively.
-            connecting = self._connect_numeric(protocol_factory, host, port, family)
+            connecting = self._connect_numeric(protocol_factory, host, port, family, False)
             if connecting is not None:
                 return await connecting
         _check_server_hostname(ssl, server_hostname, host)
         if server_hostname is None and ssl:
             server_hostname = host
         check_timeouts("create_connection", bool(ssl), ssl_handshake_timeout, ssl_shutdown_timeout)
+        if is_usual and ssl:
+            factory = functools.partial(
+                self._make_client_tls,
+                protocol_factory,
+                ssl,
+                server_hostname,
+                ssl_handshake_timeout,
+                ssl_shutdown_timeout,
+            )
+            connecting = self._connect_numeric(factory, host, port, family, True)
+            if connecting is not None:
+                return await connecting
         if all_errors and sys.version_info < (3, 11):
             raise TypeError("create_connection() got an unexpected keyword argument 'all_errors'")
         if sock is not None:
@@ -169,6 +183,25 @@ class ConnectMixin(NamesMixin, TlsMixin):
             accepted = transport.get_extra_info("socket")
             logger.debug("%r handled: (%r, %r)", accepted, transport, protocol)
         return transport, protocol
+
+    def _make_client_tls(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        ssl: _Tls,
+        server_hostname: str | None,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None,
+    ) -> SSLProtocol:
+        """What stands between the protocol and a connection that has been made natively."""
+        return ssl_protocol_class()(
+            self,
+            protocol_factory(),
+            None if isinstance(ssl, bool) else ssl,
+            self.create_future(),
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     async def _create_connection_transport(
         self,

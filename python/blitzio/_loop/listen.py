@@ -17,7 +17,7 @@ from blitzio._loop import _compat
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.names import NamesMixin
 from blitzio._loop.server import Server
-from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts
+from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from blitzio._loop.names import AddressInfo
     from blitzio._loop.server import ProtocolFactory
+    from blitzio._loop.tls_protocol import SSLProtocol
 
 logger = logging.getLogger("asyncio")
 
@@ -187,64 +188,44 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
             raise OSError(exc.errno, message) from None
         return True
 
-    def _accept_tls(self, server: Server, sock: socket.socket) -> None:
-        """Begins the handshake of an accepted connection; called by the native listener."""
-        protocol: asyncio.BaseProtocol | None = None
-        transport: asyncio.Transport | None = None
-        try:
-            sock.setblocking(False)
-            protocol = server._protocol_factory()
-            waiter: asyncio.Future[None] = self.create_future()
-            transport = self._make_ssl_transport(
-                sock,
-                protocol,
-                server._ssl_context,
-                waiter,
-                server_side=True,
-                server=server,
-                ssl_handshake_timeout=server._ssl_handshake_timeout,
-                ssl_shutdown_timeout=server._ssl_shutdown_timeout,
+    def _accept_tls(self, server: Server) -> SSLProtocol:
+        """What stands between a new protocol and an accepted connection; called by the native
+        listener."""
+        protocol = server._protocol_factory()
+        # Like asyncio in debug mode only: any client can make a handshake fail.
+        waiter = self.create_future() if self.get_debug() else None
+        ssl_protocol = ssl_protocol_class()(
+            self,
+            protocol,
+            server._ssl_context,
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=server._ssl_handshake_timeout,
+            ssl_shutdown_timeout=server._ssl_shutdown_timeout,
+        )
+        if waiter is not None:
+            transport = ssl_protocol._app_transport
+            waiter.add_done_callback(
+                functools.partial(self._report_failed_handshake, protocol, transport)
             )
-            waiter.add_done_callback(functools.partial(self._tls_accepted, protocol, transport))
-        except (SystemExit, KeyboardInterrupt):
-            sock.close()
-            raise
-        except BaseException as exc:
-            sock.close()
-            self._report_failed_accept(exc, protocol, transport)
+        return ssl_protocol
 
-    def _tls_accepted(
+    def _report_failed_handshake(
         self,
         protocol: asyncio.BaseProtocol,
         transport: asyncio.Transport,
         waiter: asyncio.Future[None],
     ) -> None:
-        if waiter.cancelled():
-            transport.close()
-            return
         exc = waiter.exception()
         if exc is not None:
-            transport.close()
-            self._report_failed_accept(exc, protocol, transport)
-
-    def _report_failed_accept(
-        self,
-        exc: BaseException,
-        protocol: asyncio.BaseProtocol | None,
-        transport: asyncio.Transport | None,
-    ) -> None:
-        # Like asyncio in debug mode only: any client can make a handshake fail.
-        if not self.get_debug():
-            return
-        context: dict[str, Any] = {
-            "message": "Error on transport creation for incoming connection",
-            "exception": exc,
-        }
-        if protocol is not None:
-            context["protocol"] = protocol
-        if transport is not None:
-            context["transport"] = transport
-        self.call_exception_handler(context)
+            self.call_exception_handler(
+                {
+                    "message": "Error on transport creation for incoming connection",
+                    "exception": exc,
+                    "protocol": protocol,
+                    "transport": transport,
+                }
+            )
 
 
 def set_reuse_port(sock: socket.socket) -> None:

@@ -3,8 +3,8 @@
     serving ◀──start_serving── created ──close──▶ closed ──last connection lost──▶ waiters woken
        └───────────────────────────────close─────────▲
 
-Plain TCP is accepted natively (`Listener`: accept, socket object, protocol factory, transport). TLS
-connections come to `ListenMixin._accept_tls` once each.
+Connections are accepted natively (`Listener`: accept, protocol factory, transport). With TLS the
+factory is `ListenMixin._accept_tls`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import weakref
 from asyncio import trsock
 
 from blitzio._loop import _compat
+from blitzio._loop.tls import ssl_protocol_class
 from blitzio._native import Listener, ServerBase
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ class Server(ServerBase, asyncio.AbstractServer):
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         if ssl_context is not None:
             # Now: when its first client comes, the process may not be allowed to read files.
-            import blitzio._loop.tls_protocol  # noqa: F401
+            ssl_protocol_class()
         self._on_close = on_close  # Called once the sockets are closed.
         self._listeners: list[Listener] = []
         # Those that are not counted natively, see ServerBase. Weak: an abandoned transport must
@@ -210,13 +211,11 @@ class Server(ServerBase, asyncio.AbstractServer):
         if self._serving or self._sockets is None:
             return
         self._serving = True
-        on_accept = None
+        factory = self._protocol_factory
         if self._ssl_context is not None:
-            on_accept = functools.partial(self._loop._accept_tls, self)
+            factory = functools.partial(self._loop._accept_tls, self)
         for sock in self._sockets:
             sock.listen(self._backlog)
-            listener = Listener(
-                self._loop, sock, self._protocol_factory, self, self._backlog, on_accept
-            )
+            listener = Listener(self._loop, sock, factory, self, self._backlog)
             self._listeners.append(listener)
             listener.start()

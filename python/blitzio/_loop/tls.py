@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from blitzio._loop.tls_protocol import SSLProtocol
 
 
+_ssl_protocol_class: type[SSLProtocol] | None = None
+
+
+def ssl_protocol_class() -> type[SSLProtocol]:
+    """SSLProtocol, imported when it is needed: many programs leave TLS to a proxy."""
+    global _ssl_protocol_class
+    if _ssl_protocol_class is None:
+        from blitzio._loop.tls_protocol import SSLProtocol
+
+        _ssl_protocol_class = SSLProtocol
+    return _ssl_protocol_class
+
+
 class TlsMixin(LoopBase):
     def _make_socket_transport(
         self,
@@ -46,36 +59,7 @@ class TlsMixin(LoopBase):
         ssl_shutdown_timeout: float | None = None,
         call_connection_made: bool = True,
     ) -> asyncio.Transport:
-        ssl_protocol = self._make_ssl_protocol(
-            protocol,
-            sslcontext,
-            waiter,
-            server_side=server_side,
-            server_hostname=server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-            call_connection_made=call_connection_made,
-        )
-        transport: asyncio.Transport = ssl_protocol._app_transport
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, waiter=None)
-        return transport
-
-    def _make_ssl_protocol(
-        self,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: ssl_module.SSLContext | None,
-        waiter: asyncio.Future[None] | None,
-        *,
-        server_side: bool,
-        server_hostname: str | None,
-        ssl_handshake_timeout: float | None,
-        ssl_shutdown_timeout: float | None,
-        call_connection_made: bool,
-    ) -> SSLProtocol:
-        # When it is needed: many programs leave TLS to a proxy.
-        from blitzio._loop.tls_protocol import SSLProtocol
-
-        return SSLProtocol(
+        ssl_protocol = ssl_protocol_class()(
             self,
             protocol,
             sslcontext,
@@ -86,6 +70,9 @@ class TlsMixin(LoopBase):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
+        transport: asyncio.Transport = ssl_protocol._app_transport
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, waiter=None)
+        return transport
 
     async def start_tls(
         self,
@@ -123,15 +110,16 @@ class TlsMixin(LoopBase):
             raise ConnectionAbortedError("start_tls() on a transport that is closing")
 
         waiter: asyncio.Future[None] = self.create_future()
-        ssl_protocol = self._make_ssl_protocol(
+        ssl_protocol = ssl_protocol_class()(
+            self,
             protocol,
             sslcontext,
             waiter,
-            server_side=server_side,
-            server_hostname=server_hostname,
+            server_side,
+            server_hostname,
+            call_connection_made=False,
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
-            call_connection_made=False,
         )
         upgraded: asyncio.Transport = ssl_protocol._app_transport
         # Paused first, so that no data reaches the new protocol before its connection_made().

@@ -258,13 +258,17 @@ class LoopBase:
         """Wait until the socket takes more data."""
     def _connect_numeric(
         self,
-        protocol_factory: Callable[[], _ProtocolT],
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
         host: object,
         port: object,
         family: int,
+        is_tls: bool,
         /,
-    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, _ProtocolT]] | None:
-        """A plain TCP connection and its transport; None if host and port need the resolver."""
+    ) -> Coroutine[Any, Any, tuple[asyncio.Transport, Any]] | None:
+        """A TCP connection and its transport; None if host and port need the resolver.
+
+        `is_tls`: the factory makes an SSLProtocol with the application's protocol in it.
+        """
     # ---- for the Python half ----
     def _run(self) -> None:
         """Run turns until stop(). The caller has set the running loop.
@@ -345,7 +349,6 @@ class Listener:
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         server: Any,
         backlog: int,
-        on_accept: Callable[[socket.socket], object] | None,
     ) -> None: ...
     def start(self) -> None:
         """Begin to accept."""

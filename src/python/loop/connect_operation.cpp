@@ -7,6 +7,7 @@
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
 #include <python/loop/stream_transport.hpp>
+#include <python/loop/tls_internal.hpp>
 #include <python/support/coroutine.hpp>
 #include <python/support/error.hpp>
 #include <python/support/heap_type.hpp>
@@ -34,6 +35,7 @@ struct ConnectOperation {
   StoredAddress peer;  ///< if it is known already
   OwnedFd fd;          ///< until the transport takes it over
   State state;
+  bool is_tls;  ///< the factory makes a TLS layer with the application's protocol in it
   bool is_running;
 };
 
@@ -113,24 +115,41 @@ bool check_connected(ConnectOperation& op) noexcept {
   return false;
 }
 
+/// What connection_made() or the end of the handshake sets. Null with an error set.
+PyRef make_waiter(const ConnectOperation& op, PyObject* protocol) noexcept {
+  if (!op.is_tls) return loop_create_future(*op.loop);
+  if (tls_check(*op.loop->state, protocol)) {
+    return PyRef::steal(PyObject_GetAttr(protocol, op.loop->state->names._waiter));
+  }
+  PyErr_SetString(PyExc_TypeError, "the factory must make a TlsProtocolBase");
+  return {};
+}
+
 /// created, connecting → making.
 bool make_transport(ConnectOperation& op) noexcept {
   const PyRef factory = PyRef::steal(std::exchange(op.factory, nullptr));
-  op.protocol = PyObject_CallNoArgs(factory.get());
-  if (op.protocol == nullptr) return false;
+  const PyRef protocol = PyRef::steal(PyObject_CallNoArgs(factory.get()));
+  if (!protocol) return false;
   // The factory may do anything.
   if (loop_check_closed(*op.loop) != 0 || loop_check_owner(*op.loop) != 0) return false;
-  const PyRef waiter = loop_create_future(*op.loop);
+  const PyRef waiter = make_waiter(op, protocol.get());
   if (!waiter) return false;
   StreamParts parts;
   parts.fd = op.fd.release();
   parts.family = op.address.storage.ss_family;
   parts.proto = IPPROTO_TCP;
   parts.peer = op.peer;
-  parts.protocol = op.protocol;
-  parts.waiter = waiter.get();
-  op.transport = stream_transport_new(*op.loop, parts).release();
-  if (op.transport == nullptr) return false;
+  parts.protocol = protocol.get();
+  if (op.is_tls) {
+    op.transport = Py_XNewRef(as_tls(protocol.get()).app_transport);
+    op.protocol = Py_XNewRef(as_tls(protocol.get()).app_protocol);
+  } else {
+    op.protocol = Py_NewRef(protocol.get());
+    parts.waiter = waiter.get();
+  }
+  PyRef transport = stream_transport_new(*op.loop, parts);
+  if (!transport) return false;
+  if (!op.is_tls) op.transport = transport.release();
   op.waits_for = PyObject_GetIter(waiter.get());
   op.state = State::making;
   return op.waits_for != nullptr;
@@ -244,8 +263,8 @@ int overrides_sock_connect(PyObject* loop, const ModuleState& state) noexcept {
 }  // namespace
 
 PyObject* loop_connect_numeric(PyObject* self, PyObject* const* args, Py_ssize_t nargs) noexcept {
-  if (nargs != 4) {
-    return PyErr_Format(PyExc_TypeError, "_connect_numeric() takes 4 arguments (%zd given)", nargs);
+  if (nargs != 5) {
+    return PyErr_Format(PyExc_TypeError, "_connect_numeric() takes 5 arguments (%zd given)", nargs);
   }
   LoopObject& loop = *reinterpret_cast<LoopObject*>(self);
   const long family = PyLong_AsLong(args[3]);
@@ -267,6 +286,7 @@ PyObject* loop_connect_numeric(PyObject* self, PyObject* const* args, Py_ssize_t
   op->peer.size = 0;
   new (&op->fd) OwnedFd();
   op->state = State::created;
+  op->is_tls = args[4] == Py_True;
   op->is_running = false;
   PyObject_GC_Track(op);
   return reinterpret_cast<PyObject*>(op);

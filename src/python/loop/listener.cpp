@@ -276,14 +276,13 @@ bool read_number(PyObject* sock, const char* name, int* value) noexcept {
 }
 
 int listener_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
-  static const char* const keywords[] = {
-      "loop", "sock", "protocol_factory", "server", "backlog", "on_accept", nullptr};
+  static const char* const keywords[] = {"loop",   "sock",    "protocol_factory",
+                                         "server", "backlog", nullptr};
   PyObject *loop = nullptr, *sock = nullptr, *factory = nullptr, *server = nullptr;
-  PyObject* on_accept = Py_None;
   int backlog = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OOOi|O:Listener", const_cast<char**>(keywords),
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OOOi:Listener", const_cast<char**>(keywords),
                                    state_of_type(Py_TYPE(self)).loop_type, &loop, &sock, &factory,
-                                   &server, &backlog, &on_accept)) {
+                                   &server, &backlog)) {
     return -1;
   }
   int family = 0, type = 0, proto = 0;
@@ -305,7 +304,6 @@ int listener_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
   listener->sock = Py_NewRef(sock);
   listener->factory = Py_NewRef(factory);
   listener->server = Py_NewRef(server);
-  listener->on_accept = on_accept == Py_None ? nullptr : Py_NewRef(on_accept);
   listener->fd = fd;
   listener->family = family;
   listener->type = type;
@@ -323,7 +321,6 @@ int listener_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   Py_VISIT(listener->sock);
   Py_VISIT(listener->factory);
   Py_VISIT(listener->server);
-  Py_VISIT(listener->on_accept);
   Py_VISIT(listener->divert);
   Py_VISIT(listener->context);
   Py_VISIT(listener->retry);
@@ -336,7 +333,6 @@ int listener_clear(PyObject* self) noexcept {
   if (listener == nullptr) return 0;
   Py_CLEAR(listener->factory);
   Py_CLEAR(listener->server);
-  Py_CLEAR(listener->on_accept);
   Py_CLEAR(listener->divert);
   Py_CLEAR(listener->context);
   Py_CLEAR(listener->retry);

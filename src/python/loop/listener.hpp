@@ -1,9 +1,9 @@
 // `Listener`: accepts the connections of one listening socket and makes their transports.
 //
 // One multishot accept stays in flight; per connection there is no Python call but the protocol
-// factory, and not even a socket object until somebody asks the transport for it. With `on_accept`
-// (TLS) the socket object is made and handed over instead; with divert() the listener of another
-// loop may get it, by adopt().
+// factory, and not even a socket object until somebody asks the transport for it. With TLS the
+// factory makes the layer between (ListenMixin._accept_tls). With divert() the listener of another
+// loop may get a connection, by adopt().
 //
 //            start                 close
 //   idle ◀────────▶ accepting ─────────────▶ closed

@@ -65,17 +65,7 @@ void listener_take_connection(Listener& listener, int fd, const StoredAddress& p
     loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
     return;
   }
-  if (listener.on_accept == nullptr) {
-    make_transport(listener, fd, peer);
-  } else {
-    const PyRef callback = PyRef::borrow(listener.on_accept);
-    const PyRef sock = make_socket(listener, fd);
-    const PyRef result =
-        sock ? PyRef::steal(PyObject_CallOneArg(callback.get(), sock.get())) : PyRef();
-    if (!result) {
-      loop_report_exception(*listener.loop, "Error on transport creation for incoming connection");
-    }
-  }
+  make_transport(listener, fd, peer);
   if (PyContext_Exit(context.get()) != 0) PyErr_WriteUnraisable(context.get());
 }
 

@@ -30,10 +30,9 @@ class Listener {
   PyObject* sock = nullptr;    // null once closed
   PyObject* factory = nullptr;
   PyObject* server = nullptr;
-  PyObject* on_accept = nullptr;  // or null
-  PyObject* divert = nullptr;     // or null
-  PyObject* context = nullptr;    // that of start(); each connection gets a copy
-  PyObject* retry = nullptr;      // handle of the timer after EMFILE and its like, or null
+  PyObject* divert = nullptr;   // or null
+  PyObject* context = nullptr;  // that of start(); each connection gets a copy
+  PyObject* retry = nullptr;    // handle of the timer after EMFILE and its like, or null
   int fd = -1;
   int family = 0;
   int type = 0;

@@ -71,12 +71,12 @@ def test_a_numeric_address_is_connected_to_natively_unless_a_subclass_does(loop:
         async def sock_connect(self, sock: socket.socket, address: Any) -> None:
             raise NotImplementedError
 
-    connecting = loop._connect_numeric(Recorder, HOST, 9, 0)
+    connecting = loop._connect_numeric(Recorder, HOST, 9, 0, False)
     assert connecting is not None
     connecting.close()
     own = Loop()
     try:
-        assert own._connect_numeric(Recorder, HOST, 9, 0) is None
+        assert own._connect_numeric(Recorder, HOST, 9, 0, False) is None
     finally:
         own.close()
 

@@ -211,7 +211,7 @@ def test_a_paused_listener_leaves_connections_in_the_queue(loop: Any) -> None:
 
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
-    listener = _native.Listener(loop, sock, factory, None, 10, None)
+    listener = _native.Listener(loop, sock, factory, None, 10)
     assert repr(listener) == f"<Listener idle fd={sock.fileno()}>"
     listener.start()
     listener.start()
@@ -231,23 +231,6 @@ def test_a_paused_listener_leaves_connections_in_the_queue(loop: Any) -> None:
     peer.close()
     assert made[0].lost is not None
     run(loop, made[0].lost)
-
-
-def test_on_accept_gets_the_socket_instead(loop: Any) -> None:
-    accepted: list[socket.socket] = []
-    sock = socket.create_server(("127.0.0.1", 0))
-    sock.setblocking(False)
-    listener = _native.Listener(loop, sock, Recorder, None, 10, accepted.append)
-    listener.start()
-    peer = socket.create_connection(sock.getsockname())
-    run(loop, until(lambda: accepted))
-    assert accepted[0].getpeername() == peer.getsockname()
-    assert accepted[0].gettimeout() == 0
-    assert type(accepted[0]) is socket.socket
-    listener.close()
-    accepted[0].close()
-    peer.close()
-    run(loop, asyncio.sleep(0))
 
 
 def test_many_connections_leave_nothing_behind(loop: Any) -> None:

@@ -117,10 +117,10 @@ class Loop(
 
 
 def _check_type(config: object) -> None:
-    # Here, as a dataclass costs memory that a loop with the default options does without.
-    from blitzio._config import Config
-
-    if not isinstance(config, Config):
+    # Not imported, as a dataclass costs memory that a loop with the default options does without:
+    # who has a Config has its module.
+    module = sys.modules.get("blitzio._config")
+    if module is None or not isinstance(config, module.Config):
         raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
 
 

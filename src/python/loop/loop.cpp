@@ -36,22 +36,12 @@ LoopObject& as_loop(PyObject* self) noexcept {
   return *reinterpret_cast<LoopObject*>(self);
 }
 
-/// The module of the first base of `type` that one of our types made; borrowed.
-PyObject* find_module(PyTypeObject* type) noexcept {
-  for (; type != nullptr; type = type->tp_base) {
-    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) continue;
-    PyObject* module = PyType_GetModule(type);
-    if (module != nullptr && PyModule_GetState(module) != nullptr) return module;
-    PyErr_Clear();  // Not a type of ours: its base may be.
-  }
-  PyErr_SetString(PyExc_SystemError, "blitzio.LoopBase lost its module");
-  return nullptr;
-}
-
 // ---- lifetime -----------------------------------------------------------------------------------
 
+void loop_dealloc(PyObject* self);
+
 PyObject* loop_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
-  PyObject* module = find_module(type);
+  PyObject* module = PyType_GetModule(native_type(type, loop_dealloc));
   if (module == nullptr) return nullptr;
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) return nullptr;

@@ -331,10 +331,16 @@ PyObject* remove(PyObject* self, const char* method, FdWatch::Side side,
   WatchMap::iterator found;
   if (!find_watch(loop, arguments[0], fd, &found)) return nullptr;
   if (found == loop.watches.end()) Py_RETURN_FALSE;
-  HandleObject* old = found->second->take(side);
+  FdWatch& watch = *found->second;
+  // Where another thread runs the loop, that one does the driver's part, and drops the unused
+  // watch.
+  const bool may_use_driver = loop_may_use_driver(loop);
+  const bool was_polling = may_use_driver && watch.is_polling(side);
+  HandleObject* old = watch.take(side);
   const bool removed = old != nullptr;
-  // Where another thread runs the loop, that one drops the unused watch.
-  if (found->second->is_unused() && loop_may_use_driver(loop)) fd_watch_drop(loop, found->first);
+  if (watch.is_unused() && may_use_driver) fd_watch_drop(loop, found->first);
+  // The caller may close the file and block until the other end has seen that.
+  if (was_polling) loop_driver(loop).hand_over();
   drop(old);
   return PyBool_FromLong(removed ? 1 : 0);
 }

@@ -40,6 +40,10 @@ class FdWatch : public ListNode<> {
   /// Submits the sides that have a handle and no poll in flight, and cancels what another thread
   /// left to be cancelled.
   void arm() noexcept;
+  /// Whether the side's poll is in flight. By who may use the driver.
+  [[nodiscard]] bool is_polling(Side side) const noexcept {
+    return !(side == Side::reader ? reader_ : writer_).is_idle();
+  }
   /// No side has a handle: the watch serves nobody.
   [[nodiscard]] bool is_unused() const noexcept;
 

@@ -36,8 +36,8 @@ enum class PipeKind : std::uint8_t { fifo, socket, device };
 struct PipeBehaviour {
   /// After connection_made() was called: begins to read, or to watch the other end.
   void (*start)(PipeTransport&) noexcept;
-  /// Brings the operations into line with the flags once is_lost or is_released are set.
-  void (*stop)(PipeTransport&) noexcept;
+  /// Cancels what is in flight, once is_lost is set. Returns whether anything was.
+  bool (*stop)(PipeTransport&) noexcept;
   /// As the method. Returns -1 with an error set.
   int (*close)(PipeTransport&) noexcept;
 };
@@ -94,8 +94,8 @@ inline PipeOperation::PipeOperation(PipeTransport& transport, Complete on_comple
 void pipe_submit(PipeOperation& operation) noexcept;
 /// The reference that a last completion gives back.
 [[nodiscard]] PyRef pipe_take_self(PipeOperation& operation) noexcept;
-/// Cancels, unless the loop's close has done so.
-void pipe_cancel(PipeOperation& operation) noexcept;
+/// Cancels what is in flight, unless the loop's close has done so. Returns whether it did.
+bool pipe_cancel(PipeOperation& operation) noexcept;
 
 /// Schedules connection_lost(exception) (null: None) unless it is already; closes for good.
 /// Returns -1 with an error set (the loop is closed).

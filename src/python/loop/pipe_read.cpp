@@ -218,16 +218,19 @@ PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
   return PyBool_FromLong(as_reader(self).paused ? 1 : 0);
 }
 
-void bring_into_line(PipeTransport& t) noexcept {
+void start(PipeTransport& t) noexcept {
   update(static_cast<ReadPipe&>(t));
+}
+
+bool stop(PipeTransport& t) noexcept {
+  return pipe_cancel(static_cast<ReadPipe&>(t).read);
 }
 
 int close(PipeTransport& t) noexcept {
   return pipe_lose(t, nullptr);
 }
 
-constexpr PipeBehaviour kBehaviour{
-    .start = bring_into_line, .stop = bring_into_line, .close = close};
+constexpr PipeBehaviour kBehaviour{.start = start, .stop = stop, .close = close};
 
 }  // namespace
 

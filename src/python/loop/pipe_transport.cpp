@@ -27,15 +27,27 @@ PyRef pipe_take_self(PipeOperation& operation) noexcept {
   return PyRef::steal(as_object(operation.owner));
 }
 
-void pipe_cancel(PipeOperation& operation) noexcept {
-  if (is_loop_alive(operation.owner)) loop_driver(*operation.owner.loop).cancel(operation);
+namespace {
+
+/// Ends what is in flight. The kernel holds the pipe no longer: whoever has a descriptor of it may
+/// close that now, and block until the other end has seen it.
+void stop(PipeTransport& t) noexcept {
+  if (t.behaviour.stop(t)) loop_driver(*t.loop).hand_over();
+}
+
+}  // namespace
+
+bool pipe_cancel(PipeOperation& operation) noexcept {
+  if (operation.is_idle() || !is_loop_alive(operation.owner)) return false;
+  loop_driver(*operation.owner.loop).cancel(operation);
+  return true;
 }
 
 int pipe_lose(PipeTransport& t, PyObject* exception) noexcept {
   t.closing = true;
   if (t.is_lost) return 0;
   t.is_lost = true;
-  t.behaviour.stop(t);
+  stop(t);
   return transport_schedule_call_lost(t, exception);
 }
 
@@ -96,7 +108,7 @@ namespace {
 void stop_by_hand(PipeTransport& t) noexcept {
   t.closing = true;
   t.is_lost = true;
-  t.behaviour.stop(t);
+  stop(t);
 }
 
 /// Closes the pipe object. Returns -1 with an error set.

@@ -234,11 +234,11 @@ void start(PipeTransport& t) noexcept {
   watch_for_death(static_cast<WritePipe&>(t));
 }
 
-void stop(PipeTransport& transport) noexcept {
+bool stop(PipeTransport& transport) noexcept {
   auto& t = static_cast<WritePipe&>(transport);
   t.queue.clear();
-  pipe_cancel(t.writable);
-  pipe_cancel(t.death);
+  const bool was_blocked = pipe_cancel(t.writable);
+  return pipe_cancel(t.death) || was_blocked;
 }
 
 int close(PipeTransport& transport) noexcept {

@@ -45,7 +45,11 @@ bool SockWait::start(SockOperationObject& owner, int fd, std::uint32_t events, P
 void SockWait::abandon() noexcept {
   std::exchange(owner_, nullptr)->wait = nullptr;
   unlink();
-  if (loop_.executor != nullptr && !loop_.forked) loop_driver(loop_).cancel(poll_);
+  if (loop_.executor != nullptr && !loop_.forked) {
+    loop_driver(loop_).cancel(poll_);
+    // The socket may be closed next, by who then blocks until the other end has seen that.
+    if (loop_may_use_driver(loop_)) loop_driver(loop_).hand_over();
+  }
   // Last: dropping the future may run any code.
   const PyRef future = std::move(future_);
 }

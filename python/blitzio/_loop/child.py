@@ -32,11 +32,11 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from blitzio._native import LoopBase
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-
-    from blitzio._native import LoopBase
 
 logger = logging.getLogger("asyncio")
 
@@ -78,7 +78,8 @@ class Child:
         assert loop is not None
         try:
             self._pidfd = os.pidfd_open(self.pid)
-            loop.add_reader(self._pidfd, self._ended)
+            # Past what a program may have put in the method's place.
+            LoopBase.add_reader(loop, self._pidfd, self._ended)
         except ProcessLookupError:
             loop.call_soon(self._ended)  # Reaped by somebody else already.
         except (AttributeError, OSError):
@@ -154,7 +155,7 @@ class Child:
             )
             popen.returncode = returncode
         if self._pidfd >= 0:
-            loop.remove_reader(self._pidfd)
+            LoopBase.remove_reader(loop, self._pidfd)
             self._close_pidfd()
         self._loop = self._on_exit = None
         on_exit(returncode)

@@ -150,7 +150,7 @@ class SignalsMixin(LoopBase):
             wakeup_fd.release(self)
             receiver, sender = self._signal_sockets
             self._signal_sockets = None
-            self.remove_reader(receiver)
+            LoopBase.remove_reader(self, receiver)  # Past what stands in the method's place.
             receiver.close()
             sender.close()
 

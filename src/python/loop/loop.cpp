@@ -452,6 +452,7 @@ PyGetSetDef loop_getset[] = {
 PyMemberDef loop_members[] = {
     {"slow_callback_duration", T_DOUBLE, offsetof(LoopObject, slow_callback_duration), 0,
      PyDoc_STR("Debug mode warns of callbacks that take longer; seconds.")},
+    {"_closed", T_BOOL, offsetof(LoopObject, closed), READONLY, nullptr},
     {"_debug", T_BOOL, offsetof(LoopObject, debug), READONLY, nullptr},
     {"_stopping", T_BOOL, offsetof(LoopObject, stopping), 0, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(LoopObject, dict), READONLY, nullptr},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import ssl
 import subprocess
 import traceback
@@ -29,7 +30,7 @@ from tests.python.loop.support import (
 from tests.python.loop.tls_support import tls_and_peer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 KINDS = ("stream", "tls", "datagram", "read pipe", "write pipe", "process", "server", "loop")
@@ -107,6 +108,26 @@ def test_every_method_can_be_replaced_and_comes_back(
                 assert getattr(thing, name) == before
 
     loop.run_until_complete(main())
+
+
+def test_a_loop_does_not_watch_for_itself_through_what_replaces_its_methods(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    loop = new_loop()
+    broken = mock.Mock(side_effect=RuntimeError("replaced"))
+
+    async def main() -> int:
+        loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+        child = await asyncio.create_subprocess_exec("true")
+        return await soon(child.wait())
+
+    with (
+        mock.patch.object(loop, "add_reader", broken),
+        mock.patch.object(loop, "remove_reader", broken),
+    ):
+        assert loop.run_until_complete(main()) == 0
+        loop.close()
+    broken.assert_not_called()
 
 
 def test_a_stream_writer_calls_what_replaces_its_transports_methods(

@@ -172,6 +172,13 @@ def test_closing_twice_is_harmless(loop: asyncio.AbstractEventLoop) -> None:
     assert loop.is_closed()
 
 
+def test_fixtures_of_suites_may_ask_for_asyncios_private_flag(new_loop: LoopFactory) -> None:
+    loop: Any = new_loop()
+    assert loop._closed is False
+    loop.close()
+    assert loop._closed is True
+
+
 def test_closing_drops_what_was_scheduled(loop: asyncio.AbstractEventLoop) -> None:
     class Payload:
         def method(self) -> None:

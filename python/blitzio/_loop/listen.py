@@ -216,7 +216,7 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
         transport: asyncio.Transport,
         waiter: asyncio.Future[None],
     ) -> None:
-        exc = waiter.exception()
+        exc = None if waiter.cancelled() else waiter.exception()
         if exc is not None:
             self.call_exception_handler(
                 {

@@ -29,12 +29,33 @@ _SHUTDOWN_TIMEOUT: float = getattr(constants, "SSL_SHUTDOWN_TIMEOUT", 30.0)
 _READ_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_READ", 256)
 _WRITE_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_WRITE", 512)
 
-#: Extra info, and the method of an SSLObject that gives it.
-_ASKED_OF_SSL_OBJECT = {
-    "peercert": "getpeercert",
-    "cipher": "cipher",
-    "compression": "compression",
-}
+
+class _Extra(dict[str, Any]):
+    """What get_extra_info() tells of a TLS connection. The peer's certificate is decoded when it is
+    asked for: most programs never do, and it takes as long as all else here does in a handshake."""
+
+    __slots__ = ("_certificate",)
+
+    def keep_certificate(self, ssl_object: ssl_module.SSLObject) -> None:
+        """Of a handshake that is through."""
+        try:
+            # Public from CPython 3.13 on. It begins with the peer's own, on the server's side, too.
+            chain = ssl_object._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+        except AttributeError:  # A context with a class of its own for its SSLObjects.
+            self["peercert"] = ssl_object.getpeercert()
+            return
+        if not chain:
+            self["peercert"] = None
+        elif ssl_object.context.verify_mode == ssl_module.CERT_NONE:
+            self["peercert"] = {}
+        else:
+            self._certificate = chain[0]
+
+    def __missing__(self, name: str) -> Any:
+        if name != "peercert" or not hasattr(self, "_certificate"):
+            raise KeyError(name)
+        self["peercert"] = found = self._certificate.get_info()
+        return found
 
 
 class _SSLProtocolTransport(TlsTransportBase):
@@ -130,7 +151,7 @@ class SSLProtocol(TlsProtocolBase):
         self._ssl_handshake_timeout = ssl_handshake_timeout
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         self._waiter = waiter
-        self._extra: dict[str, Any] = {"sslcontext": sslcontext}
+        self._extra = _Extra(sslcontext=sslcontext)
 
         incoming = ssl_module.MemoryBIO()
         outgoing = ssl_module.MemoryBIO()
@@ -249,13 +270,20 @@ class SSLProtocol(TlsProtocolBase):
         if self._handshake_start_time is not None and loop.get_debug():
             took = loop.time() - self._handshake_start_time
             _logger.debug("%r: SSL handshake took %.1f ms", self, took * 1e3)
-        self._extra["ssl_object"] = self._sslobj
-        if self._tell_made():
-            self._app_protocol.connection_made(self._app_transport)
-        self._wakeup_waiter()
-        self._do_read()  # Sends what was written so far.
-        # Who awaits the handshake, start_tls() say, hands the transport on before data comes.
-        loop.call_soon(self._start_reading)
+        ssl_object, extra = self._sslobj, self._extra
+        extra["ssl_object"] = ssl_object
+        extra["cipher"] = ssl_object.cipher()
+        extra["compression"] = ssl_object.compression()
+        extra.keep_certificate(ssl_object)
+        try:
+            if self._tell_made():
+                self._app_protocol.connection_made(self._app_transport)
+            self._wakeup_waiter()
+            self._do_read()  # Sends what was written so far.
+        finally:
+            # After an interrupt, too, which ends the run and not the connection. Not at once: who
+            # awaits the handshake, start_tls() say, hands the transport on before data comes.
+            loop.call_soon(self._start_reading)
 
     def _wakeup_waiter(self, exc: BaseException | None = None) -> None:
         waiter, self._waiter = self._waiter, None
@@ -282,11 +310,15 @@ class SSLProtocol(TlsProtocolBase):
             self._abort(None)
         elif state == "WRAPPED":
             self._begin_flushing()
-            self._do_flush()
-            self._start_shutdown_timer()
+            self._flush_in_time()
         elif state == "FLUSHING":
             # The peer ended while the application had paused; it will not read any more.
+            self._flush_in_time()
+
+    def _flush_in_time(self) -> None:
+        try:
             self._do_flush()
+        finally:
             self._start_shutdown_timer()
 
     def _start_shutdown_timer(self) -> None:
@@ -357,24 +389,12 @@ class SSLProtocol(TlsProtocolBase):
     # ---- what the application's transport asks for
 
     def _get_extra_info(self, name: str, default: Any = None) -> Any:
-        extra = self._extra
-        if name not in extra and name in _ASKED_OF_SSL_OBJECT and "ssl_object" in extra:
-            extra[name] = self._ask_ssl_object(name)
-        if name in extra:
-            return extra[name]
-        if self._transport is not None:
-            return self._transport.get_extra_info(name, default)
-        return default
-
-    def _ask_ssl_object(self, name: str) -> Any:
-        """When somebody asks: most programs never do, and to decode a certificate takes as long as
-        all else here does in a handshake."""
         try:
-            return getattr(self._sslobj, _ASKED_OF_SSL_OBJECT[name])()
-        except UnicodeError:
-            raise
-        except ValueError:
-            return None  # The connection has failed since: OpenSSL begins anew.
+            return self._extra[name]
+        except KeyError:
+            if self._transport is not None:
+                return self._transport.get_extra_info(name, default)
+            return default
 
     def _set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         limits = _water_marks(high, low, _WRITE_HIGH_WATER_KIB)

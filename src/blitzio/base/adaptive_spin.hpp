@@ -27,16 +27,18 @@ class AdaptiveSpin {
   /// Whether `is_over()` is true, or came true while it looked. It need not look at all.
   template <class Condition>
   [[nodiscard]] bool until(Condition&& is_over) noexcept {
-    // No sleep was to be saved, so this says nothing about whether looking pays.
-    if (is_over()) return true;
-    if (skips_left_ != 0) {
-      --skips_left_;
-      return false;
-    }
-    const bool is_seen = look(is_over);
-    skips_ = is_seen ? skips_ / 2 : std::min(2 * skips_ + 1, kSkipsMax);
-    skips_left_ = skips_;
-    return is_seen;
+    return learn(is_over, [&] { return look(is_over); });
+  }
+  /// The same, letting others run between the looks: who makes it true may be on this processor. On
+  /// a busy one that takes long, and is then in vain.
+  template <class Condition>
+  [[nodiscard]] bool until_yielding(Condition&& is_over) noexcept {
+    return learn(is_over, [&] {
+      const Instant begin = Instant::now();
+      do yield_thread();
+      while (!is_over() && begin.elapsed() < kLimit);
+      return is_over() && begin.elapsed() < kLimit;
+    });
   }
 
  private:
@@ -44,6 +46,20 @@ class AdaptiveSpin {
   static constexpr std::uint32_t kSkipsMax = 255;
   /// The clock is read once in so many looks.
   static constexpr int kLooksPerReading = 8;
+
+  template <class Condition, class Look>
+  bool learn(Condition& is_over, Look&& look_on) noexcept {
+    // No sleep was to be saved, so this says nothing about whether looking pays.
+    if (is_over()) return true;
+    if (skips_left_ != 0) {
+      --skips_left_;
+      return false;
+    }
+    const bool is_seen = look_on();
+    skips_ = is_seen ? skips_ / 2 : std::min(2 * skips_ + 1, kSkipsMax);
+    skips_left_ = skips_;
+    return is_seen;
+  }
 
   template <class Condition>
   static bool look(Condition& is_over) noexcept {

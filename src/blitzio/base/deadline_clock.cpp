@@ -55,10 +55,18 @@ bool can_count() noexcept {
 
 Instant CycleCount::begin_anew() noexcept {
   const bool shall_try = held_up < kHeldUpMax || ++held_up % kTriesAmong == 0;
-  return shall_try && can_count() ? try_to_begin() : Instant::now();
+  return say(shall_try && can_count() ? try_to_begin() : Instant::now().as_nanos());
 }
 
-Instant CycleCount::try_to_begin() noexcept {
+Instant CycleCount::say(std::int64_t nanos) noexcept {
+  // The system's clock went back: a process that was moved to another machine, or forked into
+  // another time namespace.
+  if (said - nanos > 2 * kCountFor) *this = {};
+  said = std::max(said, nanos);
+  return Instant::from_nanos(said);
+}
+
+std::int64_t CycleCount::try_to_begin() noexcept {
   const std::uint64_t before = __builtin_ia32_rdtsc();
   const std::int64_t nanos = Instant::now().as_nanos();
   const std::uint64_t took = __builtin_ia32_rdtsc() - before;
@@ -70,15 +78,15 @@ Instant CycleCount::try_to_begin() noexcept {
     begin_nanos = nanos;
     if (nanos - measured_at_nanos >= kMeasureFor) measure(begin, nanos);
   }
-  said = std::max(said, nanos);
-  return Instant::from_nanos(said);
+  return nanos;
 }
 
 void CycleCount::measure(std::uint64_t counter, std::int64_t nanos) noexcept {
   const auto passed = static_cast<double>(nanos - measured_at_nanos);
   const auto cycles = static_cast<double>(counter - measured_at);
   const std::uint64_t last = rate;
-  rate = cycles == 0 ? 0 : static_cast<std::uint64_t>(passed * 0x1p32 / cycles);
+  // Of a counter that stands, or was set back, what comes out is no number of nanoseconds.
+  rate = cycles < passed * 0x1p-16 ? 0 : static_cast<std::uint64_t>(passed * 0x1p32 / cycles);
   const bool agrees = rate != 0 && std::max(rate, last) - std::min(rate, last) <= last / 1'024;
   cycles_max = agrees ? (std::uint64_t{kCountFor} << 32) / rate : 0;
   measured_at = counter;

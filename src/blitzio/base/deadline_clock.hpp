@@ -7,10 +7,10 @@
 //       ▲                                                                                 │
 //       └──────────────────────── one does not agree with the last ───────────────────────┘
 //
-// It counts for 50 µs and reads the clock again. So whatever happens to the counter (a virtual
-// machine moves, a processor sleeps), it is never further than that from CLOCK_MONOTONIC; usually
-// it is within some 20 ns, which is less than a call of a Python function takes. A thread never
-// sees it go back.
+// It counts for 50 µs and reads the clock again. So if the counter jumps (a virtual machine moves),
+// it is no further than that from CLOCK_MONOTONIC; usually it is within some 20 ns, which is less
+// than a call of a Python function takes. A thread does not see it go back, unless the system's
+// clock does.
 //
 // It counts where the kernel's own clock does: on x86-64, if the time stamp counter is the kernel's
 // clock source, which vouches that it is even and the same on every processor. Elsewhere this is
@@ -42,7 +42,10 @@ struct CycleCount {
 
   /// Reads the clock, and counts from there on if the counter can be trusted.
   BLITZIO_COLD Instant begin_anew() noexcept;
-  BLITZIO_COLD Instant try_to_begin() noexcept;
+  /// Reads the clock: nanoseconds.
+  BLITZIO_COLD std::int64_t try_to_begin() noexcept;
+  /// Answers with what the clock said, or with the latest answer if that is a little later.
+  Instant say(std::int64_t nanos) noexcept;
   /// Takes a reading of counter and clock to see how fast the counter goes.
   void measure(std::uint64_t counter, std::int64_t nanos) noexcept;
 };

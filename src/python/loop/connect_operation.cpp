@@ -118,10 +118,11 @@ bool check_connected(ConnectOperation& op) noexcept {
 /// What connection_made() or the end of the handshake sets. Null with an error set.
 PyRef make_waiter(const ConnectOperation& op, PyObject* protocol) noexcept {
   if (!op.is_tls) return loop_create_future(*op.loop);
-  if (tls_check(*op.loop->state, protocol)) {
+  if (tls_check(*op.loop->state, protocol) && as_tls(protocol).app_transport != nullptr &&
+      as_tls(protocol).app_protocol != nullptr) {
     return PyRef::steal(PyObject_GetAttr(protocol, op.loop->state->names._waiter));
   }
-  PyErr_SetString(PyExc_TypeError, "the factory must make a TlsProtocolBase");
+  PyErr_SetString(PyExc_TypeError, "the factory must make a TlsProtocolBase, initialised");
   return {};
 }
 
@@ -141,8 +142,8 @@ bool make_transport(ConnectOperation& op) noexcept {
   parts.peer = op.peer;
   parts.protocol = protocol.get();
   if (op.is_tls) {
-    op.transport = Py_XNewRef(as_tls(protocol.get()).app_transport);
-    op.protocol = Py_XNewRef(as_tls(protocol.get()).app_protocol);
+    op.transport = Py_NewRef(as_tls(protocol.get()).app_transport);
+    op.protocol = Py_NewRef(as_tls(protocol.get()).app_protocol);
   } else {
     op.protocol = Py_NewRef(protocol.get());
     parts.waiter = waiter.get();

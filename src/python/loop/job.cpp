@@ -1,11 +1,10 @@
+#include <blitzio/base/adaptive_spin.hpp>
 #include <python/loop/job.hpp>
 #include <python/loop/loop_call.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 #include <python/support/fork_gate.hpp>
 #include <python/support/thread_state.hpp>
-
-#include <sched.h>
 
 #include <array>
 #include <memory>
@@ -276,8 +275,8 @@ PyMethodDef module_functions[] = {
 
 void let_loop_wait(const NativeGate& gate) noexcept {
   if constexpr (kFreeThreaded) return;
-  constexpr int kYieldsMax = 16;
-  for (int i = 0; i < kYieldsMax && !gate.is_waiting(); ++i) ::sched_yield();
+  static thread_local constinit AdaptiveSpin spin;
+  static_cast<void>(spin.until_yielding([&] { return gate.is_waiting(); }));
 }
 
 JobPool::JobPool(LoopGate* gate, PyInterpreterState* interpreter, Options options) noexcept

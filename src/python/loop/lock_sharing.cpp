@@ -1,8 +1,7 @@
+#include <blitzio/base/backoff.hpp>
 #include <blitzio/base/deadline_clock.hpp>
 #include <python/loop/lock_sharing.hpp>
 #include <python/support/ft.hpp>
-
-#include <sched.h>
 
 #include <algorithm>
 
@@ -10,14 +9,16 @@ namespace blitzio::python {
 
 namespace {
 
-/// What it takes a thread to wake up on another processor, mostly.
-constexpr Duration kOffer = Duration::from_micros(100);
-/// Longer than having the lock back takes if nobody has it.
-constexpr Duration kTaken = Duration::from_micros(2);
+/// Giving the lock up takes longer if that wakes a thread: then it is a system call.
+constexpr Duration kWakes = Duration::from_nanos(400);
+/// What it takes a thread to wake up: on a processor that is awake, and mostly on one that sleeps.
+constexpr Duration kAwayMin = Duration::from_micros(25);
+constexpr Duration kAwayMax = Duration::from_micros(50);
 constexpr Duration kShareMin = Duration::from_micros(50);
-/// Below it the clock is looked at in each turn.
-constexpr Duration kShareShort = Duration::from_millis(1);
-constexpr Duration kShareMax = Duration::from_millis(20);
+constexpr Duration kShareMax = Duration::from_millis(10);
+/// A look shall come about so often: it costs 0.1 µs if nobody is woken.
+constexpr Duration kLookMin = Duration::from_micros(20);
+constexpr Duration kLookMax = Duration::from_micros(50);
 
 /// Whether another thread might want this one's lock.
 bool has_others() noexcept {
@@ -31,33 +32,37 @@ bool has_others() noexcept {
 
 }  // namespace
 
-void LockSharing::look_for_others() noexcept {
-#if BLITZIO_FREE_THREADED
-  PyEval_RestoreThread(PyEval_SaveThread());
-#else
-  if (has_others()) {
-    offer_if_over();
-  } else {
-    is_contended_ = false;
+void LockSharing::look() noexcept {
+  // Free-threaded builds may have a lock, too: an extension may have asked for it.
+  if (!kFreeThreaded && !has_others()) return;
+  const Instant now = DeadlineClock::now();
+  const Duration since = now - looked_;
+  looked_ = now;
+  if (since < kLookMin) {
+    turns_per_look_ = std::min(turns_per_look_ * 2, kTurnsPerLookMax);
+  } else if (since > kLookMax) {
+    turns_per_look_ = since > kLookMax * 8 ? 1 : std::max(turns_per_look_ / 2, 1U);
   }
-#endif
+  if (now >= keeps_until_) give_up(now);
 }
 
-void LockSharing::offer_if_over() noexcept {
-  if (DeadlineClock::now() < keeps_until_) return;
+void LockSharing::give_up(Instant now) noexcept {
   PyThreadState* mine = PyEval_SaveThread();
-  const Instant begin = Instant::now();
-  Instant now = begin;
-  do {
-    ::sched_yield();
-    now = Instant::now();
-  } while (now - begin < kOffer);
+  const Instant given_up = DeadlineClock::now();
+  Instant wanted_back = given_up;
+  if (given_up - now > kWakes) {
+    // Whoever is woken each time has not come by it yet, or wants it again and again.
+    away_ = std::clamp(away_ * 2, kAwayMin, kAwayMax);
+    do {
+      cpu_relax();
+      wanted_back = DeadlineClock::now();
+    } while (wanted_back - given_up < away_);
+  } else {
+    away_ = {};
+  }
   PyEval_RestoreThread(mine);
-  const Instant back = Instant::now();
-  const bool was_taken = back - now > kTaken;
-  share_ = std::clamp(was_taken ? back - begin : share_ + share_ / 4, kShareMin, kShareMax);
-  keeps_until_ = back + share_;
-  is_contended_ = share_ < kShareShort;
+  const Instant back = DeadlineClock::now();
+  keeps_until_ = back + std::clamp(back - wanted_back, std::max(away_, kShareMin), kShareMax);
 }
 
 }  // namespace blitzio::python

@@ -1,26 +1,26 @@
 // `LockSharing`: how a loop that always has something to do shares the interpreter lock.
 //
 // A loop that waits gives the lock up while it does. One that does not would keep it for ever:
-// CPython asks for it on behalf of a thread that has waited for 5 ms, but who only gives it up and
-// takes it back wakes that thread, has the lock again before it runs, and the 5 ms begin anew. So
-// the loop keeps the lock for its share of time and then leaves it for as long as a thread takes
-// to wake up:
+// CPython asks for it on behalf of a thread that has waited for 5 ms, but who gives it up and takes
+// it back at once wakes that thread, has the lock again before it runs, and its 5 ms begin anew. So
+// the loop gives it up now and then, notices whether that woke somebody, and if it did stays away
+// for as long as threads take to wake up:
 //
-//              the share is over                    somebody took it: the next share is as long
-//     keeps ──────────────────────▶ offers the lock   as the loop was without the lock
-//       ▲                              │            nobody did: twice as long as the last
-//       └──────────────────────────────┘
+//              its share is over         nobody was woken: the next share is the least
+//     keeps ──────────────────────▶ gives up ───────────────────────────────────▶ keeps
+//                                        │ somebody was
+//                                        ▼
+//                                    stays away ─── the next share is as long ──▶ keeps
 //
-// With a thread that computes and gives the lock up when it is asked to, after 5 ms, each has half
-// of the time. A process of one Python thread is not concerned. docs/design/lock-sharing.md
+// With a thread that computes, and gives the lock up only when it is asked to, each has half of the
+// time. A process of one Python thread is not concerned. docs/design/lock-sharing.md
 //
-// Thread: the runner, with the lock. Without it (free-threaded builds) a moment is enough, for who
-// stops all threads waits for each.
+// Thread: the runner, with the lock. Where there is none (free-threaded builds) giving it up for a
+// moment is what those wait for who stop all threads, and wakes nobody.
 #pragma once
 
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/instant.hpp>
-#include <blitzio/base/platform.hpp>
 
 namespace blitzio::python {
 
@@ -32,23 +32,22 @@ class LockSharing {
       turns_ = 0;
       return true;
     }
-    if (BLITZIO_UNLIKELY(is_contended_)) offer_if_over();
-    if (++turns_ < kTurns) return false;
+    if (++turns_ < turns_per_look_) return false;
     turns_ = 0;
-    look_for_others();
+    look();
     return true;
   }
 
  private:
-  /// Turns from one look for other threads to the next.
-  static constexpr unsigned kTurns = 16;
+  static constexpr unsigned kTurnsPerLookMax = 32;
 
-  void look_for_others() noexcept;
-  void offer_if_over() noexcept;
+  void look() noexcept;
+  void give_up(Instant now) noexcept;
 
-  unsigned turns_ = 0;         ///< in a row that did not wait
-  bool is_contended_ = false;  ///< others want the lock again and again
-  Duration share_ = Duration::from_millis(5);
+  unsigned turns_ = 0;                          ///< in a row that did not wait
+  unsigned turns_per_look_ = kTurnsPerLookMax;  ///< so that a look comes in time, and seldom
+  Duration away_;                               ///< how long it stayed away the last time
+  Instant looked_;
   Instant keeps_until_;
 };
 

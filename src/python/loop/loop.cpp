@@ -440,9 +440,19 @@ PyObject* method_redefine_in(PyObject* self, PyObject* type) {
   Py_RETURN_NONE;
 }
 
+PyObject* get_closed(PyObject* self, void* /*unused*/) {
+  return PyBool_FromLong(as_loop(self).closed ? 1 : 0);
+}
+/// asyncio's is an attribute like any other, and a subclass's __init__ may set it; what it says is
+/// close()'s to decide.
+int set_closed(PyObject* /*self*/, PyObject* /*value*/, void* /*unused*/) {
+  return 0;
+}
+
 PyGetSetDef loop_getset[] = {
     {"backend", get_backend, nullptr,
      PyDoc_STR("The driver in use: 'io_uring', 'epoll' or 'poll'."), nullptr},
+    {"_closed", get_closed, set_closed, nullptr, nullptr},
     {"_thread_id", get_thread_id, nullptr, nullptr, nullptr},
     {"_current_handle", get_current_handle, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
@@ -452,7 +462,6 @@ PyGetSetDef loop_getset[] = {
 PyMemberDef loop_members[] = {
     {"slow_callback_duration", T_DOUBLE, offsetof(LoopObject, slow_callback_duration), 0,
      PyDoc_STR("Debug mode warns of callbacks that take longer; seconds.")},
-    {"_closed", T_BOOL, offsetof(LoopObject, closed), READONLY, nullptr},
     {"_debug", T_BOOL, offsetof(LoopObject, debug), READONLY, nullptr},
     {"_stopping", T_BOOL, offsetof(LoopObject, stopping), 0, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(LoopObject, dict), READONLY, nullptr},

@@ -44,7 +44,10 @@ struct LockRelease {
 
   static void before_wait(void* self) noexcept {
     auto* release = static_cast<LockRelease*>(self);
-    if (release->loop.before_wait != nullptr) call_before_wait(release->loop);
+    if (release->loop.before_wait != nullptr) {
+      call_before_wait(release->loop);
+      stream_settle_pauses(release->loop, false);
+    }
     release->thread_state = PyEval_SaveThread();
     release->loop.gate->set_waiting(true);
   }

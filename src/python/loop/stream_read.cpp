@@ -212,9 +212,9 @@ std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
   }
 }
 
-/// Goes on with drain() then.
+/// Goes on with drain() then. May be asked for many times.
 void drain_in_next_turn(StreamTransport& t) noexcept {
-  if (!ask_for_next_turn(t)) return;
+  if (t.drain_again || !ask_for_next_turn(t)) return;
   t.drain_again = true;
   ++t.loop->unfinished_reads;
 }
@@ -320,8 +320,9 @@ bool has_more(const StreamTransport& t, std::size_t& known) noexcept {
   return known != 0 || stream_is_readable(t);
 }
 
-/// Receives until the socket is empty or this turn's share is used up.
-void drain(StreamTransport& t) noexcept {
+/// Receives until the socket is empty or this turn's share is used up. `is_told`: that there is
+/// something, by an edge.
+void drain(StreamTransport& t, bool is_told) noexcept {
   std::size_t taken = 0;
   std::size_t known = 0;
   std::optional<Instant> until;
@@ -331,7 +332,7 @@ void drain(StreamTransport& t) noexcept {
       return;
     }
     // A protocol may count on get_buffer() being asked for what has come. At the end it is, too.
-    if (t.is_buffered && !t.is_tls && taken > 0 && !has_more(t, known)) return;
+    if (t.is_buffered && !t.is_tls && (taken > 0 || !is_told) && !has_more(t, known)) return;
     const Received received = t.is_tls        ? receive_for_tls(t)
                               : t.is_buffered ? receive_into_protocol(t)
                                               : receive_bytes(t);
@@ -355,7 +356,7 @@ void on_edge(StreamTransport& t, std::uint32_t mask) noexcept {
   // Paused, or changing mode: whoever starts the next operation is told of what is ready. This
   // turn's share used up already: `resume` goes on.
   const bool may_drain = t.read.state() == driver::Operation::State::in_flight || t.read.is_idle();
-  if (may_drain && !t.drain_again) drain(t);
+  if (may_drain && !t.drain_again) drain(t, true);
   stream_update_reading(t);  // The end may have come, or the other mode be wanted.
 }
 
@@ -424,7 +425,7 @@ void stream_update_reading(StreamTransport& t) noexcept {
       if (!is_pausing(t)) return;
       // Of what came meanwhile, or was left when the pause began, no edge tells again.
       t.unlink();
-      if (!t.drain_again) drain_in_next_turn(t);
+      drain_in_next_turn(t);
     } else if (t.read.kind() == kind && may_wait_paused(t)) {
       if (is_pausing(t)) return;
       t.is_pause_old = false;
@@ -485,7 +486,9 @@ void stream_on_resume(driver::Operation& operation,
   const bool goes_on = std::exchange(t.drain_again, false);
   if (goes_on) --t.loop->unfinished_reads;
   deliver_held(t);
-  if (goes_on && !t.read.is_idle() && t.read.kind() == driver::OpKind::poll_multishot) drain(t);
+  if (goes_on && !t.read.is_idle() && t.read.kind() == driver::OpKind::poll_multishot) {
+    drain(t, false);
+  }
   stream_update_reading(t);
 }
 

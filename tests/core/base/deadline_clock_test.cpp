@@ -121,6 +121,13 @@ TEST(CycleCount, ReadsTheClockAnewWhereTheCounterWentBack) {
   EXPECT_LE(read, Instant::now() + kCountFor);
 }
 
+TEST(CycleCount, FollowsAClockThatWentFarBack) {
+  CycleCount& count = detail::cycle_count;
+  count.said = (Instant::now() + Duration::from_secs(3'600)).as_nanos();
+  count.cycles_max = 0;
+  EXPECT_LE(DeadlineClock::now(), Instant::now() + kCountFor);
+}
+
 TEST(CycleCount, CountsWhereTheKernelDoes) {
   std::string source;
   std::ifstream("/sys/devices/system/clocksource/clocksource0/current_clocksource") >> source;

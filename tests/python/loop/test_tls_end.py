@@ -534,3 +534,64 @@ def test_the_loop_may_close_under_a_connection(
     with pytest.warns(ResourceWarning, match="unclosed transport"):
         del transport, protocol
         gc.collect()
+
+
+@pytest.mark.parametrize("what", ["unwrap", "write"])
+def test_a_shutdown_that_fails_ends_in_its_time(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, what: str
+) -> None:
+    """Else a peer that says nothing more would keep the connection for ever."""
+
+    def fail(*_: object) -> None:
+        raise KeyError(what)
+
+    async def main() -> None:
+        async with tls_and_peer(tmp_path, server_side=True) as (transport, protocol, _peer):
+            below: Any = transport
+            # Python 3.10 has no other way to say how long.
+            below._ssl_protocol._ssl_shutdown_timeout = 0.05
+            if what == "unwrap":
+                below._ssl_protocol._sslobj.unwrap = fail
+            else:
+                below._ssl_protocol._transport.write = fail
+            with contextlib.suppress(KeyError):
+                transport.close()
+            assert isinstance(await soon(protocol.lost), (asyncio.TimeoutError, KeyError))
+
+    loop.set_exception_handler(lambda _loop, _context: None)
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_in_connection_made_leaves_a_connection_that_reads(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, kind: type[BaseException]
+) -> None:
+    protocols: list[Recorder] = []
+
+    class Interrupting(Recorder):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            protocols.append(self)
+            raise kind("made")
+
+    async def serve() -> asyncio.Server:
+        return await loop.create_server(Interrupting, HOST, 0, ssl=server_context(tmp_path))
+
+    async def talk(server: asyncio.Server) -> None:
+        port = server.sockets[0].getsockname()[1]
+        _reader, writer = await soon(
+            asyncio.open_connection(HOST, port, ssl=client_context(), server_hostname="localhost")
+        )
+        writer.write(b"said later")
+        while not (protocols and protocols[0].data):
+            await asyncio.sleep(0)
+        writer.close()
+        await soon(protocols[0].lost)
+
+    server = loop.run_until_complete(serve())
+    talking = loop.create_task(talk(server))
+    with pytest.raises(kind, match="made"):
+        loop.run_until_complete(talking)
+    loop.run_until_complete(soon(talking))
+    assert protocols[0].data == b"said later"
+    server.close()

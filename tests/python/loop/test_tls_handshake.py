@@ -78,8 +78,24 @@ def test_extra_info_that_is_asked_for_after_an_error_of_tls(
                     transport.get_extra_info("peercert")
                 await soon(loop.sock_sendall(peer.sock, b"\x17\x03\x03\x00\x20" + bytes(32)))
                 assert isinstance(await soon(protocol.lost), ssl.SSLError)
-                assert (transport.get_extra_info("peercert") is not None) is was_asked
+                assert transport.get_extra_info("peercert")["subject"]
                 assert transport.get_extra_info("cipher") is not None
+
+    loop.run_until_complete(main())
+
+
+def test_the_certificate_is_where_asyncio_keeps_it(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    """Private, but programs look there for who it is that has connected."""
+
+    async def main() -> None:
+        async with tls_and_peer(tmp_path) as (transport, _protocol, _peer):
+            protocol: Any = transport
+            assert protocol._ssl_protocol._extra["peercert"]["subject"]
+            assert protocol._ssl_protocol._extra["cipher"][1].startswith("TLS")
+            with pytest.raises(KeyError):
+                protocol._ssl_protocol._extra["no such"]
 
     loop.run_until_complete(main())
 

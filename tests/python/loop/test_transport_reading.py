@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import errno
 import os
@@ -182,6 +183,80 @@ def test_a_pause_of_any_length_loses_neither_data_nor_the_end(
 
     run(loop, main())
     assert protocol.data == expected
+
+
+def test_a_buffer_is_asked_for_only_when_something_has_come(loop: Any, pair: Pair) -> None:
+    class Counting(Buffered):
+        asked = 0
+
+        def get_buffer(self, sizehint: int) -> Any:
+            self.asked += 1
+            return super().get_buffer(sizehint)
+
+    transport, protocol = connected(loop, pair, Counting())
+
+    async def flip() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+            transport.pause_reading()
+            transport.resume_reading()
+
+    run(loop, flip())
+    assert protocol.asked == 0
+    pair[1].sendall(b"x")
+    run(loop, until(lambda: protocol.data == b"x"))
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+
+
+@pytest.mark.no_faults("counts on whole reads")
+def test_pauses_within_a_callback_leave_large_reads_as_they_were(loop: Any) -> None:
+    """Who alone has more to read may take more than its share in a turn, after them as before."""
+    turn = 0
+
+    class Counting(Recorder):
+        flips = True
+        largest = 0
+        in_turn = (0, 0)
+
+        def data_received(self, data: bytes) -> None:
+            before = self.in_turn[1] if self.in_turn[0] == turn else 0
+            self.in_turn = (turn, before + len(data))
+            self.largest = max(self.largest, self.in_turn[1])
+            super().data_received(data)
+            if self.flips:
+                self.transport.pause_reading()
+                self.transport.resume_reading()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        peer = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    peer.setblocking(False)
+    ours.setblocking(False)
+    transport, protocol = connected(loop, (ours, peer), Counting())
+
+    async def fill_and_read() -> None:
+        nonlocal turn
+        sent = len(protocol.data)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64):
+                sent += peer.send(bytes(65536))
+        while len(protocol.data) < sent:
+            turn += 1
+            await asyncio.sleep(0)
+
+    run(loop, fill_and_read())
+    protocol.flips, protocol.largest = False, 0
+    # What is read beyond the share has a millisecond, which a busy machine may take.
+    for _ in range(50):
+        run(loop, fill_and_read())
+        if protocol.largest > 512 * 1024:
+            break
+    assert protocol.largest > 512 * 1024
+    transport.abort()
+    run(loop, asyncio.sleep(0))
+    peer.close()
 
 
 def test_end_of_file_while_paused_comes_after_the_data_on_resume(loop: Any, pair: Pair) -> None:

@@ -68,7 +68,7 @@ RECORDED: dict[str, Count] = {
     "udp_echo": Count(own=2674, all=5549),
     "sock_echo": Count(own=5834, all=24630),
     "connect_close": Count(own=11933, all=46081),
-    "tls_connect": Count(own=26016, all=8823958),
+    "tls_connect": Count(own=26350, all=8932801),
     "call_soon_threadsafe": Count(own=450, all=1234),
     "timeout": Count(own=1301, all=26026),
 }

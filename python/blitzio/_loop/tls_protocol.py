@@ -30,34 +30,6 @@ _READ_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_READ
 _WRITE_HIGH_WATER_KIB: int = getattr(constants, "FLOW_CONTROL_HIGH_WATER_SSL_WRITE", 512)
 
 
-class _Extra(dict[str, Any]):
-    """What get_extra_info() tells of a TLS connection. The peer's certificate is decoded when it is
-    asked for: most programs never do, and it takes as long as all else here does in a handshake."""
-
-    __slots__ = ("_certificate",)
-
-    def keep_certificate(self, ssl_object: ssl_module.SSLObject) -> None:
-        """Of a handshake that is through."""
-        try:
-            # Public from CPython 3.13 on. It begins with the peer's own, on the server's side, too.
-            chain = ssl_object._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
-        except AttributeError:  # A context with a class of its own for its SSLObjects.
-            self["peercert"] = ssl_object.getpeercert()
-            return
-        if not chain:
-            self["peercert"] = None
-        elif ssl_object.context.verify_mode == ssl_module.CERT_NONE:
-            self["peercert"] = {}
-        else:
-            self._certificate = chain[0]
-
-    def __missing__(self, name: str) -> Any:
-        if name != "peercert" or not hasattr(self, "_certificate"):
-            raise KeyError(name)
-        self["peercert"] = found = self._certificate.get_info()
-        return found
-
-
 class _SSLProtocolTransport(TlsTransportBase):
     """The transport of an application over TLS."""
 
@@ -151,7 +123,7 @@ class SSLProtocol(TlsProtocolBase):
         self._ssl_handshake_timeout = ssl_handshake_timeout
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         self._waiter = waiter
-        self._extra = _Extra(sslcontext=sslcontext)
+        self._extra: dict[str, Any] = {"sslcontext": sslcontext}
 
         incoming = ssl_module.MemoryBIO()
         outgoing = ssl_module.MemoryBIO()
@@ -270,20 +242,29 @@ class SSLProtocol(TlsProtocolBase):
         if self._handshake_start_time is not None and loop.get_debug():
             took = loop.time() - self._handshake_start_time
             _logger.debug("%r: SSL handshake took %.1f ms", self, took * 1e3)
-        ssl_object, extra = self._sslobj, self._extra
-        extra["ssl_object"] = ssl_object
-        extra["cipher"] = ssl_object.cipher()
-        extra["compression"] = ssl_object.compression()
-        extra.keep_certificate(ssl_object)
         try:
-            if self._tell_made():
-                self._app_protocol.connection_made(self._app_transport)
-            self._wakeup_waiter()
-            self._do_read()  # Sends what was written so far.
-        finally:
-            # After an interrupt, too, which ends the run and not the connection. Not at once: who
-            # awaits the handshake, start_tls() say, hands the transport on before data comes.
+            self._tell_of_handshake()
+        except (KeyboardInterrupt, SystemExit):
+            # It ends the run, not the connection.
             loop.call_soon(self._start_reading)
+            raise
+        # Who awaits the handshake, start_tls() say, hands the transport on before data comes.
+        loop.call_soon(self._start_reading)
+
+    def _tell_of_handshake(self) -> None:
+        ssl_object = self._sslobj
+        # Now, though few ask and a certificate is long in decoding: it may be who the peer is, and
+        # OpenSSL does not tell in the middle of a renegotiation, or after an error.
+        self._extra.update(
+            peercert=ssl_object.getpeercert(),
+            cipher=ssl_object.cipher(),
+            compression=ssl_object.compression(),
+            ssl_object=ssl_object,
+        )
+        if self._tell_made():
+            self._app_protocol.connection_made(self._app_transport)
+        self._wakeup_waiter()
+        self._do_read()  # Sends what was written so far.
 
     def _wakeup_waiter(self, exc: BaseException | None = None) -> None:
         waiter, self._waiter = self._waiter, None
@@ -389,12 +370,11 @@ class SSLProtocol(TlsProtocolBase):
     # ---- what the application's transport asks for
 
     def _get_extra_info(self, name: str, default: Any = None) -> Any:
-        try:
+        if name in self._extra:
             return self._extra[name]
-        except KeyError:
-            if self._transport is not None:
-                return self._transport.get_extra_info(name, default)
-            return default
+        if self._transport is not None:
+            return self._transport.get_extra_info(name, default)
+        return default
 
     def _set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         limits = _water_marks(high, low, _WRITE_HIGH_WATER_KIB)

@@ -43,14 +43,17 @@ void LockSharing::look() noexcept {
   } else if (since > kLookMax) {
     turns_per_look_ = since > kLookMax * 8 ? 1 : std::max(turns_per_look_ / 2, 1U);
   }
-  if (now >= keeps_until_) give_up(now);
+  // The second: the clock went far back.
+  if (now >= keeps_until_ || keeps_until_ - now > kShareMax) give_up();
 }
 
-void LockSharing::give_up(Instant now) noexcept {
+void LockSharing::give_up() noexcept {
+  const Instant first = DeadlineClock::now();
+  const Instant second = DeadlineClock::now();  // Reading the clock may be a system call itself.
   PyThreadState* mine = PyEval_SaveThread();
   const Instant given_up = DeadlineClock::now();
   Instant wanted_back = given_up;
-  if (given_up - now > kWakes) {
+  if ((given_up - second) - (second - first) > kWakes) {
     // Whoever is woken each time has not come by it yet, or wants it again and again.
     away_ = std::clamp(away_ * 2, kAwayMin, kAwayMax);
     do {

@@ -42,7 +42,7 @@ class LockSharing {
   static constexpr unsigned kTurnsPerLookMax = 32;
 
   void look() noexcept;
-  void give_up(Instant now) noexcept;
+  void give_up() noexcept;
 
   unsigned turns_ = 0;                          ///< in a row that did not wait
   unsigned turns_per_look_ = kTurnsPerLookMax;  ///< so that a look comes in time, and seldom

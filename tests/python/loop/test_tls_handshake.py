@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import sys
@@ -106,6 +107,10 @@ def test_both_versions_with_a_reused_session(
 ) -> None:
     async def main() -> None:
         theirs, ours = server_context(tmp_path), client_context()
+        # The certificate of the tests signs itself: each end shows it and trusts it.
+        theirs.verify_mode = ssl.CERT_REQUIRED
+        theirs.load_verify_locations(tmp_path / "certificate.pem")
+        ours.load_cert_chain(tmp_path / "certificate.pem")
         ours.minimum_version = ours.maximum_version = version
         keylog = tmp_path / "keys"
         ours.keylog_filename = str(keylog)
@@ -125,10 +130,65 @@ def test_both_versions_with_a_reused_session(
                 assert await client.read(4) == b"data"
                 session = client.tls.session
                 assert transport.get_extra_info("ssl_object").session_reused is (attempt == 1)
+                # A resumed session knows the peer, but not the chain that it came with.
+                assert transport.get_extra_info("peercert")["subject"]
                 transport.abort()
                 await soon(protocol.lost)
         assert keylog.read_text()
 
+    loop.run_until_complete(main())
+
+
+def test_a_client_without_the_certificate_that_it_may_have(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        theirs = server_context(tmp_path)
+        theirs.verify_mode = ssl.CERT_OPTIONAL
+        theirs.load_verify_locations(tmp_path / "certificate.pem")
+        mine, other = raw_pair()
+        (server, accepted), (client, _) = await soon(
+            asyncio.gather(
+                loop.connect_accepted_socket(Recorder, other, ssl=theirs),
+                connect(mine, client_context()),
+            )
+        )
+        assert server.get_extra_info("peercert", "none told") is None
+        client.close()
+        await soon(accepted.lost)
+
+    loop.run_until_complete(main())
+
+
+def test_who_is_refused_in_connection_made_is_not_heard(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    """Though the client's first data may have come together with the end of its handshake."""
+    refused: list[Recorder] = []
+
+    class Refusing(Recorder):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            refused.append(self)
+            raise ValueError("refused")
+
+    async def main() -> None:
+        server = await loop.create_server(Refusing, HOST, 0, ssl=server_context(tmp_path))
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await soon(
+            asyncio.open_connection(HOST, port, ssl=client_context(), server_hostname="localhost")
+        )
+        writer.write(b"hello")
+        with contextlib.suppress(ConnectionError):
+            assert await soon(reader.read()) == b""
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await soon(writer.wait_closed())
+        await soon(refused[0].lost)
+        assert refused[0].data == b""
+        server.close()
+
+    loop.set_exception_handler(lambda _loop, _context: None)
     loop.run_until_complete(main())
 
 

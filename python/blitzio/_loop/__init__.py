@@ -117,10 +117,11 @@ class Loop(
 
 
 def _check_type(config: object) -> None:
-    # Not imported, as a dataclass costs memory that a loop with the default options does without:
-    # who has a Config has its module.
-    module = sys.modules.get("blitzio._config")
-    if module is None or not isinstance(config, module.Config):
+    # Here, as a dataclass costs memory that a loop with the default options does without. Not by
+    # sys.modules.get(): without the GIL that holds the dict's lock, for which a child would wait.
+    from blitzio._config import Config
+
+    if not isinstance(config, Config):
         raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
 
 

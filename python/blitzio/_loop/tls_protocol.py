@@ -228,6 +228,15 @@ class SSLProtocol(TlsProtocolBase):
     def _on_handshake_complete(self, exc: BaseException | None) -> None:
         """Called by the native half."""
         self._cancel_timer()
+        peercert = None
+        if exc is None:
+            try:
+                self._become_wrapped()
+                # Now, though few ask and it is long in decoding: it may be who the peer is, and
+                # OpenSSL does not tell in the middle of a renegotiation, or after an error.
+                peercert = self._sslobj.getpeercert()
+            except Exception as failure:
+                exc = failure
         if exc is not None:
             self._end()
             if isinstance(exc, ssl_module.CertificateError):
@@ -237,13 +246,12 @@ class SSLProtocol(TlsProtocolBase):
             self._fatal_error(exc, message)
             self._wakeup_waiter(exc)
             return
-        self._become_wrapped()
         loop = self._loop
         if self._handshake_start_time is not None and loop.get_debug():
             took = loop.time() - self._handshake_start_time
             _logger.debug("%r: SSL handshake took %.1f ms", self, took * 1e3)
         try:
-            self._tell_of_handshake()
+            self._tell_of_handshake(peercert)
         except (KeyboardInterrupt, SystemExit):
             # It ends the run, not the connection.
             loop.call_soon(self._start_reading)
@@ -251,12 +259,10 @@ class SSLProtocol(TlsProtocolBase):
         # Who awaits the handshake, start_tls() say, hands the transport on before data comes.
         loop.call_soon(self._start_reading)
 
-    def _tell_of_handshake(self) -> None:
+    def _tell_of_handshake(self, peercert: Any) -> None:
         ssl_object = self._sslobj
-        # Now, though few ask and a certificate is long in decoding: it may be who the peer is, and
-        # OpenSSL does not tell in the middle of a renegotiation, or after an error.
         self._extra.update(
-            peercert=ssl_object.getpeercert(),
+            peercert=peercert,
             cipher=ssl_object.cipher(),
             compression=ssl_object.compression(),
             ssl_object=ssl_object,

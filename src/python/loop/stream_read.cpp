@@ -6,12 +6,13 @@
 // kSmallReadsMax small ones in a row.
 //
 // A connection begins with poll_multishot, until two messages were small (a TLS handshake's do not
-// count): a bulk stream whose first
-// megabyte came in pieces of the driver's buffers keeps a small TCP window for long, and one that
-// asks once and closes never gets that far (docs/design/reads.md has the numbers).
+// count): a bulk stream whose first megabyte came in pieces of the driver's buffers keeps a small
+// TCP window for long, and one that asks once and closes never gets that far (docs/design/reads.md
+// has the numbers).
 //
-// pause_reading() cancels the operation, so the kernel's window closes. What the driver had already
-// taken is held and delivered, in order, after resume_reading(); then the operation starts again.
+// pause_reading() cancels the operation, so the kernel's window closes; in mode edges, which take
+// nothing, only if the pause lasts (stream_settle_pauses()). What the driver had already taken is
+// held and delivered, in order, after resume_reading(); then the operation starts again.
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/protocol_buffer.hpp>

@@ -398,9 +398,12 @@ void deliver_held(StreamTransport& t) noexcept {
   tell_end(t);
 }
 
-/// Paused, and `read` waits on; see stream_settle_pauses().
-bool is_pausing(const StreamTransport& t) noexcept {
-  return t.is_linked();
+/// The pause through which `read` waits on, if there is one, ends; see stream_settle_pauses().
+/// Returns whether there was.
+bool end_pause(StreamTransport& t) noexcept {
+  if (BLITZIO_LIKELY(!t.is_linked())) return false;
+  t.unlink();
+  return true;
 }
 
 /// Whether `read` may wait on though nobody receives. In mode edges it takes nothing, and most
@@ -421,23 +424,23 @@ void stream_update_reading(StreamTransport& t) noexcept {
       t.wants_edges ? driver::OpKind::poll_multishot : driver::OpKind::recv_multishot;
   // Held data goes first, by way of `resume`.
   const bool is_wanted = wants_data(t) && t.held.empty();
+  const bool is_of_kind = t.read.kind() == kind;
+  if (!t.read.is_idle() && !is_wanted && is_of_kind && may_wait_paused(t)) {
+    if (t.is_linked()) return;
+    t.is_pause_old = false;
+    t.loop->pausing.push_back(t);
+    return;
+  }
+  const bool was_pausing = end_pause(t);
   if (!t.read.is_idle()) {
-    if (t.read.kind() == kind && is_wanted) {
-      if (!is_pausing(t)) return;
-      // Of what came meanwhile, or was left when the pause began, no edge tells again.
-      t.unlink();
-      drain_in_next_turn(t);
-    } else if (t.read.kind() == kind && may_wait_paused(t)) {
-      if (is_pausing(t)) return;
-      t.is_pause_old = false;
-      t.loop->pausing.push_back(t);
-    } else {
-      if (is_pausing(t)) t.unlink();
+    if (!is_wanted || !is_of_kind) {
       loop_driver(*t.loop).cancel(t.read);
+    } else if (was_pausing) {
+      // Of what came meanwhile, or was left when the pause began, no edge tells again.
+      drain_in_next_turn(t);
     }
     return;
   }
-  if (is_pausing(t)) t.unlink();
   if (!is_wanted) return;
   if (t.wants_edges) {
     t.edge_said_end = false;
@@ -462,7 +465,7 @@ void stream_on_read(driver::Operation& operation, const driver::Completion& comp
   PyRef keep;
   if (!completion.more) {
     keep = transport_take_self(t);
-    if (BLITZIO_UNLIKELY(is_pausing(t))) t.unlink();
+    end_pause(t);
   }
   if (BLITZIO_UNLIKELY(!is_loop_alive(t))) return;
   const bool is_arrival = operation.kind() == driver::OpKind::recv_multishot;

@@ -52,7 +52,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "streams_readline": 8,
         "sock_echo": 12,
         "reader": 3,
-        "udp_echo": 8,
+        "udp_echo": 6.3,
         "connect_close": 22,
         "tls_connect": 49.3,  # 12 to 15 are OpenSSL's getpid(), by its version.
         "getaddrinfo": 0,

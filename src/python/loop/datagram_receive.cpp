@@ -1,4 +1,9 @@
-// Receiving: poll_multishot, then recvfrom(2) until the socket is empty.
+// Receiving: recvfrom(2) after each event.
+//
+// A ring tells of arrivals (poll_multishot), so the socket is emptied each time. The other drivers
+// tell of what is there (poll_again): one datagram is received, and the next event tells of more,
+// which spares the EAGAIN. Where a look, at every eighth event, finds a second one, the socket is
+// emptied as well, until only one comes again.
 //
 // A datagram goes through the loop's one scratch buffer into a `bytes` of the exact size: nobody
 // can know how large the next one is, and an idle endpoint shall own no buffer. The kernel keeps
@@ -26,6 +31,8 @@ constexpr const char* kExceptionInRead = "Exception in callback DatagramTranspor
 constexpr std::size_t kDatagramBytesMax = 256 * 1024;
 /// What one endpoint may deliver in a turn before others get theirs.
 constexpr int kTurnDatagrams = 32;
+/// After so many events that brought one datagram each, the next looks for a second one.
+constexpr std::uint8_t kSinglesMax = 7;
 
 enum class Received : std::uint8_t {
   one,      ///< a datagram or an error was told to the protocol
@@ -128,17 +135,33 @@ Received receive_by_method(DatagramTransport& t) noexcept {
   return Received::one;
 }
 
-/// Receives until the socket is empty or this turn's share is used up. In the transport's context.
+/// Whether the next event tells of what is left now.
+bool is_watched_by_level(const DatagramTransport& t) noexcept {
+  return !t.wants_edges && loop_driver(*t.loop).backend() != driver::Backend::io_uring;
+}
+
+/// Receives until the socket is empty or this turn's share is used up; by level, where datagrams
+/// come one at a time, one. In the transport's context.
 void drain(DatagramTransport& t) noexcept {
   const bool is_plain = is_plain_family(t.family);
+  const bool by_level = is_watched_by_level(t);
   for (int i = 0; i < kTurnDatagrams; ++i) {
     if (!wants_data(t)) return;
+    if (by_level && i == 1 && t.singles < kSinglesMax) {
+      ++t.singles;
+      return;
+    }
     const Received received = is_plain ? receive_from_fd(t) : receive_by_method(t);
-    if (received == Received::nothing) return;
+    if (received == Received::nothing) {
+      if (i == 1) t.singles = 0;
+      // It was something else, the user's error queue say, of which level would tell for ever.
+      if (i == 0) t.wants_edges = true;
+      return;
+    }
     // A run that ends here finds the rest when it goes on.
     if (received == Received::stop || t.loop->fatal != nullptr) break;
   }
-  if (wants_data(t)) ask_for_next_turn(t);
+  if (wants_data(t) && !by_level) ask_for_next_turn(t);
 }
 
 void receive(DatagramTransport& t) noexcept {
@@ -163,7 +186,13 @@ void datagram_update_reading(DatagramTransport& t) noexcept {
     return;
   }
   if (!is_wanted) return;
-  t.read.poll_multishot(t.fd, POLLIN);
+  if (!is_watched_by_level(t)) {
+    t.read.poll_multishot(t.fd, POLLIN);
+  } else if (t.was_polled) {
+    t.read.poll_again(t.fd, POLLIN);
+  } else {
+    t.read.poll(t.fd, POLLIN);
+  }
   transport_submit(t, t.read);
 }
 
@@ -172,6 +201,7 @@ void datagram_on_read(driver::Operation& operation, const driver::Completion& co
   PyRef keep;
   if (!completion.more) keep = transport_take_self(t);
   if (BLITZIO_UNLIKELY(!is_loop_alive(t))) return;
+  t.was_polled = completion.result > 0;
   if (BLITZIO_LIKELY(completion.result > 0)) {
     receive(t);
   } else if (!completion.more && !t.closing && !is_interruption(completion.result)) {

@@ -96,11 +96,6 @@ int take_socket(DatagramTransport& t, PyObject* sock) noexcept {
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
   }
-  const Result<void> attached = loop_driver(*t.loop).attach(t.fd);
-  if (!attached) {
-    raise_error(attached.error(), "DatagramTransport");
-    return -1;
-  }
   t.sock = Py_NewRef(sock);
   t.fd_state = FdState::open;
   return 0;

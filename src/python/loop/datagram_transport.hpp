@@ -39,6 +39,7 @@
 #include <python/loop/socket_transport.hpp>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace blitzio::python {
 
@@ -57,6 +58,9 @@ struct DatagramTransport : SocketTransport {
   int family = 0;
   bool started = false;           ///< connection_made() has been called
   bool paused = false;            ///< pause_reading() was called
+  bool was_polled = false;        ///< the last event told of this very socket
+  bool wants_edges = false;       ///< to be told of what arrives, not of what is there
+  std::uint8_t singles = 0;       ///< events that brought one datagram, since more was looked for
   bool is_connected = false;      ///< asyncio's rule: 'peername' is true, so send() is used
   bool has_unnamed_peer = false;  ///< connected to a Unix socket without a name
 
@@ -66,7 +70,7 @@ struct DatagramTransport : SocketTransport {
   KnownAddress recipient;  ///< of the last datagram sent to somebody else
   DatagramQueue queue;
 
-  DatagramOperation read;      ///< poll_multishot
+  DatagramOperation read;      ///< a poll; see datagram_receive.cpp for its kinds
   DatagramOperation writable;  ///< poll(POLLOUT): in flight while the queue waits
   OwnedFd room;                ///< what that polls instead of the socket; see net/receiver_room.hpp
   DatagramOperation resume;    ///< nop: goes on receiving next turn

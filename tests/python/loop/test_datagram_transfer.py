@@ -32,50 +32,6 @@ def test_datagrams_keep_their_bounds_and_their_order(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
-def test_more_datagrams_than_a_turn_may_deliver(loop: Any) -> None:
-    """They were there before reading began, so there is one edge for all of them."""
-
-    async def main() -> None:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
-        ):
-            ours.bind((HOST, 0))
-            for number in range(150):
-                peer.sendto(b"%d" % number, ours.getsockname())
-            async with endpoint(sock=ours) as (_, receiver):
-                await receiver.until_received(150)
-                assert receiver.payloads == [b"%d" % number for number in range(150)]
-
-    loop.run_until_complete(main())
-
-
-def test_a_busy_endpoint_lets_others_in(loop: Any, native: None) -> None:
-    async def main() -> None:
-        order: list[str] = []
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
-        ):
-            ours.bind((HOST, 0))
-            for _ in range(100):
-                peer.sendto(b"x", ours.getsockname())
-
-            class Busy(Datagrams):
-                def datagram_received(self, data: bytes, addr: Any) -> None:
-                    super().datagram_received(data, addr)
-                    if len(self.received) == 1:
-                        asyncio.get_running_loop().call_soon(order.append, "callback")
-                    if len(self.received) == 100:
-                        order.append("last")
-
-            async with endpoint(Busy, sock=ours) as (_, receiver):
-                await receiver.until_received(100)
-        assert order == ["callback", "last"]
-
-    loop.run_until_complete(main())
-
-
 def test_echo_both_ways_when_connected(loop: Any) -> None:
     async def main() -> None:
         async with endpoint(Echo) as (server, echo):

@@ -6,7 +6,8 @@ measured on bare_loop.cpp, which keeps callbacks in an array and does nothing el
 OpenSSL and the protocol's own methods cost, by making the calls one after the other, without ever
 waiting for readiness, those of messages by bare_end.cpp. No loop can lead uvloop, or the best of
 asyncio, uvloop and rloop, by more than the last two columns say; none that asks epoll in each turn
-by more than their second figures, where there is one (`asked`).
+by more than their second figures, where there is one (`asked`), and none on a ring by more than
+their third (`ring`, bare_ring.cpp).
 
     ./dev.py bench floors --rounds 5
 """
@@ -39,19 +40,23 @@ if TYPE_CHECKING:
 PEERS = ["uvloop", "asyncio", "rloop"]
 
 
-def build(name: str, folder: str) -> Any:
+def build(name: str, folder: str, *libraries: str) -> Any:
     """Compiles a module of this folder for this interpreter and imports it."""
     source = Path(__file__).with_name(f"{name}.cpp")
     target = Path(folder) / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = sysconfig.get_path("include")
     command = ["c++", "-std=c++20", "-O3", "-shared", "-fPIC", f"-I{include}"]
-    subprocess.run([*command, str(source), "-o", str(target)], check=True)
+    subprocess.run([*command, str(source), "-o", str(target), *libraries], check=True)
     spec = importlib.util.spec_from_file_location(name, target)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def has_liburing() -> bool:
+    return subprocess.run(["pkg-config", "--exists", "liburing"], check=False).returncode == 0
 
 
 def measure(
@@ -86,32 +91,26 @@ def main() -> int:
             **messages.floors(bare_loop, bare_end),
             **calls.FLOORS,
         }
-        asked = messages.asked_floors(bare_loop, bare_end)
+        kinds = {"floor": floors, "asked": messages.asked_floors(bare_loop, bare_end)}
+        if has_liburing():
+            bare_ring = build("bare_ring", folder, "-luring")
+            kinds["ring"] = messages.ring_floors(bare_loop, bare_end, bare_ring)
         unknown = sorted(set(args.work) - set(floors))
         if unknown:
             parser.error(f"no floor for {', '.join(unknown)}; there are: {', '.join(floors)}")
         table = Table(title="microseconds per operation; leads over uvloop and over the best peer")
         table.add_column("work")
-        columns = [
-            "floor",
-            "asked",
-            *PEERS,
-            *loops.OURS,
-            "leads",
-            "at most",
-            "over best",
-            "at most",
-        ]
-        for column in columns:
+        measured = [*kinds, *PEERS, *loops.OURS]
+        for column in [*measured, "leads", "at most", "over best", "at most"]:
             table.add_column(column.removeprefix("blitzio-"), justify="right")
         arms = loops.find_arms([*PEERS, *loops.OURS], console)
         for name in args.work or floors:
-            kinds = {"floor": floors[name], **({"asked": asked[name]} if name in asked else {})}
-            times = measure(name, kinds, arms, args.rounds)
-            cells = [f"{times[arm] / 1000:.3g}" if arm in times else "-" for arm in columns[:7]]
+            own = {kind: functions[name] for kind, functions in kinds.items() if name in functions}
+            times = measure(name, own, arms, args.rounds)
+            cells = [f"{times[arm] / 1000:.3g}" if arm in times else "-" for arm in measured]
             for peer in (times["uvloop"], min(times[arm] for arm in PEERS if arm in times)):
                 cells.append(" / ".join(f"{peer / times[arm]:.2f}" for arm in loops.OURS))
-                cells.append(" / ".join(f"{peer / times[kind]:.2f}" for kind in kinds))
+                cells.append(" / ".join(f"{peer / times[kind]:.2f}" for kind in own))
             table.add_row(load_all()[name].title, *cells)
     console.print(table)
     return 0

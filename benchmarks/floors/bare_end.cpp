@@ -4,108 +4,43 @@
 // Nobody waits for readiness; the data is known to be there, or the read blocks. What a message
 // costs here no loop can save. An end that is given an epoll set asks that first, as a loop must
 // that has a single connection and does not know what comes: `deliver` for the event, `look` where
-// a turn of the loop finds none. `TlsEnd` does the same by way of the objects below ssl.SSLObject.
+// a turn of the loop finds none. `DatagramEnd` is that of UDP; `TlsEnd` does the same by way of the
+// objects below ssl.SSLObject.
 //
 // Not a transport to use: a message is at most 64 KiB, and a write that takes less is an error.
-#include <Python.h>
+#include "bare.hpp"
 
 #include <sys/epoll.h>
-#include <sys/uio.h>
-#include <unistd.h>
-#include <array>
-#include <cstddef>
 
 namespace {
 
-constexpr std::size_t kMessageBytes = 64 * 1024;
-constexpr std::size_t kPieces = 8;
+using floors::as;
+using floors::hand_over;
 
-struct End {
-  PyObject_HEAD int fd;
+struct End : floors::Sender {
   int epoll;  // -1: none
-  std::size_t count;
-  std::array<PyObject*, kPieces> pieces;  // owned: `bytes`
 };
-
-End& as_end(PyObject* self) {
-  return *reinterpret_cast<End*>(self);
-}
-
-PyObject* written(ssize_t taken, Py_ssize_t size) {
-  if (taken == size) Py_RETURN_NONE;
-  if (taken < 0) return PyErr_SetFromErrno(PyExc_OSError);
-  return PyErr_Format(PyExc_RuntimeError, "more than the bare end can take");
-}
-
-bool is_bytes(PyObject* data) {
-  if (PyBytes_Check(data)) return true;
-  PyErr_SetString(PyExc_TypeError, "bytes were expected");
-  return false;
-}
-
-PyObject* write_now(PyObject* self, PyObject* data) {
-  if (!is_bytes(data)) return nullptr;
-  const Py_ssize_t size = PyBytes_GET_SIZE(data);
-  return written(::write(as_end(self).fd, PyBytes_AS_STRING(data), static_cast<std::size_t>(size)),
-                 size);
-}
-
-PyObject* gather(PyObject* self, PyObject* data) {
-  End& end = as_end(self);
-  if (!is_bytes(data)) return nullptr;
-  if (end.count == kPieces) {
-    return PyErr_Format(PyExc_RuntimeError, "more than the bare end can take");
-  }
-  end.pieces[end.count++] = Py_NewRef(data);
-  Py_RETURN_NONE;
-}
-
-PyObject* flush(PyObject* self, PyObject* /*unused*/) {
-  End& end = as_end(self);
-  std::array<iovec, kPieces> vectors;
-  Py_ssize_t size = 0;
-  for (std::size_t i = 0; i < end.count; ++i) {
-    const Py_ssize_t bytes = PyBytes_GET_SIZE(end.pieces[i]);
-    vectors[i] = {PyBytes_AS_STRING(end.pieces[i]), static_cast<std::size_t>(bytes)};
-    size += bytes;
-  }
-  const ssize_t taken = ::writev(end.fd, vectors.data(), static_cast<int>(end.count));
-  while (end.count != 0) Py_DECREF(end.pieces[--end.count]);
-  return written(taken, size);
-}
-
-// Calls the protocol with what a descriptor's read gave, or with what decrypting it did.
-PyObject* hand_over(PyObject* bytes, PyObject* data_received) {
-  if (bytes == nullptr) return nullptr;
-  PyObject* result = PyObject_CallOneArg(data_received, bytes);
-  Py_DECREF(bytes);
-  return result;
-}
 
 // Takes what the set has to tell, and waits for it if something is `expected`. Returns false with
 // an error set if it tells of more or less.
-bool ask(const End& end, int expected) {
+bool ask(int epoll, int expected) {
   std::array<epoll_event, 64> events;
-  if (end.epoll < 0) return true;
+  if (epoll < 0) return true;
   const int patience = expected == 0 ? 0 : -1;
-  const int count =
-      ::epoll_wait(end.epoll, events.data(), static_cast<int>(events.size()), patience);
+  const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), patience);
   if (count == expected) return true;
   PyErr_Format(PyExc_RuntimeError, "%d events instead of %d", count, expected);
   return false;
 }
 
 PyObject* look(PyObject* self, PyObject* /*unused*/) {
-  if (!ask(as_end(self), 0)) return nullptr;
+  if (!ask(as<End>(self).epoll, 0)) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* deliver(PyObject* self, PyObject* data_received) {
-  std::array<char, kMessageBytes> buffer;
-  if (!ask(as_end(self), 1)) return nullptr;
-  const ssize_t count = ::read(as_end(self).fd, buffer.data(), buffer.size());
-  if (count < 0) return PyErr_SetFromErrno(PyExc_OSError);
-  return hand_over(PyBytes_FromStringAndSize(buffer.data(), count), data_received);
+  if (!ask(as<End>(self).epoll, 1)) return nullptr;
+  return floors::read_and_hand_over(self, data_received);
 }
 
 // One read of at most `size` bytes, straight into the `bytes`.
@@ -125,13 +60,13 @@ PyObject* fill(PyObject* self, PyObject* args) {
   PyObject* data_received = nullptr;
   Py_ssize_t size = 0;
   if (PyArg_ParseTuple(args, "On", &data_received, &size) == 0) return nullptr;
-  return hand_over(read_bytes(as_end(self).fd, size), data_received);
+  return hand_over(read_bytes(as<End>(self).fd, size), data_received);
 }
 
 PyMethodDef methods[] = {
-    {"write", write_now, METH_O, nullptr},
-    {"gather", gather, METH_O, nullptr},
-    {"flush", flush, METH_NOARGS, nullptr},
+    {"write", floors::write_now, METH_O, nullptr},
+    {"gather", floors::gather, METH_O, nullptr},
+    {"flush", floors::flush, METH_NOARGS, nullptr},
     {"deliver", deliver, METH_O, nullptr},
     {"look", look, METH_NOARGS, nullptr},
     {"fill", fill, METH_VARARGS, nullptr},
@@ -140,19 +75,43 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-/// The descriptors stay the caller's.
+template <class Kind>
 int initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
-  End& end = as_end(self);
+  Kind& end = as<Kind>(self);
   end.epoll = -1;
   return PyArg_ParseTuple(args, "i|i", &end.fd, &end.epoll) == 0 ? -1 : 0;
 }
 
 PyType_Slot slots[] = {
-    {Py_tp_init, reinterpret_cast<void*>(initialise)},
+    {Py_tp_init, reinterpret_cast<void*>(initialise<End>)},
     {Py_tp_methods, methods},
     {0, nullptr},
 };
 PyType_Spec spec{"bare_end.End", sizeof(End), 0, Py_TPFLAGS_DEFAULT, slots};
+
+struct DatagramEnd : floors::Datagrams {
+  int epoll;  // -1: none
+};
+
+PyObject* deliver_datagram(PyObject* self, PyObject* datagram_received) {
+  if (!ask(as<DatagramEnd>(self).epoll, 1)) return nullptr;
+  return floors::receive_and_hand_over(self, datagram_received);
+}
+
+PyMethodDef datagram_methods[] = {
+    {"write", floors::write_now, METH_O, nullptr},
+    {"sendto", floors::send_to, METH_VARARGS, nullptr},
+    {"deliver", deliver_datagram, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyType_Slot datagram_slots[] = {
+    {Py_tp_init, reinterpret_cast<void*>(initialise<DatagramEnd>)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(floors::forget_peer)},
+    {Py_tp_methods, datagram_methods},
+    {0, nullptr},
+};
+PyType_Spec datagram_spec{"bare_end.DatagramEnd", sizeof(DatagramEnd), 0, Py_TPFLAGS_DEFAULT,
+                          datagram_slots};
 
 // An end that speaks TLS: the bound methods of _ssl's objects, so that no call looks one up.
 struct TlsEnd {
@@ -162,22 +121,18 @@ struct TlsEnd {
 };
 enum Call : std::size_t { decrypt, encrypt, put_record, take_record };
 
-TlsEnd& as_tls_end(PyObject* self) {
-  return *reinterpret_cast<TlsEnd*>(self);
-}
-
 // Into memory; fill() and flush() send it.
 PyObject* tls_write(PyObject* self, PyObject* data) {
-  return PyObject_CallOneArg(as_tls_end(self).calls[encrypt], data);
+  return PyObject_CallOneArg(as<TlsEnd>(self).calls[encrypt], data);
 }
 
 PyObject* tls_flush(PyObject* self, PyObject* /*unused*/) {
-  const TlsEnd& end = as_tls_end(self);
+  const TlsEnd& end = as<TlsEnd>(self);
   PyObject* records = PyObject_CallNoArgs(end.calls[take_record]);
   if (records == nullptr) return nullptr;
   const Py_ssize_t size = PyBytes_GET_SIZE(records);
-  PyObject* result =
-      written(::write(end.fd, PyBytes_AS_STRING(records), static_cast<std::size_t>(size)), size);
+  PyObject* result = floors::written(
+      ::write(end.fd, PyBytes_AS_STRING(records), static_cast<std::size_t>(size)), size);
   Py_DECREF(records);
   return result;
 }
@@ -187,7 +142,7 @@ PyObject* tls_flush(PyObject* self, PyObject* /*unused*/) {
 PyObject* tls_fill(PyObject* self, PyObject* args) {
   constexpr Py_ssize_t kRecordBytes = 16 * 1024;
   constexpr Py_ssize_t kRecordExtraBytes = 22;  // TLS 1.3: header, tag, type
-  const TlsEnd& end = as_tls_end(self);
+  const TlsEnd& end = as<TlsEnd>(self);
   PyObject* data_received = nullptr;
   Py_ssize_t size = 0;
   if (PyArg_ParseTuple(args, "On", &data_received, &size) == 0) return nullptr;
@@ -212,7 +167,7 @@ PyObject* tls_fill(PyObject* self, PyObject* args) {
 }
 
 int tls_initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
-  TlsEnd& end = as_tls_end(self);
+  TlsEnd& end = as<TlsEnd>(self);
   auto& calls = end.calls;
   if (PyArg_ParseTuple(args, "iOOOO", &end.fd, &calls[decrypt], &calls[encrypt], &calls[put_record],
                        &calls[take_record]) == 0) {
@@ -224,7 +179,7 @@ int tls_initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
 }
 
 void tls_dealloc(PyObject* self) {
-  for (PyObject* call : as_tls_end(self).calls) Py_XDECREF(call);
+  for (PyObject* call : as<TlsEnd>(self).calls) Py_XDECREF(call);
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);
@@ -244,14 +199,6 @@ PyType_Slot tls_slots[] = {
 };
 PyType_Spec tls_spec{"bare_end.TlsEnd", sizeof(TlsEnd), 0, Py_TPFLAGS_DEFAULT, tls_slots};
 
-bool add_type(PyObject* module, const char* name, PyType_Spec& type_spec) {
-  PyObject* type = PyType_FromSpec(&type_spec);
-  if (type == nullptr) return false;
-  if (PyModule_AddObject(module, name, type) == 0) return true;
-  Py_DECREF(type);
-  return false;
-}
-
 PyModuleDef definition{
     PyModuleDef_HEAD_INIT, "bare_end", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
 
@@ -259,7 +206,9 @@ PyModuleDef definition{
 
 PyMODINIT_FUNC PyInit_bare_end() {
   PyObject* module = PyModule_Create(&definition);
-  if (module != nullptr && add_type(module, "End", spec) && add_type(module, "TlsEnd", tls_spec)) {
+  if (module != nullptr && floors::add_type(module, "End", spec) &&
+      floors::add_type(module, "DatagramEnd", datagram_spec) &&
+      floors::add_type(module, "TlsEnd", tls_spec)) {
     return module;
   }
   Py_XDECREF(module);

@@ -12,8 +12,9 @@ import socket
 import ssl
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workloads.datagrams import EchoEndpoint
 from workloads.tls import contexts
 from workloads.transports import EchoServer, SplitServer
 
@@ -23,31 +24,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Ends(NamedTuple):
+    """What makes an end of a descriptor, by the kind of that."""
+
+    of_stream: Any
+    of_pipe: Any
+    of_datagrams: Any
+    of_writing: Any  # Nothing is to come: no one may watch it.
+
+
 def floors(bare_loop: Any, bare_end: Any) -> dict[str, Callable[[int], float]]:
     """As those of floors.tasks."""
-    make_end = bare_end.End
-    make_tls_end = bare_end.TlsEnd
+    ends = Ends(bare_end.End, bare_end.End, bare_end.DatagramEnd, bare_end.End)
     return {
-        "echo_1k": functools.partial(tcp_echo, make_end, 1),
-        "echo_1k_100": functools.partial(tcp_echo, make_end, 100),
-        "echo_100k": functools.partial(large_echo, make_end, 100 * 1024),
-        "udp_echo": udp_echo,
-        "header_body": functools.partial(header_body, make_end),
-        "streams_readline": functools.partial(streams_readline, bare_loop, make_end),
-        "child_pipe": functools.partial(child_pipe, make_end),
-        "tls_1k": functools.partial(tls_echo, make_tls_end, 1024),
-        "tls_bulk": functools.partial(tls_echo, make_tls_end, 100 * 1024),
+        **with_one_connection(bare_loop, ends),
+        "echo_1k_100": functools.partial(tcp_echo, ends, 100),
+        "echo_100k": functools.partial(large_echo, ends, 100 * 1024),
+        "bulk": functools.partial(bulk, ends, 64 * 1024),
+        "tls_1k": functools.partial(tls_echo, bare_end.TlsEnd, 1024),
+        "tls_bulk": functools.partial(tls_echo, bare_end.TlsEnd, 100 * 1024),
     }
 
 
 def asked_floors(bare_loop: Any, bare_end: Any) -> dict[str, Callable[[int], float]]:
     """Those with one connection again, by a loop that asks epoll in each of its turns."""
-    make_end = functools.partial(asking_end, bare_end.End)
+    stream = functools.partial(asking_end, bare_end.End)
+    datagrams = functools.partial(asking_end, bare_end.DatagramEnd)
+    return with_one_connection(bare_loop, Ends(stream, stream, datagrams, bare_end.End))
+
+
+def ring_floors(bare_loop: Any, bare_end: Any, bare_ring: Any) -> dict[str, Callable[[int], float]]:
+    """Those again, by a loop on a ring."""
+    ends = Ends(bare_ring.End, bare_ring.PolledEnd, bare_ring.DatagramEnd, bare_end.End)
+    return with_one_connection(bare_loop, ends)
+
+
+def with_one_connection(bare_loop: Any, ends: Ends) -> dict[str, Callable[[int], float]]:
     return {
-        "echo_1k": functools.partial(tcp_echo, make_end, 1),
-        "header_body": functools.partial(header_body, make_end),
-        "streams_readline": functools.partial(streams_readline, bare_loop, make_end),
-        "child_pipe": functools.partial(child_pipe, make_end),
+        "echo_1k": functools.partial(tcp_echo, ends, 1),
+        "udp_echo": functools.partial(udp_echo, ends),
+        "header_body": functools.partial(header_body, ends),
+        "streams_readline": functools.partial(streams_readline, bare_loop, ends),
+        "child_pipe": functools.partial(child_pipe, ends),
     }
 
 
@@ -69,7 +87,7 @@ class Gatherer:
         self.write = end.gather
 
 
-def tcp_echo(make_end: Any, connections: int, ops: int) -> float:
+def tcp_echo(ends: Ends, connections: int, ops: int) -> float:
     """As a loop would meet them: all that the servers have to receive, then all the clients."""
     payload = b"x" * 1024
     rounds = ops // connections
@@ -80,7 +98,7 @@ def tcp_echo(make_end: Any, connections: int, ops: int) -> float:
     for client_socket, server_socket in sockets:
         client, server = Client(payload, rounds), EchoServer()
         client.transport, server.transport = (
-            make_end(end.fileno()) for end in (client_socket, server_socket)
+            ends.of_stream(end.fileno()) for end in (client_socket, server_socket)
         )
         clients.append(client)
         to_servers.append((server.transport.deliver, server.data_received))  # type: ignore[attr-defined]
@@ -105,10 +123,10 @@ def roomy_pair(size: int) -> tuple[Any, Any]:
     return ends
 
 
-def large_echo(make_end: Any, size: int, ops: int) -> float:
+def large_echo(ends: Ends, size: int, ops: int) -> float:
     sockets = roomy_pair(size)
     client, server = Client(b"x" * size, ops), EchoServer()
-    client.transport, server.transport = (make_end(end.fileno()) for end in sockets)
+    client.transport, server.transport = (ends.of_stream(end.fileno()) for end in sockets)
     to_client, to_server = client.data_received, server.data_received
     fill_client, fill_server = client.transport.fill, server.transport.fill  # type: ignore[attr-defined]
     started = time.perf_counter()
@@ -119,25 +137,54 @@ def large_echo(make_end: Any, size: int, ops: int) -> float:
     return time.perf_counter() - started
 
 
-def udp_echo(ops: int) -> float:
-    client, server = (_socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-    payload = b"x" * 1024
-    for end in (client, server):
-        end.bind(("127.0.0.1", 0))
-    address = server.getsockname()
-    client.connect(address)
+class Sink:
+    """The workload's, without its future."""
 
-    def to_server(data: bytes, sender: tuple[str, int]) -> None:
-        server.sendto(data, sender)
+    received = 0
 
-    def to_client(_data: bytes, _sender: tuple[str, int]) -> None:
-        client.send(payload)
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
 
+
+def bulk(ends: Ends, size: int, ops: int) -> float:
+    sockets = roomy_pair(size)
+    source, end = (ends.of_stream(end.fileno()) for end in sockets)
+    data_received, chunk = Sink().data_received, b"x" * size
     started = time.perf_counter()
-    client.send(payload)
     for _ in range(ops):
-        to_server(*server.recvfrom(len(payload)))
-        to_client(*client.recvfrom(len(payload)))
+        source.write(chunk)
+        end.fill(data_received, size)
+    return time.perf_counter() - started
+
+
+class DatagramClient:
+    """The workload's, without its future."""
+
+    def __init__(self, payload: bytes, rounds: int, transport: Any) -> None:
+        self.payload = payload
+        self.rounds = rounds
+        self.transport = transport
+
+    def datagram_received(self, _data: bytes, _sender: Any) -> None:
+        self.rounds -= 1
+        if self.rounds > 0:
+            self.transport.write(self.payload)
+
+
+def udp_echo(ends: Ends, ops: int) -> float:
+    sockets = [_socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    sockets[0].connect(sockets[1].getsockname())
+    client_end, server_end = (ends.of_datagrams(sock.fileno()) for sock in sockets)
+    client, server = DatagramClient(b"x" * 1024, ops, client_end), EchoEndpoint()
+    server.transport = server_end
+    to_client, to_server = client.datagram_received, server.datagram_received
+    started = time.perf_counter()
+    client_end.write(client.payload)
+    for _ in range(ops):
+        server_end.deliver(to_server)
+        client_end.deliver(to_client)
     return time.perf_counter() - started
 
 
@@ -176,10 +223,11 @@ def tls_echo(make_tls_end: Any, size: int, ops: int) -> float:
     return time.perf_counter() - started
 
 
-def header_body(make_end: Any, ops: int) -> float:
+def header_body(ends: Ends, ops: int) -> float:
     client_socket, server_socket = tcp_pair()
     client, server = Client(b"x" * 1200, ops), SplitServer()
-    client_end, server_end = make_end(client_socket.fileno()), make_end(server_socket.fileno())
+    client_end = ends.of_stream(client_socket.fileno())
+    server_end = ends.of_stream(server_socket.fileno())
     client.transport = client_end
     server.transport = Gatherer(server_end)  # type: ignore[assignment]
     to_client, to_server = client.data_received, server.data_received
@@ -192,10 +240,10 @@ def header_body(make_end: Any, ops: int) -> float:
     return time.perf_counter() - started
 
 
-def streams_readline(bare_loop: Any, make_end: Any, ops: int) -> float:
+def streams_readline(bare_loop: Any, ends: Ends, ops: int) -> float:
     loop = bare_loop.Loop(bare_loop.Handle(), asyncio.Task, asyncio.Future)
     sockets = tcp_pair()
-    client, server = (make_end(end.fileno()) for end in sockets)
+    client, server = (ends.of_stream(end.fileno()) for end in sockets)
     readers = [asyncio.StreamReader(loop=loop) for _ in sockets]
     protocols = [asyncio.StreamReaderProtocol(reader, loop=loop) for reader in readers]
     writers = [
@@ -240,13 +288,13 @@ def streams_readline(bare_loop: Any, make_end: Any, ops: int) -> float:
     return seconds
 
 
-def child_pipe(make_end: Any, ops: int) -> float:
+def child_pipe(ends: Ends, ops: int) -> float:
     with subprocess.Popen(["cat"], bufsize=0, stdin=-1, stdout=-1) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         client = Client(b"x" * 63 + b"\n", ops)
-        client.transport = make_end(child.stdin.fileno())
-        from_child = make_end(child.stdout.fileno())
+        client.transport = ends.of_writing(child.stdin.fileno())
+        from_child = ends.of_pipe(child.stdout.fileno())
         data_received = client.data_received
         started = time.perf_counter()
         client.start()

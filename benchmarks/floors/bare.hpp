@@ -1,0 +1,142 @@
+// What the bare ends share: sending, and what is done with what was received.
+#pragma once
+
+#include <Python.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace floors {
+
+constexpr std::size_t kMessageBytes = 64 * 1024;
+constexpr std::size_t kPieces = 8;
+
+/// What can send. The descriptor stays the caller's.
+struct Sender {
+  PyObject_HEAD int fd;
+  std::uint64_t id;  // on the ring
+  std::size_t count;
+  std::array<PyObject*, kPieces> pieces;  // owned: `bytes`
+};
+
+template <class End>
+End& as(PyObject* self) {
+  return *reinterpret_cast<End*>(self);
+}
+
+inline PyObject* written(ssize_t taken, Py_ssize_t size) {
+  if (taken == size) Py_RETURN_NONE;
+  if (taken < 0) return PyErr_SetFromErrno(PyExc_OSError);
+  return PyErr_Format(PyExc_RuntimeError, "more than the bare end can take");
+}
+
+inline bool is_bytes(PyObject* data) {
+  if (PyBytes_Check(data)) return true;
+  PyErr_SetString(PyExc_TypeError, "bytes were expected");
+  return false;
+}
+
+inline PyObject* write_now(PyObject* self, PyObject* data) {
+  if (!is_bytes(data)) return nullptr;
+  const Py_ssize_t size = PyBytes_GET_SIZE(data);
+  return written(
+      ::write(as<Sender>(self).fd, PyBytes_AS_STRING(data), static_cast<std::size_t>(size)), size);
+}
+
+inline PyObject* gather(PyObject* self, PyObject* data) {
+  Sender& end = as<Sender>(self);
+  if (!is_bytes(data)) return nullptr;
+  if (end.count == kPieces) {
+    return PyErr_Format(PyExc_RuntimeError, "more than the bare end can take");
+  }
+  end.pieces[end.count++] = Py_NewRef(data);
+  Py_RETURN_NONE;
+}
+
+inline PyObject* flush(PyObject* self, PyObject* /*unused*/) {
+  Sender& end = as<Sender>(self);
+  std::array<iovec, kPieces> vectors;
+  Py_ssize_t size = 0;
+  for (std::size_t i = 0; i < end.count; ++i) {
+    const Py_ssize_t bytes = PyBytes_GET_SIZE(end.pieces[i]);
+    vectors[i] = {PyBytes_AS_STRING(end.pieces[i]), static_cast<std::size_t>(bytes)};
+    size += bytes;
+  }
+  const ssize_t taken = ::writev(end.fd, vectors.data(), static_cast<int>(end.count));
+  while (end.count != 0) Py_DECREF(end.pieces[--end.count]);
+  return written(taken, size);
+}
+
+/// Calls the protocol with what a descriptor's read gave, or with what decrypting it did.
+inline PyObject* hand_over(PyObject* bytes, PyObject* data_received) {
+  if (bytes == nullptr) return nullptr;
+  PyObject* result = PyObject_CallOneArg(data_received, bytes);
+  Py_DECREF(bytes);
+  return result;
+}
+
+inline PyObject* read_and_hand_over(PyObject* self, PyObject* data_received) {
+  std::array<char, kMessageBytes> buffer;
+  const ssize_t count = ::read(as<Sender>(self).fd, buffer.data(), buffer.size());
+  if (count < 0) return PyErr_SetFromErrno(PyExc_OSError);
+  return hand_over(PyBytes_FromStringAndSize(buffer.data(), count), data_received);
+}
+
+/// Of IPv4, whose datagrams come from one sender.
+struct Datagrams : Sender {
+  sockaddr_in peer;     // the sender, once one has sent something
+  PyObject* peer_name;  // owned: what the protocol is told of it
+};
+
+inline PyObject* send_to(PyObject* self, PyObject* args) {
+  const Datagrams& end = as<Datagrams>(self);
+  PyObject* data = nullptr;
+  PyObject* name = nullptr;
+  if (PyArg_ParseTuple(args, "SO", &data, &name) == 0) return nullptr;
+  if (name != end.peer_name) return PyErr_Format(PyExc_RuntimeError, "there is one peer");
+  const Py_ssize_t size = PyBytes_GET_SIZE(data);
+  return written(::sendto(end.fd, PyBytes_AS_STRING(data), static_cast<std::size_t>(size), 0,
+                          reinterpret_cast<const sockaddr*>(&end.peer), sizeof end.peer),
+                 size);
+}
+
+inline PyObject* receive_and_hand_over(PyObject* self, PyObject* datagram_received) {
+  Datagrams& end = as<Datagrams>(self);
+  std::array<char, kMessageBytes> buffer;
+  socklen_t length = sizeof end.peer;
+  const ssize_t count = ::recvfrom(end.fd, buffer.data(), buffer.size(), 0,
+                                   reinterpret_cast<sockaddr*>(&end.peer), &length);
+  if (count < 0) return PyErr_SetFromErrno(PyExc_OSError);
+  if (end.peer_name == nullptr) {
+    end.peer_name = Py_BuildValue("si", "127.0.0.1", static_cast<int>(ntohs(end.peer.sin_port)));
+    if (end.peer_name == nullptr) return nullptr;
+  }
+  PyObject* bytes = PyBytes_FromStringAndSize(buffer.data(), count);
+  if (bytes == nullptr) return nullptr;
+  PyObject* args[] = {bytes, end.peer_name};
+  PyObject* result = PyObject_Vectorcall(datagram_received, args, 2, nullptr);
+  Py_DECREF(bytes);
+  return result;
+}
+
+inline void forget_peer(PyObject* self) {
+  Py_XDECREF(as<Datagrams>(self).peer_name);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+inline bool add_type(PyObject* module, const char* name, PyType_Spec& type_spec) {
+  PyObject* type = PyType_FromSpec(&type_spec);
+  if (type == nullptr) return false;
+  if (PyModule_AddObject(module, name, type) == 0) return true;
+  Py_DECREF(type);
+  return false;
+}
+
+}  // namespace floors

@@ -33,7 +33,8 @@ bool is_blocked(const WritePipe& t) noexcept {
   return !t.writable.is_idle();
 }
 
-/// writev(2), or sendmsg(2) of a socket, which raises no SIGPIPE. A count or a negative errno.
+/// write(2) or writev(2), of a socket sendmsg(2), which raises no SIGPIPE. A count or a negative
+/// errno.
 std::int64_t write_vectors(const WritePipe& t, std::span<iovec> vectors) noexcept {
   for (;;) {
     ssize_t written = 0;

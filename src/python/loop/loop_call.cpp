@@ -128,11 +128,15 @@ PyObject* soon(LoopObject& loop, const char* method, bool check_thread, PyObject
   return reinterpret_cast<PyObject*>(handle);
 }
 
+/// The first instant at which time() is `when`, or past it.
+Instant instant_of(double when) noexcept {
+  return Instant::from_nanos(Duration::from_secs_f64(when).as_nanos());
+}
+
 /// Hands a reference to the wheel. From the runner, or from the one user of an idle loop.
 /// Returns false with MemoryError set: when it fires there is nobody to raise to, so that the room
 /// it will need is had now.
-bool arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
-  const Instant deadline = Instant::from_nanos(Duration::from_secs_f64(timer.when).as_nanos());
+bool arm(LoopObject& loop, TimerHandleObject& timer, Instant deadline) noexcept {
   time::TimerWheel& wheel = loop.executor->wheel();
   if (BLITZIO_UNLIKELY(!loop.due.reserve(loop.due.size() + wheel.size() + 1))) {
     PyErr_NoMemory();
@@ -142,7 +146,8 @@ bool arm(LoopObject& loop, TimerHandleObject& timer) noexcept {
   return true;
 }
 
-PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept {
+/// `deadline`: `when`, to a nanosecond.
+PyObject* at(LoopObject& loop, double when, Instant deadline, const Arguments& arguments) noexcept {
   PyObject* callback = arguments[1];
   // asyncio checks in call_at(), which call_later() goes through, and so words it.
   if (!check_call(loop, "call_at", callback)) return nullptr;
@@ -170,7 +175,7 @@ PyObject* at(LoopObject& loop, double when, const Arguments& arguments) noexcept
     return reinterpret_cast<PyObject*>(timer);
   }
 #endif
-  if (BLITZIO_UNLIKELY(!arm(loop, *timer))) {
+  if (BLITZIO_UNLIKELY(!arm(loop, *timer, deadline))) {
     Py_DECREF(reinterpret_cast<PyObject*>(timer));
     Py_DECREF(reinterpret_cast<PyObject*>(timer));
     return nullptr;
@@ -204,7 +209,8 @@ void loop_take_inbox(LoopObject& loop) noexcept {
     HandleObject* next = std::exchange(handle->inbox_next, nullptr);
     TimerHandleObject* timer = handle_as_timer(*handle);
     // One that was cancelled on its way finds out when it is due.
-    const bool is_taken = timer != nullptr ? arm(loop, *timer) : loop.ready.push(handle);
+    const bool is_taken =
+        timer != nullptr ? arm(loop, *timer, instant_of(timer->when)) : loop.ready.push(handle);
     if (BLITZIO_UNLIKELY(!is_taken)) {
       PyErr_NoMemory();
       loop_set_fatal(loop, PyRef::steal(PyErr_GetRaisedException()));
@@ -279,7 +285,11 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
   if (!bind_call(as_loop(self), arguments, "call_later", kLaterParameters)) return nullptr;
   const double delay = parse_seconds(arguments[0], "delay must not be None");
   if (delay == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return at(as_loop(self), as_loop_time(DeadlineClock::now()) + delay, arguments);
+  const Instant now = DeadlineClock::now();
+  // The deadline is not reckoned from `when`: of all that a timer takes, the conversions there and
+  // back, each of which waits for the one before, were a sixth.
+  const Instant deadline = now + Duration::from_secs_f64(delay);
+  return at(as_loop(self), as_loop_time(now) + delay, deadline, arguments);
 }
 
 PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
@@ -288,7 +298,7 @@ PyObject* method_call_at(PyObject* self, PyObject* const* args, Py_ssize_t nargs
   if (!bind_call(as_loop(self), arguments, "call_at", kAtParameters)) return nullptr;
   const double when = parse_seconds(arguments[0], "when cannot be None");
   if (when == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return at(as_loop(self), when, arguments);
+  return at(as_loop(self), when, instant_of(when), arguments);
 }
 
 PyObject* method_time(PyObject* /*self*/, PyObject* /*unused*/) noexcept {

@@ -128,6 +128,7 @@ void end_turn(LoopObject& loop) noexcept {
   handle_settle_doubt(loop);
   Py_CLEAR(loop.turn_context);
   loop.turn_bytes = 0;
+  ++loop.turn_number;
 }
 
 /// Returns 0, or -1 with the exception set that ends the run.

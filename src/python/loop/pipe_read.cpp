@@ -7,6 +7,7 @@
 // have to be held.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
+#include <python/loop/read_size.hpp>
 #include <python/support/arguments.hpp>
 
 #include <poll.h>
@@ -21,9 +22,6 @@ namespace blitzio::python {
 
 namespace {
 
-/// The `bytes` that are read into: what a pipe holds by default, and asyncio's largest.
-constexpr std::uint32_t kReadBytesMin = 64 * 1024;
-constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 /// What is read into the stack. One that fills it is bulk, and its rest is read as such.
 constexpr std::uint32_t kSmallBytes = 4 * 1024;
 static_assert(kSmallBytes >= PIPE_BUF, "of a packet, what a read has no room for is lost");
@@ -131,7 +129,7 @@ Received receive_large(ReadPipe& t) noexcept {
   }
   const auto got = static_cast<std::uint32_t>(count);
   if (got == size) {
-    t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
+    t.read_bytes = next_read_bytes(t.read_bytes);
   } else {
     // Of a socket it may be a datagram, and the next one of any size.
     t.reads_small = t.kind == PipeKind::fifo && got < kSmallBytes;

@@ -204,8 +204,11 @@ PyObject* stream_get_extra_info(PyObject* self, PyObject* const* args, Py_ssize_
 PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0) return nullptr;
-  // What is merely gathered asyncio would have sent by now.
+  // What is merely gathered asyncio would have sent by now, and have paused for what was refused.
   if (t.conn_lost == 0) stream_flush(t);
+  if (stream_is_blocked(t) && transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
+    return nullptr;
+  }
   return PyLong_FromSize_t(t.queue.size_bytes());
 }
 

@@ -16,6 +16,7 @@
 #include <blitzio/base/instant.hpp>
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/protocol_buffer.hpp>
+#include <python/loop/read_size.hpp>
 #include <python/loop/stream_internal.hpp>
 #include <python/loop/tls_protocol.hpp>
 
@@ -37,9 +38,6 @@ constexpr std::size_t kBulkBytes = 16 * 1024;
 /// In mode edges: so small that the copy would cost less than the poll event and the call.
 constexpr std::size_t kSmallBytes = 4 * 1024;
 constexpr std::uint8_t kSmallReadsMax = 16;
-/// The `bytes` that large arrivals are received into; asyncio's largest is the same.
-constexpr std::uint32_t kReadBytesMin = 64 * 1024;
-constexpr std::uint32_t kReadBytesMax = 256 * 1024;
 /// What is received at once for our TLS layer.
 constexpr std::size_t kTlsReadBytes = 128 * 1024;
 /// What one connection may deliver in a turn before others get theirs: two of the largest reads.
@@ -242,7 +240,7 @@ Received receive_bytes(StreamTransport& t) noexcept {
   }
   const auto got = static_cast<std::uint32_t>(count);
   if (got == size) {
-    t.read_bytes = std::min(t.read_bytes * 2, kReadBytesMax);
+    t.read_bytes = next_read_bytes(t.read_bytes);
   } else if (_PyBytes_Resize(&bytes, count) != 0) {
     stream_protocol_failed(t, "Fatal read error on socket transport");
     return {-EAGAIN, false};

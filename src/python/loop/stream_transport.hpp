@@ -113,6 +113,9 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
 
   // Writing.
   std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next
+  bool is_bulk = false;            ///< in the turn before it sent all of its share
+  std::uint32_t sent_in_turn = 0;  ///< LoopObject::turn_number of `sent_bytes`
+  std::uint32_t sent_bytes = 0;    ///< what large writes sent in that turn
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 

@@ -94,6 +94,7 @@ def test_sendall_sends_any_buffer_through_full_pipes(
     loop: Loop, tcp_pair: Pair, make: Callable[[bytes], Any]
 ) -> None:
     client, server = tcp_pair
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
     data = random.Random(7).randbytes(4_000_000)
 
     async def main() -> None:

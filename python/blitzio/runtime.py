@@ -77,6 +77,7 @@ class Runtime(RuntimeBase):
     """
 
     _is_shut_down = True  # until it has begun
+    _is_ending = _has_ended = False  # under the lock
 
     def __init__(self, config: Config | None = None, **options: Unpack[Options]) -> None:
         if hasattr(self, "_scheduler"):
@@ -86,7 +87,8 @@ class Runtime(RuntimeBase):
         elif not isinstance(config, Config):
             raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
         self._config = replace(config, **options).resolve()
-        self._shutdown_lock = threading.Lock()
+        # A signal handler may shut down in the middle of shutdown().
+        self._shutdown_lock = threading.RLock()
         self._blocking = ThreadPool(
             self._config.blocking_threads_max,
             self._config.blocking_keep_alive,
@@ -171,20 +173,31 @@ class Runtime(RuntimeBase):
 
     def shutdown(self) -> None:
         """Ends the workers: what has not started never will, what runs is cancelled, and functions
-        of spawn_blocking() that run already are waited for. Idempotent.
+        of spawn_blocking() that run already are waited for. Idempotent; another thread that
+        calls it, and who calls it again after Ctrl-C, waits for the end as well.
 
         Raises:
-            RuntimeError: called from a worker, which cannot wait for itself.
+            RuntimeError: called from a worker or by a function of spawn_blocking(), whose thread
+                cannot wait for itself.
         """
-        if self._scheduler.is_own_thread():
-            raise RuntimeError("a Runtime cannot be shut down from one of its own workers")
+        if self._is_own_thread():
+            raise RuntimeError("a Runtime cannot be shut down from one of its own threads")
         with self._shutdown_lock:
-            if self._is_shut_down:
+            # The latter: this is a signal handler in the middle of it, which goes on afterwards.
+            if self._has_ended or self._is_ending:
                 return
-            self._is_shut_down = True
-            if self._scheduler.native.is_parents:
-                return
-            _shut_down_parts(self._scheduler, self._pools())
+            self._is_shut_down = self._is_ending = True
+            try:
+                if not self._scheduler.native.is_parents:
+                    _shut_down_parts(self._scheduler, self._pools())
+                self._has_ended = True
+            finally:
+                self._is_ending = False
+
+    def _is_own_thread(self) -> bool:
+        return self._scheduler.is_own_thread() or any(
+            pool.is_own_thread() for pool in self._pools()
+        )
 
     def _pools(self) -> list[ThreadPool]:
         return [self._blocking] if self._compute is None else [self._blocking, self._compute]
@@ -200,10 +213,10 @@ class Runtime(RuntimeBase):
         if self._is_shut_down or self._scheduler.native.is_parents:
             return
         _warn(f"unclosed runtime {self!r}", ResourceWarning, source=self)
-        if not self._scheduler.is_own_thread():
+        if not self._is_own_thread():
             self.shutdown()
         else:
-            # Its last user was its own worker, which cannot wait for itself.
+            # Its last user was a thread of its own, which cannot wait for itself.
             threading.Thread(target=_shut_down_parts, args=(self._scheduler, self._pools())).start()
 
     @staticmethod
@@ -282,7 +295,7 @@ def _shut_down_parts(scheduler: Scheduler, pools: list[ThreadPool]) -> None:
             work: Any = getattr(dropped, "__self__", dropped)
             work.cancel()
     for worker in scheduler.workers:
-        worker.thread.join()
+        worker.join()
     scheduler.native.drop_queued()
     for pool in pools:
         pool.shutdown(wait=True)

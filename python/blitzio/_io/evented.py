@@ -87,6 +87,8 @@ class Evented(Native):
     ) -> None:
         if runtime is not None and (config is not None or options):
             raise TypeError("a runtime of the caller's has its options already")
+        if runtime is not None and not isinstance(runtime, Runtime):
+            raise TypeError(f"runtime must be a blitzio.Runtime or None, not {runtime!r}")
         self._is_own = runtime is None
         self._runtime = Runtime(config, **options) if runtime is None else runtime
 
@@ -102,7 +104,7 @@ class Evented(Native):
         """Shuts its own runtime down: what still runs is cancelled. Again: nothing.
 
         Raises:
-            RuntimeError: called from one of its workers.
+            RuntimeError: called from one of its threads.
         """
         if self._is_own:
             self._runtime.shutdown()

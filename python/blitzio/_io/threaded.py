@@ -21,6 +21,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from blitzio._config import Config
 from blitzio._duration import Duration
 from blitzio._io.evented import Native
 from blitzio._io.handle import Io
@@ -32,7 +33,6 @@ from blitzio._task.concurrent import ConcurrencyUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from blitzio._config import Config
     from blitzio._duration import Seconds
     from blitzio._native import JoinHandle
 
@@ -75,6 +75,8 @@ class Threaded(Locked, Native):
         seconds = Duration.of(keep_alive).as_secs_f64()
         if seconds < 0:
             raise ValueError(f"keep_alive must not be negative, not {keep_alive}")
+        if config is not None and not isinstance(config, Config):
+            raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
         self._pool = ThreadPool(_THREADS_MAX, seconds, "blitzio-io")
         self._config = config
         super().__init__()
@@ -93,8 +95,11 @@ class Threaded(Locked, Native):
     def close(self) -> None:
         """Asks all tasks to end, and waits until they have. Again: nothing.
 
-        Thread: none of its own.
+        Raises:
+            RuntimeError: called from a thread of its own, which cannot wait for itself.
         """
+        if self._pool.is_own_thread():
+            raise RuntimeError("a Threaded cannot be closed from one of its own threads")
         with self._lock:
             self._is_closed = True
             running = list(self._running)

@@ -51,14 +51,14 @@ if TYPE_CHECKING:
             """There, before any other code, and before there are other threads."""
 
 
-_Lock = type(threading.Lock())
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 # By identity: a subclass may define equality as it likes.
-_remembered: dict[int, weakref.ref[InChild | threading.Lock]] = {}
+_remembered: dict[int, weakref.ref[InChild | threading.Lock | threading.RLock]] = {}
 _process = os.getpid()  # whose dict that is
 
 
-def remember(kept: InChild | threading.Lock) -> None:
+def remember(kept: InChild | threading.Lock | threading.RLock) -> None:
     """Has `kept._after_fork()` called in all descendants that are forked from now on, while it
     lives there; a lock is given back there, whoever has it."""
     number = id(kept)
@@ -74,12 +74,16 @@ def remember(kept: InChild | threading.Lock) -> None:
 class Locked:
     """What has a lock of its own, `_lock`, which nobody holds in a child at first.
 
-    Nor does the thread that forked: what forks in the middle of it, as a signal handler may, and
-    goes on there in the child finds it given back, and ends with a RuntimeError.
+    A signal handler, and what the garbage collector ends, may call a method in the middle of
+    another one of the same thread: it gets the lock as well, and what is done under it has to bear
+    that. CPython runs neither but where something is called, or made.
+
+    Nor does the thread that forked hold it in the child: what forks in the middle of it, as a
+    signal handler may, and goes on there finds it given back, and ends with a RuntimeError.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # Not this object, of which, without the GIL, not even an attribute can be had safely there.
         remember(self._lock)
 
@@ -136,9 +140,9 @@ def _renew(reference: weakref.ref[Any]) -> None:
     if kept is None:
         return
     remember(kept)
-    if isinstance(kept, _Lock):
+    if isinstance(kept, _LOCKS):
         # In its place: without the GIL, storing another takes its owner's own lock.
-        kept._at_fork_reinit()  # type: ignore[attr-defined]
+        kept._at_fork_reinit()  # type: ignore[union-attr]
     else:
         kept._after_fork()
 

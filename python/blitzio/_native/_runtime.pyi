@@ -45,6 +45,9 @@ class ThreadPool:
             the callables and handles that will not run, because of `cancel_pending`.
         """
 
+    def is_own_thread(self) -> bool:
+        """Whether the calling thread is one of these, which cannot wait for itself."""
+
     def metrics(self) -> dict[str, int]:
         """How many threads there are, how many of them idle, and how many callables wait."""
 

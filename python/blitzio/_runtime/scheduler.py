@@ -57,13 +57,13 @@ class Scheduler:
             self.stop()
             for worker in self.workers:
                 if worker in started:
-                    worker.thread.join()
+                    worker.join()
                 else:
                     worker.loop.close()
             raise
 
     def stop(self) -> None:
-        """Ends the workers; join their threads afterwards."""
+        """Ends the workers; join them afterwards. Again: nothing."""
         self.native.stop(False)
         for worker in self.workers:
             try:

@@ -1,7 +1,7 @@
 """`Worker`: one thread of a Runtime, with a loop. What it takes out of queues and how it sleeps is
 native (`_native.Worker`); its beginning and its end are here.
 
-Threads: `metrics` any; the rest its own.
+Threads: `metrics` and `join` any; the rest its own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from blitzio import _native
@@ -28,6 +29,8 @@ class Worker:
         self.loop = Loop(config)
         self.native = _native.Worker(scheduler, self.loop)
         self._pools_tasks = config.task_pooling
+        self._is_winding_up = False
+        self._has_ended = False
         self.thread = threading.Thread(
             target=self._main, name=f"blitzio-worker-{index}", daemon=True
         )
@@ -45,9 +48,17 @@ class Worker:
             "loop": self.loop.metrics() if is_open else {},
         }
 
+    def join(self) -> None:
+        """Waits for the end of its thread, which was started."""
+        self.thread.join()
+        # Until 3.13 CPython takes a thread for ended once Ctrl-C has ended a wait for it.
+        while not self._has_ended:
+            time.sleep(0.001)
+
     def stop(self) -> None:
-        """Leaves run_forever(). On the loop."""
-        self.loop.stop()
+        """Leaves run_forever(). On the loop; again, or too late: nothing."""
+        if not self._is_winding_up:
+            self.loop.stop()
 
     def _main(self) -> None:
         if self.processor is not None:
@@ -66,11 +77,15 @@ class Worker:
         finally:
             self.native.leave()
             asyncio.set_event_loop(None)
-            loop.close()
+            try:
+                loop.close()
+            finally:
+                self._has_ended = True
 
     def _wind_up(self) -> None:
         """Cancels and ends what runs here, with the loop still working for it."""
         loop = self.loop
+        self._is_winding_up = True
         self.scheduler.drop_queued()
         # Dying tasks may start others; those are cancelled in their turn.
         while tasks := asyncio.all_tasks(loop):

@@ -159,6 +159,11 @@ PyObject* pool_shutdown(PyObject* self, PyObject* args, PyObject* kwargs) noexce
   return is_complete ? dropped.release() : nullptr;
 }
 
+PyObject* pool_is_own_thread(PyObject* self, PyObject* /*unused*/) noexcept {
+  JobPool* pool = as_pool(self).pool;
+  return PyBool_FromLong(pool != nullptr && pool->threads().is_own_thread() ? 1 : 0);
+}
+
 PyObject* pool_metrics(PyObject* self, PyObject* /*unused*/) noexcept {
   const JobPool* pool = as_pool(self).pool;
   const BlockingPool::Metrics metrics =
@@ -242,6 +247,9 @@ PyMethodDef pool_methods[] = {
      PyDoc_STR("shutdown($self, wait=True, cancel_pending=False)\n--\n\n"
                "Take no more; with `wait`, return when all threads have ended. Returns the "
                "callables and the JoinHandles that will not run, because of `cancel_pending`.")},
+    {"is_own_thread", pool_is_own_thread, METH_NOARGS,
+     PyDoc_STR("is_own_thread($self)\n--\n\n"
+               "Whether the calling thread is one of these, which cannot wait for itself.")},
     {"metrics", pool_metrics, METH_NOARGS,
      PyDoc_STR("metrics($self)\n--\n\nHow many threads there are, how many of them idle, and how "
                "many callables wait.")},

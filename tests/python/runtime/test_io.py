@@ -361,6 +361,10 @@ def test_threads_have_a_limit() -> None:
             Threaded(**wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         Threaded(async_limit=1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="config must be"):
+        Threaded(config="poll")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="runtime must be"):
+        Evented(2)  # type: ignore[arg-type]
 
 
 def test_a_plain_function_can_ask_whether_it_shall_end() -> None:
@@ -386,6 +390,16 @@ def test_closing_a_threaded_ends_its_tasks() -> None:
     future = threaded.io().concurrent(forever)
     threaded.close()
     assert future.cancelled()
+
+
+@pytest.mark.parametrize("name", ["threaded", "evented with two workers"])
+def test_a_task_cannot_wait_for_the_end_of_its_own_thread(name: str) -> None:
+    """A task of a Threaded used to, for ever."""
+    with MAKERS[name]() as implementation:
+        future = implementation.io().concurrent(implementation.close)
+        with pytest.raises(RuntimeError, match="from one of its own threads"):
+            future.blocking_await(20)
+        assert implementation.io().concurrent(pow, 2, 3).blocking_await(20) == 8
 
 
 def test_a_guest_outlives_the_task_of_its_thread() -> None:

@@ -360,7 +360,7 @@ def test_a_worker_cannot_wait_for_itself(runtime: Runtime) -> None:
     async def main() -> None:
         current = get_runtime()
         assert current is not None
-        with pytest.raises(RuntimeError, match="shut down from one of its own workers"):
+        with pytest.raises(RuntimeError, match="shut down from one of its own threads"):
             current.shutdown()
         with pytest.raises(RuntimeError, match="would block the event loop"):
             current.block_on(double, 1)

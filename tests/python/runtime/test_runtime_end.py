@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 import blitzio
-from blitzio import Config, JoinHandle, Runtime, get_runtime, spawn, spawn_blocking
-from tests.python.runtime.runtime_support import PATIENCE, double, forever
+from blitzio import Config, JoinHandle, Runtime, compute, get_runtime, spawn, spawn_blocking
+from tests.python.runtime.runtime_support import PATIENCE, double, forever, until
 
 
 def test_shutdown_cancels_what_runs_and_what_waits() -> None:
@@ -125,6 +126,117 @@ def test_a_runtime_that_is_dropped_shuts_down() -> None:
         with pytest.raises(asyncio.CancelledError):
             handle.blocking_join(PATIENCE)
     assert any("unclosed runtime" in str(warning.message) for warning in caught)
+
+
+def test_a_thread_that_blocks_cannot_wait_for_its_own_end() -> None:
+    """It used to, for ever, and with it everybody who came to shut down as well."""
+
+    def shut_down(runtime: Runtime) -> None:
+        with pytest.raises(RuntimeError, match="shut down from one of its own threads"):
+            runtime.shutdown()
+
+    async def shut_down_computing(runtime: Runtime) -> None:
+        await compute(shut_down, runtime)
+
+    with Runtime(workers=1, compute_threads=1) as runtime:
+        runtime.spawn_blocking(shut_down, runtime).blocking_join(PATIENCE)
+        runtime.spawn(shut_down_computing, runtime).blocking_join(PATIENCE)
+        assert not runtime.is_shut_down
+
+
+def test_a_runtime_that_its_own_blocking_function_drops_shuts_down() -> None:
+    """It used to wait for that function, which waited for it."""
+    dropped = threading.Event()
+
+    def keep(runtime: Runtime) -> str:
+        assert dropped.wait(PATIENCE)
+        return "kept"
+
+    runtime = Runtime(workers=1)
+    handle, threads = runtime.spawn_blocking(keep, runtime), runtime._blocking
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del runtime
+        dropped.set()
+        assert handle.blocking_join(PATIENCE) == "kept"
+        until(lambda: threads.metrics()["threads"] == 0)
+    assert any("unclosed runtime" in str(warning.message) for warning in caught)
+
+
+def test_a_shutdown_that_was_interrupted_is_waited_for_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next one used to return at once, with everything still running."""
+    waiting, go_on = threading.Event(), threading.Event()
+    ended = []
+
+    async def stubborn() -> None:
+        try:
+            await forever()
+        finally:
+            waiting.set()
+            await asyncio.to_thread(go_on.wait)
+            ended.append(True)
+
+    def interrupt(signal_number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    runtime = Runtime(workers=1)
+    handle = runtime.spawn(stubborn)
+    until(lambda: runtime.metrics()["workers"][0]["tasks"] == 1)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    main = threading.get_ident()
+
+    def send() -> None:
+        assert waiting.wait(PATIENCE)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runtime.shutdown()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        sender.join()
+    assert runtime.is_shut_down and not ended
+    go_on.set()
+    runtime.shutdown()
+    assert ended and handle.cancelled()
+
+
+def test_a_signal_handler_shuts_down_what_is_shutting_down() -> None:
+    """As the second of two SIGTERM does: it used to wait for the lock of what it interrupted."""
+    waiting, go_on = threading.Event(), threading.Event()
+    runtime = Runtime(workers=1)
+
+    def block() -> None:
+        waiting.set()
+        assert go_on.wait(PATIENCE)
+
+    async def stubborn() -> None:
+        try:
+            await forever()
+        finally:
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    def shut_down(signal_number: int, frame: object) -> None:
+        go_on.set()
+        runtime.shutdown()
+        handled.append(runtime.is_shut_down)
+
+    handled: list[bool] = []
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, shut_down)
+    try:
+        runtime.spawn_blocking(block)
+        runtime.spawn(stubborn)
+        assert waiting.wait(PATIENCE)
+        until(lambda: runtime.metrics()["workers"][0]["tasks"] == 1)
+        runtime.shutdown()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert handled == [True]
 
 
 def test_work_raced_against_shutdown_always_ends() -> None:

@@ -12,17 +12,10 @@ import blitzio
 from blitzio._options import Options
 from blitzio._runtime.info import PoolMetrics, RuntimeMetrics, WorkerMetrics
 from tests.python.loop.support import PATIENCE
+from tests.python.runtime.runtime_support import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Of what other threads are about to do."""
-    patience = blitzio.Instant.now() + blitzio.Duration.from_secs(int(PATIENCE))
-    while not is_so():
-        assert blitzio.Instant.now() < patience
-        threading.Event().wait(0.001)
 
 
 def test_the_names_are_those_of_the_documentation() -> None:

@@ -116,8 +116,8 @@ def test_a_worker_cannot_shut_its_server_down() -> None:
             self.transport.write(data)
 
     with Server(Ends, "127.0.0.1", 0, workers=1) as server:
-        assert b"one of its own workers" in ask(server.address, b"end")
-        assert b"one of its own workers" in ask(server.address, b"end")
+        assert b"one of its own threads" in ask(server.address, b"end")
+        assert b"one of its own threads" in ask(server.address, b"end")
 
 
 @pytest.mark.no_faults("takes each message for one piece", "short")

@@ -211,12 +211,13 @@ class Pool(Locked, Generic[T]):
             connection.close()
             raise
         with self._lock:
-            # With the lock: close() empties it afterwards, or it is closed here.
-            is_kept = not self._permits.is_closed and len(self._idle) < self._idle_max
+            is_kept = len(self._idle) < self._idle_max
             if is_kept:
                 self._idle.append((connection, time.monotonic()))
         if not is_kept:
             connection.close()
+        elif self._permits.is_closed:  # Before, or meanwhile.
+            self.close()
 
     def _take_idle(self) -> T | None:
         oldest = time.monotonic() - self._idle_timeout

@@ -5,9 +5,12 @@ What ends it is the last chunk, not the last thread: a thread of the pool that c
 nothing to do. So whoever blocks for the result may help, and does: a computing thread that did not
 would hold the very place that its chunks wait for, and with all of them doing so none would run.
 
-Under the lock:  `_starts` hands out chunks, `_open` counts those handed out and not ended, `_left`
-those not ended. It is over when `_open` is 0 and either `_left` is 0, or a call failed, or it was
-cancelled: in the last two cases nothing is handed out any more.
+Under the lock:  `_start` is where the next chunk begins, `_open` counts those handed out and not
+ended, `_left` those not ended. It is over when `_open` is 0 and either `_left` is 0, or a call
+failed, or it was cancelled: in the last two cases nothing is handed out any more.
+
+Who helps may be the main thread, where a signal handler cancels in the middle of this, or raises
+as Ctrl-C does: then that chunk has ended, and failed. Nothing is called under the lock (`Locked`).
 """
 
 from __future__ import annotations
@@ -29,6 +32,15 @@ _R = TypeVar("_R")
 _CHUNKS_PER_THREAD = 16
 
 
+class _Share:
+    """Of a thread that takes part: whether it has a chunk."""
+
+    __slots__ = ("is_open",)
+
+    def __init__(self) -> None:
+        self.is_open = False
+
+
 class ParallelWork(Locked, Generic[_T, _R]):
     """`_R`: what its handle gives, the list of results, or None."""
 
@@ -47,9 +59,9 @@ class ParallelWork(Locked, Generic[_T, _R]):
         self._chunk = chunk or max(1, len(items) // (threads * _CHUNKS_PER_THREAD))
         self._context = contextvars.copy_context()
         super().__init__()
-        starts = range(0, len(items), self._chunk)
-        self._starts = iter(starts)
-        self._left = len(starts)
+        self._start = 0
+        self._end = len(items)
+        self._left = len(range(0, self._end, self._chunk))
         self._open = 0
         self._error: BaseException | None = None
         self._is_cancelled = False
@@ -74,20 +86,26 @@ class ParallelWork(Locked, Generic[_T, _R]):
 
     def cancel(self) -> None:
         with self._lock:
-            if self._is_over():
-                return
             self._is_cancelled = True
-            is_over = self._is_over()
+            is_over = self._open == 0
         if is_over:
             self._finish()
 
     def run(self) -> None:
         """Takes chunks until there are no more. Any thread, any number of them."""
+        share = _Share()
+        try:
+            self._take_chunks(share)
+        except BaseException as error:  # Between two calls, not by them.
+            if self._end_chunk(share, error):
+                self._finish()
+
+    def _take_chunks(self, share: _Share) -> None:
         function, items, results = self._function, self._items, self._results
         # A copy: one context cannot be entered by two threads at once.
         context = self._context.copy()
         error: BaseException | None = None
-        start = self._take()
+        start = self._take(share)
         while start is not None:
             try:
                 for i in range(start, min(start + self._chunk, len(items))):
@@ -96,36 +114,40 @@ class ParallelWork(Locked, Generic[_T, _R]):
                         results[i] = result
             except BaseException as raised:
                 error = raised
-            if self._end_chunk(error):
+            if self._end_chunk(share, error):
                 self._finish()
-            start = self._take()
+            start = self._take(share)
 
-    def _take(self) -> int | None:
+    def _take(self, share: _Share) -> int | None:
         with self._lock:
-            if self._error is not None or self._is_cancelled:
+            if self._error is not None or self._is_cancelled or self._start >= self._end:
                 return None
-            start = next(self._starts, None)
-            if start is not None:
-                self._open += 1
+            start = self._start
+            self._start = start + self._chunk
+            self._open += 1
+            share.is_open = True
             return start
 
-    def _end_chunk(self, error: BaseException | None) -> bool:
-        """Returns whether that was the end of all."""
+    def _end_chunk(self, share: _Share, error: BaseException | None) -> bool:
+        """Returns whether all is over."""
         with self._lock:
-            self._open -= 1
-            self._left -= 1
+            if share.is_open:
+                share.is_open = False
+                self._open -= 1
+                self._left -= 1
             if self._error is None:
                 self._error = error
-            return self._is_over()
-
-    def _is_over(self) -> bool:
-        is_last = self._left == 0 or self._error is not None or self._is_cancelled
-        return self._open == 0 and is_last
+            return self._open == 0 and (
+                self._left == 0 or self._error is not None or self._is_cancelled
+            )
 
     def _finish(self) -> None:
-        if self._error is not None:
-            self.handle._fail(self._error)
-        elif self._left:
-            self.handle._fail(asyncio.CancelledError())
-        else:
-            self.handle._finish(self._results)
+        try:
+            if self._error is not None:
+                self.handle._fail(self._error)
+            elif self._left:
+                self.handle._fail(asyncio.CancelledError())
+            else:
+                self.handle._finish(self._results)
+        except asyncio.InvalidStateError:
+            pass  # Who cancels, or was interrupted, found it over as well, and was quicker.

@@ -1,0 +1,120 @@
+"""What signal handlers do in the middle of what they interrupt: in the same thread, which then may
+hold a lock. A handler runs where CPython looks for signals: behind a call, as those that take a
+lock and give it back are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import blitzio
+from blitzio import net
+from blitzio._runtime.parallel import ParallelWork
+from tests.python.runtime.runtime_support import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Interrupted:
+    """A lock, and a handler that runs when it was taken, or given back, for the n-th time."""
+
+    def __init__(self, lock: Any, at: int, handler: Callable[[], None], edge: str) -> None:
+        self.lock = lock
+        self.left = at
+        self.handler = handler
+        self.edge = edge
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self.meet("taken")
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.lock.release()
+        self.meet("given back")
+
+    def meet(self, edge: str) -> None:
+        if edge == self.edge:
+            self.left -= 1
+            if self.left == 0:
+                self.handler()
+
+
+@pytest.mark.parametrize("edge", ["taken", "given back"])
+def test_a_handler_ends_work_in_the_middle_of_what_waits_for_it(edge: str) -> None:
+    """As the garbage collector does, with a guard in a cycle."""
+    shutdown = blitzio.Shutdown(())
+    guard = shutdown.start_work()
+    shutdown._lock = Interrupted(shutdown._lock, 1, guard.release, edge)  # type: ignore[assignment]
+    assert shutdown.blocking_wait_pending(PATIENCE)
+    assert shutdown.pending_count == 0
+
+
+@pytest.mark.parametrize("edge", ["taken", "given back"])
+@pytest.mark.parametrize("at", range(1, 4))
+def test_a_handler_closes_a_pool_in_the_middle_of_lending(at: int, edge: str) -> None:
+    made: list[Connection] = []
+
+    def connect() -> Connection:
+        made.append(Connection())
+        return made[-1]
+
+    pool = net.Pool(connect_in_task, blocking_connect=connect)
+    pool._lock = Interrupted(pool._lock, at, pool.close, edge)  # type: ignore[assignment]
+    try:
+        for _ in range(2):
+            with pool.blocking_acquire(PATIENCE):
+                pass
+    except RuntimeError as error:
+        assert "closed" in str(error)
+    pool.close()
+    assert made and all(connection.is_closed for connection in made)
+
+
+class Connection:
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def connect_in_task() -> Connection:
+    raise AssertionError("nobody connects in a task")
+
+
+def interrupted_map(at: int, edge: str, handler: Callable[[ParallelWork[int, Any]], None]) -> Any:
+    """A parallel map of which this thread does all, as who waits in it helps: its handle."""
+    work: ParallelWork[int, Any] = ParallelWork([1, 2, 3], abs, 1, 1, keeps_results=True)
+    work._lock = Interrupted(work._lock, at, lambda: handler(work), edge)  # type: ignore[assignment]
+    work.start(lambda run: None)
+    work.run()
+    return work.handle
+
+
+@pytest.mark.parametrize("edge", ["taken", "given back"])
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_handler_cancels_parallel_work_that_its_thread_takes_part_in(at: int, edge: str) -> None:
+    def cancel(work: ParallelWork[int, Any]) -> None:
+        work.handle.cancel()
+
+    handle = interrupted_map(at, edge, cancel)
+    try:
+        assert handle.blocking_join(PATIENCE) == [1, 2, 3]
+    except asyncio.CancelledError:
+        assert handle.cancelled()
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_parallel_work_that_is_interrupted_by_an_exception_ends(at: int) -> None:
+    def interrupt(work: ParallelWork[int, Any]) -> None:
+        raise KeyboardInterrupt
+
+    handle = interrupted_map(at, "given back", interrupt)
+    try:
+        assert handle.blocking_join(PATIENCE) == [1, 2, 3]
+    except KeyboardInterrupt:
+        pass
+    assert handle.is_finished()

@@ -5,7 +5,8 @@
 
 Signals are handled as Python handles them: in the main thread, between two instructions of what
 runs there; a loop of this package that waits there wakes for it. What handled them before is put
-back by close().
+back by close(). Of several that are open each learns of a signal, and they may be closed in any
+order: a handler that another one replaced is skipped once it is closed.
 
 Threads: made and closed in the main thread; everything else any.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from blitzio import _signal_listeners
@@ -82,6 +82,8 @@ class Shutdown(Locked):
         #: Cancelled when nothing is pending; made by the first that waits.
         self._drained: CancelToken | None = None
         self._received: signal.Signals | None = None
+        self._is_closed = False
+        #: What handled them.
         self._before: dict[signal.Signals, Any] = {}
         for number in signals:
             try:
@@ -93,12 +95,19 @@ class Shutdown(Locked):
 
     def close(self) -> None:
         """Puts back what handled the signals before. Again: nothing."""
-        before, self._before = self._before, {}
-        for number, handler in before.items():
+        self._is_closed = True
+        for number in self._before:
+            handler = self._handler_before(number)
             # None: not installed from Python, so it cannot be put back either.
             if handler is not None and signal.getsignal(number) == self._on_signal:
                 signal.signal(number, handler)
                 _signal_listeners.take_back(number)
+
+    def _handler_before(self, number: signal.Signals) -> Any:
+        handler = self._before.get(number)  # None: it comes before that is known.
+        while (other := _shutdown_of(handler)) is not None and other._is_closed:
+            handler = other._before.get(number)
+        return handler
 
     def __enter__(self) -> Shutdown:
         return self
@@ -177,11 +186,12 @@ class Shutdown(Locked):
         return f"<Shutdown {state} pending={self._pending}>"
 
     def _when_drained(self) -> CancelToken | None:
+        drained = CancelToken()  # Before there is the lock: making it may end other work.
         with self._lock:
             if self._pending == 0:
                 return None
             if self._drained is None:
-                self._drained = CancelToken()
+                self._drained = drained
             return self._drained
 
     def _work_ended(self) -> None:
@@ -194,8 +204,24 @@ class Shutdown(Locked):
             drained.cancel()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # In the main thread, between two instructions of whatever it runs: which may hold a lock
-        # that cancel() needs.
-        if self._received is None:
-            self._received = signal.Signals(number)
-        threading.Thread(target=self._token.cancel, name="blitzio-shutdown").start()
+        # In the main thread, between two instructions of whatever it runs.
+        number = signal.Signals(number)
+        before = self._handler_before(number)
+        if not self._is_closed:
+            if self._received is None:
+                self._received = number
+            self._token.cancel()
+            if _shutdown_of(before) is not None:
+                before(number, frame)
+        # Closed, and put back by who had found it there.
+        elif callable(before):
+            before(number, frame)
+        elif before == signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+
+def _shutdown_of(handler: Any) -> Shutdown | None:
+    """Whose `_on_signal` it is."""
+    owner = getattr(handler, "__self__", None)
+    return owner if isinstance(owner, Shutdown) else None

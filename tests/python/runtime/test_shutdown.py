@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -33,6 +35,65 @@ def test_a_signal_begins_the_shutdown(number: signal.Signals, run: object) -> No
     assert callable(run)
     run(main())
     assert signal.getsignal(number) == before
+
+
+def test_every_one_that_is_open_learns_of_a_signal() -> None:
+    """Only the one that was made last used to."""
+    with Shutdown() as outer, Shutdown() as inner:
+        signal.raise_signal(signal.SIGTERM)
+        assert inner.is_shutdown and outer.is_shutdown
+        assert outer.received == signal.SIGTERM
+
+
+def test_they_may_be_closed_in_any_order() -> None:
+    """The handler of one that was closed used to be put back, and to swallow SIGTERM for good."""
+    before = signal.getsignal(signal.SIGTERM)
+    shutdowns = [Shutdown(), Shutdown(), Shutdown()]
+    shutdowns[1].close()
+    shutdowns[0].close()
+    signal.raise_signal(signal.SIGTERM)
+    assert [shutdown.is_shutdown for shutdown in shutdowns] == [False, False, True]
+    shutdowns[2].close()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_handler_that_is_put_back_too_late_passes_the_signal_on() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        shutdown = Shutdown()
+        late = signal.getsignal(signal.SIGTERM)
+        shutdown.close()
+        signal.signal(signal.SIGTERM, late)
+        signal.raise_signal(signal.SIGTERM)
+        assert seen == [signal.SIGTERM] and not shutdown.is_shutdown
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_process_that_has_closed_it_ends_by_the_default() -> None:
+    program = (
+        "import blitzio, signal\n"
+        "shutdown = blitzio.Shutdown()\n"
+        "late = signal.getsignal(signal.SIGTERM)\n"
+        "shutdown.close()\n"
+        "signal.signal(signal.SIGTERM, late)\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+        "print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, b"")
+
+
+def test_a_signal_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with Shutdown() as shutdown:
+        signal.raise_signal(signal.SIGTERM)
+        assert shutdown.is_shutdown
 
 
 def test_work_under_way_is_waited_for() -> None:

@@ -11,7 +11,8 @@ cancelling the task that is in it, as asyncio.TaskGroup does; leaving the block 
 cancellation into the failure. The first failure is what is raised; others that follow are told of
 in its notes (Python 3.11 and newer).
 
-Threads: belongs to the task that made it. Children may run on any worker of a Runtime.
+Threads: belongs to the task that made it; others of its loop may wait as well. Children may run on
+any worker of a Runtime.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Group:
         "_is_cancelled",
         "_others",
         "_state",
-        "_waiter",
+        "_waiters",
     )
     __reduce__ = refuse_copy
 
@@ -66,7 +67,8 @@ class Group:
         self._is_cancelled = False
         self._error: BaseException | None = None
         self._others: list[BaseException] = []
-        self._waiter: asyncio.Future[None] | None = None
+        #: With the task that waits.
+        self._waiters: dict[asyncio.Future[None], asyncio.Task[Any] | None] = {}
         # The task that is in the block, and whether a failure has cancelled it.
         self._block: asyncio.Task[Any] | None = None
         self._block_cancelled = False
@@ -164,17 +166,20 @@ class Group:
         """
         interruption = Interruption()
         while self._children:
-            self._waiter = asyncio.get_running_loop().create_future()
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters[waiter] = asyncio.current_task()
             with interruption:
                 try:
-                    await self._waiter
+                    await waiter
                 except asyncio.CancelledError:
                     self.cancel()
                     raise
                 finally:
-                    self._waiter = None
+                    del self._waiters[waiter]
         self._state = "closed"
-        error, self._error = self._error, None
+        error = self._error
+        if not self._waiters:
+            self._error = None  # The last one takes it along.
         try:
             if error is not None:
                 self._note_others(error)
@@ -237,14 +242,15 @@ class Group:
             if self._error is None:
                 self._error = error
                 self.cancel()
-                if self._block is not None and self._waiter is None:
+                if self._block is not None and self._block not in self._waiters.values():
                     self._block_cancelled = True
                     self._block.cancel()
             else:
                 self._others.append(error)
-        waiter = self._waiter
-        if not self._children and waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if not self._children:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def _note_others(self, error: BaseException) -> None:
         others, self._others = self._others, []

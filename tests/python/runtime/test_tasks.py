@@ -327,6 +327,45 @@ def test_a_group_tells_what_is_left_of_it_and_whether_it_was_cancelled(run: Run)
     run(main())
 
 
+def test_several_tasks_wait_for_a_group(run: Run) -> None:
+    """Only the one that came last used to be woken."""
+
+    async def main() -> None:
+        for error in (None, KeyError("a child's")):
+            end = asyncio.Event()
+
+            async def child(end: asyncio.Event = end, error: Exception | None = error) -> None:
+                await end.wait()
+                if error is not None:
+                    raise error
+
+            group = Group()
+            group.spawn(child())
+            waiting = [asyncio.ensure_future(group.wait()) for _ in range(3)]
+            await asyncio.sleep(0)
+            end.set()
+            ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+            assert ended == [error] * 3
+            await group.wait()
+
+    run(main())
+
+
+def test_a_failure_ends_the_block_although_another_task_waits(run: Run) -> None:
+    async def main() -> None:
+        waiting = None
+        with pytest.raises(KeyError):
+            async with Group() as group:
+                group.spawn(fail(KeyError("a child's")))
+                waiting = asyncio.ensure_future(group.wait())
+                await asyncio.get_running_loop().create_future()
+        assert waiting is not None
+        with pytest.raises(KeyError):
+            await waiting
+
+    run(main())
+
+
 def test_a_failure_cancels_the_others_and_the_block(run: Run) -> None:
     async def main() -> None:
         probe = Probe()

@@ -11,7 +11,7 @@ from typing_extensions import Self
 _T_co = TypeVar("_T_co", covariant=True)
 
 @final
-class Awaitable(Coroutine[Any, Any, _T_co]):
+class Awaitable(Coroutine[Any, Any, _T_co], Generator[Any, Any, _T_co]):
     """A native future: what the functions of blitzio's modules return to be awaited.
 
     Awaited once, by a task on any asyncio loop. Nothing happens before it is awaited; then a result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from blitzio import channel, fs, net, process, signal, sync
 from blitzio.io import Deterministic, Evented
 
 if TYPE_CHECKING:
-    import asyncio
     from pathlib import Path
     from signal import Signals
 
@@ -42,6 +43,33 @@ def test_a_loop_is_an_asyncio_loop() -> None:
     assert loop.run_until_complete(future) == "5"
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+def test_functions_of_asyncio_keep_the_type_of_a_native_awaitable() -> None:
+    """They used to give Never, and with that mypy took what followed for unreachable."""
+
+    async def main() -> None:
+        numbers: channel.Channel[int] = channel.Channel(8)
+        for number in range(6):
+            numbers.try_send(number)
+        first = await asyncio.wait_for(numbers.recv(), 30)
+        pair = await asyncio.gather(numbers.recv(), numbers.recv())
+        task = asyncio.create_task(numbers.recv())
+        future = asyncio.ensure_future(numbers.recv())
+        shielded = await asyncio.shield(numbers.recv())
+        if TYPE_CHECKING:
+            assert_type(first, int)
+            assert_type(pair, tuple[int, int])
+            assert_type(task, asyncio.Task[int])
+            assert_type(future, asyncio.Task[int])
+            assert_type(shielded, int)
+        assert (first, list(pair), await task, await future, shielded) == (0, [1, 2], 3, 4, 5)
+        last: object = numbers.recv()
+        assert isinstance(last, Coroutine)
+        assert isinstance(last, Generator)
+        last.close()
+
+    blitzio.run(main())
 
 
 def test_methods_of_the_loop_have_precise_types() -> None:

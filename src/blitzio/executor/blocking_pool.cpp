@@ -28,7 +28,8 @@ class BlockingPool::State {
   State& operator=(const State&) = delete;
 
   Result<void> submit(Job& job) noexcept BLITZIO_EXCLUDES(mutex_);
-  void shutdown(bool wait, bool cancel_pending) noexcept BLITZIO_EXCLUDES(mutex_);
+  void shutdown(bool cancel_pending) noexcept BLITZIO_EXCLUDES(mutex_);
+  bool wait_until_ended(Instant deadline) noexcept BLITZIO_EXCLUDES(mutex_);
   [[nodiscard]] bool is_shut_down() noexcept BLITZIO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
     return is_shut_down_;
@@ -201,7 +202,7 @@ int BlockingPool::State::start_thread(Job& job) noexcept {
   return error;
 }
 
-void BlockingPool::State::shutdown(bool wait, bool cancel_pending) noexcept {
+void BlockingPool::State::shutdown(bool cancel_pending) noexcept {
   Job* dropped = nullptr;
   {
     const MutexLock lock(mutex_);
@@ -217,10 +218,14 @@ void BlockingPool::State::shutdown(bool wait, bool cancel_pending) noexcept {
     Job& job = *std::exchange(dropped, dropped->next);
     job.drop(job);
   }
-  if (wait) {
-    const MutexLock lock(mutex_);
-    while (alive_ != 0) all_ended_.wait(mutex_);
+}
+
+bool BlockingPool::State::wait_until_ended(Instant deadline) noexcept {
+  const MutexLock lock(mutex_);
+  while (alive_ != 0) {
+    if (!all_ended_.wait_until(mutex_, deadline)) return alive_ == 0;
   }
+  return true;
 }
 
 void BlockingPool::State::push(Job& job) noexcept {
@@ -366,7 +371,7 @@ BlockingPool::BlockingPool(const Config& config) noexcept : state_(new State(con
 
 BlockingPool::~BlockingPool() {
   if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
-  if (!state_->is_shut_down()) state_->shutdown(true, false);
+  if (!state_->is_shut_down()) shutdown(true);
   state_->release_ref();
 }
 
@@ -377,7 +382,12 @@ Result<void> BlockingPool::submit(Job& job) noexcept {
 
 void BlockingPool::shutdown(bool wait, bool cancel_pending) noexcept {
   if (BLITZIO_UNLIKELY(fork_guard_.in_child())) return;
-  state_->shutdown(wait, cancel_pending);
+  state_->shutdown(cancel_pending);
+  if (wait) state_->wait_until_ended(Instant::max());
+}
+
+bool BlockingPool::wait_until_ended(Instant deadline) noexcept {
+  return BLITZIO_UNLIKELY(fork_guard_.in_child()) || state_->wait_until_ended(deadline);
 }
 
 void BlockingPool::expect_idle() noexcept {

@@ -35,6 +35,7 @@
 
 #include <blitzio/base/duration.hpp>
 #include <blitzio/base/fork_guard.hpp>
+#include <blitzio/base/instant.hpp>
 #include <blitzio/base/result.hpp>
 
 #include <cstddef>
@@ -98,6 +99,11 @@ class BlockingPool {
   /// `wait` it returns when all threads have ended; not from a pool thread then. May be called
   /// again.
   void shutdown(bool wait, bool cancel_pending = false) noexcept;
+
+  /// After shutdown(), for who has other things to look after: waits until all threads have ended,
+  /// but no longer than until `deadline`. Not from a pool thread.
+  /// Returns  whether they have.
+  [[nodiscard]] bool wait_until_ended(Instant deadline) noexcept;
 
   /// By a job, on its thread, when it has only to tell that it is done: from now on a job may be
   /// handed to this thread, where it waits for this one to return. Elsewhere it does nothing.

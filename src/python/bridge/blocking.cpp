@@ -4,26 +4,15 @@
 #include <python/bridge/foreign_loop.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/duration.hpp>
+#include <python/support/signal_look.hpp>
 #include <python/support/thread_state.hpp>
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
 namespace blitzio::python {
 
 namespace {
-
-/// How long to sleep before signals are looked for. Handlers run in the main thread, but the kernel
-/// may give the signal to any, or in the moment between the last look and the sleep; neither would
-/// end it.
-Instant until_next_look(Instant deadline) noexcept {
-  constexpr Duration kInterval = Duration::from_millis(200);
-  if (::gettid() != ::getpid()) return deadline;
-  return std::min(deadline, Instant::now() + kInterval);
-}
 
 /// A number of seconds; also of a Duration or a timedelta. -1 with an error set.
 double seconds_of(PyObject* timeout) noexcept {

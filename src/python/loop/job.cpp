@@ -4,6 +4,7 @@
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 #include <python/support/fork_gate.hpp>
+#include <python/support/signal_look.hpp>
 #include <python/support/thread_state.hpp>
 
 #include <array>
@@ -207,10 +208,11 @@ void Job::deliver() noexcept {
 // ---- pools and their registry -------------------------------------------------------------------
 
 /// Frees what is given up and has no thread left. Attached, or at the end.
-void reap(JobRegistry& registry) noexcept {
+void reap(JobRegistry& registry, bool is_at_end) noexcept {
   std::vector<std::unique_ptr<JobPool>> dead;
   {
     const MutexLock lock(registry.mutex);
+    if (registry.interpreter_exits && !is_at_end) return;  // join_all_pools() has them.
     registry.pools.for_each([&](JobPool& pool) {
       if (!pool.is_given_up() || pool.threads().metrics().threads != 0) return;
       static_cast<ListNode<JobRegistryTag>&>(pool).unlink();
@@ -240,18 +242,19 @@ JobPool* pool_of(LoopObject& loop) noexcept {
   return added;
 }
 
-/// Before the interpreter is finalised: joins every thread, as concurrent.futures does.
+/// Before the interpreter is finalised: joins every thread, as concurrent.futures does, and leaves
+/// it, as that does, when a signal handler raises.
 PyObject* join_all_pools(PyObject* module, PyObject* /*unused*/) {
   JobRegistry& registry = *static_cast<ModuleState*>(PyModule_GetState(module))->job_registry;
   std::vector<JobPool*> pools;
   {
     const MutexLock lock(registry.mutex);
-    registry.interpreter_exits = true;  // From now on the list only shrinks, and only in reap().
+    registry.interpreter_exits = true;  // From now on the list is as it is.
     registry.pools.for_each([&](JobPool& pool) { pools.push_back(&pool); });
   }
-  {
-    const Detached detached;
-    for (JobPool* pool : pools) pool->threads().shutdown(true);
+  for (JobPool* pool : pools) pool->threads().shutdown(false);
+  for (JobPool* pool : pools) {
+    if (!pool->join()) return nullptr;
   }
   Py_RETURN_NONE;
 }
@@ -310,6 +313,18 @@ void JobPool::name_thread() noexcept {
   PyErr_Clear();  // A thread without a name works as well.
 }
 
+bool JobPool::join() noexcept {
+  while (true) {
+    bool has_ended = false;
+    {
+      const Detached detached;
+      has_ended = threads_.wait_until_ended(until_next_look(Instant::max()));
+    }
+    if (has_ended) return true;
+    if (PyErr_CheckSignals() != 0) return false;
+  }
+}
+
 void JobPool::give_up() noexcept {
   threads_.shutdown(false);
   // Release: what the loop did with the pool comes before whoever frees it; pairs with the acquire
@@ -336,7 +351,7 @@ bool job_registry_add(ModuleState& state, std::unique_ptr<JobPool> pool) noexcep
 }
 
 void job_registry_reap(ModuleState& state) noexcept {
-  reap(*state.job_registry);
+  reap(*state.job_registry, false);
 }
 
 int job_traverse(const LoopObject& loop, visitproc visit, void* arg) noexcept {
@@ -435,10 +450,8 @@ PyObject* loop_shutdown_blocking_pool(PyObject* self, PyObject* wait) noexcept {
   // that the caller would need to wait elsewhere.
   const BlockingPool::Metrics before = pool->threads().metrics();
   const bool was_idle = before.queued == 0 && before.idle == before.threads;
-  {
-    const Detached detached;
-    pool->threads().shutdown(waits != 0 || was_idle);
-  }
+  pool->threads().shutdown(false);
+  if ((waits != 0 || was_idle) && !pool->join()) return nullptr;
   return PyBool_FromLong(was_idle || waits != 0 ? 1 : 0);
 }
 
@@ -474,7 +487,7 @@ int job_register(PyObject* module, ModuleState& state) noexcept {
 
 void job_registry_free(ModuleState& state) noexcept {
   if (state.job_registry == nullptr) return;
-  reap(*state.job_registry);
+  reap(*state.job_registry, true);
   // What is left belongs to a loop that outlives the module by mistake: its threads may still run,
   // so it is not freed.
   {

@@ -54,6 +54,9 @@ class JobPool : public ListNode<JobRegistryTag> {
   /// PyEval_SaveThread().
   /// Returns  false if there was no memory for a thread state: nothing of Python's may be touched.
   [[nodiscard]] bool attach_thread() noexcept;
+  /// Waits until all threads have ended, after shutdown() of them. Attached.
+  /// Returns  false with an error set if a signal handler raised it: then they may run on.
+  [[nodiscard]] bool join() noexcept;
   /// The loop does not need it any more: no new jobs, freed by the registry after the last thread.
   void give_up() noexcept;
   [[nodiscard]] bool is_given_up() const noexcept;

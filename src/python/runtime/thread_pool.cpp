@@ -147,16 +147,15 @@ PyObject* pool_shutdown(PyObject* self, PyObject* args, PyObject* kwargs) noexce
   }
   PyRef dropped = PyRef::steal(PyList_New(0));
   if (!dropped) return nullptr;
-  if (JobPool* pool = as_pool(self).pool) {
-    PyThreadState* detached = PyEval_SaveThread();
-    pool->threads().shutdown(wait != 0, cancel_pending != 0);
-    PyEval_RestoreThread(detached);
-  }
+  JobPool* pool = as_pool(self).pool;
+  if (pool == nullptr) return dropped.release();
+  pool->threads().shutdown(false, cancel_pending != 0);
   bool is_complete = true;
   while (const std::unique_ptr<Call> call = Call::take_dropped()) {
     is_complete = is_complete && PyList_Append(dropped.get(), call->callable()) == 0;
   }
-  return is_complete ? dropped.release() : nullptr;
+  if (!is_complete || (wait != 0 && !pool->join())) return nullptr;
+  return dropped.release();
 }
 
 PyObject* pool_is_own_thread(PyObject* self, PyObject* /*unused*/) noexcept {

@@ -276,6 +276,18 @@ TEST(BlockingPool, ShutdownRunsWhatIsQueuedUnlessToldToCancelIt) {
   }
 }
 
+TEST(BlockingPool, WaitingForTheEndHasALimit) {
+  BlockingPool pool({.threads_max = 1});
+  std::binary_semaphore gate(0);
+  Work holder([&] { gate.acquire(); });
+  ASSERT_TRUE(pool.submit(holder));
+  pool.shutdown(false);
+  EXPECT_FALSE(pool.wait_until_ended(Instant::now() + Duration::from_millis(1)));
+  gate.release();
+  EXPECT_TRUE(pool.wait_until_ended(Instant::max()));
+  EXPECT_TRUE(pool.wait_until_ended(Instant::now()));
+}
+
 TEST(BlockingPool, ShutdownWakesIdleThreads) {
   Hooks hooks;
   BlockingPool pool(hooks.config(Duration::max()));

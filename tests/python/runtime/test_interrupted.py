@@ -6,6 +6,10 @@ lock and give it back are.
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +17,7 @@ import pytest
 import blitzio
 from blitzio import net
 from blitzio._runtime.parallel import ParallelWork
-from tests.python.runtime.runtime_support import PATIENCE
+from tests.python.runtime.runtime_support import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +89,78 @@ async def connect_in_task() -> Connection:
     raise AssertionError("nobody connects in a task")
 
 
+def interrupt(signal_number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_wait_for_a_function_that_blocks() -> None:
+    """It used to be heard when that function returned."""
+    gate, main = threading.Event(), threading.get_ident()
+    runtime = blitzio.Runtime(workers=1)
+    handle = runtime.spawn_blocking(gate.wait, PATIENCE)
+
+    def send() -> None:
+        until(lambda: runtime.is_shut_down)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    sender = threading.Thread(target=send)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sender.start()
+            runtime.shutdown()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        sender.join()
+    assert not handle.is_finished()
+    gate.set()
+    runtime.shutdown()
+    assert handle.is_finished()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "blitzio.spawn_blocking(block)",
+        "blitzio.compute(block)",
+        "threaded = Threaded(); threaded.io().concurrent(block).blocking_await()",
+        "runtime = blitzio.Runtime(workers=1); runtime.spawn_blocking(block)",
+        "blitzio.run(asyncio.to_thread(block))",
+        "blitzio.run_with(blitzio.Config(workers=1), lambda: asyncio.to_thread(block))",
+    ],
+)
+def test_ctrl_c_ends_a_program_whose_threads_block(program: str) -> None:
+    """As with asyncio, one may have to say it again."""
+    lines = (
+        "import asyncio, blitzio, threading",
+        "from blitzio.io import Threaded",
+        "def block():",
+        "    print('blocks', flush=True)",
+        "    threading.Event().wait()",
+        program,
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "blocks\n"
+            for _ in range(100):
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(0.3)
+                    break
+                except subprocess.TimeoutExpired:
+                    pass
+            assert process.returncode is not None
+        finally:
+            process.kill()
+
+
 def interrupted_map(at: int, edge: str, handler: Callable[[ParallelWork[int, Any]], None]) -> Any:
     """A parallel map of which this thread does all, as who waits in it helps: its handle."""
     work: ParallelWork[int, Any] = ParallelWork([1, 2, 3], abs, 1, 1, keeps_results=True)
@@ -109,10 +185,10 @@ def test_a_handler_cancels_parallel_work_that_its_thread_takes_part_in(at: int, 
 
 @pytest.mark.parametrize("at", range(1, 8))
 def test_parallel_work_that_is_interrupted_by_an_exception_ends(at: int) -> None:
-    def interrupt(work: ParallelWork[int, Any]) -> None:
+    def raise_in(work: ParallelWork[int, Any]) -> None:
         raise KeyboardInterrupt
 
-    handle = interrupted_map(at, "given back", interrupt)
+    handle = interrupted_map(at, "given back", raise_in)
     try:
         assert handle.blocking_join(PATIENCE) == [1, 2, 3]
     except KeyboardInterrupt:

@@ -130,10 +130,14 @@ PyObject* address_str(PyObject* self) {
   return to_text(address_of(self).to_string());
 }
 
+/// As Python code: parse() does not read a relative path, and takes one with @ for abstract.
 PyObject* address_repr(PyObject* self) {
+  const Address& address = address_of(self);
+  const char first = address.is_local() && !address.path().empty() ? address.path().front() : '/';
+  const char* const maker = first == '/' || first == '\0' ? "parse" : "local";
   const PyRef text = PyRef::steal(address_str(self));
   if (!text) return nullptr;
-  return PyUnicode_FromFormat("Address.parse(%R)", text.get());
+  return PyUnicode_FromFormat("Address.%s(%R)", maker, text.get());
 }
 
 Py_hash_t address_hash(PyObject* self) {
@@ -208,6 +212,16 @@ bool to_address(ModuleState& state, PyObject* object, Address* address) noexcept
     return true;
   }
   return parse_text(object, address);
+}
+
+bool to_address(ModuleState& state, PyObject* object, bool is_local, Address* address) noexcept {
+  if (!to_address(state, object, address)) return false;
+  if (address->is_local() == is_local) return true;
+  PyErr_Format(PyExc_ValueError,
+               is_local ? "%R is no address of a Unix socket"
+                        : "%R is the address of a Unix socket; an IP address with a port is needed",
+               object);
+  return false;
 }
 
 int address_register(PyObject* module, ModuleState& state) noexcept {

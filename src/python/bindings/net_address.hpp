@@ -11,6 +11,9 @@ namespace blitzio::python {
 /// Reads an Address, or text that Address.parse() reads.
 /// Returns  false with TypeError or ValueError set.
 [[nodiscard]] bool to_address(ModuleState& state, PyObject* object, Address* address) noexcept;
+/// The same, for a socket of one kind: between processes of this machine, or of the Internet.
+[[nodiscard]] bool to_address(ModuleState& state, PyObject* object, bool is_local,
+                              Address* address) noexcept;
 
 [[nodiscard]] int address_register(PyObject* module, ModuleState& state) noexcept;
 

@@ -231,7 +231,7 @@ PyObject* udp_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   Address address;
-  if (!to_address(state, where, &address)) return nullptr;
+  if (!to_address(state, where, false, &address)) return nullptr;
   auto socket = net::UdpSocket::bind(address, {.reuse_address = reuse_address != 0,
                                                .reuse_port = reuse_port != 0,
                                                .v6_only = v6_only != 0});
@@ -247,7 +247,7 @@ PyObject* unix_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   Address address;
-  if (where != nullptr && !to_address(state, where, &address)) return nullptr;
+  if (where != nullptr && !to_address(state, where, true, &address)) return nullptr;
   auto socket = where == nullptr ? net::UnixDatagram::unbound() : net::UnixDatagram::bind(address);
   if (!socket) return raise_error(socket.error(), "bind");
   return Box<net::UnixDatagram>::make(state, state.unix_datagram_type, std::move(*socket));

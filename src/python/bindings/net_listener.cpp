@@ -72,7 +72,7 @@ PyObject* tcp_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   Address address;
-  if (!to_address(state, where, &address)) return nullptr;
+  if (!to_address(state, where, false, &address)) return nullptr;
   options.reuse_address = reuse_address != 0;
   options.reuse_port = reuse_port != 0;
   options.v6_only = v6_only != 0;
@@ -91,7 +91,7 @@ PyObject* unix_bind(PyObject* type, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   Address address;
-  if (!to_address(state, where, &address)) return nullptr;
+  if (!to_address(state, where, true, &address)) return nullptr;
   auto listener = net::UnixListener::bind(address, backlog);
   if (!listener) return raise_error(listener.error(), "bind");
   return Box<net::UnixListener>::make(state, state.unix_listener_type, std::move(*listener));

@@ -62,10 +62,7 @@ template <class S>
 PyObject* stream_connect(PyObject* type, PyObject* where) {
   ModuleState& state = state_of_type(reinterpret_cast<PyTypeObject*>(type));
   Address address;
-  if (!to_address(state, where, &address)) return nullptr;
-  if (address.is_local() != std::is_same_v<S, net::UnixStream>) {
-    return PyErr_Format(PyExc_ValueError, "%R is of another family than the stream", where);
-  }
+  if (!to_address(state, where, std::is_same_v<S, net::UnixStream>, &address)) return nullptr;
   using F = typename S::Connect;
   return awaitable_new(state, "connect", nullptr, OnLoop<F>(state, S::connect(address)),
                        [&state](Result<S> stream) noexcept {

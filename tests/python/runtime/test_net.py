@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blitzio import net
-from blitzio.net import Address, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream
+from blitzio.net import (
+    Address,
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+    UnixDatagram,
+    UnixListener,
+    UnixStream,
+)
 from tests.python.loop.support import client_context, server_context
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ def test_addresses_are_values(text: str) -> None:
         Address("fe80::1%1", 80),
         Address.local("/run/app.sock"),
         Address.local(b"relative\xff"),
+        Address.local("@relative"),
         Address.local("\0name"),
     ],
 )
@@ -67,7 +76,7 @@ def test_addresses_can_be_copied_and_sent_to_other_processes(address: Address) -
         copy.deepcopy([address])[0],
         pickle.loads(pickle.dumps(address)),
     ):
-        assert same == address
+        assert same == address == eval(repr(address))
         assert (str(same), same.port, same.scope_id) == (
             str(address),
             address.port,
@@ -101,6 +110,22 @@ def test_address_arguments_are_checked() -> None:
         Address.parse(80)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="path"):
         Address.local("x" * 200)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: TcpListener.bind("/run/app.sock"),
+        lambda: UdpSocket.bind("@abstract"),
+        lambda: UnixListener.bind("127.0.0.1:0"),
+        lambda: UnixDatagram.bind("[::1]:0"),
+        lambda: TcpStream.connect("/run/app.sock"),
+        lambda: UnixStream.connect("127.0.0.1:80"),
+    ],
+)
+def test_an_address_of_another_kind_of_socket_is_named(refused: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"'(/run/app.sock|@abstract|127.*|\[::1\]:0)' is .*Unix"):
+        refused()
 
 
 # ---- streams -------------------------------------------------------------------------------------

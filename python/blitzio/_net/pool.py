@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from blitzio._duration import Duration
 from blitzio._loop.forking import Locked
-from blitzio._native import Closed, Semaphore
+from blitzio._native import Semaphore
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -107,10 +107,8 @@ class Pool(Locked, Generic[T]):
         Cancellation:
             leaves the line, or gives up connecting; nothing is lost.
         """
-        try:
+        with self._told_if_closed():
             await self._permits.acquire()
-        except Closed:
-            raise RuntimeError("the pool is closed") from None
         try:
             connection = self._take_idle()
             if connection is None:
@@ -137,10 +135,8 @@ class Pool(Locked, Generic[T]):
         """
         if self._blocking_connect is None:
             raise RuntimeError("blocking_acquire() needs a pool that has blocking_connect")
-        try:
+        with self._told_if_closed():
             self._permits.blocking_acquire(1, timeout)
-        except Closed:
-            raise RuntimeError("the pool is closed") from None
         try:
             connection = self._take_idle()
             if connection is None:
@@ -202,6 +198,15 @@ class Pool(Locked, Generic[T]):
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    @contextmanager
+    def _told_if_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError:
+            if self._permits.is_closed:
+                raise RuntimeError("the pool is closed") from None
+            raise
 
     @contextmanager
     def _lend(self, connection: T) -> Iterator[None]:

@@ -584,7 +584,7 @@ def test_pool_lends_again_and_serves_in_order(run: Run) -> None:
                 waiting = asyncio.ensure_future(use(5))
                 await settle()
                 pool.close()
-            with pytest.raises(RuntimeError, match="closed"):
+            with pytest.raises(RuntimeError, match="the pool is closed"):
                 await waiting
         for stream in made:
             stream.close()

@@ -259,7 +259,7 @@ def test_a_pool_serves_threads_and_tasks(thread: ThreadPoolExecutor) -> None:
                 pass
             waiting = Sleeper(thread, use)
             pool.close()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(RuntimeError, match="the pool is closed"):
             waiting.future.result(LONG)
         assert pool.idle_count == 0
     with (

@@ -37,6 +37,9 @@ class CancelToken:
 
     Args:
         parent: a token whose cancellation is this one's as well.
+
+    Raises:
+        TypeError: `parent` is no token.
     """
 
     # Without a lock, which a forked child might find taken by a thread that it does not have. Who
@@ -48,6 +51,8 @@ class CancelToken:
     __reduce__ = refuse_copy
 
     def __init__(self, parent: CancelToken | None = None) -> None:
+        if parent is not None and not isinstance(parent, CancelToken):
+            raise TypeError(f"parent must be a CancelToken or None, not {parent!r}")
         self._cancelled = False
         # Ends when the request comes: what waits, waits for that.
         self._request: JoinHandle[None] = _make_external_handle(None, None)

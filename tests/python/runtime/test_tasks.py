@@ -552,6 +552,11 @@ def test_a_childs_cancellation_is_its_own(run: Run) -> None:
     run(main())
 
 
+def test_what_is_no_token_has_no_children() -> None:
+    with pytest.raises(TypeError, match="parent must be a CancelToken or None, not 42"):
+        CancelToken(42)  # type: ignore[arg-type]
+
+
 def test_a_token_limits_what_it_runs(run: Run) -> None:
     async def main() -> None:
         token = CancelToken()

@@ -125,6 +125,16 @@ void on_failure(Listener& listener, int code) noexcept {
   }
 }
 
+/// Drops what leads back to the server. What is kept, `loop` and `sock`, stays until dealloc: every
+/// cycle through them has a member that goes here.
+void let_go(Listener& listener) noexcept {
+  Py_CLEAR(listener.factory);
+  Py_CLEAR(listener.server);
+  Py_CLEAR(listener.divert);
+  Py_CLEAR(listener.context);
+  Py_CLEAR(listener.retry);
+}
+
 void on_accept_completion(driver::Operation& operation,
                           const driver::Completion& completion) noexcept {
   Listener& listener = static_cast<AcceptOperation&>(operation).owner;
@@ -138,7 +148,13 @@ void on_accept_completion(driver::Operation& operation,
   } else if (!listener.loop->closed) {
     on_failure(listener, completion.error_code());
   }
-  if (!completion.more && !listener.is_closed && !listener.loop->closed) update(listener);
+  if (completion.more || listener.is_closed) return;
+  if (!listener.loop->closed) {
+    update(listener);
+  } else {
+    // A server that nobody holds any more frees its address now, not with the next collection.
+    let_go(listener);
+  }
 }
 
 void cancel_retry(Listener& listener) noexcept {
@@ -240,7 +256,8 @@ PyObject* method_divert(PyObject* self, PyObject* function) noexcept {
 PyObject* method_adopt(PyObject* self, PyObject* sock) noexcept {
   Listener* listener = check(self);
   if (listener == nullptr) return nullptr;
-  if (!listener->is_closed && listener->context == nullptr) {
+  const bool is_open = !listener->is_closed && !listener->loop->closed;
+  if (is_open && listener->context == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "the listener has not been started");
     return nullptr;
   }
@@ -327,15 +344,9 @@ int listener_traverse(PyObject* self, visitproc visit, void* arg) noexcept {
   return 0;
 }
 
-// `loop` and `sock` stay until dealloc: every cycle through them has another member to cut.
 int listener_clear(PyObject* self) noexcept {
   Listener* listener = listener_of(self);
-  if (listener == nullptr) return 0;
-  Py_CLEAR(listener->factory);
-  Py_CLEAR(listener->server);
-  Py_CLEAR(listener->divert);
-  Py_CLEAR(listener->context);
-  Py_CLEAR(listener->retry);
+  if (listener != nullptr) let_go(*listener);
   return 0;
 }
 

@@ -13,7 +13,8 @@
 //
 // The listener owns the socket from start() on: close() cancels the accept, has the driver tell the
 // kernel so, and closes the socket at once. What was accepted and not delivered by then is closed
-// when it is. The operation in flight owns a reference to the listener.
+// when it is. The operation in flight owns a reference to the listener. When the loop closes under
+// it, the listener lets go of its server: they refer to each other.
 //
 // Threads: the loop's, or any single one while the loop does not run; other calls raise.
 #pragma once

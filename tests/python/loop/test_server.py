@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import resource
 import socket
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import HOST, Recorder, raw_pair, soon, turns
+from tests.python.loop.support import HOST, Recorder, raw_pair, server_context, soon, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
     Compare = Callable[[Scenario], tuple[Any, ...]]
@@ -452,3 +455,31 @@ def test_closing_the_loop_with_a_server_and_connections_leaks_nothing(
 
     loop.run_until_complete(main())
     loop.close()
+
+
+@pytest.mark.parametrize("of", ["nobody", "a client", "TLS"])
+def test_closing_the_loop_frees_the_address_of_a_server_nobody_holds(
+    of: str, tmp_path: Path, loop: asyncio.AbstractEventLoop, backend: str
+) -> None:
+    # The address stayed in use until garbage was collected.
+    if backend == "asyncio" and of == "a client":
+        pytest.skip("asyncio's transport, which holds the server, is part of a cycle")
+
+    async def main() -> Any:
+        context = server_context(tmp_path) if of == "TLS" else None
+        server = await loop.create_server(asyncio.Protocol, HOST, 0, ssl=context)
+        return server.sockets[0].getsockname()
+
+    gc.disable()
+    try:
+        address = loop.run_until_complete(main())
+        with contextlib.ExitStack() as clients:
+            if of == "a client":
+                clients.enter_context(socket.create_connection(address))
+            loop.run_until_complete(turns())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # Of the socket, too.
+                loop.close()
+            socket.create_server(address).close()
+    finally:
+        gc.enable()

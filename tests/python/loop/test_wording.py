@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
     Compare = Callable[[Scenario], tuple[Any, ...]]
 
-BIG = 4 << 20
+BIG = 16 << 20
 
 Failing = type[Any]
 

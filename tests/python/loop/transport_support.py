@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TIMEOUT = 10
 
 # More than the kernel takes for a pair whose peer does not read.
-BIG = 4 << 20
+BIG = 16 << 20
 
 
 def run(loop: asyncio.AbstractEventLoop, coro: Any) -> Any:

@@ -40,6 +40,7 @@ Waker Event::set_and_take_first() noexcept {
   detail::WakeBatch first;
   detail::WaiterList woken;
   bool has_first = false;
+  bool has_more = false;
   {
     const MutexLock lock(mutex_);
     // Release: publishes what the caller did, pairs with the acquire in is_set().
@@ -50,8 +51,10 @@ Waker Event::set_and_take_first() noexcept {
     }
     // Apart from those who wait again while the first are woken.
     woken.splice_back(waiters_);
+    // Asked here: one that is dropped leaves it, under the lock.
+    has_more = !woken.is_empty();
   }
-  if (BLITZIO_UNLIKELY(!woken.is_empty())) detail::settle_all(woken, mutex_);
+  if (BLITZIO_UNLIKELY(has_more)) detail::settle_all(woken, mutex_);
   return has_first ? first.take_only() : Waker();
 }
 

@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <optional>
+#include <thread>
 
 namespace blitzio::sync {
 namespace {
@@ -80,6 +82,39 @@ TEST(Event, ThreadsThatWaitAllGoOn) {
     });
     ASSERT_TRUE(event.is_set());
   }
+}
+
+// set() looked at the waiters that it had taken out of the queue without the lock: a dropped one
+// that left them at that moment wrote to the stack of a set() that had returned.
+TEST(Event, WaitersAreDroppedWhileAnotherThreadLetsThemGo) {
+  constexpr int kRounds = 10'000;
+  Event event;
+  std::atomic<int> phase{0};  // odd: some wait; even: they were let go
+  const auto wait_for = [&phase](int wanted) {
+    for (int tries = 1; phase.load() != wanted; ++tries) {
+      if (tries % 1000 == 0) std::this_thread::yield();
+    }
+  };
+  on_threads(2, [&](int index) {
+    WakeCounter wakes;
+    for (int round = 0; round < kRounds; ++round) {
+      if (index == 0) {
+        wait_for(2 * round + 1);
+        event.set();
+        phase.store(2 * round + 2);
+        continue;
+      }
+      std::deque<Event::Wait> waiting;
+      for (int i = 0; i < 16; ++i) {
+        waiting.push_back(event.wait());
+        EXPECT_TRUE(wakes.poll(waiting.back()).is_pending());
+      }
+      phase.store(2 * round + 1);
+      while (!waiting.empty()) waiting.pop_back();
+      wait_for(2 * round + 2);
+      event.clear();
+    }
+  });
 }
 
 TEST(ThreadParker, ParkUntilEndsAtItsDeadlineAndKeepsALaterWake) {

@@ -37,7 +37,8 @@ class [[nodiscard]] ConnectFirst {
   explicit ConnectFirst(std::vector<Address> addresses) noexcept
       : addresses_(std::move(addresses)) {}
 
-  Poll<Output> poll(Context& context) noexcept {
+  // Throws what a Sleep does.
+  Poll<Output> poll(Context& context) {
     for (;;) {
       for (auto attempt = attempts_.begin(); attempt != attempts_.end();) {
         auto answer = attempt->poll(context);

@@ -43,8 +43,13 @@ Poll<MutexGuard> Condition::Wait::poll(Context& context) noexcept {
       lock_.emplace(mutex_->lock());
       state_ = State::locking;
       [[fallthrough]];
-    case State::locking:
-      return lock_->poll(context);
+    case State::locking: {
+      auto locked = lock_->poll(context);
+      if (locked.is_ready()) state_ = State::done;
+      return locked;
+    }
+    case State::done:
+      break;
   }
   BLITZIO_CHECK(false);
   return pending;

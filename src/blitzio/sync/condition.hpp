@@ -32,7 +32,7 @@ class Condition {
     Wait& operator=(const Wait&) = delete;
     Wait& operator=(Wait&&) = delete;
     ~Wait() {
-      if (BLITZIO_UNLIKELY(state_ == State::queued)) abandon();
+      if (BLITZIO_UNLIKELY(state_ == State::queued || state_ == State::locking)) abandon();
     }
     Poll<MutexGuard> poll(Context& context) noexcept;
 
@@ -42,6 +42,7 @@ class Condition {
       start,    ///< the mutex is held
       queued,   ///< waits for a signal
       locking,  ///< was signalled, waits for the mutex
+      done,
     };
     Wait(Condition& condition, MutexGuard guard) noexcept
         : condition_(&condition), guard_(std::move(guard)), mutex_(guard_.mutex()) {
@@ -59,9 +60,8 @@ class Condition {
 
   /// Gives up the mutex that `guard` holds, waits for a signal, and locks the mutex again.
   /// Returns  future of MutexGuard.
-  /// Cancel   dropping the future leaves the queue, without the mutex; a signal it was given goes
-  /// to
-  ///          the next waiter.
+  /// Cancel   dropping the future leaves the queue, without the mutex; a signal it was given, also
+  ///          one after which it waited for the mutex, goes to the next waiter.
   /// Cost     never allocates.
   Wait wait(MutexGuard guard) noexcept { return {*this, std::move(guard)}; }
 

@@ -265,6 +265,37 @@ TEST(Condition, AWaiterDroppedWhileItLocksAgainLeavesTheMutexToOthers) {
   mutex.unlock();
 }
 
+TEST(Condition, ASignalGoesToTheNextIfItsWaiterIsDroppedWhileItLocksAgain) {
+  Mutex mutex;
+  Condition condition;
+  WakeCounter wakes;
+  std::optional<Condition::Wait> first(condition.wait(block_on(mutex.lock())));
+  EXPECT_TRUE(wakes.poll(*first).is_pending());
+  auto second = condition.wait(block_on(mutex.lock()));
+  EXPECT_TRUE(wakes.poll(second).is_pending());
+  {
+    const MutexGuard held = block_on(mutex.lock());
+    condition.signal();
+    EXPECT_TRUE(wakes.poll(*first).is_pending()) << "the mutex is held";
+    first.reset();
+  }
+  EXPECT_TRUE(wakes.poll(second).is_ready());
+}
+
+TEST(Condition, ASignalIsNotPassedOnByAWaiterThatHasReturned) {
+  Mutex mutex;
+  Condition condition;
+  WakeCounter wakes;
+  std::optional<Condition::Wait> first(condition.wait(block_on(mutex.lock())));
+  EXPECT_TRUE(wakes.poll(*first).is_pending());
+  auto second = condition.wait(block_on(mutex.lock()));
+  EXPECT_TRUE(wakes.poll(second).is_pending());
+  condition.signal();
+  EXPECT_TRUE(wakes.poll(*first).is_ready());
+  first.reset();
+  EXPECT_TRUE(wakes.poll(second).is_pending());
+}
+
 TEST(Condition, AWaiterThatWasNeverPolledUnlocksWhenItIsDropped) {
   Mutex mutex;
   Condition condition;

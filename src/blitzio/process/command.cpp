@@ -147,6 +147,10 @@ std::vector<std::string> Command::program_paths() const {
 std::expected<Child, SpawnFailure> Command::spawn_or_tell() const {
   const auto failed = [](Error error) { return std::unexpected(SpawnFailure{error}); };
   if (!is_valid()) return failed(Error::runtime(RuntimeErrc::invalid_argument));
+  // Before there are pipes of our own, which would have the numbers of those that are closed.
+  for (const int fd : inherited_) {
+    if (::fcntl(fd, F_GETFD) < 0) return failed(Error::os(errno));
+  }
   detail::Plan plan;
   std::array<Stream, 3> streams;
   for (std::size_t i = 0; i < streams.size(); ++i) {

@@ -120,7 +120,8 @@ class Command {
   Command& standard_input(Stdio what) { return set(0, std::move(what)); }
   Command& standard_output(Stdio what) { return set(1, std::move(what)); }
   Command& standard_error(Stdio what) { return set(2, std::move(what)); }
-  /// A further descriptor for the child, above 2, with the same number. The caller's.
+  /// A further descriptor for the child, above 2, with the same number. The caller's. spawn() gives
+  /// EBADF if it is not open.
   Command& inherit_fd(int fd) {
     inherited_.push_back(fd);
     return *this;

@@ -124,6 +124,17 @@ TEST(Command, OnlyWhatIsAskedForIsInherited) {
   EXPECT_EQ(std::string(buffer, static_cast<std::size_t>(count)), "given\nout\nerr\n");
 }
 
+TEST(Command, WhatIsNotOpenIsNotInherited) {
+  // A number of a pipe of spawn()'s own among them.
+  for (int fd = 3; fd < 64; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    Command command = shell("sleep 1");
+    command.standard_input(Stdio::piped()).inherit_fd(fd);
+    EXPECT_EQ(command.spawn().error(), Error::os(EBADF)) << fd;
+  }
+  EXPECT_FALSE(has_children());
+}
+
 TEST(Command, SignalsAreAsAProgramExpectsThem) {
   struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;

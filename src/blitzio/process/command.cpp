@@ -181,8 +181,9 @@ std::expected<Child, SpawnFailure> Command::spawn_or_tell() const {
   if (!started) {
     return std::unexpected(SpawnFailure{started.error().error, started.error().is_directory});
   }
+  const bool is_over = !started->pidfd;
   auto state = std::make_shared<detail::ChildState>(started->pid, std::move(started->pidfd));
-  if (auto reaped = detail::reap_at_end(state); !reaped) {
+  if (auto reaped = is_over ? Result<void>() : detail::reap_at_end(state); !reaped) {
     // Nobody would bury it, so it ends here.
     static_cast<void>(state->send_signal(SIGKILL));
     pollfd wait{state->pidfd(), POLLIN, 0};

@@ -135,6 +135,19 @@ TEST(Command, WhatIsNotOpenIsNotInherited) {
   EXPECT_FALSE(has_children());
 }
 
+TEST(Command, RunsOnceWhereTheKernelReaps) {
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  struct sigaction former{};
+  ASSERT_EQ(::sigaction(SIGCHLD, &ignore, &former), 0);
+  for (int round = 0; round < 200; ++round) {
+    const auto child = spawn("true");
+    ASSERT_TRUE(child.has_value()) << child.error().message();
+    EXPECT_EQ(child->blocking_wait(), ExitStatus::exited(255));
+  }
+  ASSERT_EQ(::sigaction(SIGCHLD, &former, nullptr), 0);
+}
+
 TEST(Command, SignalsAreAsAProgramExpectsThem) {
   struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;

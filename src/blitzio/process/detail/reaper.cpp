@@ -125,6 +125,10 @@ Reaper& the_reaper() {
 
 }  // namespace
 
+ChildState::ChildState(pid_t pid, OwnedFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {
+  if (!pidfd_) status_ = ExitStatus::exited(kUnknownCode);
+}
+
 std::optional<ExitStatus> ChildState::collect() noexcept {
   if (!status_ && !fork_guard_.in_child()) {
     siginfo_t info{};

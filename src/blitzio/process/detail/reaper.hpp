@@ -38,7 +38,8 @@ struct ExitWaiter : ListNode<> {
 /// One child; shared by its handle and the reaper.
 class ChildState {
  public:
-  ChildState(pid_t pid, OwnedFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+  /// Without a pidfd it has ended, and somebody else has its status.
+  ChildState(pid_t pid, OwnedFd pidfd) noexcept;
   ChildState(const ChildState&) = delete;
   ChildState& operator=(const ChildState&) = delete;
 

@@ -186,10 +186,14 @@ std::expected<Started, StartError> start(const Plan& plan) noexcept {
     return failed(failure.error, failure.is_directory);
   }
   auto pidfd = OwnedFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    const int error = errno;
-    ::kill(pid, SIGKILL);
-    bury(pid);
+  // ESRCH: it has ended, and the kernel (SIGCHLD ignored) or another thread has reaped it.
+  if (const int error = errno; !pidfd && error != ESRCH) {
+    // Not if that has happened since: the pid may be a stranger's.
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+      ::kill(pid, SIGKILL);
+      bury(pid);
+    }
     return failed(error);
   }
   return Started{pid, std::move(pidfd)};

@@ -37,7 +37,7 @@ struct Plan {
 
 struct Started {
   pid_t pid;
-  OwnedFd pidfd;
+  OwnedFd pidfd;  ///< none: it has ended already, and somebody else has its status
 };
 
 /// Why a child did not come to life: the error, and whether it was its directory.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -261,6 +262,21 @@ TEST(Child, ManyAtOnceAreAllReaped) {
     EXPECT_EQ(children[static_cast<std::size_t>(i)].blocking_wait(), ExitStatus::exited(i));
   }
   EXPECT_FALSE(has_children());
+}
+
+TEST(Child, MoreThanMayBeOpenByNowAreReaped) {
+  std::vector<Child> children;
+  for (int i = 0; i < 20; ++i) children.push_back(Command("sleep").arg("1000").spawn().value());
+  rlimit former{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &former), 0);
+  rlimit few = former;
+  few.rlim_cur = 16;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (Child& child : children) {
+    EXPECT_TRUE(child.kill().has_value());
+    EXPECT_EQ(child.blocking_wait(), ExitStatus::killed(SIGKILL));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &former), 0);
 }
 
 }  // namespace

@@ -3,14 +3,14 @@
 #include <blitzio/base/atomic.hpp>
 #include <blitzio/base/native_thread.hpp>
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's part of it
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -34,35 +34,46 @@ class Reaper {
   [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }
 
  private:
+  Result<void> watch(ChildState& child) BLITZIO_REQUIRES(mutex_);
   Result<void> start() BLITZIO_REQUIRES(mutex_);
   static void* run(void* reaper) noexcept;
-  [[nodiscard]] bool collect(std::vector<std::shared_ptr<ChildState>>& children)
-      BLITZIO_EXCLUDES(mutex_);
+  [[nodiscard]] bool forget(const ChildState* child) BLITZIO_EXCLUDES(mutex_);
 
   const ForkGuard fork_guard_;
   Mutex mutex_{LockRank::leaf};
-  OwnedFd bell_ BLITZIO_GUARDED_BY(mutex_);  // rung when there are new children
+  OwnedFd epoll_ BLITZIO_GUARDED_BY(mutex_);  // made once; the thread waits on it without the lock
   bool is_running_ BLITZIO_GUARDED_BY(mutex_) = false;
-  std::vector<std::shared_ptr<ChildState>> added_ BLITZIO_GUARDED_BY(mutex_);
+  // Those that the epoll set has, by whose addresses it knows them. Only the thread takes one out
+  // that is watched.
+  std::vector<std::shared_ptr<ChildState>> children_ BLITZIO_GUARDED_BY(mutex_);
 };
 
 Result<void> Reaper::add(std::shared_ptr<ChildState> child) {
   const MutexLock lock(mutex_);
-  added_.push_back(std::move(child));
-  if (is_running_) {
-    static_cast<void>(::eventfd_write(bell_.get(), 1));
-    return {};
+  children_.push_back(std::move(child));
+  ChildState& last = *children_.back();
+  auto added = watch(last);
+  if (added && !is_running_) {
+    added = start();
+    if (!added) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, last.pidfd(), nullptr);
   }
-  auto started = start();
-  if (!started) added_.pop_back();
-  return started;
+  if (!added) children_.pop_back();
+  return added;
+}
+
+Result<void> Reaper::watch(ChildState& child) {
+  if (!epoll_) {
+    epoll_ = OwnedFd::adopt(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll_) return fail(Error::os(errno));
+  }
+  epoll_event event{EPOLLIN, {.ptr = &child}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, child.pidfd(), &event) != 0) {
+    return fail(Error::os(errno));
+  }
+  return {};
 }
 
 Result<void> Reaper::start() {
-  if (!bell_) {
-    bell_ = OwnedFd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!bell_) return fail(Error::os(errno));
-  }
   // Signals are for other threads.
   sigset_t all;
   sigset_t former;
@@ -75,35 +86,32 @@ Result<void> Reaper::start() {
   return {};
 }
 
-// Takes what was added. Returns false if the thread shall end: there are no children.
-bool Reaper::collect(std::vector<std::shared_ptr<ChildState>>& children) {
+// Returns false if the thread shall end: there are no children.
+bool Reaper::forget(const ChildState* child) {
+  std::shared_ptr<ChildState> last;  // dropped after the lock
   const MutexLock lock(mutex_);
-  for (auto& child : added_) children.push_back(std::move(child));
-  added_.clear();
-  is_running_ = !children.empty();
+  const auto found = std::ranges::find(children_, child, &std::shared_ptr<ChildState>::get);
+  last = std::move(*found);
+  children_.erase(found);
+  is_running_ = !children_.empty();
   return is_running_;
 }
 
 void* Reaper::run(void* data) noexcept {
   auto& reaper = *static_cast<Reaper*>(data);
   pthread_setname_np(pthread_self(), "blitzio-reaper");
-  int bell = -1;
+  int epoll = -1;
   {
     const MutexLock lock(reaper.mutex_);
-    bell = reaper.bell_.get();
+    epoll = reaper.epoll_.get();
   }
-  std::vector<std::shared_ptr<ChildState>> children;
-  std::vector<pollfd> waits;
-  while (reaper.collect(children)) {
-    waits.assign(1, pollfd{bell, POLLIN, 0});
-    for (const auto& child : children) waits.push_back({child->pidfd(), POLLIN, 0});
-    // Errors (ENOMEM for a moment) and EINTR: look again.
-    if (::poll(waits.data(), waits.size(), -1) < 0) continue;
-    eventfd_t rung = 0;
-    static_cast<void>(::eventfd_read(bell, &rung));
-    std::erase_if(children, [](const auto& child) { return child->reap(); });
+  for (;;) {
+    epoll_event event{};
+    // EINTR: look again.
+    if (::epoll_wait(epoll, &event, 1, -1) < 1) continue;
+    auto* child = static_cast<ChildState*>(event.data.ptr);
+    if (child->reap(epoll) && !reaper.forget(child)) return nullptr;
   }
-  return nullptr;
 }
 
 // Never destroyed: its thread may live as long as the process. Made anew in a forked child.
@@ -166,10 +174,12 @@ std::optional<ExitStatus> ChildState::try_wait() noexcept {
   return status;
 }
 
-bool ChildState::reap() noexcept {
+bool ChildState::reap(int epoll) noexcept {
   {
     const MutexLock lock(mutex_);
     if (!collect()) return false;
+    // By hand: a forked child may keep a copy of it open.
+    ::epoll_ctl(epoll, EPOLL_CTL_DEL, pidfd_.get(), nullptr);
     pidfd_.reset();
   }
   wake_waiters();

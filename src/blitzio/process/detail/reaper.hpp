@@ -4,8 +4,10 @@
 //
 //     running ── the kernel makes the pidfd readable; the thread reaps ──▶ ended, waiters woken
 //
-// The thread is there while there are children. Children that others started are left alone. If
-// somebody else reaps a child (waitpid(-1), SIGCHLD ignored), its status is unknown: 255.
+// They are in an epoll set, which takes any number: poll(2) takes none once there are more than the
+// limit of descriptors, which a program may lower. The thread is there while there are children.
+// Children that others started are left alone. If somebody else reaps a child (waitpid(-1), SIGCHLD
+// ignored), its status is unknown: 255.
 //
 // Signals are sent through the pidfd with the state's lock held: never to a stranger with the same
 // pid. Without pidfds (an old kernel, a seccomp filter) spawning says ENOSYS.
@@ -47,9 +49,9 @@ class ChildState {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   /// Reaps if it has ended; wakes the waiters.
   [[nodiscard]] std::optional<ExitStatus> try_wait() noexcept BLITZIO_EXCLUDES(mutex_);
-  /// The same for the reaper, which is the only one that closes the pidfd, since it waits on it:
-  /// before anybody learns of the end. Returns whether it has ended.
-  [[nodiscard]] bool reap() noexcept BLITZIO_EXCLUDES(mutex_);
+  /// The same for the reaper, which is the only one that closes the pidfd, since it waits on it, in
+  /// `epoll`: before anybody learns of the end. Returns whether it has ended.
+  [[nodiscard]] bool reap(int epoll) noexcept BLITZIO_EXCLUDES(mutex_);
   /// Errors   ESRCH if it has ended; EINVAL for what is no signal.
   [[nodiscard]] Result<void> send_signal(int number) noexcept BLITZIO_EXCLUDES(mutex_);
   /// The status, or `waiter` is queued and woken at the end.
@@ -71,8 +73,8 @@ class ChildState {
   IntrusiveList<ExitWaiter> waiters_ BLITZIO_GUARDED_BY(mutex_);
 };
 
-/// Has the reaper wait for `child`. Errors   EAGAIN, EMFILE, ENOMEM: no thread or descriptor for
-/// it; the child is nobody's then.
+/// Has the reaper wait for `child`. Errors   EAGAIN, EMFILE, ENOMEM, ENOSPC: no thread, descriptor
+/// or watch for it; the child is nobody's then.
 [[nodiscard]] Result<void> reap_at_end(std::shared_ptr<ChildState> child) noexcept;
 
 }  // namespace blitzio::process::detail

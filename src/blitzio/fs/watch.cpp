@@ -166,6 +166,7 @@ void Watcher::on_event(const Raw& raw) {
   if (raw.has(IN_Q_OVERFLOW)) {
     end_rename();
     events_.push_back({EventKind::overflow, false, {}, {}});
+    if (options_.recursive) look_again();
     return;
   }
   const auto found = watched_.find(raw.watch);
@@ -226,9 +227,29 @@ void Watcher::appeared(WatchEvent event) {
   events_.push_back(std::move(event));
   if (!is_watched) return;
   const auto added = add(path, false);
-  const auto below = added ? add_below(path, true) : Result<void>(fail(added.error()));
-  if (!below && (below.error().is_os(ENOSPC) || below.error().is_os(ENOMEM))) {
-    error_ = below.error();
+  note_error(added ? add_below(path, true) : Result<void>(fail(added.error())));
+}
+
+// Of what cannot be watched; what is gone by now is no error.
+void Watcher::note_error(const Result<void>& watched) {
+  if (!watched && (watched.error().is_os(ENOSPC) || watched.error().is_os(ENOMEM))) {
+    error_ = watched.error();
+  }
+}
+
+// After events were lost: what is below the roots by now is watched, under its name of now, and
+// what is not there any more is not. Nothing is taken away to be added again: the kernel tells of
+// each end of a watch, and so many would be lost again.
+void Watcher::look_again() {
+  const auto former = std::exchange(watched_, {});
+  for (const auto& [watch, watched] : former) {
+    if (watched.is_root) watched_.emplace(watch, watched);
+  }
+  for (const auto& [watch, watched] : former) {
+    if (watched.is_root && watched.is_directory) note_error(add_below(watched.path, false));
+  }
+  for (const auto& [watch, watched] : former) {
+    if (!watched_.contains(watch)) ::inotify_rm_watch(fd_.get(), watch);
   }
 }
 

@@ -15,7 +15,8 @@
 // one behind the other. A half whose other does not follow at once is `removed` or `created`.
 // Recursively, directories that appear are watched too, and what is in one by then is reported as
 // created. Symbolic links are not followed, except by a root. Events that the kernel had no room
-// for are an event themselves, `overflow`: then look at everything again.
+// for are an event themselves, `overflow`: then look at everything again. What has come meanwhile
+// is watched from then on, but not reported.
 //
 // A watched file that is replaced by renaming another one over it, as editors do, is gone: watch
 // its directory.
@@ -117,6 +118,8 @@ class [[nodiscard]] Watcher {
   void on_event(const Raw& raw);
   void on_root(const Raw& raw, const Watched& watched);
   void appeared(WatchEvent event);
+  void look_again();
+  void note_error(const Result<void>& watched);
   void end_rename();
   void rename_below(const std::string& from, const std::string& to);
   void forget_below(const std::string& path);

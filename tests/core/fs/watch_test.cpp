@@ -45,6 +45,20 @@ class WatchTest : public InFolder {
   void put(const std::string& name, std::string_view content) {
     ASSERT_TRUE(blocking_write_file(path(name), bytes(content)).has_value());
   }
+  // How many events the kernel keeps.
+  static std::size_t events_max() {
+    const auto limit = blocking_read_file("/proc/sys/fs/inotify/max_queued_events");
+    return limit ? std::stoul(text(*limit)) : 16'384;
+  }
+  // More events of the folder than that; alternating, for it joins equal ones.
+  void overflow(const std::string& folder) {
+    put(folder + "a", "");
+    put(folder + "b", "");
+    for (std::size_t i = 0; i <= events_max() / 2 + 2; ++i) {
+      ASSERT_EQ(::chmod(path(folder + "a").c_str(), 0600), 0);
+      ASSERT_EQ(::chmod(path(folder + "b").c_str(), 0600), 0);
+    }
+  }
 
  private:
   std::string short_name(const std::string& whole) {
@@ -117,22 +131,28 @@ TEST_F(WatchTest, EndsWhenWhatItWatchesIsGone) {
 
 TEST_F(WatchTest, SaysThatEventsWereLost) {
   auto watcher = watch(path("."));
-  // More than the kernel keeps (fs.inotify.max_queued_events); alternating, for it joins equal
-  // ones.
-  std::size_t most = 16'384;
-  if (auto limit = blocking_read_file("/proc/sys/fs/inotify/max_queued_events")) {
-    most = std::stoul(text(*limit));
-  }
-  if (most > 100'000) GTEST_SKIP() << "the kernel keeps " << most << " events";
-  put("a", "");
-  put("b", "");
-  for (std::size_t i = 0; i <= most / 2 + 2; ++i) {
-    ASSERT_EQ(::chmod(path("a").c_str(), 0600), 0);
-    ASSERT_EQ(::chmod(path("b").c_str(), 0600), 0);
-  }
+  if (events_max() > 100'000) GTEST_SKIP() << "the kernel keeps " << events_max() << " events";
+  overflow("");
   EXPECT_THAT(seen(watcher), Contains("overflow"));
   put("c", "");
   EXPECT_THAT(seen(watcher), ElementsAre("created ./c"));
+}
+
+TEST_F(WatchTest, WatchesWhatCameAndWentWhileEventsWereLost) {
+  if (events_max() > 100'000) GTEST_SKIP() << "the kernel keeps " << events_max() << " events";
+  ASSERT_TRUE(blocking_mkdir_all(path("root/moves/below")).has_value());
+  ASSERT_TRUE(blocking_mkdir_all(path("root/leaves/below")).has_value());
+  auto watcher = watch(path("root"), true);
+  overflow("root/");
+  ASSERT_TRUE(blocking_mkdir_all(path("root/new/below")).has_value());
+  ASSERT_TRUE(blocking_rename(path("root/moves"), path("root/moved")).has_value());
+  ASSERT_TRUE(blocking_rename(path("root/leaves"), path("gone")).has_value());
+  EXPECT_THAT(seen(watcher), Contains("overflow"));
+  put("root/new/below/file", "");
+  put("root/moved/below/file", "");
+  put("gone/below/file", "");
+  EXPECT_THAT(seen(watcher),
+              ElementsAre("created root/new/below/file", "created root/moved/below/file"));
 }
 
 TEST_F(WatchTest, WaitsAndADroppedWaitTakesNothing) {

@@ -26,8 +26,10 @@ Result<std::pair<OwnedFd, std::string>> make_file(std::string_view prefix,
 }
 
 Result<File> to_file(OwnedFd fd) {
-  auto file = File::adopt_fd(fd.get());
-  if (file) static_cast<void>(fd.release());
+  // Let go of first: where adopting throws, the descriptor was taken over, and closed.
+  const int number = fd.release();
+  auto file = File::adopt_fd(number);
+  if (!file) fd.reset(number);
   return file;
 }
 

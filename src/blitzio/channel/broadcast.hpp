@@ -88,13 +88,16 @@ class SequenceSlot {
 /// A slot that a writer and a reader hold in turn.
 template <class T>
 class LockedSlot {
+  // A write that threw would leave the slot held, or with half a value.
+  static_assert(std::is_nothrow_move_assignable_v<T>);
+
  public:
   LockedSlot() noexcept = default;
   LockedSlot(const LockedSlot&) = delete;
   LockedSlot& operator=(const LockedSlot&) = delete;
 
   /// Owner of the sender's lock only. Leaves what was there in `value`, to be dropped without it.
-  void write(std::uint64_t position, T& value) {
+  void write(std::uint64_t position, T& value) noexcept {
     // Relaxed: a guess that the compare-exchange verifies.
     std::uint64_t stamp = stamp_.load(std::memory_order_relaxed);
     for (Backoff backoff;;) {

@@ -221,7 +221,10 @@ Async<Result<std::uint64_t>> File::seek(std::int64_t offset, Whence whence) {
 // NOLINTNEXTLINE(performance-unnecessary-value-param): it is given away, and ends here
 Result<void> File::close_file(std::shared_ptr<detail::OpenFile> file) noexcept {
   // Operations that are still in flight keep it open, and close it with their end.
-  return file.use_count() == 1 ? file->close() : Result<void>();
+  if (file.use_count() != 1) return {};
+  // use_count() orders nothing; the end of a copy acquires what the ends of the others released.
+  static_cast<void>(std::shared_ptr(file));
+  return file->close();
 }
 
 }  // namespace blitzio::fs

@@ -186,6 +186,22 @@ TEST_F(FilesTest, AStreamIsReadWhenItHasSomethingAndLosesNothingWhenDropped) {
   other.join();
 }
 
+TEST_F(FilesTest, ClosesWhileAReadThatWasDroppedEnds) {
+  ASSERT_TRUE(blocking_write_file(path("big"), bytes(std::string(400'000, 'y'))).has_value());
+  const Waker nobody;
+  Context context(nobody);
+  for (int round = 0; round < 200; ++round) {
+    File file = opened(path("big"), {.read = true});
+    {
+      auto dropped = file.read(op::Bytes(400'000));  // more than is copied on the spot
+      static_cast<void>(dropped.poll(context));
+    }
+    // Now sooner, now later than the thread that read.
+    for (int i = 0; i < round % 32; ++i) std::this_thread::yield();
+    EXPECT_TRUE(block_on(file.close()).has_value());
+  }
+}
+
 TEST_F(FilesTest, AFifoIsOpenedWhenBothEndsAre) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   static_cast<void>(block_on(stat(path("fifo"))));  // the folder is known from here on

@@ -126,10 +126,20 @@ void Runtime::shutdown() noexcept {
                 &detail::Worker::current()->runtime() != this);
   BLITZIO_CHECK(!blocking_.is_own_thread() && !compute_.is_own_thread());
   stop_workers();
+  blocking_.shutdown(false, true);
+  compute_.shutdown(false, true);
+  // First, for a function may wait for something until the future that wants it is dropped.
+  end_tasks(Tasks::futures);
   blocking_.shutdown(true, true);
   compute_.shutdown(true, true);
+  end_tasks(Tasks::all);
+  for (const auto& worker : workers_) worker->shutdown_driver();
+  remote_visits_.wait_until_over();
+}
+
+void Runtime::end_tasks(Tasks which) noexcept {
   // Dropping futures may wake and spawn: repeat until nothing is left.
-  while (!cancel_all()) {
+  while (!cancel(which)) {
     Task* task = take_left();
     // Nothing queued, but tasks are left: another thread has claimed them and is about to push.
     if (task == nullptr) yield_thread();
@@ -137,22 +147,26 @@ void Runtime::shutdown() noexcept {
       if (task->run() == Task::RunOutcome::again) injector_.push(*task);
     }
   }
-  for (const auto& worker : workers_) worker->shutdown_driver();
-  remote_visits_.wait_until_over();
 }
 
-// Asks every task to end; from now on none is taken. Returns whether there is none. Only this
-// thread runs tasks by now, so none ends meanwhile.
-bool Runtime::cancel_all() noexcept {
+// Asks these tasks to end; from now on none is taken. Returns whether there is none of them. Only
+// this thread runs them by now, so none ends meanwhile.
+bool Runtime::cancel(Tasks which) noexcept {
   bool is_empty = true;
   for (Shard& shard : shards_) {
     const MutexLock lock(shard.mutex);
     shard.is_closed = true;
-    if (shard.tasks.is_empty()) continue;
-    is_empty = false;
-    shard.tasks.for_each([](Task& task) { task.cancel(); });
+    shard.tasks.for_each([&](Task& task) {
+      if (which == Tasks::futures && is_function(task)) return;
+      is_empty = false;
+      task.cancel();
+    });
   }
   return is_empty;
+}
+
+bool Runtime::is_function(const Task& task) const noexcept {
+  return &task.scheduler() == &blocking_scheduler_ || &task.scheduler() == &compute_scheduler_;
 }
 
 Task* Runtime::take_left() noexcept {

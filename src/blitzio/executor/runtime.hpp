@@ -14,7 +14,7 @@
 //
 // running   workers run tasks (worker.hpp) and sleep in their drivers.
 // stopping  the workers end after the task they are at; what is left is cancelled: its futures are
-//           dropped on the thread that shuts down.
+//           dropped on the thread that shuts down, which then waits for the functions of the pools.
 // stopped   spawn() still answers: with a task that was cancelled.
 //
 // A task cannot end its own runtime, nor can a function of one of its pools, for they would wait
@@ -301,7 +301,10 @@ class Runtime final : private Scheduler {
   void disown(Task& task) noexcept;
   [[nodiscard]] Shard& shard_of(const Task& task) noexcept;
   [[nodiscard]] Task* take_left() noexcept;
-  [[nodiscard]] bool cancel_all() noexcept;
+  enum class Tasks : std::uint8_t { futures, all };  ///< not those that are functions for a pool
+  void end_tasks(Tasks which) noexcept;
+  [[nodiscard]] bool cancel(Tasks which) noexcept;
+  [[nodiscard]] bool is_function(const Task& task) const noexcept;
   void stop_workers() noexcept;
 
   [[nodiscard]] bool in_child() const noexcept { return fork_guard_.in_child(); }

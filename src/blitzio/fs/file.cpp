@@ -1,5 +1,6 @@
 #include <blitzio/fs/file.hpp>
 
+#include <blitzio/base/end_bell.hpp>
 #include <blitzio/fs/detail/inline_policy.hpp>
 
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <limits>
 #include <new>
@@ -15,11 +17,11 @@ namespace blitzio::fs {
 
 namespace {
 
-// Waits, in a thread, until a stream is ready; consumes nothing.
-auto stream_ready(std::shared_ptr<detail::OpenFile> file, short events) {
-  return call_blocking([file = std::move(file), events]() -> Result<void> {
-    pollfd wait{file->fd(), events, 0};
-    return detail::retry_void([&] { return ::poll(&wait, 1, -1); });
+// Waits, in a thread, until a stream can be read, or until `bell` rings; consumes nothing.
+auto stream_ready(std::shared_ptr<detail::OpenFile> file, const EndBell& bell) {
+  return call_blocking([file = std::move(file), end = bell.fd()]() -> Result<void> {
+    std::array<pollfd, 2> waits{{{file->fd(), POLLIN, 0}, {end->get(), POLLIN, 0}}};
+    return detail::retry_void([&] { return ::poll(waits.data(), waits.size(), -1); });
   });
 }
 
@@ -55,7 +57,10 @@ Poll<Transfer::Output> Transfer::poll(Context& context) {
 Async<Transfer::Output> Transfer::wait(Transfer self) {
   const bool reads = self.kind_ == Kind::read;
   if (reads && self.file_->is_stream()) {
-    const auto is_ready = co_await stream_ready(self.file_, POLLIN);
+    // Dropped with this, it lets the thread go.
+    const auto bell = EndBell::make();
+    if (!bell) co_return Output{fail(bell.error()), std::move(self.buffer_)};
+    const auto is_ready = co_await stream_ready(self.file_, *bell);
     if (!is_ready) co_return Output{fail(is_ready.error()), std::move(self.buffer_)};
     const auto part = std::span(self.buffer_).subspan(self.first_, self.count_);
     auto count = self.file_->try_read(part, 0);

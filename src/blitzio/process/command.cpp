@@ -5,6 +5,7 @@
 
 #include <blitzio/process/command.hpp>
 
+#include <blitzio/base/end_bell.hpp>
 #include <blitzio/process/detail/spawn.hpp>
 
 #include <fcntl.h>
@@ -66,20 +67,23 @@ Result<Stream> open_stream(const Stdio& what, std::size_t number) noexcept {
 struct Capture {
   std::array<OwnedFd, 2> pipes;  // one that is none is at its end
   std::array<std::vector<std::byte>, 2> content;
+  std::shared_ptr<const OwnedFd> end;  // of an EndBell
 };
 
-// Reads both pipes to their ends.
+// Reads both pipes to their ends, or until the bell rings.
 Result<void> blocking_read_both(Capture& capture) {
   constexpr std::size_t kStep = 64 * 1024;
   std::vector<std::byte> buffer(kStep);
   auto& pipes = capture.pipes;
   while (pipes[0] || pipes[1]) {
-    std::array<pollfd, 2> waits{pollfd{pipes[0].get(), POLLIN, 0},
-                                pollfd{pipes[1].get(), POLLIN, 0}};
+    std::array<pollfd, 3> waits{pollfd{pipes[0].get(), POLLIN, 0},
+                                pollfd{pipes[1].get(), POLLIN, 0},
+                                pollfd{capture.end->get(), POLLIN, 0}};
     if (::poll(waits.data(), waits.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return fail(Error::os(errno));
     }
+    if (waits[2].revents != 0) return {};
     for (std::size_t i = 0; i < pipes.size(); ++i) {
       if (!pipes[i] || waits[i].revents == 0) continue;
       const ssize_t count = ::read(pipes[i].get(), buffer.data(), buffer.size());
@@ -209,6 +213,9 @@ Async<Result<ExitStatus>> Command::run(Command command) {
 }
 
 Async<Result<Output>> Command::capture(Command command) {
+  // Dropped with this, it lets the thread go that reads.
+  const auto bell = EndBell::make();
+  if (!bell) co_return fail(bell.error());
   if (!command.standard_[0]) command.standard_input(Stdio::null());
   if (!command.standard_[1]) command.standard_output(Stdio::piped());
   if (!command.standard_[2]) command.standard_error(Stdio::piped());
@@ -217,6 +224,7 @@ Async<Result<Output>> Command::capture(Command command) {
   static_cast<void>(child->take_pipe(0));
   auto captured = std::make_shared<Capture>();
   captured->pipes = {child->take_pipe(1), child->take_pipe(2)};
+  captured->end = bell->fd();
   // A variable of its own: GCC 12 destroys what a lambda within a co_await has captured twice.
   auto work = [captured] { return blocking_read_both(*captured); };
   const auto read = co_await call_blocking(std::move(work));

@@ -181,7 +181,7 @@ class Command {
   [[nodiscard]] Async<Result<ExitStatus>> status() const { return run(*this); }
   /// Starts it with stdin from /dev/null and stdout and stderr piped (those that are set otherwise
   /// stay), reads both to their end, and waits for its end.
-  /// Cancel   as status().
+  /// Cancel   as status(); nobody reads any more what it writes, and its pipes are closed.
   [[nodiscard]] Async<Result<Output>> output() const { return capture(*this); }
 
  private:

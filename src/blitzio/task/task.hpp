@@ -89,6 +89,7 @@ class Task : public InboxNode, public ListNode<OwnedTag> {
   /// Whether cancel() was called: what the task's own code may ask while it runs.
   [[nodiscard]] bool cancel_requested() const noexcept { return state_.is_cancelled(); }
   [[nodiscard]] bool is_complete() const noexcept { return state_.is_complete(); }
+  [[nodiscard]] const Scheduler& scheduler() const noexcept { return *scheduler_; }
 
  private:
   template <class>

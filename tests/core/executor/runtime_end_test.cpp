@@ -8,6 +8,7 @@
 #include <blitzio/channel/watch.hpp>
 #include <blitzio/executor/cancel_token.hpp>
 #include <blitzio/executor/runtime.hpp>
+#include <blitzio/fs/file.hpp>
 #include <blitzio/fs/watch.hpp>
 #include <blitzio/net/tcp.hpp>
 #include <blitzio/net/udp.hpp>
@@ -31,9 +32,11 @@
 #include <blitzio/time/sleep.hpp>
 #include <blitzio/time/timeout.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -186,6 +189,17 @@ Async<void> wait_for_file(Shared& /*shared*/) {
   auto watcher = fs::Watcher::blocking_watch({testing::TempDir()}).value();
   for (;;) static_cast<void>(co_await watcher.next());
 }
+Async<void> wait_for_stream(Shared& /*shared*/) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const auto writer = OwnedFd::adopt(ends[1]);
+  auto reader = fs::File::adopt_fd(ends[0]).value();
+  static_cast<void>(co_await reader.read(op::Bytes(16)));
+}
+Async<void> wait_for_output(Shared& /*shared*/) {
+  process::Command command("sleep");
+  static_cast<void>(co_await command.arg("3600").kill_on_drop().output());
+}
 Async<void> wait_for_child(Shared& /*shared*/) {
   process::Command command("sleep");
   const auto child = command.arg("3600").kill_on_drop().spawn().value();
@@ -230,6 +244,8 @@ std::vector<Case> cases() {
       {"write", wait_to_write},
       {"recv_from", wait_for_datagram},
       {"fs::Watcher", wait_for_file},
+      {"File::read", wait_for_stream},
+      {"Command::output", wait_for_output},
       {"Child", wait_for_child},
       {"signal::wait", wait_for_signal},
       {"SignalSet", wait_for_signals},

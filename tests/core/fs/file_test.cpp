@@ -186,6 +186,25 @@ TEST_F(FilesTest, AStreamIsReadWhenItHasSomethingAndLosesNothingWhenDropped) {
   other.join();
 }
 
+TEST_F(FilesTest, AReadOfAStreamThatIsGivenUpLeavesNoThread) {
+  int fds[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  const auto writer = OwnedFd::adopt(fds[1]);
+  File reader = File::adopt_fd(fds[0]).value();
+  auto runtime = Runtime::create(workers(1)).value();
+  runtime->block_on([&]() -> Async<> {
+    const Waker nobody;
+    Context context(nobody);
+    auto dropped = reader.read(op::Bytes(10));
+    EXPECT_TRUE(dropped.poll(context).is_pending());
+    // The thread that waits is there by then, as jobs begin in their order.
+    auto job = [] { return Result<void>(); };
+    EXPECT_TRUE((co_await call_blocking(job)).has_value());
+  }());
+  // Waits for the threads of the pool, while nothing comes.
+  runtime->shutdown();
+}
+
 TEST_F(FilesTest, ClosesWhileAReadThatWasDroppedEnds) {
   ASSERT_TRUE(blocking_write_file(path("big"), bytes(std::string(400'000, 'y'))).has_value());
   const Waker nobody;

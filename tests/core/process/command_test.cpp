@@ -1,4 +1,5 @@
 #include <blitzio/executor/local_executor.hpp>
+#include <blitzio/executor/runtime.hpp>
 #include <blitzio/process/command.hpp>
 #include <blitzio/task/block_on.hpp>
 
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <memory>
 #include <span>
 #include <string>
 #include <thread>
@@ -147,6 +149,29 @@ TEST(Command, RunsOnceWhereTheKernelReaps) {
     EXPECT_EQ(child->blocking_wait(), ExitStatus::exited(255));
   }
   ASSERT_EQ(::sigaction(SIGCHLD, &former, nullptr), 0);
+}
+
+TEST(Command, OutputThatIsGivenUpLeavesNoThread) {
+  Config config;
+  config.workers = 1;
+  auto runtime = Runtime::create(config).value();
+  Command command("cat");
+  int fds[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  const auto writer = OwnedFd::adopt(fds[1]);
+  command.standard_input(Stdio::from(OwnedFd::adopt(fds[0])));
+  auto output = std::make_unique<Async<Result<Output>>>(command.output());
+  runtime->block_on([&]() -> Async<> {
+    const Waker nobody;
+    Context context(nobody);
+    EXPECT_TRUE(output->poll(context).is_pending());
+    // The thread that reads is there by then, as jobs begin in their order.
+    auto job = [] { return Result<void>(); };
+    EXPECT_TRUE((co_await call_blocking(job)).has_value());
+    output.reset();
+  }());
+  // Waits for the threads of the pool, while the child lives.
+  runtime->shutdown();
 }
 
 TEST(Command, SignalsAreAsAProgramExpectsThem) {

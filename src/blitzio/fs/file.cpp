@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
@@ -60,13 +61,15 @@ Async<Transfer::Output> Transfer::wait(Transfer self) {
     // Dropped with this, it lets the thread go.
     const auto bell = EndBell::make();
     if (!bell) co_return Output{fail(bell.error()), std::move(self.buffer_)};
-    const auto is_ready = co_await stream_ready(self.file_, *bell);
-    if (!is_ready) co_return Output{fail(is_ready.error()), std::move(self.buffer_)};
-    const auto part = std::span(self.buffer_).subspan(self.first_, self.count_);
-    auto count = self.file_->try_read(part, 0);
-    // A stream that cannot be asked is ready by now, and gives what it has.
-    if (!count) count = self.file_->blocking_read(part, 0);
-    co_return Output{*count, std::move(self.buffer_)};
+    const auto part =
+        std::span(self.buffer_).subspan(self.first_, std::min(self.count_, kInlineReadBytesMax));
+    for (;;) {
+      const auto is_ready = co_await stream_ready(self.file_, *bell);
+      if (!is_ready) co_return Output{fail(is_ready.error()), std::move(self.buffer_)};
+      // None: another reader was faster.
+      const auto count = self.file_->try_read(part, 0);
+      if (count) co_return Output{*count, std::move(self.buffer_)};
+    }
   }
   // The buffer goes along and comes back with the count.
   FileCall call(TransferJob{self.file_, std::move(self.buffer_), self.first_, self.count_,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <core/fs/support.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <thread>
@@ -203,6 +204,31 @@ TEST_F(FilesTest, AReadOfAStreamThatIsGivenUpLeavesNoThread) {
   }());
   // Waits for the threads of the pool, while nothing comes.
   runtime->shutdown();
+}
+
+// It was read blocking by whoever polls, although another reader may have been faster.
+TEST_F(FilesTest, AStreamOfSeveralReadersBlocksNone) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  constexpr OpenOptions kBoth{.read = true, .write = true};
+  std::vector<File> files;
+  for (int i = 0; i < 4; ++i) files.push_back(opened(path("fifo"), kBoth));
+  auto runtime = Runtime::create(workers(1)).value();
+  std::vector<JoinHandle<op::Transferred>> reads;
+  for (File& file : files) reads.push_back(runtime->spawn(file.read(op::Bytes(1))));
+  const auto yield = [&] {
+    runtime->spawn([]() -> Async<> { co_return; }()).blocking_join().get();
+  };
+  const auto is_done = [](const auto& read) { return read.is_finished(); };
+  for (int round = 0; round < 200; ++round) {
+    ASSERT_EQ(files[0].blocking_write_at(bytes("x"), 0).value(), 1U);
+    while (std::ranges::none_of(reads, is_done)) yield();
+    const auto done = std::ranges::find_if(reads, is_done);
+    EXPECT_EQ(std::move(*done).blocking_join().get().count.value(), 1U);
+    auto& file = files[static_cast<std::size_t>(done - reads.begin())];
+    *done = runtime->spawn(file.read(op::Bytes(1)));
+    // The others wait, and so the worker is free.
+    for (int i = 0; i < 10; ++i) yield();
+  }
 }
 
 TEST_F(FilesTest, ClosesWhileAReadThatWasDroppedEnds) {

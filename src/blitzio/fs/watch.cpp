@@ -3,12 +3,15 @@
 #include <blitzio/fs/detail/calls.hpp>
 #include <blitzio/fs/directory.hpp>
 
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <new>
 
 namespace blitzio::fs {
 
@@ -16,6 +19,9 @@ namespace {
 
 constexpr std::uint32_t kMask = IN_CREATE | IN_MODIFY | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM |
                                 IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::uint32_t kBelowMask = kMask | IN_ONLYDIR | IN_DONT_FOLLOW;
+// How many directories that have come are looked into on the spot: some milliseconds at most.
+constexpr std::size_t kWalkNowMax = 32;
 // Some events with long names, or hundreds with short ones.
 constexpr std::size_t kReadBytes = 16 * 1024;
 
@@ -28,6 +34,15 @@ std::string join(const std::string& folder, std::string_view name) {
   std::string path = folder;
   if (!path.ends_with('/')) path += '/';
   return path += name;
+}
+
+Result<int> add_watch(int fd, const std::string& path, std::uint32_t mask) noexcept {
+  return detail::retry([&] { return ::inotify_add_watch(fd, path.c_str(), mask); });
+}
+
+// What is gone by the time that it is to be watched is no error.
+bool is_told(const Error& error) noexcept {
+  return error.is_os(ENOSPC) || error.is_os(ENOMEM);
 }
 
 ssize_t read_some(int fd, std::span<std::byte> to) noexcept {
@@ -62,16 +77,17 @@ Result<Watcher> Watcher::blocking_watch(const std::vector<std::string>& paths,
     const auto added = watcher.add(path, true);
     if (!added) return fail(added.error());
     if (!options.recursive || !*added) continue;
-    if (auto below = watcher.add_below(path, false); !below) return fail(below.error());
+    Walk walk{false, {path}, {}, {}, {}, {}};
+    go(fd, walk, SIZE_MAX);
+    watcher.begin(std::move(walk));
+    if (watcher.error_) return fail(*watcher.error_);
   }
   return watcher;
 }
 
 // Returns whether it is a directory.
 Result<bool> Watcher::add(const std::string& path, bool is_root) {
-  const std::uint32_t mask = is_root ? kMask : kMask | IN_ONLYDIR | IN_DONT_FOLLOW;
-  const auto watch =
-      detail::retry([&] { return ::inotify_add_watch(fd_.get(), path.c_str(), mask); });
+  const auto watch = add_watch(fd_.get(), path, is_root ? kMask : kBelowMask);
   if (!watch) return fail(watch.error());
   bool is_directory = true;
   if (is_root) {
@@ -83,26 +99,95 @@ Result<bool> Watcher::add(const std::string& path, bool is_root) {
   return is_directory;
 }
 
-Result<void> Watcher::add_below(const std::string& path, bool is_new) {
+void Watcher::look_into(int fd, Walk& walk, const std::string& path) {
   auto entries = blocking_read_dir(path);
   // It may be gone, or closed to us, by now.
-  if (!entries) return {};
+  if (!entries) return;
   for (const DirEntry& entry : *entries) {
-    const std::string below = join(path, entry.name);
+    std::string below = join(path, entry.name);
     bool is_directory = entry.type == FileType::directory;
     if (entry.type == FileType::unknown) {
       const auto found = detail::blocking_stat(below, false);
       is_directory = found && found->is_directory();
     }
-    if (is_new) events_.push_back({EventKind::created, is_directory, below, {}});
+    if (walk.is_new) walk.events.push_back({EventKind::created, is_directory, below, {}});
     if (!is_directory) continue;
-    if (const auto added = add(below, false); !added) {
-      if (added.error().is_os(ENOSPC) || added.error().is_os(ENOMEM)) return fail(added.error());
-      continue;
+    const auto watch = add_watch(fd, below, kBelowMask);
+    if (watch) {
+      walk.found.emplace_back(*watch, Watched{below, false, true});
+      walk.left.push_back(std::move(below));
+    } else if (is_told(watch.error())) {
+      walk.error = watch.error();
+      return;
     }
-    if (auto deeper = add_below(below, is_new); !deeper) return deeper;
   }
-  return {};
+}
+
+void Watcher::go(int fd, Walk& walk, std::size_t directories_max) {
+  for (std::size_t i = 0; i < directories_max && !walk.left.empty() && !walk.error; ++i) {
+    const std::string path = std::move(walk.left.back());
+    walk.left.pop_back();
+    look_into(fd, walk, path);
+  }
+}
+
+Async<Result<void>> Watcher::go_in_thread(OwnedFd fd, std::shared_ptr<Walk> walk) {
+  if (!fd) co_return Result<void>();
+  // A variable of its own: GCC 12 destroys what a lambda within a co_await has captured twice.
+  auto work = [fd = std::move(fd), walk]() -> Result<void> {
+    try {
+      go(fd.get(), *walk, SIZE_MAX);
+    } catch (const std::bad_alloc&) {
+      walk->error = Error::os(ENOMEM);
+    }
+    return {};
+  };
+  co_return co_await call_blocking(std::move(work));
+}
+
+// The first of it on the spot: mostly that is all.
+void Watcher::begin(Walk walk) {
+  go(fd_.get(), walk, kWalkNowMax);
+  walk_ = std::make_shared<Walk>(std::move(walk));
+  if (walk_->left.empty() || walk_->error) {
+    end_walk();
+  } else {
+    take_found();
+  }
+}
+
+// Returns false if the thread is still at it.
+bool Watcher::go_on(Context& context) {
+  if (!walking_) {
+    // Its own, for ours may be closed meanwhile.
+    auto fd = OwnedFd::adopt(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3));
+    walking_.emplace(go_in_thread(std::move(fd), walk_));
+  }
+  if (walking_->poll(context).is_pending()) return false;
+  walking_.reset();
+  // Here, if there was no descriptor or no thread for it.
+  if (fd_.get() >= 0) go(fd_.get(), *walk_, SIZE_MAX);
+  end_walk();
+  return true;
+}
+
+void Watcher::take_found() {
+  for (auto& [watch, watched] : walk_->found) watched_.try_emplace(watch, std::move(watched));
+  for (WatchEvent& event : walk_->events) events_.push_back(std::move(event));
+  walk_->found.clear();
+  walk_->events.clear();
+}
+
+void Watcher::end_walk() {
+  take_found();
+  const auto walk = std::exchange(walk_, nullptr);
+  if (walk->error) error_ = walk->error;
+  for (const auto& [watch, watched] : walk->former) {
+    if (!watched_.contains(watch)) ::inotify_rm_watch(fd_.get(), watch);
+  }
+  // Which may begin the next.
+  const auto unread = std::exchange(unread_, {});
+  read_events(unread);
 }
 
 // ---- reading -----------------------------------------------------------------------------------
@@ -114,13 +199,17 @@ std::optional<Watcher::Item> Watcher::take() {
     return item;
   }
   if (error_) return fail(*std::exchange(error_, std::nullopt));
-  if (watched_.empty() && !moved_from_) return Item(std::optional<WatchEvent>());
+  if (watched_.empty() && !moved_from_ && !walk_) return Item(std::optional<WatchEvent>());
   return std::nullopt;
 }
 
 Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
   for (;;) {
     if (auto item = watcher_->take()) return std::move(*item);
+    if (watcher_->walk_) {
+      if (!watcher_->go_on(context)) return pending;
+      continue;
+    }
     alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
     auto answer =
         wait_.poll(context, [&](int fd) noexcept { return IoAttempt{read_some(fd, bytes)}; });
@@ -138,6 +227,12 @@ Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
 std::optional<Watcher::Item> Watcher::try_next() {
   for (;;) {
     if (auto item = take()) return item;
+    if (walk_) {
+      const Waker nobody;
+      Context context(nobody);
+      if (!go_on(context)) return std::nullopt;
+      continue;
+    }
     if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
     alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
     const ssize_t count = read_some(fd_.get(), bytes);
@@ -153,6 +248,11 @@ std::optional<Watcher::Item> Watcher::try_next() {
 
 void Watcher::read_events(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
+    if (walk_) {
+      // They may be of what it is about to find.
+      unread_.assign(bytes.begin(), bytes.end());
+      return;
+    }
     inotify_event head;
     std::memcpy(&head, bytes.data(), sizeof head);
     // The name is padded with NULs.
@@ -226,14 +326,10 @@ void Watcher::appeared(WatchEvent event) {
   const std::string path = event.path;
   events_.push_back(std::move(event));
   if (!is_watched) return;
-  const auto added = add(path, false);
-  note_error(added ? add_below(path, true) : Result<void>(fail(added.error())));
-}
-
-// Of what cannot be watched; what is gone by now is no error.
-void Watcher::note_error(const Result<void>& watched) {
-  if (!watched && (watched.error().is_os(ENOSPC) || watched.error().is_os(ENOMEM))) {
-    error_ = watched.error();
+  if (const auto added = add(path, false); added) {
+    begin({true, {path}, {}, {}, {}, {}});
+  } else if (is_told(added.error())) {
+    error_ = added.error();
   }
 }
 
@@ -241,16 +337,13 @@ void Watcher::note_error(const Result<void>& watched) {
 // what is not there any more is not. Nothing is taken away to be added again: the kernel tells of
 // each end of a watch, and so many would be lost again.
 void Watcher::look_again() {
-  const auto former = std::exchange(watched_, {});
-  for (const auto& [watch, watched] : former) {
-    if (watched.is_root) watched_.emplace(watch, watched);
+  Walk walk{false, {}, std::exchange(watched_, {}), {}, {}, {}};
+  for (const auto& [watch, watched] : walk.former) {
+    if (!watched.is_root) continue;
+    watched_.emplace(watch, watched);
+    if (watched.is_directory) walk.left.push_back(watched.path);
   }
-  for (const auto& [watch, watched] : former) {
-    if (watched.is_root && watched.is_directory) note_error(add_below(watched.path, false));
-  }
-  for (const auto& [watch, watched] : former) {
-    if (!watched_.contains(watch)) ::inotify_rm_watch(fd_.get(), watch);
-  }
+  begin(std::move(walk));
 }
 
 // The other half does not follow: it was moved to where nobody watches.

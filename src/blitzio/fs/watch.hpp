@@ -14,9 +14,16 @@
 // A rename within what is watched is one event with both names: the kernel tells it in two halves,
 // one behind the other. A half whose other does not follow at once is `removed` or `created`.
 // Recursively, directories that appear are watched too, and what is in one by then is reported as
-// created. Symbolic links are not followed, except by a root. Events that the kernel had no room
-// for are an event themselves, `overflow`: then look at everything again. What has come meanwhile
-// is watched from then on, but not reported.
+// created; where that is much, a thread looks. Symbolic links are not followed, except by a root.
+// Events that the kernel had no room for are an event themselves, `overflow`: then look at
+// everything again. What has come meanwhile is watched from then on, but not reported.
+//
+//              more directories have come than are looked into on the spot
+//   reading ───────────────────────────────────────────────────────────────────▶ walking
+//      ▲  a thread has looked into all of them: on with the event behind            │
+//      └────────────────────────────────────────────────────────────────────────────┘
+//
+// walking   what was found so far is told; the kernel keeps further events.
 //
 // A watched file that is replaced by renaming another one over it, as editors do, is gone: watch
 // its directory.
@@ -27,12 +34,14 @@
 #include <blitzio/base/result.hpp>
 #include <blitzio/executor/async_fd.hpp>
 #include <blitzio/executor/blocking_call.hpp>
+#include <blitzio/task/async.hpp>
 #include <blitzio/task/future.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -91,7 +100,7 @@ class [[nodiscard]] Watcher {
   /// Errors   ENOSPC once, if a new directory cannot be watched.
   /// Cancel   takes no event.
   [[nodiscard]] Next next() noexcept { return Next(*this); }
-  /// The next event if it is there. Empty if not.
+  /// The next event if it is there. Empty if not, or if a thread still looks for what has come.
   [[nodiscard]] std::optional<Item> try_next();
   /// Ends it: what waits, and later calls, end with `closed`.
   void close() noexcept { fd_.close(); }
@@ -108,18 +117,32 @@ class [[nodiscard]] Watcher {
     std::uint32_t cookie;
     WatchEvent event;
   };
+  /// Directories that have come, and are to be watched with all that is below them.
+  struct Walk {
+    bool is_new;                    ///< what is found is reported
+    std::vector<std::string> left;  ///< to be looked into, the last one first
+    std::map<int, Watched> former;  ///< what is not found again is watched no more
+    std::vector<std::pair<int, Watched>> found;
+    std::vector<WatchEvent> events;
+    std::optional<Error> error;
+  };
   struct Raw;
 
   Watcher(AsyncFd fd, WatchOptions options) noexcept : fd_(std::move(fd)), options_(options) {}
   [[nodiscard]] Result<bool> add(const std::string& path, bool is_root);
-  /// Watches the directories below; what is there is reported if `is_new`.
-  [[nodiscard]] Result<void> add_below(const std::string& path, bool is_new);
+  /// Looks into so many directories of `walk` at most.
+  static void go(int fd, Walk& walk, std::size_t directories_max);
+  static void look_into(int fd, Walk& walk, const std::string& path);
+  static Async<Result<void>> go_in_thread(OwnedFd fd, std::shared_ptr<Walk> walk);
+  void begin(Walk walk);
+  [[nodiscard]] bool go_on(Context& context);
+  void take_found();
+  void end_walk();
   void read_events(std::span<const std::byte> bytes);
   void on_event(const Raw& raw);
   void on_root(const Raw& raw, const Watched& watched);
   void appeared(WatchEvent event);
   void look_again();
-  void note_error(const Result<void>& watched);
   void end_rename();
   void rename_below(const std::string& from, const std::string& to);
   void forget_below(const std::string& path);
@@ -131,6 +154,10 @@ class [[nodiscard]] Watcher {
   std::deque<WatchEvent> events_;
   std::optional<MovedFrom> moved_from_;
   std::optional<Error> error_;
+  // Set while there is more to look into than is done on the spot; the thread's while `walking_`.
+  std::shared_ptr<Walk> walk_;
+  std::optional<Async<Result<void>>> walking_;
+  std::vector<std::byte> unread_;  ///< events behind the one that began the walk
 };
 
 /// Returns  future of Result<Watcher>, made in a thread.

@@ -2,12 +2,16 @@
 #include "core/fs/support.hpp"
 
 #include <blitzio/executor/local_executor.hpp>
+#include <blitzio/executor/runtime.hpp>
 #include <blitzio/fs/watch.hpp>
 #include <blitzio/task/async.hpp>
+#include <blitzio/task/futures.hpp>
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -24,8 +28,6 @@ class WatchTest : public InFolder {
   }
   // All that has happened, as "created file", relative to the folder.
   std::vector<std::string> seen(Watcher& watcher) {
-    static constexpr std::array kNames{"created",  "modified",     "removed", "renamed",
-                                       "metadata", "root_removed", "overflow"};
     std::vector<std::string> all;
     while (auto item = watcher.try_next()) {
       EXPECT_TRUE(item->has_value()) << item->error().message();
@@ -33,14 +35,18 @@ class WatchTest : public InFolder {
         all.emplace_back("end");
         break;
       }
-      const WatchEvent& event = ***item;
-      std::string line = kNames[static_cast<std::size_t>(event.kind)];
-      if (event.is_directory) line.append("/");
-      if (!event.from.empty()) line.append(" ").append(short_name(event.from)).append(" to");
-      if (!event.path.empty()) line.append(" ").append(short_name(event.path));
-      all.push_back(line);
+      all.push_back(line(***item));
     }
     return all;
+  }
+  std::string line(const WatchEvent& event) {
+    static constexpr std::array kNames{"created",  "modified",     "removed", "renamed",
+                                       "metadata", "root_removed", "overflow"};
+    std::string line = kNames[static_cast<std::size_t>(event.kind)];
+    if (event.is_directory) line.append("/");
+    if (!event.from.empty()) line.append(" ").append(short_name(event.from)).append(" to");
+    if (!event.path.empty()) line.append(" ").append(short_name(event.path));
+    return line;
   }
   void put(const std::string& name, std::string_view content) {
     ASSERT_TRUE(blocking_write_file(path(name), bytes(content)).has_value());
@@ -116,6 +122,82 @@ TEST_F(WatchTest, FollowsATreeAsItGrowsAndMoves) {
   EXPECT_THAT(seen(watcher), ElementsAre());
   ASSERT_TRUE(blocking_remove_dir_all(path("root/a")).has_value());
   EXPECT_THAT(seen(watcher), ElementsAre("removed root/a/file", "removed/ root/a"));
+}
+
+// Makes `folder` with 110 directories below it and a file, and tells what a watcher reports when
+// it appears, in order of the alphabet.
+class LargeTree : public WatchTest {
+ protected:
+  std::vector<std::string> make(const std::string& folder) {
+    std::vector<std::string> all{"created/ root/tree"};
+    for (int i = 0; i < 10; ++i) {
+      const std::string outer = std::to_string(i);
+      all.push_back("created/ root/tree/" + outer);
+      for (int k = 0; k < 10; ++k) {
+        const std::string inner = outer + "/" + std::to_string(k);
+        EXPECT_TRUE(blocking_mkdir_all(path(folder + "/" + inner)).has_value());
+        all.push_back("created/ root/tree/" + inner);
+      }
+    }
+    put(folder + "/9/9/file", "");
+    all.emplace_back("created root/tree/9/9/file");
+    std::ranges::sort(all);
+    return all;
+  }
+};
+
+TEST_F(LargeTree, IsLookedAtByAThread) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  const auto expected = make("tree");
+  Config config;
+  config.workers = 1;
+  auto runtime = Runtime::create(config).value();
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  // Behind it: where they are is known only then.
+  put("root/tree/0/0/late", "");
+  ASSERT_TRUE(blocking_rename(path("root/tree/1"), path("root/moved")).has_value());
+  put("root/end", "");
+  auto work = [&]() -> Async<std::vector<std::string>> {
+    std::vector<std::string> all;
+    do {
+      auto item = co_await watcher.next();
+      all.push_back(line(**item));
+    } while (all.back() != "created root/end");
+    co_return all;
+  };
+  auto all = runtime->block_on(work());
+  EXPECT_EQ(runtime->metrics().blocking.threads, 1U);
+  EXPECT_THAT(all, Contains("created/ root/moved"));
+  EXPECT_GE(all.size(), expected.size());
+  put("root/tree/9/9/later", "");
+  put("root/moved/9/later", "");
+  EXPECT_THAT(seen(watcher),
+              ElementsAre("created root/tree/9/9/later", "created root/moved/9/later"));
+}
+
+TEST_F(LargeTree, IsToldOfThoughEachWaitIsDropped) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  const auto expected = make("tree");
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  std::vector<std::string> all;
+  auto executor = LocalExecutor::create().value();
+  auto work = [&]() -> Async<> {
+    while (all.size() < expected.size()) {
+      const Waker nobody;
+      Context context(nobody);
+      auto dropped = watcher.next();
+      if (auto item = dropped.poll(context); item.is_ready()) all.push_back(line(**item.value()));
+      if (const auto more = seen(watcher); true) all.insert(all.end(), more.begin(), more.end());
+      co_await yield_now();
+    }
+  };
+  executor->block_on(work());
+  std::ranges::sort(all);
+  EXPECT_EQ(all, expected);
+  put("root/tree/9/9/later", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/tree/9/9/later"));
 }
 
 TEST_F(WatchTest, EndsWhenWhatItWatchesIsGone) {

@@ -285,8 +285,12 @@ void Watcher::on_event(const Raw& raw) {
   if (raw.has(IN_MOVED_TO) && moved_from_ && moved_from_->cookie == raw.cookie) {
     event.kind = EventKind::renamed;
     event.from = std::move(std::exchange(moved_from_, std::nullopt)->event.path);
-    if (event.is_directory && options_.recursive) rename_below(event.from, event.path);
+    // One that was not there any more under its first name is to be watched yet.
+    const bool is_new =
+        event.is_directory && options_.recursive && !rename_below(event.from, event.path);
+    const std::string path = event.path;
     events_.push_back(std::move(event));
+    if (is_new) watch_new(path);
     return;
   }
   end_rename();
@@ -325,7 +329,10 @@ void Watcher::appeared(WatchEvent event) {
   const bool is_watched = event.is_directory && options_.recursive;
   const std::string path = event.path;
   events_.push_back(std::move(event));
-  if (!is_watched) return;
+  if (is_watched) watch_new(path);
+}
+
+void Watcher::watch_new(const std::string& path) {
   if (const auto added = add(path, false); added) {
     begin({true, {path}, {}, {}, {}, {}});
   } else if (is_told(added.error())) {
@@ -354,8 +361,11 @@ void Watcher::end_rename() {
   events_.push_back(std::move(event));
 }
 
-void Watcher::rename_below(const std::string& from, const std::string& to) {
+// Returns whether it is watched itself.
+bool Watcher::rename_below(const std::string& from, const std::string& to) {
+  bool is_watched = false;
   for (auto& [watch, watched] : watched_) {
+    is_watched |= watched.path == from;
     if (watched.is_root) continue;
     if (watched.path == from) {
       watched.path = to;
@@ -363,6 +373,7 @@ void Watcher::rename_below(const std::string& from, const std::string& to) {
       watched.path = to + watched.path.substr(from.size());
     }
   }
+  return is_watched;
 }
 
 void Watcher::forget_below(const std::string& path) {

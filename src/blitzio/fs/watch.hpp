@@ -142,9 +142,10 @@ class [[nodiscard]] Watcher {
   void on_event(const Raw& raw);
   void on_root(const Raw& raw, const Watched& watched);
   void appeared(WatchEvent event);
+  void watch_new(const std::string& path);
   void look_again();
   void end_rename();
-  void rename_below(const std::string& from, const std::string& to);
+  [[nodiscard]] bool rename_below(const std::string& from, const std::string& to);
   void forget_below(const std::string& path);
   [[nodiscard]] std::optional<Item> take();
 

@@ -124,6 +124,18 @@ TEST_F(WatchTest, FollowsATreeAsItGrowsAndMoves) {
   EXPECT_THAT(seen(watcher), ElementsAre("removed root/a/file", "removed/ root/a"));
 }
 
+TEST_F(WatchTest, FollowsADirectoryThatWasRenamedBeforeItWasSeen) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_mkdir(path("root/new")).has_value());
+  put("root/new/file", "");
+  ASSERT_TRUE(blocking_rename(path("root/new"), path("root/name")).has_value());
+  EXPECT_THAT(seen(watcher), ElementsAre("created/ root/new", "renamed/ root/new to root/name",
+                                         "created root/name/file"));
+  put("root/name/later", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/name/later"));
+}
+
 // Makes `folder` with 110 directories below it and a file, and tells what a watcher reports when
 // it appears, in order of the alphabet.
 class LargeTree : public WatchTest {

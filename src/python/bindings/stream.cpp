@@ -200,9 +200,11 @@ Poll<PyObject*> StreamGather::poll(Context& context) {
   const ObjectLock lock(stream_->self);
   for (;;) {
     if (const auto result = found()) return *result;
-    const auto room = stream_->ahead.room(wanted());
-    auto answer =
-        wait_.poll(context, [&](int fd) noexcept { return receive(fd, room, 0, stream_->kind); });
+    // The room is asked for in each attempt: to wait may run the loop's code, and meanwhile another
+    // thread's read may have moved what is ahead.
+    auto answer = wait_.poll(context, [&](int fd) {
+      return receive(fd, stream_->ahead.room(wanted()), 0, stream_->kind);
+    });
     if (answer.is_pending()) return pending;
     if (!answer.value()) return raise_io_error(answer.value().error(), "stream");
     if (*answer.value() == 0) return at_end();

@@ -379,6 +379,44 @@ def test_where_a_loop_runs_they_are_refused(pair: tuple[UnixStream, UnixStream])
         gc.collect()
 
 
+def test_a_reader_goes_on_where_another_thread_has_made_the_buffer_longer() -> None:
+    """Waiting runs the foreign loop's add_reader(), and the bytes that came meanwhile were received
+    to where the buffer had been."""
+    ours, theirs = UnixStream.pair()
+    watched = 0
+
+    def meanwhile() -> None:
+        with ThreadPoolExecutor(2) as threads:
+            other = Sleeper(threads, lambda: ours.blocking_readable(timeout=LONG))
+            longer = threads.submit(ours.blocking_read_exact, 50_000, timeout=0)
+            with pytest.raises(TimeoutError):
+                longer.result()
+            assert theirs.try_write(b"x" * 10) == 10
+            other.future.result()
+
+    loop: Any = asyncio.SelectorEventLoop()
+    watch = loop.add_reader
+
+    def add_reader(*args: Any) -> None:
+        nonlocal watched
+        watched += 1
+        if watched == 2:  # The first is the driver's, before anything is tried.
+            meanwhile()
+        watch(*args)
+
+    async def main() -> bytes:
+        return await asyncio.wait_for(ours.read_exact(10), LONG)
+
+    loop.add_reader = add_reader
+    try:
+        assert loop.run_until_complete(main()) == b"x" * 10
+        assert watched >= 2
+    finally:
+        loop.close()
+    ours.close()
+    theirs.close()
+
+
 def test_arguments_are_checked(pair: tuple[UnixStream, UnixStream]) -> None:
     stream: Any = pair[0]
     with pytest.raises(ValueError, match="timeout must be"):

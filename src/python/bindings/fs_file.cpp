@@ -171,13 +171,10 @@ void PyFile::drop_pending(std::size_t count) noexcept {
   position += left;
 }
 
-PyFile::Step PyFile::flush() {
+PyFile::Step PyFile::flush_now() {
   while (!pending().empty()) {
     const auto count = try_write_at(pending(), position - pending().size());
-    if (!count) {
-      return file.is_stream() ? wait_for(IoDirection::write)
-                              : start(FileWork::Kind::write_pending, pending_);
-    }
+    if (!count) return Step::wait;
     const auto moved = check_progress(*count);
     if (!moved) {
       raise_error(moved.error(), "write");
@@ -186,6 +183,13 @@ PyFile::Step PyFile::flush() {
     drop_pending(*moved);
   }
   return Step::done;
+}
+
+PyFile::Step PyFile::flush() {
+  const Step step = flush_now();
+  if (step != Step::wait) return step;
+  return file.is_stream() ? wait_for(IoDirection::write)
+                          : start(FileWork::Kind::write_pending, pending_);
 }
 
 PyFile::Step PyFile::write_some(std::span<const std::byte> data, std::size_t* count) {

@@ -108,8 +108,11 @@ class PyFile {
                                                                std::uint64_t offset) noexcept;
   [[nodiscard]] std::optional<Result<std::size_t>> try_write_at(std::span<const std::byte> data,
                                                                 std::uint64_t offset) noexcept;
-  /// Writes what is pending.
+  /// Writes what is pending. After `wait` the caller polls settle(), which begins the work: what
+  /// has not begun counts as written by it all the same.
   [[nodiscard]] Step flush();
+  /// The same on the spot. `wait`: it would, and nothing was begun for the rest.
+  [[nodiscard]] Step flush_now();
   /// Writes some of `data`, past `pending`, which is empty. `done`: `*count` bytes.
   [[nodiscard]] Step write_some(std::span<const std::byte> data, std::size_t* count);
   /// Keeps `data` for later, if there is room for it.

@@ -77,7 +77,7 @@ bool try_flush(PyFile& file) {
   if (file.pending().empty()) return true;
   if (!file.turn.try_lock()) return false;
   const sync::MutexGuard guard = file.turn.adopt();
-  return !file.is_waiting() && file.flush() == PyFile::Step::done;
+  return !file.is_waiting() && file.flush_now() == PyFile::Step::done;
 }
 
 }  // namespace

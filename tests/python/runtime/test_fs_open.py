@@ -315,6 +315,26 @@ def test_a_file_that_nobody_closes_warns_and_loses_nothing(run: Run, tmp_path: P
     assert path.read_text() == "kept"
 
 
+def test_a_try_form_that_cannot_write_first_loses_nothing(run: Run, tmp_path: Path) -> None:
+    """It began to write what was buffered, with nobody to wait for it, and nobody wrote it then."""
+    path = tmp_path / "file"
+
+    async def main() -> None:
+        file = await fs.open(path, "w+b")
+        await file.write(b"kept")
+        fs.set_inline_writes(False)
+        assert file.try_read_at(4, 0) is None
+        assert file.try_write_at(b"K", 0) is None
+
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        try:
+            run(main())
+        finally:
+            fs.set_inline_writes(True)
+        gc.collect()
+    assert path.read_bytes() == b"kept"
+
+
 def test_closing_reports_what_could_not_be_written(run: Run) -> None:
     async def main() -> None:
         file = await fs.open("/dev/full", "wb")

@@ -254,12 +254,14 @@ PyFile::Step PyFile::wait_for(IoDirection direction) {
 void PyFile::finish(const Work& work, std::size_t count) {
   switch (work.kind) {
     case FileWork::Kind::read_all:
+      if (work.is_stale) return;
       at_end_ = true;
       if (ahead.size() == 0 && work.buffer->size() == count) {
         return ahead.adopt(std::move(*work.buffer));
       }
       [[fallthrough]];
     case FileWork::Kind::read: {
+      if (work.is_stale) return;
       if (count == 0) at_end_ = true;
       const auto room = ahead.room(count);
       std::memcpy(room.data(), work.buffer->data(), count);

@@ -117,10 +117,12 @@ class PyFile {
   [[nodiscard]] Step write_some(std::span<const std::byte> data, std::size_t* count);
   /// Keeps `data` for later, if there is room for it.
   [[nodiscard]] bool buffer(std::span<const std::byte> data);
-  /// Drops what was read ahead, which is read again; not of streams. Of one that somebody has
-  /// closed meanwhile nothing is left.
+  /// Drops what was read ahead, which is read again, as will be what is being read; not of streams.
+  /// Of one that somebody has closed meanwhile nothing is left.
   void forget_ahead() noexcept {
-    if (!is_closed && !file.is_stream()) ahead.clear();
+    if (is_closed || file.is_stream()) return;
+    ahead.clear();
+    if (work_) work_->is_stale = true;
   }
   [[nodiscard]] std::span<const std::byte> pending() const noexcept {
     return pending_ == nullptr ? std::span<const std::byte>() : std::span(*pending_);
@@ -161,6 +163,7 @@ class PyFile {
     fs::detail::FileCall<FileWork> call;
     FileWork::Kind kind;
     std::shared_ptr<op::Bytes> buffer;
+    bool is_stale = false;  ///< forget_ahead() came since it began: nothing of a read is kept
   };
 
   Step start(FileWork::Kind kind, std::shared_ptr<op::Bytes> buffer);

@@ -7,7 +7,7 @@ given under the mutex is missed.
     holds the mutex ──wait──▶ queued ──signal, broadcast──▶ signalled ──▶ holds the mutex
                                  └─────cancelled, timed out──────────────────▲
 
-One that leaves although it was signalled passes the signal on.
+One that leaves although it was signalled, also while it waits for the mutex, passes the signal on.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ class Condition:
         """
         waiter = self._enter()
         try:
-            await waiter.wait()
+            try:
+                await waiter.wait()
+            finally:
+                if not self.mutex.try_lock():
+                    await self._lock_again()
         except BaseException:
             self._leave(waiter)
             raise
-        finally:
-            if not self.mutex.try_lock():
-                await self._lock_again()
 
     async def wait_for(self, predicate: Callable[[], _T]) -> _T:
         """Waits until `predicate()` is true, and returns what it gave."""
@@ -98,12 +99,13 @@ class Condition:
             raise RuntimeError("blocking_wait() would block the event loop of this thread")
         waiter = self._enter()
         try:
-            waiter.blocking_wait(timeout)
+            try:
+                waiter.blocking_wait(timeout)
+            finally:
+                self.mutex.blocking_lock()
         except BaseException:
             self._leave(waiter)
             raise
-        finally:
-            self.mutex.blocking_lock()
 
     def blocking_wait_for(self, predicate: Callable[[], _T], timeout: Seconds | None = None) -> _T:
         """wait_for() for threads.

@@ -93,6 +93,38 @@ def test_a_cancelled_wait_has_the_mutex_again_and_passes_its_signal_on(run: Run)
     run(main())
 
 
+def test_who_is_cancelled_on_the_way_to_the_mutex_passes_its_signal_on(run: Run) -> None:
+    async def main() -> None:
+        condition, ends = Condition(), []
+
+        async def wait(number: int) -> None:
+            async with condition:
+                try:
+                    await condition.wait()
+                finally:
+                    assert condition.mutex.locked()
+                    ends.append(number)
+
+        first, second, third = (asyncio.ensure_future(wait(number)) for number in range(3))
+        await turns()
+        async with condition:
+            condition.signal()
+            await turns()  # The first was told, and waits for the mutex.
+            first.cancel()
+            await turns()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await asyncio.wait_for(second, PATIENCE)
+        assert ends == [0, 1]
+        await turns()
+        assert not third.done()  # There was one signal.
+        third.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await third
+
+    run(main())
+
+
 def test_threads_and_tasks_wait_for_each_other(run: Run) -> None:
     async def main() -> None:
         condition, items = Condition(), list[int]()

@@ -31,17 +31,20 @@ if TYPE_CHECKING:
 class WorkGuard:
     """Work that a Shutdown waits for, until release() or the end of the `with` block."""
 
-    __slots__ = ("_shutdown",)
+    __slots__ = ("_held",)
     __reduce__ = refuse_copy
 
     def __init__(self, shutdown: Shutdown) -> None:
-        self._shutdown: Shutdown | None = shutdown
+        # Of one item, which is taken out atomically: two threads may release at the same time.
+        self._held = [shutdown]
 
     def release(self) -> None:
         """The work is done. Again: nothing. Thread: any."""
-        shutdown, self._shutdown = self._shutdown, None
-        if shutdown is not None:
-            shutdown._work_ended()
+        try:
+            shutdown = self._held.pop()
+        except IndexError:
+            return
+        shutdown._work_ended()
 
     def __enter__(self) -> WorkGuard:
         return self

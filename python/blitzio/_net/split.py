@@ -2,7 +2,8 @@
 
 The halves share the stream, and `left`, a list of one: who takes the item out is the first of the
 two to be closed, and the other, who finds none, closes the stream. Taking it is atomic, for halves
-may be dropped in different threads.
+may be dropped in different threads. So is a half's own end, a list as well, for two threads may
+close the same half.
 
 >>> import asyncio
 >>> from blitzio import net
@@ -39,17 +40,17 @@ if TYPE_CHECKING:
 
 
 class _Half:
-    __slots__ = ("__weakref__", "_is_closed", "_left", "_shared")
+    __slots__ = ("__weakref__", "_left", "_open", "_shared")
     __reduce__ = refuse_copy
 
     def __init__(self, stream: TcpStream | UnixStream, left: list[None]) -> None:
         self._shared = stream
         self._left = left
-        self._is_closed = False
+        self._open = [None]  # Empty once it is closed.
 
     @property
     def _stream(self) -> TcpStream | UnixStream:
-        if self._is_closed:
+        if not self._open:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._shared
 
@@ -66,20 +67,21 @@ class _Half:
     @property
     def is_closed(self) -> bool:
         """Whether this half, or the stream, was closed."""
-        return self._is_closed or self._shared.is_closed
+        return not self._open or self._shared.is_closed
 
     def fileno(self) -> int:
         """The descriptor, which both halves share; -1 once closed."""
-        return -1 if self._is_closed else self._shared.fileno()
+        return self._shared.fileno() if self._open else -1
 
     def close(self) -> None:
         """Give this half up, and close the stream if the other one is closed. Idempotent.
 
         What waits on this half goes on, unless the stream is closed by it.
         """
-        if self._is_closed:
+        try:
+            self._open.pop()
+        except IndexError:
             return
-        self._is_closed = True
         try:
             self._left.pop()
         except IndexError:

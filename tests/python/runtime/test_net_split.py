@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from blitzio import net
+from blitzio._net.split import split
 from blitzio.net import TcpListener, TcpStream, UnixStream
 
 if TYPE_CHECKING:
@@ -71,6 +73,38 @@ def test_the_stream_ends_with_the_second_half(run: Run, first: str, way: str) ->
             assert await theirs.read() == b""
 
     run(main())
+
+
+def test_two_threads_that_close_a_half_leave_the_other_open() -> None:
+    class Stream:
+        """In the place of a stream, so that there can be many."""
+
+        is_closed = False
+
+        def shutdown(self, how: str) -> None:
+            pass
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    streams: list[Any] = [Stream() for _ in range(20_000)]
+    halves = [split(stream) for stream in streams]
+    begin = threading.Barrier(2)
+
+    def close() -> None:
+        begin.wait(20)
+        for _, writer in halves:
+            writer.close()
+
+    threads = [threading.Thread(target=close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(stream.is_closed for stream in streams)
+    for reader, _ in halves:
+        reader.close()
+    assert all(stream.is_closed for stream in streams)
 
 
 def test_what_was_read_ahead_is_the_reading_halfs(run: Run) -> None:

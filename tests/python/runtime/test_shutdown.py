@@ -134,6 +134,24 @@ def test_a_guard_that_is_dropped_releases() -> None:
         assert repr(shutdown) == "<Shutdown shutting down pending=0>"
 
 
+def test_two_threads_that_release_a_guard_release_it_once() -> None:
+    with Shutdown(signals=()) as shutdown:
+        guards = [shutdown.start_work() for _ in range(20_000)]
+        begin = threading.Barrier(2)
+
+        def release() -> None:
+            begin.wait(PATIENCE)
+            for guard in guards:
+                guard.release()
+
+        threads = [threading.Thread(target=release) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert shutdown.pending_count == 0
+
+
 def test_signals_are_the_main_threads() -> None:
     found: list[BaseException] = []
 

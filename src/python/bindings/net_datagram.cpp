@@ -8,6 +8,7 @@
 #include <python/bindings/net_socket.hpp>
 #include <python/support/integer.hpp>
 
+#include <cerrno>
 #include <climits>
 #include <memory>
 
@@ -82,29 +83,27 @@ bool receive_now(ModuleState& state, net::DatagramSocket& socket, std::span<std:
   return true;
 }
 
-/// Tries, and waits for readiness.
 template <ReceiveKind kKind>
 class Receive {
  public:
   using Output = PyObject*;
   Receive(ModuleState& state, net::DatagramSocket& socket) noexcept
-      : state_(&state), socket_(&socket), ready_(socket.readable()) {}
+      : state_(&state), socket_(&socket), wait_(socket.async_fd(), IoDirection::read) {}
   Poll<PyObject*> poll(Context& context) {
     const std::span<std::byte> room = scratch();
-    for (;;) {
-      if (!socket_->is_open()) return raise_error(Error::os(EBADF), "");
-      PyObject* result = nullptr;
-      if (receive_now<kKind>(*state_, *socket_, room, &result)) return result;
-      auto answer = ready_.poll(context);
-      if (answer.is_pending()) return pending;
-      if (!answer.value()) return raise_io_error(answer.value().error(), kKind.name());
-    }
+    PyObject* result = nullptr;
+    auto answer = wait_.poll(context, [&](int /*fd*/) noexcept -> IoAttempt {
+      return {receive_now<kKind>(*state_, *socket_, room, &result) ? 0 : -EAGAIN};
+    });
+    if (answer.is_pending()) return pending;
+    if (!answer.value()) return raise_io_error(answer.value().error(), kKind.name());
+    return result;
   }
 
  private:
   ModuleState* state_;
   net::DatagramSocket* socket_;
-  AsyncFd::Ready ready_;
+  IoWait wait_;
 };
 
 /// send(), send_to().

@@ -449,6 +449,30 @@ def test_unix_datagrams(run: Run) -> None:
     run(main())
 
 
+def test_datagrams_that_are_always_there_leave_room_for_others(run: Run) -> None:
+    async def main() -> None:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sender:
+            async with UdpSocket.bind("127.0.0.1:0") as receiver:
+                sender.connect(("127.0.0.1", receiver.local_address.port))
+                for _ in range(500):
+                    sender.send(b"x")
+                    assert await receiver.recv() == b"x"
+        assert turns > 1
+        counting.cancel()
+
+    run(main())
+
+
 def test_a_unix_datagram_is_whole_or_an_error(run: Run) -> None:
     longest = 256 * 1024
 

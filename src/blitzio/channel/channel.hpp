@@ -142,6 +142,8 @@ class [[nodiscard]] Channel<T>::Send {
     if (status == SendStatus::sent) return Output();
     return Output(std::unexpected(std::move(value_)));
   }
+  /// What is to be sent; moved from once the send is over.
+  [[nodiscard]] const T& value() const noexcept { return value_; }
   /// Gives the send up and its value back: for one that lost a select(), to which it was lent.
   /// Returns  empty if the send was over: the value was sent, or came back as the error.
   [[nodiscard]] std::optional<T> take_back() noexcept {

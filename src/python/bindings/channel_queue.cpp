@@ -55,6 +55,17 @@ PyObject* channel_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 // ---- sending ------------------------------------------------------------------------------------
 
+/// Shows the collector what has not been sent yet.
+class Send : public channel::Channel<PyRef>::Send {
+ public:
+  explicit Send(channel::Channel<PyRef>::Send send) noexcept
+      : channel::Channel<PyRef>::Send(std::move(send)) {}
+  int traverse(visitproc visit, void* arg) noexcept {
+    Py_VISIT(value().get());
+    return 0;
+  }
+};
+
 auto sent(ModuleState& state, const char* what) noexcept {
   return [&state, what](std::expected<void, PyRef> done) noexcept -> PyObject* {
     return done ? Py_NewRef(Py_None) : raise_closed(state, what);
@@ -63,8 +74,8 @@ auto sent(ModuleState& state, const char* what) noexcept {
 
 PyObject* channel_send(PyObject* self, PyObject* value) {
   ChannelBox& box = ChannelBox::of(self);
-  return awaitable_new(*box.state, "Channel.send", self, box.value->send(PyRef::borrow(value)),
-                       sent(*box.state, "send"));
+  return awaitable_new(*box.state, "Channel.send", self,
+                       Send(box.value->send(PyRef::borrow(value))), sent(*box.state, "send"));
 }
 
 PyObject* channel_try_send(PyObject* self, PyObject* value) {

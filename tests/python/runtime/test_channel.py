@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +199,20 @@ def test_the_collector_sees_through_channels(kind: Any) -> None:
     reference = weakref.ref(owner)
     del owner, channel
     gc.collect()
+    assert reference() is None
+
+
+def test_what_is_being_sent_is_garbage_with_whoever_it_refers_to() -> None:
+    class Owner:
+        sending: Any
+
+    owner = Owner()
+    owner.sending = Channel[Owner](1).send(owner)
+    reference = weakref.ref(owner)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # It is not awaited.
+        del owner
+        gc.collect()
     assert reference() is None
 
 

@@ -21,7 +21,13 @@ PyObject* from_number(std::uint64_t value) noexcept {
   return PyLong_FromUnsignedLongLong(value);
 }
 PyObject* nanoseconds(const timespec& at) noexcept {
-  return PyLong_FromLongLong(at.tv_sec * 1'000'000'000LL + at.tv_nsec);
+  // In Python's integers: before 1678 and after 2262 these are more than 64 bits.
+  const PyRef seconds = PyRef::steal(PyLong_FromLongLong(at.tv_sec));
+  const PyRef unit = PyRef::steal(PyLong_FromLongLong(1'000'000'000));
+  const PyRef rest = PyRef::steal(PyLong_FromLongLong(at.tv_nsec));
+  if (!seconds || !unit || !rest) return nullptr;
+  const PyRef whole = PyRef::steal(PyNumber_Multiply(seconds.get(), unit.get()));
+  return whole ? PyNumber_Add(whole.get(), rest.get()) : nullptr;
 }
 PyObject* seconds(const timespec& at) noexcept {
   return PyFloat_FromDouble(static_cast<double>(at.tv_sec) +

@@ -56,3 +56,16 @@ def test_metadata_is_that_of_stat(tmp_path: Path) -> None:
     ours, theirs = fs.blocking_stat(file), file.stat()
     for name in ("size", "uid", "gid", "dev", "blksize", "blocks", "mtime_ns", "ctime", "ctime_ns"):
         assert getattr(ours, f"st_{name}") == getattr(theirs, f"st_{name}"), name
+
+
+@pytest.mark.parametrize("seconds", [10**10, -(10**10), -1])
+def test_times_of_every_century_are_those_of_stat(seconds: int, tmp_path: Path) -> None:
+    """Of some, nanoseconds do not fit into 64 bits."""
+    file = tmp_path / "file"
+    file.touch()
+    try:
+        os.utime(file, ns=(seconds * 10**9 + 5, seconds * 10**9 + 7))
+    except OSError as refused:
+        pytest.skip(f"not on this file system: {refused}")
+    ours, theirs = fs.blocking_stat(file), file.stat()
+    assert (ours.st_atime_ns, ours.st_mtime_ns) == (theirs.st_atime_ns, theirs.st_mtime_ns)

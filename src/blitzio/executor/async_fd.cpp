@@ -1,6 +1,7 @@
 #include <blitzio/executor/async_fd.hpp>
 
 #include <blitzio/driver/driver_context.hpp>
+#include <blitzio/executor/process_pool.hpp>
 #include <blitzio/executor/thread_poll.hpp>
 
 #include <fcntl.h>
@@ -196,6 +197,7 @@ OwnedFd IoSource::close(Closing how) noexcept {
   }
   wake_waiters(read_);
   wake_waiters(write_);
+  close_fd(std::move(closing));
   return given;
 }
 
@@ -217,8 +219,23 @@ OwnedFd IoSource::give_fd() noexcept {
 
 void IoSource::end_last_call() noexcept {
   OwnedFd closing;
-  const MutexLock lock(mutex_);
-  closing = let_go_of_fd();
+  {
+    const MutexLock lock(mutex_);
+    closing = let_go_of_fd();
+  }
+  close_fd(std::move(closing));
+}
+
+// Without the lock.
+void IoSource::close_fd(OwnedFd closing) noexcept {
+  // Relaxed: set through a handle, all of which are gone, or by who closes.
+  if (BLITZIO_LIKELY(!lingers_.load(std::memory_order_relaxed)) || !closing) return;
+  try {
+    static_cast<void>(
+        spawn_on_process_pool([fd = std::move(closing)]() mutable noexcept { fd.reset(); }));
+  } catch (const std::bad_alloc&) {
+    // Then it was closed here.
+  }
 }
 
 // ---- on the home's thread --------------------------------------------------------------------
@@ -255,7 +272,7 @@ void IoSource::deliver_arm(IoSide& side) noexcept {
   if (side.state_ == IoSide::State::armed) {
     arm(side);
   } else {
-    closing.reset();
+    close_fd(std::move(closing));
     release_ref();
   }
 }
@@ -274,7 +291,7 @@ void IoSource::deliver_cancel(IoSide& side) noexcept {
     --holders_;
     closing = let_go_of_fd();
   }
-  closing.reset();
+  close_fd(std::move(closing));
   release_ref();
 }
 
@@ -284,7 +301,6 @@ void IoSource::complete(IoSide& side, const driver::Completion& completion) noex
       (completion.result & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI)) != 0) {
     flags |= IoSide::kEnded;
   }
-  OwnedFd closing;
   const bool is_last = !completion.more;
   if (is_last) {
     const MutexLock lock(mutex_);

@@ -208,6 +208,10 @@ class IoSource {
   [[nodiscard]] Wait wait_for_close(IoSide& side, IoWaiter& waiter, const Waker& waker) noexcept
       BLITZIO_EXCLUDES(mutex_);
   void leave(IoWaiter& waiter) noexcept BLITZIO_EXCLUDES(mutex_);
+  void set_lingers(bool lingers) noexcept {
+    // Relaxed: close_fd() comes after it, by what orders the handles.
+    lingers_.store(lingers, std::memory_order_relaxed);
+  }
   /// Whether others than the calling thread's loop wait for it: then the kernel keeps the file open
   /// for a moment after close().
   [[nodiscard]] bool is_held_elsewhere() noexcept BLITZIO_EXCLUDES(mutex_);
@@ -234,6 +238,8 @@ class IoSource {
   void enqueue(IoSide& side, IoWaiter& waiter, Waker& waker) noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] OwnedFd let_go_of_fd() noexcept BLITZIO_REQUIRES(mutex_);
   [[nodiscard]] OwnedFd give_fd() noexcept BLITZIO_REQUIRES(mutex_);
+  /// Where it may block.
+  void close_fd(OwnedFd closing) noexcept BLITZIO_EXCLUDES(mutex_);
   [[nodiscard]] bool others_hold() noexcept BLITZIO_REQUIRES(mutex_);
   void add_ref() noexcept;
   void release_ref() noexcept;
@@ -245,6 +251,8 @@ class IoSource {
   OwnedFd fd_ BLITZIO_GUARDED_BY(mutex_);
   // Directions whose operation may be in the kernel, not cancelled, and a close() under way.
   unsigned holders_ BLITZIO_GUARDED_BY(mutex_) = 0;
+  // Whether close(2) may block.
+  Atomic<bool> lingers_{false};
   // Counted by the AsyncFd objects.
   Atomic<std::uint32_t> handles_{1};
   // Counted by each direction that is not idle, each message that cancels one, and by all handles
@@ -403,6 +411,9 @@ class AsyncFd {
   [[nodiscard]] bool is_held_elsewhere() const noexcept {
     return source_ != nullptr && source_->is_held_elsewhere();
   }
+  /// Whether close(2) of it blocks, as that of a socket with SO_LINGER does although it is in
+  /// non-blocking mode: then a thread of the process's pool calls it.
+  void set_lingers(bool lingers) const noexcept { source_->set_lingers(lingers); }
   /// As close(), but gives the descriptor to the caller; none if it was closed. Where close() would
   /// leave the file open for a moment it is a duplicate, with another number.
   [[nodiscard]] OwnedFd release() noexcept;

@@ -73,6 +73,7 @@ Result<void> TcpStream::set_linger(std::optional<Duration> linger) const noexcep
   if (::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &value, sizeof value) != 0) {
     return fail(Error::os(errno));
   }
+  async_fd().set_lingers(value.l_linger > 0);
   return {};
 }
 

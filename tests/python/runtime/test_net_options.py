@@ -22,6 +22,7 @@ from blitzio import net
 from blitzio.net import KeepAlive
 from blitzio.time import Duration
 from tests.python.loop.support import client_context, server_context
+from tests.python.process.support import program, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -421,3 +422,25 @@ def test_a_pool_closes_what_was_idle_for_too_long() -> None:
     blitzio.run(main())
     made[1].close()
     assert made[0].is_closed
+
+
+def test_closing_a_stream_that_lingers_holds_up_nobody() -> None:
+    """close(2) waits until what is unsent is sent, also where nothing else blocks."""
+    done = program("""
+from blitzio import net
+
+listener = net.TcpListener.bind("127.0.0.1:0")
+stream = net.TcpStream.blocking_connect(listener.local_address)
+peer, _ = listener.blocking_accept()
+listener.close()
+stream.set_linger(10_000)
+size = 0
+while count := stream.try_write(bytes(65536)):
+    size += count
+stream.close()
+while data := peer.blocking_read(1 << 20):
+    size -= len(data)
+peer.close()
+print(size)
+""")
+    assert silent(done, "0\n")

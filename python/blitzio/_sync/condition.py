@@ -153,11 +153,13 @@ class Condition:
         return f"<Condition waiters={len(self._waiters)}>"
 
     def _enter(self) -> Event:
-        if not self.mutex.locked():
-            raise RuntimeError("cannot wait on a Condition whose mutex is not locked")
         waiter = Event()
         self._waiters.append(waiter)
-        self.mutex.unlock()
+        try:
+            self.mutex.unlock()
+        except RuntimeError:
+            self._leave(waiter)
+            raise RuntimeError("cannot wait on a Condition whose mutex is not locked") from None
         return waiter
 
     def _leave(self, waiter: Event) -> None:

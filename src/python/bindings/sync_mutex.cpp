@@ -40,7 +40,7 @@ PyObject* mutex_unlock(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* mutex_locked(PyObject* self, PyObject* /*unused*/) {
-  return PyBool_FromLong(MutexBox::of(self).value.is_held() ? 1 : 0);
+  return PyBool_FromLong(MutexBox::of(self).value.mutex().is_locked() ? 1 : 0);
 }
 
 PyObject* mutex_aenter(PyObject* self, PyObject* unused) {
@@ -64,7 +64,8 @@ PyObject* mutex_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nar
 
 PyObject* mutex_repr(PyObject* self) {
   return PyUnicode_FromFormat("<blitzio.sync.Mutex %s at %p>",
-                              MutexBox::of(self).value.is_held() ? "locked" : "unlocked", self);
+                              MutexBox::of(self).value.mutex().is_locked() ? "locked" : "unlocked",
+                              self);
 }
 
 PyMethodDef mutex_methods[] = {

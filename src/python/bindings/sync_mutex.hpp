@@ -24,16 +24,13 @@ class PyMutexLock {
     // Relaxed: as above.
     return is_held_.exchange(false, std::memory_order_relaxed);
   }
-  [[nodiscard]] bool is_held() const noexcept {
-    // Relaxed: a snapshot.
-    return is_held_.load(std::memory_order_relaxed);
-  }
   [[nodiscard]] sync::Mutex& mutex() noexcept { return mutex_; }
 
  private:
   sync::Mutex mutex_;
   // Set by whoever locks, cleared by whoever unlocks: a mistaken unlock() is an exception in
-  // Python, where the core takes it for a bug of its own.
+  // Python, where the core takes it for a bug of its own. Not while the mutex is on its way to the
+  // waiter that is next, and locked all the same.
   Atomic<bool> is_held_{false};
 };
 

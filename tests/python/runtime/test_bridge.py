@@ -531,7 +531,7 @@ def test_a_forked_child_leaves_the_waiters_to_the_parent(any_loop: LoopFactory) 
     if child == 0:
         # The copy of the waiter is granted the copy of the lock; nothing reaches the parent's loop.
         mutex.unlock()
-        os._exit(0 if mutex.locked() is False else 1)
+        os._exit(0 if mutex.locked() else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert not task.done()
     mutex.unlock()

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from blitzio.sync import Barrier, Event, Guard, Notify, RwLock, Semaphore
+from blitzio.sync import (
+    Barrier,
+    Condition,
+    Event,
+    Guard,
+    Mutex,
+    Notify,
+    RwLock,
+    Semaphore,
+)
 
 if TYPE_CHECKING:
     from tests.python.runtime.conftest import Run
@@ -18,6 +27,27 @@ if TYPE_CHECKING:
 async def settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def test_a_mutex_on_its_way_to_the_next_is_locked(run: Run) -> None:
+    async def main() -> None:
+        mutex = Mutex()
+        assert mutex.try_lock()
+        waiting = asyncio.ensure_future(mutex.lock())
+        await settle()
+        mutex.unlock()
+        assert (mutex.locked(), mutex.try_lock()) == (True, False)
+        with pytest.raises(RuntimeError, match="not locked"):
+            mutex.unlock()
+        condition = Condition(mutex)
+        with pytest.raises(RuntimeError, match="mutex is not locked"):
+            await condition.wait()
+        assert repr(condition) == "<Condition waiters=0>"
+        await waiting
+        mutex.unlock()
+        assert not mutex.locked()
+
+    run(main())
 
 
 def test_readers_share_and_a_writer_waits_for_them(run: Run) -> None:

@@ -78,10 +78,10 @@ PyObject* asyncio_error(const char* name, PyObject* args) noexcept {
 
 Poll<PyObject*> StreamRead::poll(Context& context) {
   const ObjectLock lock(stream_->self);
-  if (stream_->ahead.size() > 0 || count_ == 0) {
-    const std::size_t count = std::min(count_, stream_->ahead.size());
-    PyObject* bytes = make_bytes(stream_->ahead.view().first(count));
-    if (bytes != nullptr && !peeks_) stream_->ahead.consume(count);
+  if (ReadAhead& ahead = stream_->ahead(); ahead.size() > 0 || count_ == 0) {
+    const std::size_t count = std::min(count_, ahead.size());
+    PyObject* bytes = make_bytes(ahead.view().first(count));
+    if (bytes != nullptr && !peeks_) ahead.consume(count);
     return bytes;
   }
   const auto buffer = scratch().first(std::min(count_, kScratchBytes));
@@ -96,10 +96,10 @@ Poll<PyObject*> StreamRead::poll(Context& context) {
 Poll<PyObject*> StreamReadInto::poll(Context& context) {
   const ObjectLock lock(stream_->self);
   const auto buffer = buffer_.bytes();
-  if (stream_->ahead.size() > 0 || buffer.empty()) {
-    const auto part = stream_->ahead.view().first(std::min(buffer.size(), stream_->ahead.size()));
+  if (ReadAhead& ahead = stream_->ahead(); ahead.size() > 0 || buffer.empty()) {
+    const auto part = ahead.view().first(std::min(buffer.size(), ahead.size()));
     std::ranges::copy(part, buffer.begin());
-    stream_->ahead.consume(part.size());
+    ahead.consume(part.size());
     return PyLong_FromSize_t(part.size());
   }
   auto answer =
@@ -112,10 +112,10 @@ Poll<PyObject*> StreamReadInto::poll(Context& context) {
 PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peeks) noexcept {
   try {
     const ObjectLock lock(stream.self);
-    if (stream.ahead.size() > 0) {
-      const std::size_t have = std::min(count, stream.ahead.size());
-      PyObject* bytes = make_bytes(stream.ahead.view().first(have));
-      if (bytes != nullptr && !peeks) stream.ahead.consume(have);
+    if (ReadAhead& ahead = stream.ahead(); ahead.size() > 0) {
+      const std::size_t have = std::min(count, ahead.size());
+      PyObject* bytes = make_bytes(ahead.view().first(have));
+      if (bytes != nullptr && !peeks) ahead.consume(have);
       return bytes;
     }
     const auto buffer = scratch().first(std::min(count, kScratchBytes));
@@ -132,13 +132,14 @@ PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peek
 // ---- gathering ---------------------------------------------------------------------------------
 
 PyObject* StreamGather::take(std::size_t count) {
-  PyObject* bytes = make_bytes(stream_->ahead.view().first(count));
-  if (bytes != nullptr) stream_->ahead.consume(count);
+  ReadAhead& ahead = stream_->ahead();
+  PyObject* bytes = make_bytes(ahead.view().first(count));
+  if (bytes != nullptr) ahead.consume(count);
   return bytes;
 }
 
 std::optional<PyObject*> StreamGather::found() {
-  const auto have = stream_->ahead.view();
+  const auto have = stream_->ahead().view();
   if (until_ == Until::count) {
     if (have.size() < limit_) return std::nullopt;
     return take(limit_);
@@ -166,7 +167,7 @@ std::optional<PyObject*> StreamGather::found() {
 }
 
 PyObject* StreamGather::at_end() {
-  const std::size_t count = stream_->ahead.size();
+  const std::size_t count = stream_->ahead().size();
   switch (until_) {
     case Until::next_line:
       if (count == 0) {
@@ -191,7 +192,7 @@ PyObject* StreamGather::at_end() {
 
 std::size_t StreamGather::wanted() const noexcept {
   if (until_ != Until::count) return kGatherBytes;
-  const std::size_t have = stream_->ahead.size();
+  const std::size_t have = stream_->ahead().size();
   // No more than as much again: who asks for much, on a peer's word perhaps, may never get it.
   return std::clamp(limit_ - have, kGatherBytes, std::max(have, kGatherBytesAtOnce));
 }
@@ -203,12 +204,14 @@ Poll<PyObject*> StreamGather::poll(Context& context) {
     // The room is asked for in each attempt: to wait may run the loop's code, and meanwhile another
     // thread's read may have moved what is ahead.
     auto answer = wait_.poll(context, [&](int fd) {
-      return receive(fd, stream_->ahead.room(wanted()), 0, stream_->kind);
+      ReadAhead& ahead = stream_->ahead();
+      const IoAttempt got = receive(fd, ahead.room(wanted()), 0, stream_->kind);
+      if (got.result > 0) ahead.add(static_cast<std::size_t>(got.result));
+      return got;
     });
     if (answer.is_pending()) return pending;
     if (!answer.value()) return raise_io_error(answer.value().error(), "stream");
     if (*answer.value() == 0) return at_end();
-    stream_->ahead.add(*answer.value());
   }
 }
 

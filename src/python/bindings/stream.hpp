@@ -2,8 +2,8 @@
 // `blitzio.process`: the descriptor, bytes that were read ahead, and the line of those who write.
 // stream_methods.hpp has the methods that they share.
 //
-// Cancelling loses nothing: a read that needs more than one recv(2) gathers in `ahead`, and what is
-// there when it is dropped is for the next. Writers come one after the other, so that two tasks'
+// Cancelling loses nothing: a read that needs more than one recv(2) gathers in `ahead()`, and what
+// is there when it is dropped is for the next. Writers come one after the other, so that two tasks'
 // data does not mix.
 //
 // Threads: attached ones, one at a time: on free-threaded builds polls hold the object's lock.
@@ -36,12 +36,20 @@ enum class StreamKind : std::uint8_t {
 struct PyStreamBase {
   explicit PyStreamBase(StreamKind kind_in) noexcept : kind(kind_in) {}
 
+  /// Of what was closed, or given away, nothing is left.
+  [[nodiscard]] ReadAhead& ahead() noexcept {
+    if (BLITZIO_UNLIKELY(fd->get() < 0)) ahead_.clear();
+    return ahead_;
+  }
+
   const AsyncFd* fd = nullptr;  ///< of what is derived from this
-  ReadAhead ahead;
   sync::Mutex writing;
   PyObject* self = nullptr;  ///< borrowed: the object that this is part of
   const StreamKind kind;
   bool is_split = false;  ///< a socket's, into the halves of blitzio._net.split
+
+ private:
+  ReadAhead ahead_;
 };
 
 /// S has `async_fd()`.

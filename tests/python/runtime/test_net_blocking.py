@@ -25,7 +25,7 @@ from blitzio.time import Duration
 from tests.python.asleep import do_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .conftest import LoopFactory
@@ -377,6 +377,31 @@ def test_where_a_loop_runs_they_are_refused(pair: tuple[UnixStream, UnixStream])
         warnings.simplefilter("error")
         blitzio.run(main())
         gc.collect()
+
+
+@pytest.mark.parametrize("end", ["close", "detach"])
+def test_of_a_closed_stream_nothing_is_read_that_was_read_ahead(
+    pair: tuple[UnixStream, UnixStream], end: str
+) -> None:
+    stream, peer = pair
+    peer.blocking_write_all(b"one\ntwo\n")
+    assert stream.blocking_read_line(timeout=LONG) == b"one\n"
+    stream.close() if end == "close" else os.close(stream.detach())
+    calls: list[Callable[[], Any]] = [
+        stream.blocking_read,
+        stream.blocking_peek,
+        stream.blocking_read_line,
+        stream.blocking_read_to_end,
+        stream.try_read,
+        lambda: stream.blocking_read_exact(2),
+        lambda: stream.blocking_read_into(bytearray(2)),
+        lambda: stream.blocking_read_vectored([bytearray(2)]),
+        lambda: stream.try_read_vectored([bytearray(2)]),
+    ]
+    for call in calls:
+        with pytest.raises(OSError) as closed:
+            call()
+        assert closed.value.errno == errno.EBADF
 
 
 def test_a_reader_goes_on_where_another_thread_has_made_the_buffer_longer() -> None:

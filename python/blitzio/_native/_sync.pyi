@@ -42,6 +42,7 @@ class Mutex:
             RuntimeError: an event loop runs in this thread.
         """
 
+    def _lock_again(self) -> None: ...
     def unlock(self) -> None:
         """Hand the lock to the waiter that came first. RuntimeError if it is not locked."""
 

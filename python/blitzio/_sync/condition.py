@@ -92,7 +92,8 @@ class Condition:
             timeout: None: for ever.
 
         Raises:
-            TimeoutError: no signal came in time; the mutex is locked again all the same.
+            TimeoutError: no signal came in time; the mutex is locked again all the same, as after
+                what the handler of a signal of the system raises.
             RuntimeError: the mutex is not locked, or an event loop runs in this thread.
         """
         if asyncio._get_running_loop() is not None:
@@ -102,7 +103,7 @@ class Condition:
             try:
                 waiter.blocking_wait(timeout)
             finally:
-                self.mutex.blocking_lock()
+                self.mutex._lock_again()
         except BaseException:
             self._leave(waiter)
             raise

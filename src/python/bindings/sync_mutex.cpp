@@ -29,6 +29,21 @@ PyObject* mutex_blocking_lock(PyObject* self, PyObject* const* args, Py_ssize_t 
   return lock_blocking(MutexBox::of(self), deadline);
 }
 
+/// For a Condition, whose caller counts on the mutex: it is locked however this ends. What a
+/// signal's handler raises meanwhile is raised then.
+PyObject* mutex_lock_again(PyObject* self, PyObject* /*unused*/) {
+  MutexBox& box = MutexBox::of(self);
+  PyRef raised;
+  for (;;) {
+    const PyRef locked = PyRef::steal(lock_blocking(box, Instant::max()));
+    if (locked) break;
+    raised = take_exception();
+  }
+  if (!raised) Py_RETURN_NONE;
+  restore_exception(std::move(raised));
+  return nullptr;
+}
+
 PyObject* mutex_unlock(PyObject* self, PyObject* /*unused*/) {
   MutexBox& box = MutexBox::of(self);
   if (BLITZIO_UNLIKELY(!box.value.take_held())) {
@@ -74,6 +89,8 @@ PyMethodDef mutex_methods[] = {
      PyDoc_STR("try_lock($self)\n--\n\nLock if that is possible now. Returns whether it was.")},
     {"blocking_lock", fast(mutex_blocking_lock), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("blocking_lock($self, timeout=None)\n--\n\nlock() for threads.")},
+    {"_lock_again", mutex_lock_again, METH_NOARGS,
+     PyDoc_STR("_lock_again($self)\n--\n\nblocking_lock() that nothing interrupts.")},
     {"unlock", mutex_unlock, METH_NOARGS,
      PyDoc_STR("unlock($self)\n--\n\nHand the lock to the waiter that came first.")},
     {"locked", mutex_locked, METH_NOARGS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from blitzio import spawn_blocking
 from blitzio.sync import Condition, Mutex, OnceCell
+from tests.python.asleep import do_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -157,6 +159,39 @@ def test_a_thread_stops_waiting_when_the_time_is_over() -> None:
             condition.blocking_wait(0.001)
         assert condition.mutex.locked()
     assert not condition.mutex.locked()
+
+
+def test_a_handler_that_raises_leaves_a_wait_with_the_mutex() -> None:
+    """It left without while another thread had it, and the end of the block unlocked that one's."""
+    condition, handled = Condition(), list[int]()
+    main = threading.get_native_id()
+
+    class Interrupted(Exception):
+        pass
+
+    def handle(number: int, _: object) -> None:
+        handled.append(number)
+        raise Interrupted
+
+    def signal_and_hold() -> None:
+        with condition:
+            condition.signal()
+            while not do_wait(main):
+                pass
+            signal.raise_signal(signal.SIGUSR1)
+            while not (handled and do_wait(main)):
+                pass
+            assert condition.mutex.locked()
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with condition:
+            holding = spawn_blocking(signal_and_hold)
+            with pytest.raises(Interrupted):
+                condition.blocking_wait(PATIENCE)
+        holding.blocking_join(PATIENCE)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_thread_waits_for_what_it_wants() -> None:

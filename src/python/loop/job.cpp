@@ -284,6 +284,7 @@ void let_loop_wait(const NativeGate& gate) noexcept {
 
 JobPool::JobPool(LoopGate* gate, PyInterpreterState* interpreter, Options options) noexcept
     : gate_(gate),
+      interpreter_(interpreter),
       thread_name_(std::move(options.thread_name)),
       threads_({.threads_max = options.threads_max,
                 .keep_alive = options.keep_alive,
@@ -298,7 +299,10 @@ JobPool::~JobPool() {
 }
 
 bool JobPool::attach_thread() noexcept {
-  if (pool_thread_state == nullptr) return false;
+  if (BLITZIO_UNLIKELY(pool_thread_state == nullptr)) {
+    pool_thread_state = make_thread_state(interpreter_);
+    if (pool_thread_state == nullptr) return false;
+  }
   PyEval_RestoreThread(pool_thread_state);
   if (BLITZIO_UNLIKELY(!pool_thread_is_named)) name_thread();
   return true;

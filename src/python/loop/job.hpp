@@ -52,7 +52,8 @@ class JobPool : public ListNode<JobRegistryTag> {
   }
   /// Attaches the calling pool thread, and gives it the name that logs show. Detach it with
   /// PyEval_SaveThread().
-  /// Returns  false if there was no memory for a thread state: nothing of Python's may be touched.
+  /// Returns  false if there is no memory for a thread state, which was wanting when the thread
+  ///          began, too: nothing of Python's may be touched.
   [[nodiscard]] bool attach_thread() noexcept;
   /// Waits until all threads have ended, after shutdown() of them. Attached.
   /// Returns  false with an error set if a signal handler raised it: then they may run on.
@@ -67,6 +68,7 @@ class JobPool : public ListNode<JobRegistryTag> {
   void name_thread() noexcept;
 
   LoopGate* gate_;  // counted, or null
+  PyInterpreterState* const interpreter_;
   const ForkGuard fork_guard_;
   const std::string thread_name_;
   Atomic<unsigned> threads_named_{0};

@@ -7,9 +7,11 @@
 #include <python/support/running_loop.hpp>
 #include <python/support/slots.hpp>
 
+#include <chrono>
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 
 namespace blitzio::python {
 
@@ -56,10 +58,9 @@ class Call final : public BlockingJob {
   static void run(BlockingJob& base) noexcept {
     auto& self = static_cast<Call&>(base);
     if (self.submitter_ != nullptr) let_loop_wait(*self.submitter_);
-    if (!self.pool_.attach_thread()) {
-      // Nothing of Python's can be touched, not even to drop the callable: no memory.
-      return;
-    }
+    // Without memory for a thread state nothing of Python's can be touched, not even to say so to
+    // whoever waits for the outcome.
+    while (!self.pool_.attach_thread()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     PyRef callable = std::move(self.callable_);
     const ModuleState& state = self.state_;
     delete &self;

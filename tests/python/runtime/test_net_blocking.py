@@ -416,7 +416,7 @@ def test_a_reader_goes_on_where_another_thread_has_made_the_buffer_longer() -> N
             longer = threads.submit(ours.blocking_read_exact, 50_000, timeout=0)
             with pytest.raises(TimeoutError):
                 longer.result()
-            assert theirs.try_write(b"x" * 10) == 10
+            threads.submit(theirs.blocking_write_all, b"x" * 10, timeout=LONG).result()
             other.future.result()
 
     loop: Any = asyncio.SelectorEventLoop()

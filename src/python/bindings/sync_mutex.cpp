@@ -29,10 +29,11 @@ PyObject* mutex_blocking_lock(PyObject* self, PyObject* const* args, Py_ssize_t 
   return lock_blocking(MutexBox::of(self), deadline);
 }
 
-/// For a Condition, whose caller counts on the mutex: it is locked however this ends. What a
-/// signal's handler raises meanwhile is raised then.
+/// For a Condition, whose caller counts on the mutex: it is locked however this ends, but for a
+/// RuntimeError where nothing may block. What a signal's handler raises meanwhile is raised then.
 PyObject* mutex_lock_again(PyObject* self, PyObject* /*unused*/) {
   MutexBox& box = MutexBox::of(self);
+  if (!may_block(*box.state, "Mutex._lock_again")) return nullptr;
   PyRef raised;
   for (;;) {
     const PyRef locked = PyRef::steal(lock_blocking(box, Instant::max()));

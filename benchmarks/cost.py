@@ -45,7 +45,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "echo_1k_many": 4.2,
         "header_body": 6,
         "echo_100k": 6.2,
-        "bulk": 2.2,
+        "bulk": 1.5,
         "unix_echo": 6,
         "tls_1k": 6,
         "tls_bulk": 6.3,

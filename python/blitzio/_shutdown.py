@@ -5,8 +5,9 @@
 
 Signals are handled as Python handles them: in the main thread, between two instructions of what
 runs there; a loop of this package that waits there wakes for it. What handled them before is put
-back by close(). Of several that are open each learns of a signal, and they may be closed in any
-order: a handler that another one replaced is skipped once it is closed.
+back by close(). Of several that are open each learns of a signal, unless a handler that is not of
+this class was installed between them, and they may be closed in any order: a handler that another
+one replaced is skipped once it is closed.
 
 Threads: made and closed in the main thread; everything else any.
 """

@@ -59,8 +59,7 @@ class TcpStream final : public StreamSocket {
   /// ("happy eyeballs", RFC 8305).
   /// Errors   resolver errors; the first attempt's error if all fail.
   /// Throws   std::system_error (EAGAIN) if an attempt is not over at once and the executor may
-  /// have
-  ///          no timer for the next (Config::timers_max).
+  ///          have no timer for the next (Config::timers_max).
   /// Cancel   gives up all attempts.
   [[nodiscard]] static Async<Result<TcpStream>> connect(std::string_view host, std::uint16_t port);
   /// How long an attempt is alone before the next begins.

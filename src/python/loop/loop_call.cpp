@@ -288,7 +288,9 @@ PyObject* method_call_later(PyObject* self, PyObject* const* args, Py_ssize_t na
   const Instant now = DeadlineClock::now();
   // The deadline is not reckoned from `when`: of all that a timer takes, the conversions there and
   // back, each of which waits for the one before, were a sixth.
-  const Instant deadline = now + Duration::from_secs_f64(delay);
+  // One that is given this one's when(), which may be rounded down, is rounded up, and comes
+  // behind.
+  const Instant deadline = now + Duration::from_secs_f64(delay) - Duration::from_nanos(1);
   return at(as_loop(self), as_loop_time(now) + delay, deadline, arguments);
 }
 

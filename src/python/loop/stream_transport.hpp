@@ -113,7 +113,7 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
 
   // Writing.
   std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next
-  bool is_bulk = false;            ///< in the turn before it sent all of its share
+  bool is_bulk = false;            ///< it had sent its share just before the turn `sent_in_turn`
   std::uint32_t sent_in_turn = 0;  ///< LoopObject::turn_number of `sent_bytes`
   std::uint32_t sent_bytes = 0;    ///< what large writes sent in that turn
   WriteQueue queue;
@@ -123,6 +123,7 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   // Made when first needed, which for most connections is never.
   std::unique_ptr<StreamOperation> writable;  ///< poll(POLLOUT): the kernel's buffer is full
   std::unique_ptr<StreamOperation> resume;    ///< nop: held data or a large read go on next turn
+  std::unique_ptr<StreamOperation> share;     ///< nop: the protocol may write on next turn
 
   StoredAddress local;
   StoredAddress peer;

@@ -38,11 +38,6 @@ constexpr std::size_t kGatherMoreBytesMax = 256 * 1024;
 /// The same for all connections of a loop together: fifty that each answer with 10 KiB would keep
 /// half a megabyte from the turn's begin to its end.
 constexpr std::size_t kLoopGatherBytesMax = 256 * 1024;
-/// What a connection may send by large writes in a turn before its protocol is asked to pause until
-/// the next. A writer whose reader shares the loop would fill all that the kernel can hold,
-/// megabytes, which have left the nearer caches when they are read. So much the kernel keeps in
-/// pages that it has just had (docs/design/writes.md).
-constexpr std::size_t kTurnShareBytes = 192 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
@@ -96,7 +91,6 @@ void fail_write(StreamTransport& t, int code) noexcept {
   settle_empty_waiter(t, keep.get());
 }
 
-/// Until the kernel takes more; at once, in the next turn, if it does already.
 void wait_until_writable(StreamTransport& t) noexcept {
   if (BLITZIO_UNLIKELY(t.writable == nullptr)) {
     t.writable.reset(new (std::nothrow) StreamOperation(t, stream_on_writable));
@@ -111,31 +105,9 @@ int shut_down_writing(StreamTransport& t) noexcept {
   return ::shutdown(t.fd, SHUT_WR) == 0 ? 0 : errno;
 }
 
-/// All was taken by the kernel: goes on with what waited for that.
-BLITZIO_COLD void finish_after_drain(StreamTransport& t) noexcept {
-  settle_empty_waiter(t, nullptr);
-  if (t.conn_lost != 0 || !t.queue.is_empty()) return;
-  if (t.closing) {
-    if (t.protocol_paused) {
-      // Who waits for that hears of it before the end, as with asyncio, and may write or abort.
-      transport_resume_protocol(t);
-      if (t.conn_lost != 0 || !t.queue.is_empty()) return;
-    }
-    if (transport_schedule_lost(t, nullptr) != 0) {
-      loop_report_exception(*t.loop, "Fatal error on transport");
-    }
-  } else if (t.eof_written) {
-    if (const int code = shut_down_writing(t); code != 0) {
-      PyRef exception = make_os_error(code);
-      if (!exception) exception = take_exception();
-      stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
-    }
-  }
-}
-
 void after_drain(StreamTransport& t) noexcept {
   if (BLITZIO_UNLIKELY(t.closing || t.eof_written || t.empty_waiter != nullptr)) {
-    finish_after_drain(t);
+    stream_finish_after_drain(t);
   }
 }
 
@@ -192,32 +164,12 @@ void request_flush_later(StreamTransport& t) noexcept {
   loop_request_flush(*t.loop, t.flush);
 }
 
-/// Whether the queue, more than is gathered for a call's sake, waits all the same: what comes after
-/// the first large write of a turn belongs to a share, and in one call that takes a third less than
-/// in three. If not, counts it as sent.
-bool gathers_share(StreamTransport& t) noexcept {
-  const std::size_t queued = t.queue.size_bytes();
-  if (std::exchange(t.sent_in_turn, t.loop->turn_number) != t.loop->turn_number) {
-    t.is_bulk = t.sent_bytes >= kTurnShareBytes;
-    t.sent_bytes = 0;
-  }
-  const std::size_t rest = kTurnShareBytes - std::min<std::size_t>(t.sent_bytes, kTurnShareBytes);
-  if (t.sent_bytes == 0 && !t.is_bulk) {
-    // A single write, of any size, is no reason to pause.
-    t.sent_bytes = static_cast<std::uint32_t>(std::min(queued, kTurnShareBytes - 1));
-    return false;
-  }
-  if (queued < (rest == 0 ? kTurnShareBytes : rest)) return true;
-  t.sent_bytes += static_cast<std::uint32_t>(std::min<std::size_t>(queued, UINT32_MAX / 2));
-  return false;
-}
-
 /// Whether what is queued waits for the turn's end.
 bool may_gather(StreamTransport& t) noexcept {
   if (!is_loop_running(t) || t.queue.pieces() >= kVectorsMax) return false;
   const std::size_t queued = t.queue.size_bytes();
   if (BLITZIO_LIKELY(queued <= kGatherBytesMax && queued <= t.marks.high)) return true;
-  return gathers_share(t);
+  return stream_gathers_share(t);
 }
 
 /// After something was queued: sends now, or sees to it that the turn's end does.
@@ -265,22 +217,12 @@ int queue_buffer(StreamTransport& t, PyObject* object) noexcept {
   return outcome;
 }
 
-/// Asks for it if the kernel has refused too much, or has had the share of this turn. Returns -1
-/// with a fatal error of pause_writing().
-int ask_to_pause(StreamTransport& t) noexcept {
-  if (stream_is_blocked(t)) return transport_maybe_pause_protocol(t, t.queue.size_bytes());
-  if (BLITZIO_LIKELY(t.sent_bytes < kTurnShareBytes) || t.conn_lost != 0) return 0;
-  if (t.sent_in_turn != t.loop->turn_number || !is_loop_running(t)) return 0;
-  request_flush_later(t);  // Which sees to it that the protocol goes on.
-  return transport_maybe_pause_protocol(t, t.sent_bytes + t.queue.size_bytes());
-}
-
 /// What comes after something was queued. Returns -1 with a fatal error of pause_writing().
 int after_queueing(StreamTransport& t) noexcept {
   if (t.conn_lost != 0 || t.queue.is_empty()) return 0;
   if (loop_check_closed(*t.loop) != 0) return -1;
   request_flush(t);
-  return ask_to_pause(t);
+  return stream_ask_to_pause(t);
 }
 
 /// Whether the buffer that `object` has gives its bytes; else false with the error set.
@@ -299,6 +241,28 @@ bool is_writable_type(PyObject* data) noexcept {
 }  // namespace
 
 // ---- for the other files ------------------------------------------------------------------------
+
+BLITZIO_COLD void stream_finish_after_drain(StreamTransport& t) noexcept {
+  settle_empty_waiter(t, nullptr);
+  if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+  if (t.closing) {
+    if (stream_is_sharing(t)) return;  // The protocol hears first that it may go on.
+    if (t.protocol_paused) {
+      // Who waits for that hears of it before the end, as with asyncio, and may write or abort.
+      transport_resume_protocol(t);
+      if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+    }
+    if (transport_schedule_lost(t, nullptr) != 0) {
+      loop_report_exception(*t.loop, "Fatal error on transport");
+    }
+  } else if (t.eof_written) {
+    if (const int code = shut_down_writing(t); code != 0) {
+      PyRef exception = make_os_error(code);
+      if (!exception) exception = take_exception();
+      stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
+    }
+  }
+}
 
 void stream_flush(StreamTransport& t) noexcept {
   uncount_gathered(t);
@@ -320,28 +284,16 @@ void stream_flush(StreamTransport& t) noexcept {
   if (t.queue.is_empty() && t.conn_lost == 0) after_drain(t);
 }
 
-namespace {
-
-/// What was gathered has been sent, or the kernel has refused it.
-void settle_share(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(stream_is_blocked(t))) {
-    if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
-      loop_set_fatal(*t.loop, take_exception());
-    }
-  } else if (BLITZIO_UNLIKELY(t.protocol_paused)) {
-    // It goes on in the next turn: this one may be in the middle of a write().
-    wait_until_writable(t);
-  }
-}
-
-}  // namespace
-
 void stream_on_flush(Flushable& flushable) noexcept {
   StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
   const PyRef keep = transport_take_self(t);
   if (t.conn_lost != 0) return uncount_gathered(t);
   stream_flush(t);
-  if (t.conn_lost == 0) settle_share(t);
+  // More than the high-water mark may have been gathered, and the kernel has refused it.
+  if (BLITZIO_LIKELY(!stream_is_blocked(t)) || t.conn_lost != 0) return;
+  if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
+    loop_set_fatal(*t.loop, take_exception());
+  }
 }
 
 void stream_on_writable(driver::Operation& operation,
@@ -359,7 +311,6 @@ void stream_on_writable(driver::Operation& operation,
     transport_submit(t, *t.writable);
     return;
   }
-  if (t.closing && t.queue.is_empty()) return finish_after_drain(t);
   // Whatever the poll said, an error included, the send knows better.
   stream_flush(t);
   // That of _make_writable_waiter(): nothing is queued while a file is being sent.

@@ -8,6 +8,7 @@
 //   stream_info.cpp       repr, get_extra_info, water marks, private attributes
 //   stream_read.cpp       receiving, pausing, delivery to the protocol
 //   stream_write.cpp      gathering, sending, flow control, write_eof
+//   stream_share.cpp      how much a connection sends in a turn
 //   stream_close.cpp      close, abort, errors, connection_lost, the end of the descriptor
 //
 // Life (asyncio's own flags, kept under its names):

@@ -10,7 +10,7 @@
 //                             └── writable ◀───┘
 //
 // pause_writing() is called for what the kernel refused, and when a connection has sent its share
-// of a turn; never for what is merely gathered.
+// of a turn (stream_share.cpp); never for what is merely gathered.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 

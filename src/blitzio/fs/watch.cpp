@@ -277,12 +277,20 @@ void Watcher::on_event(const Raw& raw) {
   }
   if (raw.has(IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) return on_root(raw, found->second);
 
+  const bool is_second_half =
+      raw.has(IN_MOVED_TO) && moved_from_ && moved_from_->cookie == raw.cookie;
+  if (!is_second_half) {
+    end_rename();
+    // It may be what has left, or below it: then it is no longer ours.
+    if (!watched_.contains(raw.watch)) return;
+  }
+
   const bool is_self = raw.name.empty();
   WatchEvent event{EventKind::modified,
                    is_self ? found->second.is_directory : raw.has(IN_ISDIR),
                    join(found->second.path, raw.name),
                    {}};
-  if (raw.has(IN_MOVED_TO) && moved_from_ && moved_from_->cookie == raw.cookie) {
+  if (is_second_half) {
     event.kind = EventKind::renamed;
     event.from = std::move(std::exchange(moved_from_, std::nullopt)->event.path);
     // One that was not there any more under its first name is to be watched yet.
@@ -293,7 +301,6 @@ void Watcher::on_event(const Raw& raw) {
     if (is_new) watch_new(path);
     return;
   }
-  end_rename();
   if (raw.has(IN_CREATE | IN_MOVED_TO)) {
     event.kind = EventKind::created;
     return appeared(std::move(event));

@@ -124,6 +124,18 @@ TEST_F(WatchTest, FollowsATreeAsItGrowsAndMoves) {
   EXPECT_THAT(seen(watcher), ElementsAre("removed root/a/file", "removed/ root/a"));
 }
 
+TEST_F(WatchTest, TellsNothingOfADirectoryThatHasLeftBeforeItWasSeen) {
+  ASSERT_TRUE(blocking_mkdir_all(path("root/a")).has_value());
+  ASSERT_TRUE(blocking_mkdir_all(path("root/b")).has_value());
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("root/a"), path("a")).has_value());
+  put("a/new", "");
+  ASSERT_TRUE(blocking_rename(path("root/b"), path("b")).has_value());
+  // What it tells of itself is looked up, too.
+  ASSERT_EQ(::chmod(path("b").c_str(), 0700), 0);
+  EXPECT_THAT(seen(watcher), ElementsAre("removed/ root/a", "removed/ root/b"));
+}
+
 TEST_F(WatchTest, FollowsADirectoryThatWasRenamedBeforeItWasSeen) {
   ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
   auto watcher = watch(path("root"), true);

@@ -131,44 +131,32 @@ void Watcher::go(int fd, Walk& walk, std::size_t directories_max) {
   }
 }
 
-Async<Result<void>> Watcher::go_in_thread(OwnedFd fd, std::shared_ptr<Walk> walk) {
-  if (!fd) co_return Result<void>();
-  // A variable of its own: GCC 12 destroys what a lambda within a co_await has captured twice.
-  auto work = [fd = std::move(fd), walk]() -> Result<void> {
+// What is dropped before the thread begins is not looked into.
+JoinHandle<void> Watcher::go_in_thread(OwnedFd fd, const std::shared_ptr<Walk>& walk) {
+  return spawn_blocking([fd = std::move(fd), weak = std::weak_ptr<Walk>(walk)] {
+    const auto own = weak.lock();
+    if (!own) return;
     try {
-      go(fd.get(), *walk, SIZE_MAX);
+      go(fd.get(), *own, SIZE_MAX);
     } catch (const std::bad_alloc&) {
-      walk->error = Error::os(ENOMEM);
+      own->error = Error::os(ENOMEM);
     }
-    return {};
-  };
-  co_return co_await call_blocking(std::move(work));
+  });
 }
 
 // The first of it on the spot: mostly that is all.
 void Watcher::begin(Walk walk) {
   go(fd_.get(), walk, kWalkNowMax);
   walk_ = std::make_shared<Walk>(std::move(walk));
-  if (walk_->left.empty() || walk_->error) {
-    end_walk();
-  } else {
+  if (!walk_->left.empty() && !walk_->error) {
     take_found();
-  }
-}
-
-// Returns false if the thread is still at it.
-bool Watcher::go_on(Context& context) {
-  if (!walking_) {
     // Its own, for ours may be closed meanwhile.
-    auto fd = OwnedFd::adopt(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3));
-    walking_.emplace(go_in_thread(std::move(fd), walk_));
+    if (auto fd = OwnedFd::adopt(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3)); fd) {
+      walking_.emplace(go_in_thread(std::move(fd), walk_));
+      return;
+    }
   }
-  if (walking_->poll(context).is_pending()) return false;
-  walking_.reset();
-  // Here, if there was no descriptor or no thread for it.
-  if (fd_.get() >= 0) go(fd_.get(), *walk_, SIZE_MAX);
   end_walk();
-  return true;
 }
 
 void Watcher::take_found() {
@@ -179,6 +167,9 @@ void Watcher::take_found() {
 }
 
 void Watcher::end_walk() {
+  walking_.reset();
+  // Here, if there was no descriptor or no thread for it.
+  go(fd_.get(), *walk_, SIZE_MAX);
   take_found();
   const auto walk = std::exchange(walk_, nullptr);
   if (walk->error) error_ = walk->error;
@@ -191,6 +182,14 @@ void Watcher::end_walk() {
 }
 
 // ---- reading -----------------------------------------------------------------------------------
+
+void Watcher::close() noexcept {
+  // A thread that has not begun with it yet will not.
+  walking_.reset();
+  walk_.reset();
+  unread_.clear();
+  fd_.close();
+}
 
 std::optional<Watcher::Item> Watcher::take() {
   if (!events_.empty()) {
@@ -206,13 +205,18 @@ std::optional<Watcher::Item> Watcher::take() {
 Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
   for (;;) {
     if (auto item = watcher_->take()) return std::move(*item);
-    if (watcher_->walk_) {
-      if (!watcher_->go_on(context)) return pending;
+    auto& walking = watcher_->walking_;
+    const bool is_walking = walking && walking->poll(context).is_pending();
+    if (watcher_->walk_ && !is_walking) {
+      watcher_->end_walk();
       continue;
     }
     alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
-    auto answer =
-        wait_.poll(context, [&](int fd) noexcept { return IoAttempt{read_some(fd, bytes)}; });
+    auto answer = wait_.poll(context, [&](int fd) noexcept {
+      // Only closing it is to be heard of then.
+      if (is_walking) return IoAttempt{.result = -EAGAIN, .waits_elsewhere = true};
+      return IoAttempt{read_some(fd, bytes)};
+    });
     if (answer.is_pending()) {
       if (!watcher_->moved_from_) return pending;
       // No more: what was moved has left.
@@ -227,13 +231,13 @@ Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
 std::optional<Watcher::Item> Watcher::try_next() {
   for (;;) {
     if (auto item = take()) return item;
+    if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
     if (walk_) {
-      const Waker nobody;
-      Context context(nobody);
-      if (!go_on(context)) return std::nullopt;
+      // Only asked: a poll would take the place of the task that waits for it.
+      if (walking_ && !walking_->is_finished()) return std::nullopt;
+      end_walk();
       continue;
     }
-    if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
     alignas(inotify_event) std::array<std::byte, kReadBytes> bytes;
     const ssize_t count = read_some(fd_.get(), bytes);
     if (count == -EAGAIN) {

@@ -23,7 +23,8 @@
 //      ▲  a thread has looked into all of them: on with the event behind            │
 //      └────────────────────────────────────────────────────────────────────────────┘
 //
-// walking   what was found so far is told; the kernel keeps further events.
+// walking   what was found so far is told; the kernel keeps further events. Closing does not wait
+//           for the thread.
 //
 // A watched file that is replaced by renaming another one over it, as editors do, is gone: watch
 // its directory.
@@ -34,8 +35,8 @@
 #include <blitzio/base/result.hpp>
 #include <blitzio/executor/async_fd.hpp>
 #include <blitzio/executor/blocking_call.hpp>
-#include <blitzio/task/async.hpp>
 #include <blitzio/task/future.hpp>
+#include <blitzio/task/join_handle.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -103,7 +104,7 @@ class [[nodiscard]] Watcher {
   /// The next event if it is there. Empty if not, or if a thread still looks for what has come.
   [[nodiscard]] std::optional<Item> try_next();
   /// Ends it: what waits, and later calls, end with `closed`.
-  void close() noexcept { fd_.close(); }
+  void close() noexcept;
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
  private:
@@ -133,9 +134,8 @@ class [[nodiscard]] Watcher {
   /// Looks into so many directories of `walk` at most.
   static void go(int fd, Walk& walk, std::size_t directories_max);
   static void look_into(int fd, Walk& walk, const std::string& path);
-  static Async<Result<void>> go_in_thread(OwnedFd fd, std::shared_ptr<Walk> walk);
+  static JoinHandle<void> go_in_thread(OwnedFd fd, const std::shared_ptr<Walk>& walk);
   void begin(Walk walk);
-  [[nodiscard]] bool go_on(Context& context);
   void take_found();
   void end_walk();
   void read_events(std::span<const std::byte> bytes);
@@ -157,7 +157,7 @@ class [[nodiscard]] Watcher {
   std::optional<Error> error_;
   // Set while there is more to look into than is done on the spot; the thread's while `walking_`.
   std::shared_ptr<Walk> walk_;
-  std::optional<Async<Result<void>>> walking_;
+  std::optional<JoinHandle<void>> walking_;
   std::vector<std::byte> unread_;  ///< events behind the one that began the walk
 };
 

@@ -1,5 +1,6 @@
 // Watcher: each kind of event, renames in two halves, directories that come and go, waiting.
 #include "core/fs/support.hpp"
+#include "core/sync/support.hpp"
 
 #include <blitzio/executor/local_executor.hpp>
 #include <blitzio/executor/runtime.hpp>
@@ -12,6 +13,8 @@
 
 #include <algorithm>
 #include <array>
+#include <latch>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -168,6 +171,15 @@ class LargeTree : public WatchTest {
     std::ranges::sort(all);
     return all;
   }
+  // Its only thread that looks is busy until then.
+  static std::unique_ptr<Runtime> busy_until(std::latch& may_look) {
+    Config config;
+    config.workers = 1;
+    config.blocking_threads_max = 1;
+    auto runtime = Runtime::create(config).value();
+    runtime->spawn_blocking([&may_look] { may_look.wait(); }).detach();
+    return runtime;
+  }
 };
 
 TEST_F(LargeTree, IsLookedAtByAThread) {
@@ -198,6 +210,52 @@ TEST_F(LargeTree, IsLookedAtByAThread) {
   put("root/moved/9/later", "");
   EXPECT_THAT(seen(watcher),
               ElementsAre("created root/tree/9/9/later", "created root/moved/9/later"));
+}
+
+TEST_F(LargeTree, AskingForItLeavesTheWaitOfAnother) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  make("tree");
+  std::latch may_look(1);
+  auto runtime = busy_until(may_look);
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  auto work = [&]() -> Async<> {
+    seen(watcher);
+    test::WakeCounter waiter;
+    auto next = watcher.next();
+    EXPECT_TRUE(waiter.poll(next).is_pending());
+    EXPECT_FALSE(watcher.try_next().has_value());
+    may_look.count_down();
+    co_await runtime->spawn_blocking([] {});  // after the look
+    EXPECT_GT(waiter.count(), 0);
+    EXPECT_TRUE(waiter.poll(next).is_ready());
+  };
+  runtime->block_on(work());
+}
+
+TEST_F(LargeTree, ClosingEndsTheWaitForIt) {
+  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
+  make("tree");
+  std::latch may_look(1);
+  auto runtime = busy_until(may_look);
+  auto watcher = watch(path("root"), true);
+  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  auto work = [&]() -> Async<> {
+    seen(watcher);
+    test::WakeCounter waiter;
+    auto next = watcher.next();
+    EXPECT_TRUE(waiter.poll(next).is_pending());
+    watcher.close();
+    EXPECT_GT(waiter.count(), 0);
+    auto item = waiter.poll(next);
+    const auto closed = Error::runtime(RuntimeErrc::closed);
+    EXPECT_TRUE(item.is_ready() && item.value().error() == closed);
+    const auto later = watcher.try_next();
+    EXPECT_TRUE(later.has_value() && later->error() == closed);
+    co_return;
+  };
+  runtime->block_on(work());
+  may_look.count_down();
 }
 
 TEST_F(LargeTree, IsToldOfThoughEachWaitIsDropped) {

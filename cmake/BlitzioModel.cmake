@@ -39,6 +39,7 @@ add_library(blitzio_model_core STATIC ${model_core_sources}
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/blocking_pool.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/cancel_token.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/group_state.cpp
+            ${PROJECT_SOURCE_DIR}/src/blitzio/executor/process_pool.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/executor/thread_poll.cpp
             ${PROJECT_SOURCE_DIR}/src/blitzio/fs/detail/ring_call.cpp)
 target_link_libraries(blitzio_model_core PRIVATE blitzio_model_doorway blitzio_model_instrumented

@@ -45,7 +45,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "echo_1k_many": 4.2,
         "header_body": 6,
         "echo_100k": 6.2,
-        "bulk": 1.5,
+        "bulk": 0.85,
         "unix_echo": 6,
         "tls_1k": 6,
         "tls_bulk": 6.3,
@@ -73,7 +73,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "echo_1k_many": 4.1,  # One message on each, and the first two are received by recv().
         "header_body": 4,
         "echo_100k": 6.2,
-        "bulk": 1.5,
+        "bulk": 0.85,
         "unix_echo": 4,
         "tls_1k": 4,
         "tls_bulk": 6.3,

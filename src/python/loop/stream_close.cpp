@@ -103,7 +103,6 @@ int stream_close(StreamTransport& t) noexcept {
   t.closing = true;
   stream_update_reading(t);
   stream_flush(t);  // What this turn wrote leaves before anybody hears of the end.
-  if (stream_is_sharing(t)) return 0;
   if (!t.queue.is_empty() || t.conn_lost != 0) return 0;
   // While a file is being sent nothing is queued, and yet somebody waits for room.
   if (t.writable != nullptr && is_loop_alive(t)) loop_driver(*t.loop).cancel(*t.writable);

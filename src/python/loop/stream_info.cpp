@@ -206,9 +206,7 @@ PyObject* stream_get_write_buffer_size(PyObject* self, PyObject* /*unused*/) noe
   if (transport_check(t) != 0) return nullptr;
   // What is merely gathered asyncio would have sent by now, and have paused for what was refused.
   if (t.conn_lost == 0) stream_flush(t);
-  if (stream_is_blocked(t) && transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
-    return nullptr;
-  }
+  if (stream_pause_if_refused(t) != 0) return nullptr;
   return PyLong_FromSize_t(t.queue.size_bytes());
 }
 

@@ -20,11 +20,6 @@ namespace blitzio::python {
   return transport.writable != nullptr && !transport.writable->is_idle();
 }
 
-/// Whether the protocol was asked to pause until the next turn; see stream_share.cpp.
-[[nodiscard]] inline bool stream_is_sharing(const StreamTransport& transport) noexcept {
-  return transport.share != nullptr && !transport.share->is_idle();
-}
-
 /// A method of the transport's protocol; see protocol_call().
 [[nodiscard]] inline PyRef stream_call(StreamTransport& transport, PyObject* name,
                                        PyObject* argument = nullptr) noexcept {
@@ -50,8 +45,9 @@ void stream_on_flush(Flushable& flushable) noexcept;
 void stream_on_writable(driver::Operation& operation,
                         const driver::Completion& completion) noexcept;
 
-/// All was taken by the kernel: goes on with what waited for that.
-void stream_finish_after_drain(StreamTransport& transport) noexcept;
+/// Asks the protocol to pause if the kernel has refused more than the high-water mark allows.
+/// Returns -1 with a fatal error of pause_writing().
+[[nodiscard]] int stream_pause_if_refused(StreamTransport& transport) noexcept;
 
 /// As write() of exact `bytes`. `more`: what follows comes at once, and may leave with it.
 [[nodiscard]] int stream_write_bytes(PyObject* self, PyObject* bytes, bool more) noexcept;
@@ -64,18 +60,6 @@ PyObject* stream_make_empty_waiter(PyObject* self, PyObject* unused) noexcept;
 /// when the socket takes more, and fails when the connection is lost.
 PyObject* stream_make_writable_waiter(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_reset_empty_waiter(PyObject* self, PyObject* unused) noexcept;
-
-// ---- stream_share.cpp ---------------------------------------------------------------------------
-
-/// Whether the queue, which is more than is gathered for a call's sake, waits for the turn's end
-/// all the same, for it is part of a share. If not, counts it as sent.
-[[nodiscard]] bool stream_gathers_share(StreamTransport& transport) noexcept;
-/// After something was written: asks the protocol to pause if the kernel has refused too much, or
-/// the share was sent. Returns -1 with a fatal error of pause_writing().
-[[nodiscard]] int stream_ask_to_pause(StreamTransport& transport) noexcept;
-void stream_on_share(driver::Operation& operation, const driver::Completion& completion) noexcept;
-/// Tells a protocol that is paused for its share to go on: another one takes its place.
-void stream_end_share(StreamTransport& transport) noexcept;
 
 // ---- stream_close.cpp ---------------------------------------------------------------------------
 

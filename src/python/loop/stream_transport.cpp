@@ -71,8 +71,7 @@ void stream_dealloc(PyObject* self) noexcept {
 /// For the loop's traversal: the references of operations in flight and of a pending flush.
 int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
   const StreamTransport& t = as_stream(self);
-  const std::array<const StreamOperation*, 4> operations{&t.read, t.writable.get(), t.resume.get(),
-                                                         t.share.get()};
+  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), t.resume.get()};
   for (const StreamOperation* operation : operations) {
     if (operation != nullptr && !operation->is_idle()) Py_VISIT(self);
   }
@@ -183,9 +182,7 @@ int stream_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
 
 PyObject* method_set_protocol(PyObject* self, PyObject* protocol) noexcept {
   StreamTransport& t = as_stream(self);
-  if (transport_check(t) != 0) return nullptr;
-  stream_end_share(t);
-  if (set_protocol(t, protocol) != 0) return nullptr;
+  if (transport_check(t) != 0 || set_protocol(t, protocol) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 

@@ -8,7 +8,6 @@
 //   stream_info.cpp       repr, get_extra_info, water marks, private attributes
 //   stream_read.cpp       receiving, pausing, delivery to the protocol
 //   stream_write.cpp      gathering, sending, flow control, write_eof
-//   stream_share.cpp      how much a connection sends in a turn
 //   stream_close.cpp      close, abort, errors, connection_lost, the end of the descriptor
 //
 // Life (asyncio's own flags, kept under its names):
@@ -114,9 +113,7 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
 
   // Writing.
   std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next
-  bool is_bulk = false;            ///< it had sent its share just before the turn `sent_in_turn`
-  std::uint32_t sent_in_turn = 0;  ///< LoopObject::turn_number of `sent_bytes`
-  std::uint32_t sent_bytes = 0;    ///< what large writes sent in that turn
+  std::uint32_t last_large_write = ~0U;  ///< LoopObject::turn_number of it
   WriteQueue queue;
   StreamFlush flush;  ///< linked: the loop will send before it waits
 
@@ -124,7 +121,6 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   // Made when first needed, which for most connections is never.
   std::unique_ptr<StreamOperation> writable;  ///< poll(POLLOUT): the kernel's buffer is full
   std::unique_ptr<StreamOperation> resume;    ///< nop: held data or a large read go on next turn
-  std::unique_ptr<StreamOperation> share;     ///< nop: the protocol may write on next turn
 
   StoredAddress local;
   StoredAddress peer;

@@ -2,15 +2,15 @@
 //
 // write() only queues: the loop calls back before it waits, and one send or sendmsg takes all that
 // the turn produced. It goes out at once if the loop does not run, or if more is queued than a
-// flush should hold back. When the kernel takes a part only, `writable` (a one-shot poll) is in
-// flight and nothing is tried until it completes:
+// flush should hold back: the first large write of a turn, and whenever those after it are many.
+// When the kernel takes a part only, `writable` (a one-shot poll) is in flight and nothing is tried
+// until it completes:
 //
 //   queue empty ──write──▶ gathered ──flush──▶ sent: queue empty
 //                             ▲                │ kernel's buffer full
 //                             └── writable ◀───┘
 //
-// pause_writing() is called for what the kernel refused, and when a connection has sent its share
-// of a turn (stream_share.cpp); never for what is merely gathered.
+// pause_writing() is called only for what the kernel refused, never for what is merely gathered.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 
@@ -33,6 +33,9 @@ namespace {
 /// echo 64 KiB took 62 µs each instead of 32).
 constexpr std::size_t kGatherBytesMax = 16 * 1024;
 constexpr std::size_t kVectorsMax = IOV_MAX;
+/// The same behind a large write of the same turn: what writes on is bulk, and in one call so much
+/// of it takes a quarter less than in three (docs/design/writes.md).
+constexpr std::size_t kGatherBulkBytesMax = 192 * 1024;
 /// The same for data that comes in pieces at once.
 constexpr std::size_t kGatherMoreBytesMax = 256 * 1024;
 /// The same for all connections of a loop together: fifty that each answer with 10 KiB would keep
@@ -105,9 +108,32 @@ int shut_down_writing(StreamTransport& t) noexcept {
   return ::shutdown(t.fd, SHUT_WR) == 0 ? 0 : errno;
 }
 
+/// All was taken by the kernel: goes on with what waited for that.
+BLITZIO_COLD void finish_after_drain(StreamTransport& t) noexcept {
+  settle_empty_waiter(t, nullptr);
+  if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+  if (t.closing) {
+    if (t.protocol_paused) {
+      // Who waits for that hears of it before the end, as with asyncio, and may write or abort.
+      transport_resume_protocol(t);
+      if (t.conn_lost != 0 || !t.queue.is_empty()) return;
+    }
+    if (transport_schedule_lost(t, nullptr) != 0) {
+      loop_report_exception(*t.loop, "Fatal error on transport");
+    }
+  } else if (t.eof_written) {
+    if (const int code = shut_down_writing(t); code != 0) {
+      PyRef exception = make_os_error(code);
+      if (!exception) exception = take_exception();
+      stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
+    }
+  }
+}
+
 void after_drain(StreamTransport& t) noexcept {
+  // Below the low-water mark only here: the protocol is paused only while `writable` is in flight.
   if (BLITZIO_UNLIKELY(t.closing || t.eof_written || t.empty_waiter != nullptr)) {
-    stream_finish_after_drain(t);
+    finish_after_drain(t);
   }
 }
 
@@ -169,7 +195,10 @@ bool may_gather(StreamTransport& t) noexcept {
   if (!is_loop_running(t) || t.queue.pieces() >= kVectorsMax) return false;
   const std::size_t queued = t.queue.size_bytes();
   if (BLITZIO_LIKELY(queued <= kGatherBytesMax && queued <= t.marks.high)) return true;
-  return stream_gathers_share(t);
+  // Who has set a low mark wants nothing to wait.
+  if (t.marks.high < kGatherBytesMax) return false;
+  const std::uint32_t turn = t.loop->turn_number;
+  return std::exchange(t.last_large_write, turn) == turn && queued < kGatherBulkBytesMax;
 }
 
 /// After something was queued: sends now, or sees to it that the turn's end does.
@@ -222,7 +251,7 @@ int after_queueing(StreamTransport& t) noexcept {
   if (t.conn_lost != 0 || t.queue.is_empty()) return 0;
   if (loop_check_closed(*t.loop) != 0) return -1;
   request_flush(t);
-  return stream_ask_to_pause(t);
+  return stream_pause_if_refused(t);
 }
 
 /// Whether the buffer that `object` has gives its bytes; else false with the error set.
@@ -241,28 +270,6 @@ bool is_writable_type(PyObject* data) noexcept {
 }  // namespace
 
 // ---- for the other files ------------------------------------------------------------------------
-
-BLITZIO_COLD void stream_finish_after_drain(StreamTransport& t) noexcept {
-  settle_empty_waiter(t, nullptr);
-  if (t.conn_lost != 0 || !t.queue.is_empty()) return;
-  if (t.closing) {
-    if (stream_is_sharing(t)) return;  // The protocol hears first that it may go on.
-    if (t.protocol_paused) {
-      // Who waits for that hears of it before the end, as with asyncio, and may write or abort.
-      transport_resume_protocol(t);
-      if (t.conn_lost != 0 || !t.queue.is_empty()) return;
-    }
-    if (transport_schedule_lost(t, nullptr) != 0) {
-      loop_report_exception(*t.loop, "Fatal error on transport");
-    }
-  } else if (t.eof_written) {
-    if (const int code = shut_down_writing(t); code != 0) {
-      PyRef exception = make_os_error(code);
-      if (!exception) exception = take_exception();
-      stream_fatal_error(t, std::move(exception), "Fatal write error on socket transport");
-    }
-  }
-}
 
 void stream_flush(StreamTransport& t) noexcept {
   uncount_gathered(t);
@@ -284,16 +291,17 @@ void stream_flush(StreamTransport& t) noexcept {
   if (t.queue.is_empty() && t.conn_lost == 0) after_drain(t);
 }
 
+int stream_pause_if_refused(StreamTransport& t) noexcept {
+  if (BLITZIO_LIKELY(!stream_is_blocked(t)) || t.conn_lost != 0) return 0;
+  return transport_maybe_pause_protocol(t, t.queue.size_bytes());
+}
+
 void stream_on_flush(Flushable& flushable) noexcept {
   StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
   const PyRef keep = transport_take_self(t);
   if (t.conn_lost != 0) return uncount_gathered(t);
   stream_flush(t);
-  // More than the high-water mark may have been gathered, and the kernel has refused it.
-  if (BLITZIO_LIKELY(!stream_is_blocked(t)) || t.conn_lost != 0) return;
-  if (transport_maybe_pause_protocol(t, t.queue.size_bytes()) != 0) {
-    loop_set_fatal(*t.loop, take_exception());
-  }
+  if (stream_pause_if_refused(t) != 0) loop_set_fatal(*t.loop, take_exception());
 }
 
 void stream_on_writable(driver::Operation& operation,

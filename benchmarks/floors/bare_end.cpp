@@ -11,6 +11,7 @@
 #include "bare.hpp"
 
 #include <sys/epoll.h>
+#include <cerrno>
 
 namespace {
 
@@ -27,7 +28,10 @@ bool ask(int epoll, int expected) {
   std::array<epoll_event, 64> events;
   if (epoll < 0) return true;
   const int patience = expected == 0 ? 0 : -1;
-  const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), patience);
+  int count = 0;
+  do {
+    count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), patience);
+  } while (count < 0 && errno == EINTR);  // A peer's child has ended.
   if (count == expected) return true;
   PyErr_Format(PyExc_RuntimeError, "%d events instead of %d", count, expected);
   return false;

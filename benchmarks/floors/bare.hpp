@@ -131,6 +131,25 @@ inline void forget_peer(PyObject* self) {
   Py_DECREF(type);
 }
 
+/// The type of such an end: how it waits is what differs.
+template <PyCFunction kDeliver, initproc kInitialise>
+PyType_Spec& datagram_spec(const char* name, int bytes) {
+  static PyMethodDef methods[] = {
+      {"write", write_now, METH_O, nullptr},
+      {"sendto", send_to, METH_VARARGS, nullptr},
+      {"deliver", kDeliver, METH_O, nullptr},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  static PyType_Slot slots[] = {
+      {Py_tp_init, reinterpret_cast<void*>(kInitialise)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(forget_peer)},
+      {Py_tp_methods, methods},
+      {0, nullptr},
+  };
+  static PyType_Spec spec{name, bytes, 0, Py_TPFLAGS_DEFAULT, slots};
+  return spec;
+}
+
 inline bool add_type(PyObject* module, const char* name, PyType_Spec& type_spec) {
   PyObject* type = PyType_FromSpec(&type_spec);
   if (type == nullptr) return false;

@@ -102,21 +102,6 @@ PyObject* deliver_datagram(PyObject* self, PyObject* datagram_received) {
   return floors::receive_and_hand_over(self, datagram_received);
 }
 
-PyMethodDef datagram_methods[] = {
-    {"write", floors::write_now, METH_O, nullptr},
-    {"sendto", floors::send_to, METH_VARARGS, nullptr},
-    {"deliver", deliver_datagram, METH_O, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyType_Slot datagram_slots[] = {
-    {Py_tp_init, reinterpret_cast<void*>(initialise<DatagramEnd>)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(floors::forget_peer)},
-    {Py_tp_methods, datagram_methods},
-    {0, nullptr},
-};
-PyType_Spec datagram_spec{"bare_end.DatagramEnd", sizeof(DatagramEnd), 0, Py_TPFLAGS_DEFAULT,
-                          datagram_slots};
-
 // An end that speaks TLS: the bound methods of _ssl's objects, so that no call looks one up.
 struct TlsEnd {
   PyObject_HEAD int fd;
@@ -211,7 +196,9 @@ PyModuleDef definition{
 PyMODINIT_FUNC PyInit_bare_end() {
   PyObject* module = PyModule_Create(&definition);
   if (module != nullptr && floors::add_type(module, "End", spec) &&
-      floors::add_type(module, "DatagramEnd", datagram_spec) &&
+      floors::add_type(module, "DatagramEnd",
+                       floors::datagram_spec<deliver_datagram, initialise<DatagramEnd>>(
+                           "bare_end.DatagramEnd", sizeof(DatagramEnd))) &&
       floors::add_type(module, "TlsEnd", tls_spec)) {
     return module;
   }

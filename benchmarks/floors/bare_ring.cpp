@@ -179,21 +179,6 @@ PyType_Slot polled_slots[] = {
 PyType_Spec polled_spec{"bare_ring.PolledEnd", sizeof(floors::Sender), 0, Py_TPFLAGS_DEFAULT,
                         polled_slots};
 
-PyMethodDef datagram_methods[] = {
-    {"write", floors::write_now, METH_O, nullptr},
-    {"sendto", floors::send_to, METH_VARARGS, nullptr},
-    {"deliver", deliver_datagram, METH_O, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyType_Slot datagram_slots[] = {
-    {Py_tp_init, reinterpret_cast<void*>(watch<false>)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(floors::forget_peer)},
-    {Py_tp_methods, datagram_methods},
-    {0, nullptr},
-};
-PyType_Spec datagram_spec{"bare_ring.DatagramEnd", sizeof(floors::Datagrams), 0, Py_TPFLAGS_DEFAULT,
-                          datagram_slots};
-
 PyModuleDef definition{
     PyModuleDef_HEAD_INIT, "bare_ring", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
 
@@ -203,7 +188,9 @@ PyMODINIT_FUNC PyInit_bare_ring() {
   PyObject* module = PyModule_Create(&definition);
   if (module != nullptr && floors::add_type(module, "End", spec) &&
       floors::add_type(module, "PolledEnd", polled_spec) &&
-      floors::add_type(module, "DatagramEnd", datagram_spec)) {
+      floors::add_type(module, "DatagramEnd",
+                       floors::datagram_spec<deliver_datagram, watch<false>>(
+                           "bare_ring.DatagramEnd", sizeof(floors::Datagrams)))) {
     return module;
   }
   Py_XDECREF(module);

@@ -73,9 +73,6 @@ async def paused(kind: str, folder: Path) -> AsyncIterator[tuple[Any, Any, Calla
 
 
 def fill(transport: Any, protocol: Any) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None:  # So that it is the kernel that refuses, and not a turn's share.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     while protocol.events[-1] != "pause":
         transport.write(bytes(1 << 20))
 

@@ -17,7 +17,7 @@ import pytest
 import blitzio
 from blitzio import net
 from blitzio._runtime.parallel import ParallelWork
-from tests.python.runtime.runtime_support import PATIENCE, until
+from tests.python.runtime.runtime_support import PATIENCE, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,29 +89,13 @@ async def connect_in_task() -> Connection:
     raise AssertionError("nobody connects in a task")
 
 
-def interrupt(signal_number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def test_ctrl_c_ends_the_wait_for_a_function_that_blocks() -> None:
     """It used to be heard when that function returned."""
-    gate, main = threading.Event(), threading.get_ident()
+    gate = threading.Event()
     runtime = blitzio.Runtime(workers=1)
     handle = runtime.spawn_blocking(gate.wait, PATIENCE)
-
-    def send() -> None:
-        until(lambda: runtime.is_shut_down)
-        signal.pthread_kill(main, signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    sender = threading.Thread(target=send)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            sender.start()
-            runtime.shutdown()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        sender.join()
+    with pytest.raises(KeyboardInterrupt), interrupted(lambda: runtime.is_shut_down):
+        runtime.shutdown()
     assert not handle.is_finished()
     gate.set()
     runtime.shutdown()

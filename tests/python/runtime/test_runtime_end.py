@@ -17,7 +17,7 @@ import pytest
 
 import blitzio
 from blitzio import Config, JoinHandle, Runtime, compute, get_runtime, spawn, spawn_blocking
-from tests.python.runtime.runtime_support import PATIENCE, double, forever, until
+from tests.python.runtime.runtime_support import PATIENCE, double, forever, interrupted, until
 
 
 def test_shutdown_cancels_what_runs_and_what_waits() -> None:
@@ -178,27 +178,11 @@ def test_a_shutdown_that_was_interrupted_is_waited_for_by_the_next(
             await asyncio.to_thread(go_on.wait)
             ended.append(True)
 
-    def interrupt(signal_number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
     runtime = Runtime(workers=1)
     handle = runtime.spawn(stubborn)
     until(lambda: runtime.metrics()["workers"][0]["tasks"] == 1)
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    main = threading.get_ident()
-
-    def send() -> None:
-        assert waiting.wait(PATIENCE)
-        signal.pthread_kill(main, signal.SIGUSR1)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            runtime.shutdown()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        sender.join()
+    with pytest.raises(KeyboardInterrupt), interrupted(waiting.is_set):
+        runtime.shutdown()
     assert runtime.is_shut_down and not ended
     go_on.set()
     runtime.shutdown()

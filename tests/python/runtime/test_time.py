@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import signal
 import sys
 import threading
 from datetime import timedelta
@@ -24,6 +23,7 @@ from blitzio.time import (
     sleep_until,
     timeout,
 )
+from tests.python.runtime.runtime_support import interrupted
 
 MILLISECOND = Duration.from_millis(1)
 
@@ -193,36 +193,15 @@ def test_blocking_sleep_lets_time_pass_and_other_threads_run() -> None:
         blocking_sleep(float("nan"))
 
 
-class _Stop(Exception):
-    pass
-
-
 @pytest.mark.parametrize("span", [3_600, Duration.MAX])
 def test_a_blocking_sleep_is_ended_by_what_a_signals_handler_raises(span: Any) -> None:
-    is_over = threading.Event()
     main = threading.get_ident()
 
-    def on_signal(_number: int, _frame: Any) -> None:
-        if not is_over.is_set():
-            is_over.set()
-            raise _Stop
+    def sleeps() -> bool:
+        return sys._current_frames()[main].f_code is blocking_sleep.__code__
 
-    def interrupt() -> None:
-        # Again and again: one that comes just before the sleep begins does not end it.
-        while not is_over.wait(0.001):
-            if sys._current_frames()[main].f_code is blocking_sleep.__code__:
-                signal.pthread_kill(main, signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, on_signal)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(_Stop):
-            blocking_sleep(span)
-    finally:
-        is_over.set()
-        thread.join()
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(KeyboardInterrupt), interrupted(sleeps):
+        blocking_sleep(span)
 
 
 def test_sleeping_takes_at_least_as_long_as_asked(loop: asyncio.AbstractEventLoop) -> None:

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from workloads import load_all
 
-from floors import calls, messages, tasks
+from floors import calls, connecting, messages, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,12 +86,15 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory() as folder:
         bare_loop, bare_end = build("bare_loop", folder), build("bare_end", folder)
+        bare = (bare_loop, bare_end, build("bare_connect", folder))
         floors: dict[str, Floor] = {
             **tasks.floors(bare_loop),
             **messages.floors(bare_loop, bare_end),
+            **connecting.floors(*bare),
             **calls.FLOORS,
         }
-        kinds = {"floor": floors, "asked": messages.asked_floors(bare_loop, bare_end)}
+        asked = {**messages.asked_floors(bare_loop, bare_end), **connecting.asked_floors(*bare)}
+        kinds = {"floor": floors, "asked": asked}
         if has_liburing():
             bare_ring = build("bare_ring", folder, "-luring")
             kinds["ring"] = messages.ring_floors(bare_loop, bare_end, bare_ring)

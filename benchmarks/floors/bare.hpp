@@ -1,13 +1,15 @@
-// What the bare ends share: sending, and what is done with what was received.
+// What the bare ends share: asking, sending, and what is done with what was received.
 #pragma once
 
 #include <Python.h>
 
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,6 +25,21 @@ struct Sender {
   std::size_t count;
   std::array<PyObject*, kPieces> pieces;  // owned: `bytes`
 };
+
+/// Takes what the set has to tell, and waits for it if something is `expected`; -1: there is no
+/// set. Returns false with an error set if it tells of more or less.
+inline bool ask(int epoll, int expected) {
+  std::array<epoll_event, 64> events;
+  if (epoll < 0) return true;
+  const int patience = expected == 0 ? 0 : -1;
+  int count = 0;
+  do {
+    count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), patience);
+  } while (count < 0 && errno == EINTR);  // A peer's child has ended.
+  if (count == expected) return true;
+  PyErr_Format(PyExc_RuntimeError, "%d events instead of %d", count, expected);
+  return false;
+}
 
 template <class End>
 End& as(PyObject* self) {

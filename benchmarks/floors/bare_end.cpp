@@ -10,32 +10,15 @@
 // Not a transport to use: a message is at most 64 KiB, and a write that takes less is an error.
 #include "bare.hpp"
 
-#include <sys/epoll.h>
-#include <cerrno>
-
 namespace {
 
 using floors::as;
+using floors::ask;
 using floors::hand_over;
 
 struct End : floors::Sender {
   int epoll;  // -1: none
 };
-
-// Takes what the set has to tell, and waits for it if something is `expected`. Returns false with
-// an error set if it tells of more or less.
-bool ask(int epoll, int expected) {
-  std::array<epoll_event, 64> events;
-  if (epoll < 0) return true;
-  const int patience = expected == 0 ? 0 : -1;
-  int count = 0;
-  do {
-    count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), patience);
-  } while (count < 0 && errno == EINTR);  // A peer's child has ended.
-  if (count == expected) return true;
-  PyErr_Format(PyExc_RuntimeError, "%d events instead of %d", count, expected);
-  return false;
-}
 
 PyObject* look(PyObject* self, PyObject* /*unused*/) {
   if (!ask(as<End>(self).epoll, 0)) return nullptr;
@@ -67,6 +50,11 @@ PyObject* fill(PyObject* self, PyObject* args) {
   return hand_over(read_bytes(as<End>(self).fd, size), data_received);
 }
 
+PyObject* close_end(PyObject* self, PyObject* /*unused*/) {
+  if (::close(as<End>(self).fd) != 0) return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
 PyMethodDef methods[] = {
     {"write", floors::write_now, METH_O, nullptr},
     {"gather", floors::gather, METH_O, nullptr},
@@ -74,6 +62,7 @@ PyMethodDef methods[] = {
     {"deliver", deliver, METH_O, nullptr},
     {"look", look, METH_NOARGS, nullptr},
     {"fill", fill, METH_VARARGS, nullptr},
+    {"close", close_end, METH_NOARGS, nullptr},
     // What asyncio's StreamWriter asks when it is dropped.
     {"is_closing", [](PyObject*, PyObject*) -> PyObject* { Py_RETURN_TRUE; }, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

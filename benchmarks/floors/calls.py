@@ -1,4 +1,5 @@
-"""Floors of what the kernel does for connections and processes: its calls, one after the other.
+"""The floor of a process, which is the kernel's calls, one after the other; and what floors of
+messages share.
 
 Sockets are `_socket.socket`, the C type: the methods of `socket.socket` that are written in Python
 are no loop's to call.
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-RECEIVE_BYTES = 64 * 1024
 
 
 class Client:
@@ -58,25 +57,6 @@ def tcp_pair() -> tuple[Any, Any]:
     return client, server
 
 
-def connect_close(ops: int) -> float:
-    listener = listening()
-    address = listener.getsockname()
-    payload = b"x" * 128
-    started = time.perf_counter()
-    for _ in range(ops):
-        client = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        client.connect(address)
-        server = _socket.socket(fileno=listener._accept()[0])
-        client.send(payload)
-        server.send(server.recv(RECEIVE_BYTES))
-        server.close()
-        client.recv(RECEIVE_BYTES)
-        client.close()
-    seconds = time.perf_counter() - started
-    listener.close()
-    return seconds
-
-
 def spawn(ops: int) -> float:
     started = time.perf_counter()
     for _ in range(ops):
@@ -84,4 +64,4 @@ def spawn(ops: int) -> float:
     return time.perf_counter() - started
 
 
-FLOORS: dict[str, Callable[[int], float]] = {"connect_close": connect_close, "spawn": spawn}
+FLOORS: dict[str, Callable[[int], float]] = {"spawn": spawn}

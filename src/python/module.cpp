@@ -1,5 +1,6 @@
 // The extension module `blitzio._native`: multi-phase initialisation, per-module state, and one
 // register call per type of the loop. Nothing else happens here; second_half.hpp makes the rest.
+#include <python/loop/child_output.hpp>
 #include <python/loop/connect_operation.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/loop/handle.hpp>
@@ -123,8 +124,8 @@ int module_exec(PyObject* module) {
   for (const auto add :
        {handle_register, loop_register, stream_transport_register, datagram_transport_register,
         pipe_transport_register, tls_register, listener_register, server_base_register,
-        sock_register, connect_operation_register, names_register, fork_gate_register,
-        exit_register, job_register}) {
+        child_output_register, sock_register, connect_operation_register, names_register,
+        fork_gate_register, exit_register, job_register}) {
     if (add(module, state) != 0) return -1;
   }
   return PyModule_AddStringConstant(module, "__version__", BLITZIO_VERSION);

@@ -34,6 +34,7 @@ import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from blitzio._loop import _compat
+from blitzio._native import ChildOutputBase
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class SubprocessTransport(asyncio.SubprocessTransport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
+        if self._pending is None:
+            self._introduce()
 
     def get_protocol(self) -> Any:
         return self._protocol
@@ -230,6 +233,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
                 loop.call_soon(self._deliver, loop, made)
             else:
                 self._pending = None
+                self._introduce()
                 if not made.done():
                     made.set_result(None)
 
@@ -245,6 +249,12 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._protocol = asyncio.SubprocessProtocol()  # Listens, and does nothing.
         for proto in self._pipes.values():
             proto.pipe.close()
+
+    def _introduce(self) -> None:
+        """From here on what the child writes goes to the protocol without a detour."""
+        for proto in self._pipes.values():
+            if isinstance(proto, _ReadPipe) and not proto.disconnected:
+                proto._listener = self._protocol
 
     # ---- events; each leads to one call of the protocol ----
 
@@ -368,19 +378,16 @@ class _WritePipe(asyncio.BaseProtocol):
         self._owner._protocol.resume_writing()
 
 
-class _ReadPipe(_WritePipe, asyncio.Protocol):
-    def data_received(self, data: bytes) -> None:
-        # What _event() and _call() do, in the one function that runs per message.
-        owner = self._owner
-        assert owner is not None
-        loop, protocol = owner._loop, owner._protocol
-        received = protocol.pipe_data_received
-        if owner._pending is not None:
-            owner._pending.append((received, (self.fd, data)))
-            return
-        try:
-            received(self.fd, data)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            owner._report(exc, loop, protocol, received, (self.fd, data))
+class _ReadPipe(ChildOutputBase, _WritePipe, asyncio.Protocol):
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener = None
+        super().connection_lost(exc)
+
+    def _receive(self, data: bytes) -> None:
+        assert self._owner is not None
+        self._owner._event(self._owner._protocol.pipe_data_received, self.fd, data)
+
+    def _failed(self, listener: Any, exc: BaseException, data: bytes) -> None:
+        assert self._owner is not None
+        args = (self.fd, data)
+        self._owner._report(exc, self._owner._loop, listener, listener.pipe_data_received, args)

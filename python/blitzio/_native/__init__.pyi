@@ -21,6 +21,7 @@ from blitzio._native._channel import Lagged as Lagged
 from blitzio._native._channel import Oneshot as Oneshot
 from blitzio._native._channel import Watch as Watch
 from blitzio._native._channel import WatchReceiver as WatchReceiver
+from blitzio._native._loop import ChildOutputBase as ChildOutputBase
 from blitzio._native._loop import Handle as Handle
 from blitzio._native._loop import Listener as Listener
 from blitzio._native._loop import LoopBase as LoopBase

@@ -338,6 +338,15 @@ class ServerBase:
     def _counted_clients(self, loop: LoopBase, /) -> list[StreamTransport]:
         """The open connections that are counted natively."""
 
+@disjoint_base
+class ChildOutputBase:
+    """The native half of the protocol of a child's output."""
+
+    fd: int
+    _listener: Any
+    def data_received(self, data: bytes, /) -> None:
+        """For the listener, once there is one; until then _receive() gets it."""
+
 @final
 class Listener:
     """Accepts connections of one listening socket, which the server owns."""

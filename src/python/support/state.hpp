@@ -25,12 +25,14 @@ namespace blitzio::python {
   X(_create_task_with_factory) \
   X(_decref_socketios)         \
   X(_detach)                   \
+  X(_failed)                   \
   X(_go_on)                    \
   X(_io_refs)                  \
   X(_job_exception)            \
   X(_on_close_notify)          \
   X(_on_handshake_complete)    \
   X(_on_shutdown_complete)     \
+  X(_receive)                  \
   X(_run_in_python_executor)   \
   X(_sock_connect_unresolved)  \
   X(_source_traceback)         \
@@ -80,6 +82,7 @@ namespace blitzio::python {
   X(peername)                  \
   X(pending)                   \
   X(pipe)                      \
+  X(pipe_data_received)        \
   X(proto)                     \
   X(protocol)                  \
   X(read)                      \
@@ -118,6 +121,7 @@ struct Names {
   X(datagram_transport_type) \
   X(listener_type)           \
   X(server_base_type)        \
+  X(child_output_type)       \
   X(sock_operation_type)     \
   X(connect_operation_type)  \
   X(tls_protocol_type)       \

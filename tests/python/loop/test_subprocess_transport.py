@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import os
 import signal
@@ -127,6 +128,34 @@ def test_another_protocol_can_take_over(loop: asyncio.AbstractEventLoop) -> None
         transport.close()
 
     loop.run_until_complete(main())
+
+
+def test_a_method_that_is_replaced_hears_the_next_message(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def main() -> None:
+        transport, protocol = await start("cat", stdin=PIPE, stdout=PIPE)
+        stdin: Any = transport.get_pipe_transport(0)
+        heard: asyncio.Future[tuple[int, bytes]] = loop.create_future()
+        stdin.write(b"first")
+        await protocol.until(("data", 1))
+
+        def pipe_data_received(fd: int, data: bytes) -> None:
+            callers.append(inspect.stack()[1].filename)
+            heard.set_result((fd, data))
+
+        protocol.pipe_data_received = pipe_data_received  # type: ignore[method-assign]
+        stdin.write(b"second")
+        assert await soon(heard) == (1, b"second")
+        stdin.write_eof()
+        await soon(protocol.lost)
+        assert bytes(protocol.data[1]) == b"first"
+        transport.close()
+
+    callers: list[str] = []
+    loop.run_until_complete(main())
+    # What runs for each message is the protocol's method alone.
+    assert os.path.basename(callers[0]) != "process_transport.py"
 
 
 def test_closing_kills_what_still_runs(loop: asyncio.AbstractEventLoop) -> None:

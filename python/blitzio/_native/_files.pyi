@@ -241,7 +241,7 @@ class File(_OpenFile):
         """readline() for threads. TimeoutError after `timeout` seconds."""
 
     def readlines(self, hint: int | None = -1, /) -> Awaitable[list[bytes]]:
-        """Read the lines that are left, or until they have `hint` bytes together."""
+        """Read the lines that are left, or until they have more than `hint` bytes."""
 
     def blocking_readlines(
         self, hint: int | None = -1, /, *, timeout: _Seconds | None = None
@@ -361,7 +361,7 @@ class TextFile(_OpenFile):
         """readline() for threads. TimeoutError after `timeout` seconds."""
 
     def readlines(self, hint: int | None = -1, /) -> Awaitable[list[str]]:
-        """Read the lines that are left, or until they have `hint` characters together."""
+        """Read the lines that are left, or until they have more than `hint` characters."""
 
     def blocking_readlines(
         self, hint: int | None = -1, /, *, timeout: _Seconds | None = None

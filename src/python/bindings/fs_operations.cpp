@@ -144,7 +144,7 @@ Answer FileReadLine::step(PyFile& file, Context& /*context*/) {
 Answer FileReadLines::step(PyFile& file, Context& /*context*/) {
   if (const Step step = begin_read(file); step != Step::done) return unfinished(step);
   if (!lines && !(lines = PyRef::steal(PyList_New(0)))) return nullptr;
-  while (hint <= 0 || total < hint) {
+  while (hint <= 0 || total <= hint) {
     std::size_t length = 0;
     const Step step = find_line(file, SIZE_MAX, &searched, &length);
     if (step != Step::done) return unfinished(step);

@@ -47,7 +47,7 @@ struct FileReadLine {
   Answer step(PyFile& file, Context& context);
 };
 
-/// readlines(hint): until at least so many bytes came.
+/// readlines(hint): until more bytes than that came.
 struct FileReadLines {
   Py_ssize_t hint;
   PyRef lines;

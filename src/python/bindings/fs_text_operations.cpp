@@ -62,7 +62,7 @@ Answer TextReadLine::step(PyFile& file, Context& /*context*/) {
 Answer TextReadLines::step(PyFile& file, Context& /*context*/) {
   if (const Step step = begin_read(file); step != Step::done) return unfinished(step);
   if (!lines && !(lines = PyRef::steal(PyList_New(0)))) return nullptr;
-  while (hint <= 0 || total < hint) {
+  while (hint <= 0 || total <= hint) {
     Py_ssize_t length = 0;
     const Step step = find_line(*text, PY_SSIZE_T_MAX, &searched, &length);
     if (step != Step::done) return unfinished(step);
@@ -96,6 +96,10 @@ Answer TextWrite::step(PyFile& file, Context& /*context*/) {
 
 Answer TextTell::step(PyFile& file, Context& /*context*/) {
   if (!file.check_seekable()) return nullptr;
+  // Where an appending write goes is known once it is written. As io.TextIOWrapper, unlike bytes.
+  if (file.mode.appends) {
+    if (const Step step = file.flush(); step != Step::done) return unfinished(step);
+  }
   return text->tell();
 }
 

@@ -60,6 +60,45 @@ def test_bytes_are_read_as_by_a_file_of_python(run: Run, path: Path, buffering: 
     run(main())
 
 
+@pytest.mark.parametrize("mode", ["r", "rb"])
+def test_readlines_goes_on_until_there_is_more_than_its_hint(
+    run: Run, path: Path, mode: str
+) -> None:
+    async def main() -> None:
+        for hint in range(13, 16):  # Around two lines of seven.
+            with open(path, mode) as expected:
+                async with fs.open(path, mode) as file:
+                    assert await file.readlines(hint) == expected.readlines(hint)
+
+    run(main())
+
+
+@pytest.mark.parametrize("mode", ["a+", "a+b"])
+def test_an_appending_file_tells_its_position_as_one_of_python_does(
+    run: Run, tmp_path: Path, mode: str
+) -> None:
+    written: Any = b"more" if "b" in mode else "more"
+
+    async def main() -> None:
+        ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+        for path in (ours, theirs):
+            path.write_bytes(b"0123456789")
+        with open(theirs, mode) as expected:
+            async with fs.open(ours, mode) as file:
+                await file.seek(2)
+                expected.seek(2)
+                for _ in range(2):
+                    await file.write(written)
+                    expected.write(written)
+                    assert await file.tell() == expected.tell()
+                await file.flush()
+                expected.flush()
+                assert await file.tell() == expected.tell() == 18
+        assert ours.read_bytes() == theirs.read_bytes()
+
+    run(main())
+
+
 def test_lines_of_text_are_written_at_once_if_so_asked(run: Run, path: Path) -> None:
     async def main() -> None:
         async with fs.open(path, "w") as file:

@@ -161,6 +161,11 @@ class Child:
                 self._drained[index] += task.result()
         tasks.clear()
 
+    def _take_output(self) -> tuple[bytes, bytes]:
+        """What came of stdout and stderr that a wait_with_output() that was given up has left."""
+        kept, self._drained = self._drained, [b"", b""]
+        return kept[0] + _unread(self.stdout), kept[1] + _unread(self.stderr)
+
     def blocking_wait_with_output(
         self, input: bytes | None = None, timeout: Seconds | None = None
     ) -> tuple[bytes, bytes]:
@@ -292,7 +297,7 @@ async def _drain(pipe: PipeReader | None) -> bytes:
     return b"" if pipe is None else await pipe.read_to_end()
 
 
-def unread(pipe: PipeReader | None) -> bytes:
+def _unread(pipe: PipeReader | None) -> bytes:
     """What has come and nobody has read, without waiting."""
     if pipe is None or pipe.is_closed:
         return b""

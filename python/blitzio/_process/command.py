@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from blitzio._duration import Duration, Instant
 from blitzio._native import _spawn_child
-from blitzio._process.child import Child, unread
+from blitzio._process.child import Child
 from blitzio._process.status import ExitStatus, Output
 from blitzio._run import run
 from blitzio._runtime.blocking import check_may_block
@@ -271,7 +271,7 @@ class Command:
             child._abandon()
             raise
         except BaseException as error:
-            stdout, stderr = unread(child.stdout), unread(child.stderr)
+            stdout, stderr = child._take_output()
             await child.end()
             if isinstance(error, TimeoutError) and seconds is not None and limit.expired:
                 raise subprocess.TimeoutExpired(

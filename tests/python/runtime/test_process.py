@@ -95,6 +95,24 @@ def test_a_timeout_kills_and_tells_what_had_come(run: Run) -> None:
     run(main())
 
 
+def test_a_timeout_tells_what_came_of_a_stream_that_had_ended(run: Run) -> None:
+    """It was lost if the process had closed the stream before the time was over."""
+
+    async def come_within(timeout: float) -> bytes | None:
+        with pytest.raises(subprocess.TimeoutExpired) as expired:
+            await shell("echo begun; exec sleep 600 >&-").output(timeout=timeout)
+        output: bytes | None = expired.value.output
+        return output
+
+    async def main() -> None:
+        for timeout in (0.1, 1, 10):  # It may take long to begin.
+            if await come_within(timeout) == b"begun\n":
+                return
+        raise AssertionError("what had come was not told")
+
+    run(main())
+
+
 def test_a_cancelled_output_kills_and_reaps(run: Run, tmp_path: Path) -> None:
     told = tmp_path / "pid"
 

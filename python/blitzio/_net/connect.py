@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._native import Address, TcpStream, spawn_blocking
-from blitzio._net.tls import TlsStream, start_tls
+from blitzio._net.tls import TlsStream, address_of, start_tls
 from blitzio._run import new_event_loop
 from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
 
@@ -72,11 +72,7 @@ def blocking_resolve(
 
 def _addresses(found: Sequence[tuple[Any, ...]], port: int) -> list[Address]:
     """Returns what getaddrinfo() found, each once."""
-    addresses = [
-        Address(f"{name[0]}%{name[3]}" if len(name) == 4 and name[3] else str(name[0]), port)
-        for *_, name in found
-    ]
-    return list(dict.fromkeys(addresses))
+    return list(dict.fromkeys(address_of((name[0], port, *name[2:])) for *_, name in found))
 
 
 @overload

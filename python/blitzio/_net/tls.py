@@ -6,7 +6,10 @@ On blitzio's loop that transport is native; elsewhere it is the loop's own.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import Address, TcpStream, UnixStream
@@ -49,10 +52,15 @@ class TlsStream(TransportOptions):
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        # What came and nobody has taken: a search that found nothing leaves it to the next read.
+        self._ahead = bytearray()
+        self._is_closed = False
 
     async def read(self, n: int = _LIMIT) -> bytes:
-        """Read what is there, at most n bytes, or wait for some; none at the end."""
-        return await self._reader.read(n)
+        """Read what is there, at most n bytes, or wait for some; none at the end. ValueError if n
+        is negative."""
+        _check_size("n", n)
+        return self._take(n) if self._ahead else await self._reader.read(n)
 
     async def read_into(self, buffer: Buffer, /) -> int:
         """read() into a writable buffer. Gives how many bytes came."""
@@ -61,38 +69,85 @@ class TlsStream(TransportOptions):
                 raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
             if not view:
                 return 0
-            data = await self._reader.read(len(view))
+            data = await self.read(len(view))
             view[: len(data)] = data
             return len(data)
 
     async def read_exact(self, n: int, /) -> bytes:
         """Read exactly n bytes; `asyncio.IncompleteReadError` if the stream ends before."""
-        return await self._reader.readexactly(n)
+        _check_size("n", n)
+        while len(self._ahead) < n:
+            if not await self._more():
+                raise asyncio.IncompleteReadError(self._take(n), n)
+        return self._take(n)
 
-    async def read_until(self, separator: bytes, limit: int = _LIMIT) -> bytes:
-        """Read up to and with the separator, of at most `limit` bytes."""
-        data = await self._reader.readuntil(separator)
-        if len(data) > limit:
-            raise asyncio.LimitOverrunError(f"no separator in the first {limit} bytes", len(data))
-        return data
+    async def read_until(self, separator: Buffer, limit: int = _LIMIT) -> bytes:
+        """Read up to and with the separator.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
+            asyncio.LimitOverrunError: it is not within `limit` bytes, which stay in the stream.
+        """
+        wanted = bytes(memoryview(separator))
+        if not wanted:
+            raise ValueError("the separator must have at least one byte")
+        _check_size("limit", limit)
+        searched = 0
+        while True:
+            at = self._ahead.find(wanted, searched)
+            if 0 <= at <= limit - len(wanted):
+                return self._take(at + len(wanted))
+            if at >= 0 or len(self._ahead) > limit:
+                message = f"no separator in the first {limit} bytes"
+                raise asyncio.LimitOverrunError(message, len(self._ahead))
+            searched = max(len(self._ahead) - len(wanted) + 1, 0)
+            if not await self._more():
+                raise asyncio.IncompleteReadError(self._take(len(self._ahead)), None)
 
     async def read_line(self, limit: int = _LIMIT) -> bytes:
-        """Read a line, with its end; what is left at the end of the stream."""
+        """Read a line, with its end; at the end of the stream what is left. Limit as read_until().
+
+        `async for line in stream` reads all of them.
+        """
         try:
             return await self.read_until(b"\n", limit)
         except asyncio.IncompleteReadError as error:
             return error.partial
 
-    async def read_to_end(self) -> bytes:
-        """Read all that is to come."""
-        return await self._reader.read(-1)
+    async def read_to_end(self, limit: int = sys.maxsize) -> bytes:
+        """Read all that is to come, at most `limit` bytes.
+
+        Raises:
+            asyncio.LimitOverrunError: more came; the bytes stay in the stream.
+        """
+        _check_size("limit", limit)
+        while len(self._ahead) <= limit:
+            if not await self._more():
+                return self._take(len(self._ahead))
+        raise asyncio.LimitOverrunError(f"more than {limit} bytes came", len(self._ahead))
+
+    async def _more(self) -> bool:
+        """Reads behind what is there. False at the end."""
+        data = await self._reader.read(_LIMIT)
+        self._ahead += data
+        return bool(data)
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(memoryview(self._ahead)[:count])
+        del self._ahead[:count]
+        return taken
 
     async def write_all(self, data: bytes, /) -> None:
         """Write all of data, waiting while the peer takes none.
 
+        Raises:
+            OSError: of the connection; EBADF once closed.
+
         Cancellation:
             the data is written all the same.
         """
+        if self._is_closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._writer.write(data)
         await self._writer.drain()
 
@@ -104,6 +159,7 @@ class TlsStream(TransportOptions):
 
     def close(self) -> None:
         """Send what is left and close, in the background; see `wait_closed`."""
+        self._is_closed = True
         self._writer.close()
 
     async def wait_closed(self) -> None:
@@ -152,9 +208,20 @@ class TlsStream(TransportOptions):
         return line
 
 
+def _check_size(name: str, value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+
+
+def address_of(name: tuple[Any, ...]) -> Address:
+    """The Address of what the socket module has for one of IPv4 or IPv6."""
+    scope = f"%{name[3]}" if len(name) == 4 and name[3] else ""
+    return Address(f"{name[0]}{scope}", name[1])
+
+
 def _to_address(name: Any) -> Address | None:
     if isinstance(name, tuple):
-        return Address(name[0], name[1])
+        return address_of(name)
     return Address.local(name) if name else None
 
 

@@ -1,0 +1,151 @@
+"""TlsStream reads and writes as the other streams do: the same program on each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from blitzio import net
+from tests.python.loop.support import client_context, server_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.python.runtime.conftest import Run
+
+Pair = tuple[Any, Any]
+Connect = Callable[[], Awaitable[Pair]]
+
+
+@pytest.fixture(params=["plain", "tls"])
+def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
+    """Two connected streams."""
+    server, client = server_context(tmp_path), client_context()
+
+    async def connect() -> Pair:
+        near, far = net.UnixStream.pair()
+        if request.param == "plain":
+            return near, far
+        serving = asyncio.ensure_future(net.start_tls(far, server, server_side=True))
+        return await net.start_tls(near, client, server_hostname="localhost"), await serving
+
+    return connect
+
+
+def test_a_limit_leaves_the_bytes_in_the_stream(run: Run, connect: Connect) -> None:
+    """Those of a TlsStream were lost."""
+
+    async def main() -> None:
+        near, far = await connect()
+        async with near, far:
+            await near.write_all(b"0123456789\nrest\n")
+            for read in (far.read_line, lambda limit: far.read_until(b"\n", limit)):
+                with pytest.raises(asyncio.LimitOverrunError) as over:
+                    await read(10)
+                assert str(over.value) == "no separator in the first 10 bytes"
+            assert await far.read_exact(3) == b"012"
+            assert await far.read(4) == b"3456"
+            assert await far.read_line(4) == b"789\n"
+            buffer = bytearray(2)
+            assert await far.read_into(buffer) == len(buffer)
+            assert buffer == b"re"
+            near.close()
+            with pytest.raises(asyncio.LimitOverrunError, match="more than 2 bytes came"):
+                await far.read_to_end(2)
+            assert await far.read_to_end(3) == b"st\n"
+
+    run(main())
+
+
+def test_a_limit_may_be_large(run: Run, connect: Connect) -> None:
+    line = b"x" * 200_000 + b"\n"
+
+    async def main() -> None:
+        near, far = await connect()
+        async with near, far:
+            writing = asyncio.ensure_future(near.write_all(line))
+            assert await far.read_until(b"\n", len(line)) == line
+            await writing
+
+    run(main())
+
+
+def test_the_end_of_the_stream_gives_what_is_left(run: Run, connect: Connect) -> None:
+    async def main() -> None:
+        for read in ("read_exact", "read_until", "read_line"):
+            near, far = await connect()
+            async with near, far:
+                await near.write_all(b"left")
+                near.close()
+                if read == "read_line":
+                    assert await far.read_line() == b"left"
+                else:
+                    with pytest.raises(asyncio.IncompleteReadError) as incomplete:
+                        await getattr(far, read)(10 if read == "read_exact" else b"\n")
+                    assert incomplete.value.partial == b"left"
+                assert await far.read() == b""
+
+    run(main())
+
+
+def test_a_cancelled_read_loses_nothing(run: Run, connect: Connect) -> None:
+    async def main() -> None:
+        near, far = await connect()
+        async with near, far:
+            for read in (far.read_exact(100), far.read_until(b"!"), far.read_to_end()):
+                reading = asyncio.ensure_future(read)
+                await near.write_all(b"part ")
+                await asyncio.sleep(0)
+                reading.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+            assert await far.read_exact(15) == b"part " * 3
+
+    run(main())
+
+
+def test_sizes_are_checked(run: Run, connect: Connect) -> None:
+    async def main() -> None:
+        near, far = await connect()
+        async with near, far:
+            for name, reads in {
+                "n": (far.read, far.read_exact),
+                "limit": (far.read_line, far.read_to_end, lambda n: far.read_until(b"a", n)),
+            }.items():
+                for read in reads:
+                    with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+                        await read(-1)
+            with pytest.raises(ValueError, match="the separator must have at least one byte"):
+                await far.read_until(b"")
+
+    run(main())
+
+
+def test_what_is_written_to_a_closed_stream_is_refused(run: Run, connect: Connect) -> None:
+    """A TlsStream took it, and nobody ever got it."""
+
+    async def main() -> None:
+        near, far = await connect()
+        async with far:
+            near.close()
+            with pytest.raises(OSError, match="Bad file descriptor") as closed:
+                await near.write_all(b"lost")
+            assert closed.value.errno == errno.EBADF
+
+    run(main())
+
+
+def test_the_address_of_a_tls_stream_has_its_scope() -> None:
+    class Writer:
+        def get_extra_info(self, name: str) -> object:
+            return {"peername": ("fe80::1", 443, 0, 7), "sockname": ("::1", 80, 0, 0)}[name]
+
+    writer: Any = Writer()
+    reader: Any = None
+    stream = net.TlsStream(reader, writer)
+    assert stream.peer_address == net.Address("fe80::1%7", 443)
+    assert stream.local_address == net.Address("::1", 80)

@@ -231,9 +231,14 @@ class Pool(Locked, Generic[T]):
                 if not self._idle:
                     return None
                 connection, since = self._idle.pop()
-            if since >= oldest and self._is_healthy(connection):
+            is_good = False
+            try:
+                is_good = since >= oldest and self._is_healthy(connection)
+            finally:
+                if not is_good:
+                    connection.close()
+            if is_good:
                 return connection
-            connection.close()
 
 
 def _is_quiet(connection: object) -> bool:

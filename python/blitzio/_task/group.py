@@ -229,7 +229,13 @@ class Group:
                 await asyncio.sleep(0)
             except asyncio.CancelledError:
                 is_cancelled = True
-        left = block.uncancel() if hasattr(block, "uncancel") else 0
+        left = 0
+        if hasattr(block, "uncancel"):
+            left = block.uncancel()
+            if left and exc is None and is_cancelled:
+                # One from elsewhere came with it. It comes at the next await, as of a TaskGroup.
+                block.uncancel()
+                block.cancel()
         return left == 0 and is_cancelled
 
     def __repr__(self) -> str:

@@ -570,6 +570,31 @@ def test_copying_both_ways(run: Run) -> None:
     run(main())
 
 
+def test_pool_closes_a_connection_whose_health_cannot_be_told(run: Run) -> None:
+    made: list[UnixStream] = []
+
+    async def connect() -> UnixStream:
+        ours, theirs = UnixStream.pair()
+        made.extend((ours, theirs))
+        return ours
+
+    def is_healthy(stream: UnixStream) -> bool:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        with net.Pool(connect, is_healthy=is_healthy) as pool:
+            async with pool.acquire():
+                pass
+            with pytest.raises(ZeroDivisionError):
+                async with pool.acquire():
+                    pass
+            assert made[0].is_closed
+            assert pool.lent_count == pool.idle_count == 0
+        made[1].close()
+
+    run(main())
+
+
 def test_pool_lends_again_and_serves_in_order(run: Run) -> None:
     made: list[UnixStream] = []
 

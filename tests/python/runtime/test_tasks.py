@@ -437,6 +437,31 @@ def test_a_cancelled_group_ends(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count their cancellations")
+def test_a_cancellation_that_comes_with_a_failure_is_not_lost(run: Run) -> None:
+    """As with asyncio's TaskGroup: the failure is raised, and the cancellation comes next."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        task: Any = asyncio.current_task()
+        with pytest.raises(ZeroDivisionError):
+            async with Group() as group:
+                group.spawn(fail)
+                # The failure's, which the block has to itself.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.get_running_loop().create_future()
+                task.cancel()  # From elsewhere, while the block is being left.
+        assert task.cancelling() == 1
+        with pytest.raises(asyncio.CancelledError):
+            await sleep(0)
+            await asyncio.sleep(0)
+        task.uncancel()
+
+    run(main())
+
+
 def test_cancelling_who_waits_for_a_group_cancels_it(run: Run) -> None:
     async def main() -> None:
         probe = Probe()

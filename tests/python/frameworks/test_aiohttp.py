@@ -264,9 +264,10 @@ def test_the_handler_learns_that_its_client_went_away(loop: asyncio.AbstractEven
 
 def test_a_request_timeout_cancels_the_handler(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
-        cancelled = asyncio.Event()
+        started, cancelled = asyncio.Event(), asyncio.Event()
 
         async def stuck(_request: web.Request) -> web.Response:
+            started.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -279,8 +280,11 @@ def test_a_request_timeout_cancels_the_handler(loop: asyncio.AbstractEventLoop) 
             aiohttp_server(app, handler_cancellation=True) as url,
             aiohttp.ClientSession(url) as session,
         ):
-            with pytest.raises(asyncio.TimeoutError):
-                await session.get("/stuck", timeout=aiohttp.ClientTimeout(total=0.05))
+            seconds = 0.05
+            while not started.is_set():  # On a busy machine the request does not come that far.
+                with pytest.raises(asyncio.TimeoutError):
+                    await session.get("/stuck", timeout=aiohttp.ClientTimeout(total=seconds))
+                seconds *= 2
             await soon(cancelled.wait())
 
     loop.run_until_complete(main())

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import gc
 import os
-import signal
 import socket
 import threading
 import time
@@ -23,6 +22,7 @@ from blitzio import net, process
 from blitzio.net import Address, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream
 from blitzio.time import Duration
 from tests.python.asleep import do_wait
+from tests.python.runtime.runtime_support import interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -335,25 +335,15 @@ def test_a_listener_that_another_thread_waits_on_is_closed_at_once(any_loop: Loo
     loop.close()
 
 
-def test_ctrl_c_ends_the_wait(
-    pair: tuple[UnixStream, UnixStream], thread: ThreadPoolExecutor
-) -> None:
+def test_ctrl_c_ends_the_wait(pair: tuple[UnixStream, UnixStream]) -> None:
     ours, theirs = pair
-    main_thread = threading.get_native_id()
-
-    def interrupt() -> None:
-        while not do_wait(main_thread):
-            time.sleep(0)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    interrupting = thread.submit(interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        while True:  # The thread may be asleep for another reason.
-            try:
-                ours.blocking_read(timeout=LONG)
-            except TimeoutError:
-                pytest.fail("no signal came")
-    interrupting.result(LONG)
+    main_thread, begins = threading.get_native_id(), threading.Event()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupted(lambda: begins.is_set() and do_wait(main_thread)),
+    ):
+        begins.set()
+        ours.blocking_read(timeout=LONG)
     theirs.blocking_write_all(b"still there")
     assert ours.blocking_read() == b"still there"
 

@@ -46,8 +46,8 @@ class Soak:
         self.folder = folder
         self.console = console
         self.gate = Gate()
-        self.started = time.monotonic()
-        self.deadline = self.started + seconds
+        self.seconds = seconds
+        self.started = self.deadline = 0.0  # When the work begins, and ends.
         self.absent: list[str] = []
 
     @property
@@ -110,6 +110,9 @@ class Soak:
             for part, once, count, pause in PARTS
             for number in range(count)
         ]
+        # Not before: on a busy machine the servers and the peer take seconds to come.
+        self.started = time.monotonic()
+        self.deadline = self.started + self.seconds
         watching = asyncio.ensure_future(self.watch())
         resting = asyncio.ensure_future(self.rest(peer))
         await asyncio.gather(*work)

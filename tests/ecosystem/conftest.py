@@ -212,7 +212,7 @@ def no_orphans(_orphans_come_to_us: None, no_leaks: None) -> Iterator[None]:
     yield
     left = [child for child in this.children(recursive=True) if child.pid not in before]
     # Who has been told to end, or is an orphan that has, may still be on the way out.
-    _, alive = psutil.wait_procs(left, timeout=PATIENCE / 10)
+    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     names = [f"{child.pid} {' '.join(child.cmdline())}" for child in alive]
     for child in alive:
         os.kill(child.pid, signal.SIGKILL)

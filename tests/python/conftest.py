@@ -37,6 +37,8 @@ BACKENDS = ("io_uring", "epoll", "poll")
 # A thread that waits in native code with the interpreter lock in hand stops every other, that of
 # pytest-timeout too. Then the process ends, and the run says in which test.
 STUCK_SECONDS = 240
+# How long what has ended may take to be gone. Long: it is spent by failures only.
+PATIENCE = 30
 
 
 @pytest.hookimpl(wrapper=True)
@@ -154,12 +156,12 @@ def _open_fds() -> set[str]:
 def _left_open(before: set[str]) -> set[str]:
     """What is open since `before` and stays so: a thread that was joined may not have ended yet,
     and closes what is its own."""
-    for _ in range(200):
+    end = time.monotonic() + PATIENCE
+    while True:
         left = {fd for fd in _open_fds() - before if "/proc/" not in fd}
-        if not left:
-            break
+        if not left or time.monotonic() > end:
+            return left
         time.sleep(0.01)
-    return left
 
 
 def _is_known(warning: str) -> bool:
@@ -192,5 +194,5 @@ def no_leaks() -> Iterator[None]:
         if not thread.daemon and not isinstance(thread, threading.Timer)
     ]
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not [thread for thread in threads if thread.is_alive()]

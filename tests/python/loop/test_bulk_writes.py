@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.python.loop.support import (
+    PATIENCE,
     Recorder,
     read_all,
     soon,
@@ -56,7 +57,7 @@ def chunk_of(number: int) -> bytes:
 def has_arrived(peer: socket.socket, size: int) -> bool:
     """Whether so much is there, without a turn of the loop."""
     peer.setblocking(True)
-    peer.settimeout(5)
+    peer.settimeout(PATIENCE)
     try:
         return len(peer.recv(size, socket.MSG_PEEK | socket.MSG_WAITALL)) == size
     finally:

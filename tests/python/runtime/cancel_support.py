@@ -113,7 +113,7 @@ async def play(
 
     task = asyncio.ensure_future(run())
     try:
-        result: Any = await asyncio.wait_for(asyncio.shield(task), 20)
+        result: Any = await asyncio.wait_for(asyncio.shield(task), 60)
     except asyncio.CancelledError:
         result = CANCELLED
     await asyncio.sleep(0)
@@ -136,7 +136,7 @@ def cancel_everywhere(make: Make, kind: str) -> None:
     with player(kind) as run:
         # What a thread does may have ended before anybody waits for it: on a busy machine, where
         # who wakes a thread makes way for it, time after time.
-        patience = time.monotonic() + 20
+        patience = time.monotonic() + 60
         while not (steps := run(play(make, 0, False))):
             assert time.monotonic() < patience, "a scenario that never waits shows nothing"
         before = descriptors()

@@ -68,7 +68,7 @@ def run(any_loop: LoopFactory) -> Run:
     def run_one(coroutine: Coroutine[Any, Any, Any]) -> Any:
         loop = any_loop()
         try:
-            return loop.run_until_complete(asyncio.wait_for(coroutine, 20))
+            return loop.run_until_complete(asyncio.wait_for(coroutine, 60))
         finally:
             loop.close()
 

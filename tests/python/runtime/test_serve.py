@@ -130,7 +130,7 @@ def test_a_forked_child_that_leaves_the_block_waits_for_nobody() -> None:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
             assert ask(server.address, b"hello") == b"hello"
         else:
-            signal.alarm(10)
+            signal.alarm(int(PATIENCE))
     if child == 0:
         os._exit(3)
 

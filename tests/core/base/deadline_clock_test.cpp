@@ -14,14 +14,17 @@ namespace {
 constexpr Duration kCountFor = Duration::from_micros(50);
 
 /// Calls `check` with readings of the clock around one of the deadlines' clock, again and again,
-/// for longer than it takes that one to begin to count.
+/// for longer than it takes that one to begin to count. At least once, even if this thread does not
+/// run meanwhile.
 template <class Check>
 void read_both(Check&& check) {
   const Instant end = Instant::now() + Duration::from_millis(60);
-  for (Instant before = Instant::now(); before < end; before = Instant::now()) {
+  Instant before;
+  do {
+    before = Instant::now();
     const Instant read = DeadlineClock::now();
     check(before, read, Instant::now());
-  }
+  } while (before < end);
 }
 
 TEST(DeadlineClock, IsNeverFurtherFromTheClockThanItCounts) {

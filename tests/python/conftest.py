@@ -11,6 +11,7 @@ import asyncio
 import faulthandler
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -39,6 +40,11 @@ BACKENDS = ("io_uring", "epoll", "poll")
 STUCK_SECONDS = 240
 # How long what has ended may take to be gone. Long: it is spent by failures only.
 PATIENCE = 30
+
+
+# What a shell runs in the background ignores Ctrl-C, and so do its children. The tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

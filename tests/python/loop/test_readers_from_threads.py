@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import fill, raw_pair, socket_pair, soon, turns
+from tests.python.loop.support import PATIENCE, fill, raw_pair, socket_pair, soon, turns
 
 if TYPE_CHECKING:
     import socket
@@ -55,6 +55,7 @@ def test_a_reader_and_a_writer_are_added(loop: Loop, pair: Pair) -> None:
         sent = fill(client)
         await soon(readable.wait())
         await elsewhere(loop.add_writer, client.fileno(), writable.set)
+        server.settimeout(PATIENCE)  # The kernel brings the rest when it sees fit.
         while sent:
             sent -= len(server.recv(65536))
         await soon(writable.wait())

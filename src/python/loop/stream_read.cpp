@@ -70,6 +70,7 @@ void hold(StreamTransport& t, std::span<const std::byte> data, bool in_front) no
 
 /// Calls data_received() with `bytes`. The transport may be in any state afterwards.
 void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
+  t.told_turn = t.loop->turn_number;
   PyRef result;
   {
     const ContextScope scope(t.context);
@@ -80,6 +81,7 @@ void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
 }
 
 void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
+  t.told_turn = t.loop->turn_number;
   if (BLITZIO_UNLIKELY(t.protocol == nullptr)) return;  // connection_lost() was called by hand.
   const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
   const PyRef result =
@@ -91,6 +93,7 @@ void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
 
 /// Hands ciphertext to our TLS layer, which copies what it needs later.
 void deliver_to_tls(StreamTransport& t, std::span<const std::byte> data) noexcept {
+  t.told_turn = t.loop->turn_number;
   const ContextScope scope(t.context);
   const PyRef protocol = PyRef::borrow(t.protocol);
   if (BLITZIO_LIKELY(tls_feed(protocol.get(), data) == 0)) return;
@@ -176,9 +179,15 @@ void tell_eof(StreamTransport& t) noexcept {
   }
 }
 
-/// Tells the end of reading, if it has come and everything before it was delivered.
+/// Tells the end of reading, if it has come and everything before it was delivered. Not in the turn
+/// in which that was: on asyncio what data_received() schedules runs before the end is told, and
+/// protocols that handle data in a task drop at the end what is unhandled.
 void tell_end(StreamTransport& t) noexcept {
   if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing || !t.held.empty()) {
+    return;
+  }
+  if (t.told_turn == t.loop->turn_number) {
+    static_cast<void>(ask_for_next_turn(t));
     return;
   }
   t.read_end_told = true;

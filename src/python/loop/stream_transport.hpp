@@ -109,6 +109,7 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   std::uint8_t small_reads_left = 2;  ///< in a row, until the wanted mode is arrivals
   int read_error = 0;                 ///< errno of ReadEnd::error
   std::uint32_t read_bytes = 0;       ///< size of the next `bytes` in mode edges
+  std::uint32_t told_turn = ~0U;      ///< LoopObject::turn_number of the last data's delivery
   std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.

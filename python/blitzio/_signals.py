@@ -15,8 +15,7 @@ from signal import Signals
 from typing import TYPE_CHECKING
 
 from blitzio import _signal_listeners
-from blitzio._duration import Duration
-from blitzio._native import SignalSet, _in_main_interpreter
+from blitzio._native import SignalSet, _in_main_interpreter, _wait_blocking
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -78,8 +77,8 @@ class SignalStream:
             RuntimeError: the stream is closed; a loop runs in this thread.
         """
         self._take_all_back()
-        seconds = None if timeout is None else Duration.of(timeout).as_secs_f64()
-        return _unless_closed(self._set.blocking_next(seconds))
+        number = _wait_blocking(self._set.next(), "SignalStream.blocking_next", timeout)
+        return _unless_closed(number)
 
     def close(self) -> None:
         """Stops listening and ends what waits. Again: nothing.

@@ -9,6 +9,7 @@
 #include <python/bindings/signal.hpp>
 #include <python/bindings/sync.hpp>
 #include <python/bridge/awaitable.hpp>
+#include <python/bridge/blocking.hpp>
 #include <python/bridge/foreign_loop.hpp>
 #include <python/bridge/ready.hpp>
 #include <python/runtime/join_handle.hpp>
@@ -52,7 +53,7 @@ constexpr std::array kSteps = {foreign_loop_register, awaitable_register,   read
                                spawn_register,        channel_register,     sync_register,
                                net_register,          async_fd_register,    process_register,
                                signal_register,       fs_register,          select_register,
-                               info_register,         capi_register};
+                               info_register,         capi_register,        blocking_register};
 
 /// Returns false with an error set.
 bool make(PyObject* module, ModuleState& state) noexcept {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from blitzio._native import _wait_blocking
 from blitzio._native import fs as _native_fs
 from blitzio._unique import refuse_copy
 
@@ -114,7 +115,8 @@ class Watcher:
             TimeoutError: `timeout` was over first.
             RuntimeError: an event loop runs in this thread.
         """
-        return _event(self._blocking_started().blocking_next(timeout))
+        event = self._blocking_started().next()
+        return _event(_wait_blocking(event, "Watcher.blocking_next", timeout))
 
     def fileno(self) -> int:
         """The descriptor, readable when there is something; -1 before it begins and once closed."""

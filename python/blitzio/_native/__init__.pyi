@@ -6,9 +6,10 @@ path of an empty folder.
 Threads: an object belongs to the thread that runs its loop, unless its documentation says more.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
+from blitzio._duration import Seconds as _Seconds
 from blitzio._native._awaitable import Awaitable as Awaitable
 from blitzio._native._channel import Broadcast as Broadcast
 from blitzio._native._channel import BroadcastReceiver as BroadcastReceiver
@@ -67,6 +68,8 @@ from blitzio._native._transports import TlsProtocolBase as TlsProtocolBase
 from blitzio._native._transports import TlsTransportBase as TlsTransportBase
 from blitzio._native._transports import WritePipeTransport as WritePipeTransport
 
+_T = TypeVar("_T")
+
 __version__: str
 
 def __dir__() -> list[str]:
@@ -95,6 +98,23 @@ def _select_first(branches: Iterable[Any], /) -> Awaitable[tuple[Any, int]]:
 
 def _is_native_awaitable(object: object, /) -> bool:
     """Whether it is an awaitable of this module's, which can be dropped at any time."""
+
+def _wait_blocking(
+    awaitable: Awaitable[_T] | Coroutine[Any, Any, _T],
+    name: str,
+    timeout: _Seconds | None,
+    whole: _Seconds | None = None,
+    /,
+) -> _T:
+    """Wait in a thread for what a primitive has returned, for a call named `name`.
+
+    Args:
+        whole: what the caller was given for several waits, of which this has the rest.
+
+    Raises:
+        TimeoutError: after `timeout` seconds.
+        RuntimeError: an event loop runs in this thread.
+    """
 
 def _after_fork() -> None:
     """In a forked child: forget the threads of the parent's pools."""

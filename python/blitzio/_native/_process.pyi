@@ -103,9 +103,6 @@ class SignalSet:
         Cancellation: loses nothing.
         """
 
-    def blocking_next(self, timeout: _Seconds | None = None) -> int | None:
-        """next() for threads. TimeoutError after `timeout` seconds."""
-
     def try_next(self) -> int | None:
         """A signal that has arrived and was not taken, or None."""
 

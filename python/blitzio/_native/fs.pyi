@@ -388,9 +388,6 @@ class NativeWatcher:
     def next(self) -> Awaitable[tuple[str, Any, Any, bool] | None]:
         """(kind, path, from, is_directory), or None at the end."""
 
-    def blocking_next(self, timeout: _Seconds | None = None) -> tuple[str, Any, Any, bool] | None:
-        """next() for threads. TimeoutError after `timeout` seconds."""
-
     def try_next(self) -> tuple[str, Any, Any, bool] | None:
         """next() now; None if there is none."""
 

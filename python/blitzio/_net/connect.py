@@ -6,10 +6,11 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any, overload
 
-from blitzio._native import Address, TcpStream, spawn_blocking
+from blitzio._native import Address, TcpStream, _wait_blocking, spawn_blocking
 from blitzio._net.tls import TlsStream, address_of, start_tls
 from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
+from blitzio._runtime.blocking import check_may_block, deadline_of, time_left, timed_out
+from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -63,11 +64,17 @@ def blocking_resolve(
         RuntimeError: an event loop runs in this thread.
     """
     check_may_block("blocking_resolve", "resolve()")
+    return _resolve_for("blocking_resolve", host, port, family, timeout)
+
+
+def _resolve_for(
+    call: str, host: str, port: int, family: int, timeout: Seconds | None
+) -> list[Address]:
     deadline_of(timeout)  # A wrong one is told before anything is begun.
     answer = spawn_blocking(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
-    return _addresses(answer.blocking_join(timeout), port)
+    return _addresses(_wait_blocking(answer.join(), call, timeout), port)
 
 
 def _addresses(found: Sequence[tuple[Any, ...]], port: int) -> list[Address]:
@@ -149,29 +156,34 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
     """
     check_may_block("blocking_connect", "connect()")
     deadline = deadline_of(timeout)
-    addresses = blocking_resolve(host, port, timeout=timeout)
-    left = None if deadline is None else time_left(deadline).as_secs_f64()
+    addresses = _resolve_for("blocking_connect", host, port, socket.AF_UNSPEC, timeout)
     if len(addresses) == 1:
-        return TcpStream.blocking_connect(addresses[0], timeout=left)
+        left = None if deadline is None else time_left(deadline)
+        return _wait_blocking(TcpStream.connect(addresses[0]), "blocking_connect", left, timeout)
     # Attempts that overlap: on a loop of their own, which the stream does not need afterwards.
+    limit = Timeout(deadline)
     loop = new_event_loop()
     try:
-        connecting = loop.create_task(_connect_within(_interleaved(addresses), left))
+        connecting = loop.create_task(_connect_within(_interleaved(addresses), limit))
         try:
             return loop.run_until_complete(connecting)
         finally:
             if not connecting.done():  # Ctrl-C
                 connecting.cancel()
                 loop.run_until_complete(asyncio.wait({connecting}))
+    except TimeoutError:
+        # Not that of the attempts, ETIMEDOUT.
+        if timeout is None or not limit.expired:
+            raise
+        raise timed_out("blocking_connect", timeout) from None
     finally:
         loop.close()
 
 
-async def _connect_within(addresses: list[Address], seconds: float | None) -> TcpStream:
+async def _connect_within(addresses: list[Address], limit: Timeout) -> TcpStream:
     try:
-        return await asyncio.wait_for(_connect_first(addresses), seconds)
-    except asyncio.TimeoutError:
-        raise TimeoutError("blocking_connect() timed out") from None
+        async with limit:
+            return await _connect_first(addresses)
     finally:
         # The loop is closed next.
         given_up = asyncio.all_tasks() - {asyncio.current_task()}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from blitzio._run import run
-from blitzio._runtime.blocking import check_may_block, deadline_of
+from blitzio._runtime.in_thread import run_in_thread
 from blitzio._task.branches import abandon, end, result_of
-from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable
 
     from blitzio._duration import Seconds
 
@@ -158,7 +156,7 @@ def blocking_copy(
         OSError: of a stream.
         RuntimeError: an event loop runs in this thread.
     """
-    return _in_thread(
+    return run_in_thread(
         "blocking_copy",
         "copy()",
         timeout,
@@ -183,26 +181,9 @@ def blocking_copy_bidirectional(
     Raises:
         as `blocking_copy`.
     """
-    return _in_thread(
+    return run_in_thread(
         "blocking_copy_bidirectional",
         "copy_bidirectional()",
         timeout,
         lambda: copy_bidirectional(a, b, buffer_bytes=buffer_bytes),
     )
-
-
-def _in_thread(
-    name: str,
-    instead: str,
-    timeout: Seconds | None,
-    begin: Callable[[], Coroutine[object, object, _T]],
-) -> _T:
-    """On a loop of the call's own: streams belong to none."""
-    check_may_block(name, instead)
-    when = deadline_of(timeout)
-
-    async def work() -> _T:
-        async with Timeout(when):
-            return await begin()
-
-    return run(work())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from blitzio._duration import Duration
 from blitzio._loop.forking import Locked
-from blitzio._native import Semaphore
+from blitzio._native import Semaphore, _wait_blocking
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Pool(Locked, Generic[T]):
         if self._blocking_connect is None:
             raise RuntimeError("blocking_acquire() needs a pool that has blocking_connect")
         with self._told_if_closed():
-            self._permits.blocking_acquire(1, timeout)
+            _wait_blocking(self._permits.acquire(), "Pool.blocking_acquire", timeout)
         try:
             connection = self._take_idle()
             if connection is None:

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING
 
 from blitzio._duration import Duration
 from blitzio._process.status import ExitStatus
-from blitzio._run import run
-from blitzio._runtime.blocking import check_may_block, deadline_of
+from blitzio._runtime.in_thread import run_in_thread
 from blitzio._runtime.interruption import Interruption
 from blitzio._task.branches import abandon, end, has_succeeded
-from blitzio._time_limit import Timeout
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -180,14 +178,12 @@ class Child:
             ValueError: `timeout` is negative; as wait_with_output().
             RuntimeError: a loop runs in this thread, which would stand still.
         """
-        check_may_block("blocking_wait_with_output", "child.wait_with_output()")
-        when = deadline_of(timeout)
-
-        async def work() -> tuple[bytes, bytes]:
-            async with Timeout(when):
-                return await self.wait_with_output(input)
-
-        return run(work())
+        return run_in_thread(
+            "Child.blocking_wait_with_output",
+            "child.wait_with_output()",
+            timeout,
+            lambda: self.wait_with_output(input),
+        )
 
     # ---- signals -----------------------------------------------------------------------------
 

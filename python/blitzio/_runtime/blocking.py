@@ -61,6 +61,12 @@ def time_left(deadline: Instant) -> Duration:
     return max(deadline - Instant.now(), Duration.ZERO)
 
 
+def timed_out(name: str, timeout: Seconds) -> TimeoutError:
+    """What the call `name` raises when `timeout` is over: as the native calls have it."""
+    seconds = Duration.of(timeout).as_secs_f64()
+    return TimeoutError(f"{name}() did not end within {seconds:.15g} seconds")
+
+
 def check_may_block(name: str, instead: str) -> None:
     """Refuses a call that would stop a loop, even if it would not have to wait.
 

@@ -12,12 +12,11 @@ One that leaves although it was signalled, also while it waits for the mutex, pa
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-from blitzio._native import Event, Mutex
-from blitzio._runtime.blocking import deadline_of, time_left
+from blitzio._native import Event, Mutex, _wait_blocking
+from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
 from blitzio._runtime.interruption import Interruption
 from blitzio._unique import refuse_copy
 
@@ -96,12 +95,14 @@ class Condition:
                 what the handler of a signal of the system raises.
             RuntimeError: the mutex is not locked, or an event loop runs in this thread.
         """
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError("blocking_wait() would block the event loop of this thread")
+        self._wait_for_signal("Condition.blocking_wait", timeout, timeout)
+
+    def _wait_for_signal(self, call: str, timeout: Seconds | None, whole: Seconds | None) -> None:
+        check_may_block(call, "condition.wait()")
         waiter = self._enter()
         try:
             try:
-                waiter.blocking_wait(timeout)
+                _wait_blocking(waiter.wait(), call, timeout, whole)
             finally:
                 self.mutex._lock_again()
         except BaseException:
@@ -120,7 +121,8 @@ class Condition:
         """
         deadline = deadline_of(timeout)
         while not (result := predicate()):
-            self.blocking_wait(None if deadline is None else time_left(deadline))
+            left = None if deadline is None else time_left(deadline)
+            self._wait_for_signal("Condition.blocking_wait_for", left, timeout)
         return result
 
     def signal(self, count: int = 1) -> None:

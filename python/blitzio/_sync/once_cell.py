@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from blitzio._native import Mutex
+from blitzio._native import Mutex, _wait_blocking
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class OnceCell(Generic[_T]):
         value = self._value
         if value is not None:
             return value[0]
-        self._initialising.blocking_lock(timeout)
+        _wait_blocking(self._initialising.lock(), "OnceCell.blocking_get_or_init", timeout)
         try:
             value = self._value
             if value is None:

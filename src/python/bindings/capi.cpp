@@ -90,9 +90,9 @@ PyObject* new_awaitable(PyObject* module, const BlitzioFutureOps* ops, void* sta
 PyObject* block_on(PyObject* module, const BlitzioFutureOps* ops, void* state, const char* name,
                    PyObject* timeout) noexcept {
   ForeignFuture future(*ops, state);
-  Instant deadline;
-  if (!parse_timeout(timeout, &deadline)) return nullptr;
-  return wait_blocking(state_of(module), name, std::move(future), deadline, give);
+  TimeLimit limit;
+  if (!parse_timeout(timeout, &limit)) return nullptr;
+  return wait_blocking(state_of(module), name, std::move(future), limit, give);
 }
 
 constexpr BlitzioTable kTable{BLITZIO_CAPI_MAJOR, BLITZIO_CAPI_MINOR, new_awaitable, block_on};

@@ -78,9 +78,9 @@ PyObject* receiver_try_recv(PyObject* self, PyObject* /*unused*/) {
 PyObject* receiver_blocking_recv(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                  PyObject* kwnames) {
   ModuleState& state = *ReceiverBox::of(self).state;
-  Instant deadline;
-  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(state, "BroadcastReceiver.blocking_recv", receive(self), deadline,
+  TimeLimit limit;
+  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(state, "BroadcastReceiver.blocking_recv", receive(self), limit,
                        received(state, "blocking_recv"));
 }
 

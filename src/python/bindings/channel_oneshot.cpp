@@ -100,10 +100,10 @@ PyObject* oneshot_try_recv(PyObject* self, PyObject* /*unused*/) {
 PyObject* oneshot_blocking_recv(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                 PyObject* kwnames) {
   OneshotBox& box = OneshotBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &deadline)) return nullptr;
+  TimeLimit limit;
+  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &limit)) return nullptr;
   if (!box.value.begin_recv()) return raise_receiving();
-  return wait_blocking(*box.state, "Oneshot.blocking_recv", Receive(box.value), deadline,
+  return wait_blocking(*box.state, "Oneshot.blocking_recv", Receive(box.value), limit,
                        received(*box.state));
 }
 

@@ -96,13 +96,13 @@ PyObject* channel_blocking_send(PyObject* self, PyObject* const* args, Py_ssize_
   static constexpr std::array kParameters{"value", "timeout"};
   ChannelBox& box = ChannelBox::of(self);
   Arguments arguments(args, nargs, kwnames);
-  Instant deadline;
+  TimeLimit limit;
   if (!arguments.bind_all("blocking_send", kParameters, 1) ||
-      !parse_timeout(arguments[1], &deadline)) {
+      !parse_timeout(arguments[1], &limit)) {
     return nullptr;
   }
   return wait_blocking(*box.state, "Channel.blocking_send",
-                       box.value->send(PyRef::borrow(arguments[0])), deadline,
+                       box.value->send(PyRef::borrow(arguments[0])), limit,
                        sent(*box.state, "blocking_send"));
 }
 
@@ -131,9 +131,9 @@ PyObject* channel_try_recv(PyObject* self, PyObject* /*unused*/) {
 PyObject* channel_blocking_recv(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                 PyObject* kwnames) {
   ChannelBox& box = ChannelBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Channel.blocking_recv", box.value->recv(), deadline,
+  TimeLimit limit;
+  if (!parse_timeout("blocking_recv", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Channel.blocking_recv", box.value->recv(), limit,
                        received(*box.state, "blocking_recv"));
 }
 

@@ -60,9 +60,9 @@ PyObject* receiver_changed(PyObject* self, PyObject* /*unused*/) {
 PyObject* receiver_blocking_changed(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                     PyObject* kwnames) {
   ModuleState& state = *ReceiverBox::of(self).state;
-  Instant deadline;
-  if (!parse_timeout("blocking_changed", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(state, "WatchReceiver.blocking_changed", wait_for_change(self), deadline,
+  TimeLimit limit;
+  if (!parse_timeout("blocking_changed", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(state, "WatchReceiver.blocking_changed", wait_for_change(self), limit,
                        changed(state, "blocking_changed"));
 }
 

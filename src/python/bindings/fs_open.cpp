@@ -187,8 +187,8 @@ PyObject* blocking_open(PyObject* module, PyObject* const* args, Py_ssize_t narg
   return parse_open("blocking_open", module, args, nargs, names,
                     [](auto future, OpenRequest request) {
                       ModuleState& state = *request.state;
-                      return wait_blocking(state, "blocking_open", std::move(future),
-                                           Instant::max(), std::move(request));
+                      return wait_blocking(state, "blocking_open", std::move(future), TimeLimit{},
+                                           std::move(request));
                     });
 }
 

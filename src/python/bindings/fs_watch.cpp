@@ -104,8 +104,6 @@ PyMethodDef methods[] = {
      PyDoc_STR("fileno($self)\n--\n\nThe descriptor; -1 once closed.")},
     {"next", watcher_next, METH_NOARGS,
      PyDoc_STR("next($self)\n--\n\n(kind, path, from, is_directory), or None at the end.")},
-    blocking_form<watcher_next, "blocking_next">(
-        PyDoc_STR("blocking_next($self, timeout=None)\n--\n\nnext() for threads.")),
     {"try_next", watcher_try_next, METH_NOARGS,
      PyDoc_STR("try_next($self)\n--\n\nnext() now; None if there is none.")},
     {"close", watcher_close, METH_NOARGS, PyDoc_STR("close($self)\n--\n\nEnd it.")},

@@ -44,9 +44,9 @@ PyObject* child_wait(PyObject* self, PyObject* /*unused*/) {
 PyObject* child_blocking_wait(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                               PyObject* kwnames) {
   ChildBox& box = ChildBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Child.blocking_wait", box.value.wait(), deadline, kReturnCode);
+  TimeLimit limit;
+  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Child.blocking_wait", box.value.wait(), limit, kReturnCode);
 }
 
 PyObject* child_try_wait(PyObject* self, PyObject* /*unused*/) {

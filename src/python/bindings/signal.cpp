@@ -3,7 +3,6 @@
 #include <blitzio/signal/signal_set.hpp>
 #include <python/bindings/box.hpp>
 #include <python/bridge/awaitable.hpp>
-#include <python/bridge/blocking.hpp>
 #include <python/support/error.hpp>
 #include <python/support/ft.hpp>
 
@@ -67,14 +66,6 @@ PyObject* set_next(PyObject* self, PyObject* /*unused*/) {
                        kNumber);
 }
 
-PyObject* set_blocking_next(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
-                            PyObject* kwnames) {
-  Instant deadline;
-  if (!parse_timeout("blocking_next", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*SetBox::of(self).state, "SignalSet.blocking_next", set_of(self).next(),
-                       deadline, kNumber);
-}
-
 PyObject* set_try_next(PyObject* self, PyObject* /*unused*/) {
   return kNumber(set_of(self).try_next());
 }
@@ -97,8 +88,6 @@ PyObject* set_close(PyObject* self, PyObject* /*unused*/) {
 PyMethodDef methods[] = {
     {"next", set_next, METH_NOARGS,
      PyDoc_STR("next($self)\n--\n\nWait for the next signal; None once closed.")},
-    {"blocking_next", fast(set_blocking_next), METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("blocking_next($self, timeout=None)\n--\n\nnext() for threads.")},
     {"try_next", set_try_next, METH_NOARGS,
      PyDoc_STR("try_next($self)\n--\n\nA signal that has arrived, or None.")},
     {"take_back", set_take_back, METH_VARARGS,

@@ -23,9 +23,9 @@ PyObject* notify_wait(PyObject* self, PyObject* /*unused*/) {
 PyObject* notify_blocking_wait(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                PyObject* kwnames) {
   NotifyBox& box = NotifyBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Notify.blocking_wait", box.value.wait(), deadline);
+  TimeLimit limit;
+  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Notify.blocking_wait", box.value.wait(), limit);
 }
 
 PyObject* notify_try_wait(PyObject* self, PyObject* /*unused*/) {
@@ -67,9 +67,9 @@ PyObject* event_wait(PyObject* self, PyObject* /*unused*/) {
 PyObject* event_blocking_wait(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                               PyObject* kwnames) {
   EventBox& box = EventBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Event.blocking_wait", box.value.wait(), deadline);
+  TimeLimit limit;
+  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Event.blocking_wait", box.value.wait(), limit);
 }
 
 PyObject* event_is_set(PyObject* self, PyObject* /*unused*/) {
@@ -126,9 +126,9 @@ PyObject* barrier_wait(PyObject* self, PyObject* /*unused*/) {
 PyObject* barrier_blocking_wait(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                                 PyObject* kwnames) {
   BarrierBox& box = BarrierBox::of(self);
-  Instant deadline;
-  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Barrier.blocking_wait", box.value.wait(), deadline, kIsLeader);
+  TimeLimit limit;
+  if (!parse_timeout("blocking_wait", args, nargs, kwnames, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Barrier.blocking_wait", box.value.wait(), limit, kIsLeader);
 }
 
 PyObject* barrier_parties(PyObject* self, void* /*unused*/) {

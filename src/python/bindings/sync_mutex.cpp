@@ -18,15 +18,15 @@ PyObject* mutex_try_lock(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(MutexBox::of(self).value.try_lock() ? 1 : 0);
 }
 
-PyObject* lock_blocking(MutexBox& box, Instant deadline) noexcept {
-  return wait_blocking(*box.state, "Mutex.blocking_lock", LockMutex(box.value), deadline);
+PyObject* lock_blocking(MutexBox& box, const TimeLimit& limit) noexcept {
+  return wait_blocking(*box.state, "Mutex.blocking_lock", LockMutex(box.value), limit);
 }
 
 PyObject* mutex_blocking_lock(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                               PyObject* kwnames) {
-  Instant deadline;
-  if (!parse_timeout("blocking_lock", args, nargs, kwnames, &deadline)) return nullptr;
-  return lock_blocking(MutexBox::of(self), deadline);
+  TimeLimit limit;
+  if (!parse_timeout("blocking_lock", args, nargs, kwnames, &limit)) return nullptr;
+  return lock_blocking(MutexBox::of(self), limit);
 }
 
 /// For a Condition, whose caller counts on the mutex: it is locked however this ends, but for a
@@ -36,7 +36,7 @@ PyObject* mutex_lock_again(PyObject* self, PyObject* /*unused*/) {
   if (!may_block(*box.state, "Mutex._lock_again")) return nullptr;
   PyRef raised;
   for (;;) {
-    const PyRef locked = PyRef::steal(lock_blocking(box, Instant::max()));
+    const PyRef locked = PyRef::steal(lock_blocking(box, TimeLimit{}));
     if (locked) break;
     raised = take_exception();
   }
@@ -71,7 +71,7 @@ PyObject* mutex_aexit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*na
 }
 
 PyObject* mutex_enter(PyObject* self, PyObject* /*unused*/) {
-  return lock_blocking(MutexBox::of(self), Instant::max());
+  return lock_blocking(MutexBox::of(self), TimeLimit{});
 }
 
 PyObject* mutex_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nargs*/) {

@@ -19,13 +19,13 @@ bool parse_count(PyObject* value, std::uint32_t* count) noexcept {
 
 /// `count=1` and, after it, `timeout=None`.
 bool parse_count(const char* method, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
-                 std::uint32_t* count, Instant* deadline = nullptr) noexcept {
+                 std::uint32_t* count, TimeLimit* limit = nullptr) noexcept {
   static constexpr std::array<const char*, 2> kParameters{"count", "timeout"};
   Arguments arguments(args, nargs, kwnames);
   if (args == nullptr) return true;  // From `with`: the defaults.
-  const std::span<const char* const> parameters(kParameters.data(), deadline == nullptr ? 1 : 2);
+  const std::span<const char* const> parameters(kParameters.data(), limit == nullptr ? 1 : 2);
   return arguments.bind_all(method, parameters, 0) && parse_count(arguments[0], count) &&
-         (deadline == nullptr || parse_timeout(arguments[1], deadline));
+         (limit == nullptr || parse_timeout(arguments[1], limit));
 }
 
 /// The permits stay taken: release() is the caller's.
@@ -46,6 +46,19 @@ const char* name(GuardKind kind) noexcept {
       return "RwLock.read";
     case GuardKind::write:
       return "RwLock.write";
+    case GuardKind::permits:
+      return "Semaphore.permit";
+  }
+  return "";
+}
+
+/// The call that waits in a thread.
+const char* blocking_name(GuardKind kind) noexcept {
+  switch (kind) {
+    case GuardKind::read:
+      return "RwLock.blocking_read";
+    case GuardKind::write:
+      return "RwLock.blocking_write";
     case GuardKind::permits:
       return "Semaphore.permit";
   }
@@ -132,10 +145,11 @@ PyObject* guard_acquire(PyObject* self, GuardState granted) noexcept {
   });
 }
 
-PyObject* guard_acquire_blocking(PyObject* self, Instant deadline, GuardState granted) noexcept {
+PyObject* guard_acquire_blocking(PyObject* self, const TimeLimit& limit,
+                                 GuardState granted) noexcept {
   return acquire(self, granted, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
-    return wait_blocking(*box.state, name(box.value.kind()), std::move(future), deadline,
+    return wait_blocking(*box.state, blocking_name(box.value.kind()), std::move(future), limit,
                          give_guard(self));
   });
 }
@@ -198,7 +212,7 @@ PyObject* guard_aexit(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
 
 PyObject* guard_enter(PyObject* self, PyObject* /*unused*/) {
   if (guard_enter_held(self)) return Py_NewRef(self);
-  return guard_acquire_blocking(self, Instant::max(), GuardState::entered);
+  return guard_acquire_blocking(self, TimeLimit{}, GuardState::entered);
 }
 
 PyMethodDef guard_methods[] = {
@@ -256,10 +270,10 @@ PyObject* rw_lock_try(PyObject* self, PyObject* /*unused*/) {
 template <GuardKind kind>
 PyObject* rw_lock_blocking(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                            PyObject* kwnames) {
-  Instant deadline;
-  if (!parse_timeout(name(kind), args, nargs, kwnames, &deadline)) return nullptr;
+  TimeLimit limit;
+  if (!parse_timeout(blocking_name(kind), args, nargs, kwnames, &limit)) return nullptr;
   const PyRef guard = PyRef::steal(rw_lock_guard<kind>(self, nullptr));
-  return guard ? guard_acquire_blocking(guard.get(), deadline, GuardState::held) : nullptr;
+  return guard ? guard_acquire_blocking(guard.get(), limit, GuardState::held) : nullptr;
 }
 
 PyMethodDef rw_lock_methods[] = {
@@ -312,9 +326,9 @@ PyObject* semaphore_blocking_acquire(PyObject* self, PyObject* const* args, Py_s
                                      PyObject* kwnames) {
   SemaphoreBox& box = SemaphoreBox::of(self);
   std::uint32_t count = 1;
-  Instant deadline;
-  if (!parse_count("blocking_acquire", args, nargs, kwnames, &count, &deadline)) return nullptr;
-  return wait_blocking(*box.state, "Semaphore.blocking_acquire", box.value.acquire(count), deadline,
+  TimeLimit limit;
+  if (!parse_count("blocking_acquire", args, nargs, kwnames, &count, &limit)) return nullptr;
+  return wait_blocking(*box.state, "Semaphore.blocking_acquire", box.value.acquire(count), limit,
                        kKeepPermits);
 }
 

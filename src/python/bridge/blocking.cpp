@@ -23,8 +23,8 @@ double seconds_of(PyObject* timeout) noexcept {
 
 }  // namespace
 
-bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept {
-  *deadline = Instant::max();
+bool parse_timeout(PyObject* timeout, TimeLimit* limit) noexcept {
+  *limit = {};
   if (timeout == nullptr || timeout == Py_None) return true;
   const double seconds = seconds_of(timeout);
   if (seconds == -1 && PyErr_Occurred() != nullptr) return false;
@@ -33,30 +33,46 @@ bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept {
     return false;
   }
   const Duration wait = Duration::from_secs_f64(seconds);
-  if (wait != Duration::max()) *deadline = Instant::now() + wait;
+  limit->seconds = seconds;
+  if (wait != Duration::max()) limit->deadline = Instant::now() + wait;
   return true;
 }
 
 bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
-                   Instant* deadline) noexcept {
+                   TimeLimit* limit) noexcept {
   static constexpr std::array kParameters{"timeout"};
   Arguments arguments(args, nargs, kwnames);
-  return arguments.bind_all(method, kParameters, 0) && parse_timeout(arguments[0], deadline);
+  return arguments.bind_all(method, kParameters, 0) && parse_timeout(arguments[0], limit);
 }
 
-bool may_block(ModuleState& state, const char* name) noexcept {
-  const int in_loop = has_running_loop(state);
-  if (in_loop > 0) {
-    PyErr_Format(PyExc_RuntimeError,
-                 "%s() would block the event loop that runs in this thread; await the form "
-                 "without blocking_",
-                 name);
+PyObject* BlockingName::raise_may_not_block() const noexcept {
+  return PyErr_Format(PyExc_RuntimeError,
+                      "%s%s%s() would block the event loop that runs in this thread; await the "
+                      "form without blocking_",
+                      owner_ == nullptr ? "" : owner_, owner_ == nullptr ? "" : ".", call_);
+}
+
+PyObject* BlockingName::raise_timeout(double seconds) const noexcept {
+  char* const digits = PyOS_double_to_string(seconds, 'g', 15, 0, nullptr);
+  if (digits == nullptr) return nullptr;
+  if (work_ != nullptr) {
+    PyErr_Format(PyExc_TimeoutError, "%R did not end within %s seconds", work_, digits);
+  } else {
+    PyErr_Format(PyExc_TimeoutError, "%s%s%s() did not end within %s seconds",
+                 owner_ == nullptr ? "" : owner_, owner_ == nullptr ? "" : ".", call_, digits);
   }
+  PyMem_Free(digits);
+  return nullptr;
+}
+
+bool may_block(ModuleState& state, BlockingName name) noexcept {
+  const int in_loop = has_running_loop(state);
+  if (in_loop > 0) name.raise_may_not_block();
   return in_loop == 0;
 }
 
-PyObject* detail::wait_blocking(ModuleState& state, const char* name, const AwaitableKind& kind,
-                                void* future, Instant deadline) noexcept {
+PyObject* detail::wait_blocking(ModuleState& state, BlockingName name, const AwaitableKind& kind,
+                                void* future, const TimeLimit& limit) noexcept {
   if (!may_block(state, name)) return nullptr;
   ThreadParker& parker = ThreadParker::current();
   ThreadPoll descriptors;
@@ -65,20 +81,18 @@ PyObject* detail::wait_blocking(ModuleState& state, const char* name, const Awai
   PyObject* result = nullptr;
   while (true) {
     // Before the poll: one that comes at the deadline still finds what was granted.
-    const bool is_late = deadline != Instant::max() && Instant::now() >= deadline;
+    const bool is_late = limit.deadline != Instant::max() && Instant::now() >= limit.deadline;
     {
       const ThreadPoll::Scope scope(descriptors);
       if (kind.poll(future, context, &result)) return result;
     }
-    if (is_late) {
-      return PyErr_Format(PyExc_TimeoutError, "%s() timed out", name);
-    }
+    if (is_late) return name.raise_timeout(limit.seconds);
     Result<void> parked;
     {
       const Detached detached;
-      parked = descriptors.park_until(parker, until_next_look(deadline));
+      parked = descriptors.park_until(parker, until_next_look(limit.deadline));
     }
-    if (!parked) return raise_error(parked.error(), name);
+    if (!parked) return raise_error(parked.error(), name.call());
     if (PyErr_CheckSignals() != 0) return nullptr;
   }
 }
@@ -111,10 +125,45 @@ class AwaitablePoll {
 
 }  // namespace
 
-PyObject* wait_blocking(ModuleState& state, const char* name, PyRef awaitable,
-                        Instant deadline) noexcept {
-  return wait_blocking(state, name, AwaitablePoll(std::move(awaitable)), deadline,
+PyObject* wait_blocking(ModuleState& state, BlockingName name, PyRef awaitable,
+                        const TimeLimit& limit) noexcept {
+  return wait_blocking(state, name, AwaitablePoll(std::move(awaitable)), limit,
                        [](PyObject* result) noexcept { return result; });
+}
+
+namespace {
+
+PyObject* py_wait_blocking(PyObject* module, PyObject* args) noexcept {
+  ModuleState& state = *static_cast<ModuleState*>(PyModule_GetState(module));
+  PyObject* awaitable = nullptr;
+  const char* name = nullptr;
+  PyObject* timeout = nullptr;
+  PyObject* whole = nullptr;
+  TimeLimit limit;
+  if (PyArg_ParseTuple(args, "O!sO|O:_wait_blocking", state.awaitable_type, &awaitable, &name,
+                       &timeout, &whole) == 0) {
+    return nullptr;
+  }
+  PyRef held = PyRef::borrow(awaitable);
+  TimeLimit told;
+  if (!parse_timeout(timeout, &limit) || (whole != nullptr && !parse_timeout(whole, &told))) {
+    return nullptr;
+  }
+  if (whole != nullptr) limit.seconds = told.seconds;
+  return wait_blocking(state, name, std::move(held), limit);
+}
+
+PyMethodDef functions[] = {
+    {"_wait_blocking", py_wait_blocking, METH_VARARGS,
+     PyDoc_STR("_wait_blocking(awaitable, name, timeout, whole=None, /)\n--\n\n"
+               "Wait in a thread for what a primitive has returned, for a call named `name`.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+int blocking_register(PyObject* module, ModuleState& /*state*/) noexcept {
+  return PyModule_AddFunctions(module, functions);
 }
 
 }  // namespace blitzio::python

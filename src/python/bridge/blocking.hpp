@@ -23,33 +23,59 @@
 
 namespace blitzio::python {
 
+/// How long a call may block: what its `timeout` says.
+struct TimeLimit {
+  Instant deadline = Instant::max();
+  double seconds = 0;  ///< as they were given, which errors tell
+};
+
+/// What errors call a call that blocks: "TcpStream.blocking_read()" or, of work, its repr.
+class BlockingName {
+ public:
+  constexpr BlockingName(const char* call) noexcept  // NOLINT(google-explicit-constructor)
+      : call_(call) {}
+  constexpr BlockingName(const char* owner, const char* call) noexcept
+      : owner_(owner), call_(call) {}
+  /// `work`  what is waited for; its repr is made where it is needed.
+  constexpr BlockingName(const char* call, PyObject* work) noexcept : call_(call), work_(work) {}
+
+  [[nodiscard]] constexpr const char* call() const noexcept { return call_; }
+  PyObject* raise_may_not_block() const noexcept;
+  PyObject* raise_timeout(double seconds) const noexcept;
+
+ private:
+  const char* owner_ = nullptr;
+  const char* call_;
+  PyObject* work_ = nullptr;
+};
+
 /// Reads a `timeout` argument: None, or null, is no timeout; else seconds from now, at least 0, as
 /// a number, a Duration or a timedelta.
 /// Returns  false with TypeError or ValueError set.
-[[nodiscard]] bool parse_timeout(PyObject* timeout, Instant* deadline) noexcept;
+[[nodiscard]] bool parse_timeout(PyObject* timeout, TimeLimit* limit) noexcept;
 
 /// That, for a METH_FASTCALL | METH_KEYWORDS method whose only parameter it is.
 [[nodiscard]] bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs,
-                                 PyObject* kwnames, Instant* deadline) noexcept;
+                                 PyObject* kwnames, TimeLimit* limit) noexcept;
 
 /// Whether the call `name` may block this thread. False with RuntimeError set where an event loop
 /// is running.
-[[nodiscard]] bool may_block(ModuleState& state, const char* name) noexcept;
+[[nodiscard]] bool may_block(ModuleState& state, BlockingName name) noexcept;
 
 namespace detail {
 
-[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name,
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, BlockingName name,
                                       const AwaitableKind& kind, void* future,
-                                      Instant deadline) noexcept;
+                                      const TimeLimit& limit) noexcept;
 
 }  // namespace detail
 
 /// Waits for `future` and returns convert(output), as awaitable_new() would give it.
-/// Errors   TimeoutError at `deadline`; what a signal's handler raised; RuntimeError in a thread
+/// Errors   TimeoutError at the limit; what a signal's handler raised; RuntimeError in a thread
 ///          with a running event loop.
 template <Future F, class Convert = detail::ReturnNone>
-[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, F future,
-                                      Instant deadline, Convert convert = {}) noexcept {
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, BlockingName name, F future,
+                                      const TimeLimit& limit, Convert convert = {}) noexcept {
   using Bound = detail::BoundFuture<F, Convert>;
   static_assert(alignof(Bound) <= alignof(std::max_align_t));
   void* memory = nullptr;
@@ -59,7 +85,7 @@ template <Future F, class Convert = detail::ReturnNone>
     return PyErr_NoMemory();
   }
   auto* const bound = new (memory) Bound{std::move(future), std::move(convert)};
-  PyObject* const result = detail::wait_blocking(state, name, Bound::kKind, bound, deadline);
+  PyObject* const result = detail::wait_blocking(state, name, Bound::kKind, bound, limit);
   bound->~Bound();
   FramePool::free(memory, sizeof(Bound));
   return result;
@@ -67,7 +93,9 @@ template <Future F, class Convert = detail::ReturnNone>
 
 /// Waits for `awaitable`, which nobody awaits, and drops it; see awaitable_poll().
 /// Returns  its result, or null with an error set, as above.
-[[nodiscard]] PyObject* wait_blocking(ModuleState& state, const char* name, PyRef awaitable,
-                                      Instant deadline) noexcept;
+[[nodiscard]] PyObject* wait_blocking(ModuleState& state, BlockingName name, PyRef awaitable,
+                                      const TimeLimit& limit) noexcept;
+
+[[nodiscard]] int blocking_register(PyObject* module, ModuleState& state) noexcept;
 
 }  // namespace blitzio::python

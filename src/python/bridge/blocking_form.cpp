@@ -1,6 +1,7 @@
 #include <python/bridge/blocking_form.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace blitzio::python {
@@ -8,7 +9,7 @@ namespace blitzio::python {
 bool TimedArguments::take_timeout(const char* method, bool is_only) noexcept {
   if (is_only && count_ == 1 && !names_) {
     count_ = 0;
-    return parse_timeout(args_[0], &deadline_);
+    return parse_timeout(args_[0], &limit_);
   }
   const Py_ssize_t names = names_ ? PyTuple_GET_SIZE(names_.get()) : 0;
   Py_ssize_t at = 0;
@@ -17,7 +18,7 @@ bool TimedArguments::take_timeout(const char* method, bool is_only) noexcept {
     ++at;
   }
   if (at == names) return true;
-  if (!parse_timeout(args_[count_ + at], &deadline_)) return false;
+  if (!parse_timeout(args_[count_ + at], &limit_)) return false;
   if (names == 1) {
     names_.reset();
     return true;
@@ -60,16 +61,25 @@ ModuleState& state_of_callee(PyObject* self) noexcept {
                                                : Py_TYPE(self));
 }
 
+BlockingName name_of(PyObject* self, const char* call) noexcept {
+  if (PyModule_Check(self)) return call;
+  const char* const type = PyType_Check(self) != 0 ? reinterpret_cast<PyTypeObject*>(self)->tp_name
+                                                   : Py_TYPE(self)->tp_name;
+  const char* const dot = std::strrchr(type, '.');
+  return {dot == nullptr ? type : dot + 1, call};
+}
+
 }  // namespace
 
-PyObject* detail::run_blocking_call(PyObject* self, const char* name, TimedArguments arguments,
+PyObject* detail::run_blocking_call(PyObject* self, const char* call, TimedArguments arguments,
                                     bool has_parameters, MakeAwaitable make) noexcept {
   ModuleState& state = state_of_callee(self);
+  const BlockingName name = name_of(self, call);
   // Before the awaitable is made, which then would have been for nothing.
-  if (!may_block(state, name) || !arguments.take_timeout(name, !has_parameters)) return nullptr;
+  if (!may_block(state, name) || !arguments.take_timeout(call, !has_parameters)) return nullptr;
   PyRef awaitable = PyRef::steal(make(self, arguments));
   if (!awaitable) return nullptr;
-  return wait_blocking(state, name, std::move(awaitable), arguments.deadline());
+  return wait_blocking(state, name, std::move(awaitable), arguments.limit());
 }
 
 }  // namespace blitzio::python

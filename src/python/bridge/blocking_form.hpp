@@ -41,13 +41,13 @@ class TimedArguments {
   [[nodiscard]] PyObject* const* values() const noexcept { return args_; }
   [[nodiscard]] Py_ssize_t count() const noexcept { return count_; }
   [[nodiscard]] PyObject* names() const noexcept { return names_.get(); }  ///< null: none
-  [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+  [[nodiscard]] const TimeLimit& limit() const noexcept { return limit_; }
 
  private:
   PyObject* const* args_;
   Py_ssize_t count_;
   PyRef names_;
-  Instant deadline_ = Instant::max();
+  TimeLimit limit_;
   std::array<PyObject*, Arguments::kParametersMax> kept_{};
 };
 
@@ -58,7 +58,7 @@ using MakeAwaitable = PyObject* (*)(PyObject* self, const TimedArguments& argume
 
 /// `self`: an object of a type of this module, for a class method the type, for a function the
 /// module.
-[[nodiscard]] PyObject* run_blocking_call(PyObject* self, const char* name,
+[[nodiscard]] PyObject* run_blocking_call(PyObject* self, const char* call,
                                           TimedArguments arguments, bool has_parameters,
                                           MakeAwaitable make) noexcept;
 

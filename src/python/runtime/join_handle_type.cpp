@@ -55,18 +55,15 @@ bool help(JoinHandleObject& handle) noexcept {
 }
 
 /// Blocks until the work has ended; None, or null with an error set.
-PyObject* wait_here(PyObject* self, const char* name, PyObject* timeout) noexcept {
+PyObject* wait_here(PyObject* self, const char* call, PyObject* timeout) noexcept {
   JoinHandleObject& handle = as_join_handle(self);
-  Instant deadline;
+  const BlockingName name(call, self);
+  TimeLimit limit;
   // Refused also where it need not wait: whether it must is often a matter of luck.
-  if (!may_block(*handle.state, name) || !parse_timeout(timeout, &deadline)) return nullptr;
+  if (!may_block(*handle.state, name) || !parse_timeout(timeout, &limit)) return nullptr;
   if (handle.finished.is_set()) Py_RETURN_NONE;
-  if (deadline == Instant::max() && !help(handle)) return nullptr;
-  PyObject* done = wait_blocking(*handle.state, name, handle.finished.wait(), deadline);
-  if (done == nullptr && PyErr_ExceptionMatches(PyExc_TimeoutError) != 0) {
-    PyErr_Format(PyExc_TimeoutError, "%R did not end within %S seconds", self, timeout);
-  }
-  return done;
+  if (limit.deadline == Instant::max() && !help(handle)) return nullptr;
+  return wait_blocking(*handle.state, name, handle.finished.wait(), limit);
 }
 
 bool parse_wait(const char* method, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,

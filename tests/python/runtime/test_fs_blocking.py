@@ -91,7 +91,7 @@ def test_wrong_calls_are_refused(tmp_path: Path) -> None:
 def test_a_pipe_is_waited_for_and_the_wait_can_time_out() -> None:
     source, sink = os.pipe()
     with fs.blocking_open(source, "rb") as reader, fs.blocking_open(sink, "wb", 0) as writer:
-        with pytest.raises(TimeoutError, match=r"blocking_readline\(\) timed out"):
+        with pytest.raises(TimeoutError, match=r"File\.blocking_readline\(\) did not end within"):
             reader.blocking_readline(timeout=0.01)
         thread = threading.Thread(target=lambda: writer.blocking_write(b"a line\n"))
         thread.start()

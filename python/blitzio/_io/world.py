@@ -240,6 +240,10 @@ class Deterministic:
         self._running -= 1
 
     def block_on(self, handle: JoinHandle[Any]) -> Any:
+        if self._loop.is_closed():
+            handle.cancel()  # A coroutine is closed, not warned about.
+            handle.detach()
+            raise RuntimeError("the world is closed")
         work = handle._claim()
         assert work is not None, "nobody else has the handle"
         target, arguments, _, is_function = work

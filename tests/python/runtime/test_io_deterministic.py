@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import time
@@ -432,3 +433,16 @@ def test_signals_are_the_worlds() -> None:
 def test_wrong_arguments_are_told(wrong: Callable[[], object]) -> None:
     with pytest.raises((TypeError, ValueError)):
         wrong()
+
+
+@pytest.mark.parametrize("is_function", [True, False], ids=["function", "coroutine"])
+def test_a_closed_world_runs_nothing(is_function: bool) -> None:
+    """It made a coroutine first, which nobody awaited, and that was warned of."""
+    world = Deterministic()
+    world.close()
+    with pytest.raises(RuntimeError, match="the world is closed"):
+        if is_function:
+            world.run(busy)
+        else:
+            world.io().run(busy(world.io()))
+    gc.collect()

@@ -264,10 +264,11 @@ class Reader:
         Raises:
             asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
             asyncio.LimitOverrunError: it is not within the limit; the bytes stay.
-            ValueError: the separator has no byte.
+            ValueError: the separator has no byte; the limit is negative.
         """
         size = len(self._view)
-        found = await self._find(separator, size if limit is None else min(limit, size))
+        most = size if limit is None else min(_checked_count(limit), size)
+        found = await self._find(separator, most)
         if found is None:
             raise asyncio.IncompleteReadError(self._take(self._end - self._begin), None)
         return self._take(found)
@@ -287,9 +288,12 @@ class Reader:
 
         Raises:
             asyncio.LimitOverrunError: it is more than `limit` bytes; what came is lost.
+            ValueError: the limit is negative.
 
         Cancellation: what came is lost.
         """
+        if limit is not None:
+            _checked_count(limit)
         whole = bytearray()
         while part := await self.read():
             whole += part

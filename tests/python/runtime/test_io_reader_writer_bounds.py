@@ -170,6 +170,24 @@ def test_a_number_that_came_allocates_nothing(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda reader: reader.read_line(-1),
+        lambda reader: reader.read_until(b";", -1),
+        lambda reader: reader.read_to_end(-1),
+    ],
+)
+def test_a_negative_limit_is_no_limit_that_was_overrun(read: Any, run: Run) -> None:
+    async def main() -> None:
+        reader = Reader.fixed(b"line\n")
+        with pytest.raises(ValueError, match="must not be negative, got -1"):
+            await read(reader)
+        assert await reader.read_line() == b"line\n"
+
+    run(main())
+
+
 def test_a_pattern_is_written_in_pieces(run: Run) -> None:
     async def main() -> None:
         target = Counting()

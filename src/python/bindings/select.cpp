@@ -76,7 +76,8 @@ class SelectFuture {
   Poll<Output> poll(Context& context) noexcept {
     const Nesting nesting;
     if (Nesting::is_too_deep()) {
-      PyErr_SetString(PyExc_RecursionError, "too many select() within each other");
+      PyErr_SetString(PyExc_RecursionError,
+                      "too many waits for the first of several within each other");
       return Output{};
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(branches_.get()); ++i) {
@@ -158,7 +159,7 @@ PyObject* select_first(PyObject* module, PyObject* branches) noexcept {
   PyRef tuple = PyRef::steal(PySequence_Tuple(branches));
   if (!tuple) return nullptr;
   if (PyTuple_GET_SIZE(tuple.get()) == 0) {
-    PyErr_SetString(PyExc_ValueError, "select() needs at least one awaitable");
+    PyErr_SetString(PyExc_ValueError, "at least one awaitable is needed");
     return nullptr;
   }
   return awaitable_new(state, "select", nullptr, SelectFuture(state, std::move(tuple)),

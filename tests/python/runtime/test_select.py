@@ -224,8 +224,10 @@ def test_wrong_arguments_are_refused(run: Run) -> None:
         for function in both:
             with pytest.raises(TypeError, match="an awaitable was expected"):
                 await function(forever(), 42)
-            with pytest.raises(ValueError, match="at least one awaitable"):
+            with pytest.raises(ValueError, match="^at least one awaitable is needed$"):
                 await function([])
+            with pytest.raises(ValueError, match="^at least one awaitable is needed$"):
+                await function()
 
     run(main())
     gc.collect()

@@ -135,6 +135,10 @@ class JoinHandle(Generic[_T_co]):
         """Whether cancel() was called before the end."""
 
     @property
+    def _task(self) -> Any:
+        """The task that runs it, or has run it; else None."""
+
+    @property
     def _context(self) -> contextvars.Context | None:
         """Of queued work, else None."""
 

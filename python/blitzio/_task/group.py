@@ -161,13 +161,16 @@ class Group:
 
         Raises:
             Exception: what the first child that failed raised; the others were cancelled.
+            RuntimeError: called by a child, which would wait for its own end.
 
         Cancellation: cancels the children, waits for their end, and goes on.
         """
         interruption = Interruption()
+        loop = asyncio.get_running_loop()
         while self._children:
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = loop.create_future()
             self._waiters[waiter] = asyncio.current_task()
+            loop.call_soon(self._refuse_child, waiter)
             with interruption:
                 try:
                     await waiter
@@ -257,6 +260,16 @@ class Group:
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def _refuse_child(self, waiter: asyncio.Future[None]) -> None:
+        """Once it is suspended: only then a child whose first step this is has a task."""
+        task = self._waiters.get(waiter)
+        if task is None or waiter.done():
+            return
+        if any(child._task is task for child in list(self._children)):
+            waiter.set_exception(
+                RuntimeError("a task of a Group cannot wait for it: its own end is waited for, too")
+            )
 
     def _note_others(self, error: BaseException) -> None:
         others, self._others = self._others, []

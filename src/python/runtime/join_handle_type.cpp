@@ -253,6 +253,12 @@ PyObject* get_context(PyObject* self, void* /*unused*/) {
   return Py_NewRef(context == nullptr ? Py_None : context);
 }
 
+PyObject* get_task(PyObject* self, void* /*unused*/) {
+  const ObjectLock lock(self);
+  PyObject* task = as_join_handle(self).task;
+  return Py_NewRef(task == nullptr ? Py_None : task);
+}
+
 PyObject* make_external_handle(PyObject* module, PyObject* args) {
   auto& state = *static_cast<ModuleState*>(PyModule_GetState(module));
   PyObject* cancel = nullptr;
@@ -356,6 +362,8 @@ PyGetSetDef handle_getset[] = {
     {"name", get_name, nullptr, PyDoc_STR("As given to spawn(), or None."), nullptr},
     {"_cancel_requested", get_cancel_requested, nullptr,
      PyDoc_STR("Whether cancel() was called before the end."), nullptr},
+    {"_task", get_task, nullptr, PyDoc_STR("The task that runs it, or has run it; else None."),
+     nullptr},
     {"_context", get_context, nullptr, PyDoc_STR("Of queued work, else None."), nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

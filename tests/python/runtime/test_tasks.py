@@ -481,6 +481,43 @@ def test_cancelling_who_waits_for_a_group_cancels_it(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("is_begun", [False, True], ids=["first_step", "later"])
+def test_a_child_that_waits_for_its_group_is_refused(is_begun: bool, run: Run) -> None:
+    """It waited for ever, and its group with it, even if that was cancelled."""
+
+    async def main() -> None:
+        group = Group()
+
+        async def child() -> None:
+            if is_begun:
+                await asyncio.sleep(0)
+            await group.wait()
+
+        children = [group.spawn(child), group.spawn(forever)]
+        with pytest.raises(RuntimeError, match="a task of a Group cannot wait for it"):
+            await group.wait()
+        assert [each.cancelled() for each in children] == [False, True]
+
+    run(main())
+
+
+def test_a_group_may_be_waited_for_by_what_its_child_started(run: Run) -> None:
+    async def main() -> str:
+        group = Group()
+        waiting: list[asyncio.Task[None]] = []
+
+        async def child() -> None:
+            waiting.append(asyncio.ensure_future(group.wait()))
+            await asyncio.sleep(0)
+
+        group.spawn(child)
+        await group.wait()
+        await waiting[0]
+        return "waited"
+
+    assert run(main()) == "waited"
+
+
 def test_concurrent_needs_a_second_worker() -> None:
     async def main() -> Any:
         async with Group() as group:

@@ -13,10 +13,12 @@ import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from blitzio._signals import SignalStream
 
 #: The streams that listen.
-_open: weakref.WeakSet[SignalStream] = weakref.WeakSet()
+_open: weakref.WeakSet[SignalStream[Any]] = weakref.WeakSet()
 # Reentrant: a handler of Python may run, and make a stream, where its thread has it.
 _lock = threading.RLock()
 
@@ -30,12 +32,12 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def add(stream: SignalStream) -> None:
+def add(stream: SignalStream[Any]) -> None:
     with _lock:
         _open.add(stream)
 
 
-def discard(stream: SignalStream) -> None:
+def discard(stream: SignalStream[Any]) -> None:
     with _lock:
         _open.discard(stream)
 

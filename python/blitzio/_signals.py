@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal as signals
 from signal import Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from blitzio import _signal_listeners
 from blitzio._native import SignalSet, _in_main_interpreter, _wait_blocking
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from blitzio._duration import Seconds
 
 
-class SignalStream:
+#: What a stream gives: Signals, if it listens for those alone; else also numbers without a name.
+_S = TypeVar("_S", bound=int)
+
+
+class SignalStream(Generic[_S]):
     """Hears of signals from its making until close(); made by `stream()`.
 
     `async for` gives each signal that arrives. Arrivals of one signal that nobody has taken yet
@@ -35,7 +39,11 @@ class SignalStream:
     __slots__ = ("__weakref__", "_is_closed", "_numbers", "_set")
     __reduce__ = refuse_copy
 
-    def __init__(self, *numbers: int) -> None:
+    @overload
+    def __init__(self: SignalStream[Signals], *numbers: Signals) -> None: ...
+    @overload
+    def __init__(self: SignalStream[Signals | int], *numbers: int) -> None: ...
+    def __init__(self: SignalStream[Any], *numbers: int) -> None:
         self._is_closed = False
         self._numbers = tuple(dict.fromkeys(map(_check, numbers)))
         if not self._numbers:
@@ -44,16 +52,16 @@ class SignalStream:
         _signal_listeners.add(self)
 
     @property
-    def signals(self) -> tuple[Signals | int, ...]:
+    def signals(self) -> tuple[_S, ...]:
         """What it listens for."""
-        return tuple(map(_named, self._numbers))
+        return tuple(map(self._named, self._numbers))
 
     @property
     def is_closed(self) -> bool:
         """Whether close() was called, or the block was left."""
         return self._is_closed
 
-    async def next(self) -> Signals | int:
+    async def next(self) -> _S:
         """Waits for the next arrival, or takes one that nobody has taken yet.
 
         Raises:
@@ -62,14 +70,14 @@ class SignalStream:
         Cancellation: loses nothing.
         """
         self._take_all_back()
-        return _unless_closed(await self._set.next())
+        return self._unless_closed(await self._set.next())
 
-    def try_next(self) -> Signals | int | None:
+    def try_next(self) -> _S | None:
         """A signal that has arrived and nobody has taken yet."""
         number = self._set.try_next()
-        return None if number is None else _named(number)
+        return None if number is None else self._named(number)
 
-    def blocking_next(self, timeout: Seconds | None = None) -> Signals | int:
+    def blocking_next(self, timeout: Seconds | None = None) -> _S:
         """next() for threads.
 
         Raises:
@@ -78,7 +86,7 @@ class SignalStream:
         """
         self._take_all_back()
         number = _wait_blocking(self._set.next(), "SignalStream.blocking_next", timeout)
-        return _unless_closed(number)
+        return self._unless_closed(number)
 
     def close(self) -> None:
         """Stops listening and ends what waits. Again: nothing.
@@ -89,17 +97,17 @@ class SignalStream:
         self._is_closed = True
         self._set.close()
 
-    def __aiter__(self) -> SignalStream:
+    def __aiter__(self) -> SignalStream[_S]:
         return self
 
-    async def __anext__(self) -> Signals | int:
+    async def __anext__(self) -> _S:
         self._take_all_back()
         number = await self._set.next()
         if number is None:
             raise StopAsyncIteration
-        return _named(number)
+        return self._named(number)
 
-    def __enter__(self) -> SignalStream:
+    def __enter__(self) -> SignalStream[_S]:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -107,6 +115,18 @@ class SignalStream:
 
     def __repr__(self) -> str:
         return f"<SignalStream {' '.join(str(getattr(s, 'name', s)) for s in self.signals)}>"
+
+    def _named(self, number: int) -> _S:
+        try:
+            return cast("_S", Signals(number))
+        except ValueError:
+            # A real-time signal between the first and the last, which no member of Signals is.
+            return cast("_S", number)
+
+    def _unless_closed(self, number: int | None) -> _S:
+        if number is None:
+            raise RuntimeError("the signal stream is closed")
+        return self._named(number)
 
     def _take_all_back(self) -> None:
         for number in self._numbers:
@@ -136,19 +156,6 @@ _NEVER = (
     signals.SIGSEGV,
     signals.SIGBUS,
 )
-
-
-def _named(number: int) -> Signals | int:
-    try:
-        return Signals(number)
-    except ValueError:
-        return number  # A real-time signal between the first and the last.
-
-
-def _unless_closed(number: int | None) -> Signals | int:
-    if number is None:
-        raise RuntimeError("the signal stream is closed")
-    return _named(number)
 
 
 def _stands_for_default(number: int) -> bool:

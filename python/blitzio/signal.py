@@ -23,7 +23,7 @@ anew; `add_signal_handler` of this package's loops does not.
 from __future__ import annotations
 
 import signal as _signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._signals import SignalStream
 
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ("SignalStream", "blocking_wait", "ctrl_c", "stream", "wait")
 
 
-def stream(*numbers: int) -> SignalStream:
+@overload
+def stream(*numbers: _signals.Signals) -> SignalStream[_signals.Signals]: ...
+@overload
+def stream(*numbers: int) -> SignalStream[_signals.Signals | int]: ...
+def stream(*numbers: int) -> SignalStream[Any]:
     """Begins to listen.
 
     >>> import os, signal
@@ -45,6 +49,9 @@ def stream(*numbers: int) -> SignalStream:
     Args:
         numbers: signals, at least one.
 
+    Returns:
+        what gives `Signals`; of a number that has no name among them, a real-time signal, an int.
+
     Raises:
         TypeError: one is no int.
         ValueError: one is no signal, or cannot be listened for: SIGKILL, SIGSTOP, and SIGILL,
@@ -54,6 +61,10 @@ def stream(*numbers: int) -> SignalStream:
     return SignalStream(*numbers)
 
 
+@overload
+async def wait(*numbers: _signals.Signals) -> _signals.Signals: ...
+@overload
+async def wait(*numbers: int) -> _signals.Signals | int: ...
 async def wait(*numbers: int) -> _signals.Signals | int:
     """Waits for the first of several signals.
 
@@ -88,6 +99,12 @@ async def ctrl_c() -> None:
     await wait(_signals.SIGINT)
 
 
+@overload
+def blocking_wait(
+    *numbers: _signals.Signals, timeout: Seconds | None = None
+) -> _signals.Signals: ...
+@overload
+def blocking_wait(*numbers: int, timeout: Seconds | None = None) -> _signals.Signals | int: ...
 def blocking_wait(*numbers: int, timeout: Seconds | None = None) -> _signals.Signals | int:
     """wait() for threads.
 

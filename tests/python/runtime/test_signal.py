@@ -355,3 +355,18 @@ with signals.stream(signal.SIGUSR1):
             except subprocess.TimeoutExpired:
                 pass  # It may not have been in read() yet.
     assert child.returncode == 7
+
+
+def test_what_is_given_has_the_type_that_is_promised() -> None:
+    """Signals for Signals; an int only for what has no name."""
+    unnamed = signals.SIGRTMIN + 1
+    with signal.stream(USR1, USR2) as named, signal.stream(unnamed, USR1) as mixed:
+        assert [type(number) for number in mixed.signals] == [int, signals.Signals]
+        send(USR1)
+        send(unnamed)
+        assert type(named.blocking_next(timeout=PATIENCE)) is signals.Signals
+        given = [mixed.blocking_next(timeout=PATIENCE) for _ in range(2)]
+        assert {int(number): type(number) for number in given} == {
+            USR1: signals.Signals,
+            unnamed: int,
+        }

@@ -16,7 +16,7 @@ from blitzio.io import Deterministic, Evented
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from signal import Signals
+    from signal import SIGHUP, SIGTERM, Signals
 
     from typing_extensions import assert_type
 
@@ -251,6 +251,15 @@ def test_streams_and_files_have_precise_types(tmp_path: Path) -> None:
             assert_type(await fs.watch("path").next(), fs.WatchEvent | None)
             assert_type(await process.output("true"), process.Output)
             assert_type(await signal.wait(1), Signals | int)
+            assert_type(await signal.wait(SIGTERM), Signals)
+            assert_type(signal.blocking_wait(SIGTERM, timeout=1), Signals)
+            with signal.stream(SIGTERM, SIGHUP) as arrivals:
+                assert_type(arrivals.signals, tuple[Signals, ...])
+                assert_type(arrivals.try_next(), Signals | None)
+                async for arrived in arrivals:
+                    assert_type(arrived, Signals)
+            with signal.stream(1) as unnamed:
+                assert_type(await unnamed.next(), Signals | int)
         assert read == b"data"
         for stream in (client, server, ours, theirs):
             stream.close()
@@ -276,6 +285,9 @@ def test_an_io_has_precise_types() -> None:
             assert_type((await io.fs.stat("/file")).size, int)
             assert_type(await io.process.output("true"), process.Output)
             assert_type(await io.signal.wait(1), Signals | int)
+            assert_type(await io.signal.wait(SIGTERM), Signals)
+            async for arrived in io.signal.stream(SIGTERM):
+                assert_type(arrived, Signals)
             assert_type(io.run(double_later, 1), int)
             assert_type(io.run(double, 1), int)
             assert_type(io.run(answer()), int)

@@ -78,7 +78,8 @@ PyObject* asyncio_error(const char* name, PyObject* args) noexcept {
 
 Poll<PyObject*> StreamRead::poll(Context& context) {
   const ObjectLock lock(stream_->self);
-  if (ReadAhead& ahead = stream_->ahead(); ahead.size() > 0 || count_ == 0) {
+  if (ReadAhead& ahead = stream_->ahead();
+      ahead.size() > 0 || (count_ == 0 && !stream_->is_closed())) {
     const std::size_t count = std::min(count_, ahead.size());
     PyObject* bytes = make_bytes(ahead.view().first(count));
     if (bytes != nullptr && !peeks_) ahead.consume(count);
@@ -96,7 +97,8 @@ Poll<PyObject*> StreamRead::poll(Context& context) {
 Poll<PyObject*> StreamReadInto::poll(Context& context) {
   const ObjectLock lock(stream_->self);
   const auto buffer = buffer_.bytes();
-  if (ReadAhead& ahead = stream_->ahead(); ahead.size() > 0 || buffer.empty()) {
+  if (ReadAhead& ahead = stream_->ahead();
+      ahead.size() > 0 || (buffer.empty() && !stream_->is_closed())) {
     const auto part = ahead.view().first(std::min(buffer.size(), ahead.size()));
     std::ranges::copy(part, buffer.begin());
     ahead.consume(part.size());
@@ -200,7 +202,9 @@ std::size_t StreamGather::wanted() const noexcept {
 Poll<PyObject*> StreamGather::poll(Context& context) {
   const ObjectLock lock(stream_->self);
   for (;;) {
-    if (const auto result = found()) return *result;
+    if (!stream_->is_closed()) {
+      if (const auto result = found()) return *result;
+    }
     // The room is asked for in each attempt: to wait may run the loop's code, and meanwhile another
     // thread's read may have moved what is ahead.
     auto answer = wait_.poll(context, [&](int fd) {
@@ -225,7 +229,7 @@ Poll<PyObject*> StreamWrite::poll(Context& context) {
     held_.emplace(std::move(locked).take());
   }
   const auto data = data_.bytes();
-  while (sent_ < data.size()) {
+  while (sent_ < data.size() || (data.empty() && stream_->is_closed())) {
     auto answer = wait_.poll(
         context, [&](int fd) noexcept { return send(fd, data.subspan(sent_), stream_->kind); });
     if (answer.is_pending()) return pending;

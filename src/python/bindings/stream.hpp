@@ -38,9 +38,12 @@ struct PyStreamBase {
 
   /// Of what was closed, or given away, nothing is left.
   [[nodiscard]] ReadAhead& ahead() noexcept {
-    if (BLITZIO_UNLIKELY(fd->get() < 0)) ahead_.clear();
+    if (BLITZIO_UNLIKELY(is_closed())) ahead_.clear();
     return ahead_;
   }
+
+  /// What is closed refuses also what needs no system call: to move no bytes.
+  [[nodiscard]] bool is_closed() const noexcept { return fd->get() < 0; }
 
   const AsyncFd* fd = nullptr;  ///< of what is derived from this
   sync::Mutex writing;

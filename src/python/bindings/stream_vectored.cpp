@@ -92,7 +92,8 @@ int HeldBuffers::traverse(visitproc visit, void* arg) noexcept {
 
 Poll<PyObject*> StreamReadVectored::poll(Context& context) {
   const ObjectLock lock(stream_->self);
-  if (ReadAhead& ahead = stream_->ahead(); ahead.size() > 0 || buffers_.bytes() == 0) {
+  if (ReadAhead& ahead = stream_->ahead();
+      ahead.size() > 0 || (buffers_.bytes() == 0 && !stream_->is_closed())) {
     return PyLong_FromSize_t(take_ahead(ahead, buffers_.vectors()));
   }
   auto answer =
@@ -104,7 +105,8 @@ Poll<PyObject*> StreamReadVectored::poll(Context& context) {
 
 PyObject* stream_try_read_vectored_now(PyStreamBase& stream, HeldBuffers buffers) noexcept {
   const ObjectLock lock(stream.self);
-  if (ReadAhead& ahead = stream.ahead(); ahead.size() > 0 || buffers.bytes() == 0) {
+  if (ReadAhead& ahead = stream.ahead();
+      ahead.size() > 0 || (buffers.bytes() == 0 && !stream.is_closed())) {
     return PyLong_FromSize_t(take_ahead(ahead, buffers.vectors()));
   }
   const IoAttempt got = receive(stream.fd->get(), buffers, stream.kind);
@@ -121,7 +123,7 @@ Poll<PyObject*> StreamWriteVectored::poll(Context& context) {
     held_.emplace(std::move(locked).take());
   }
   std::size_t sent = 0;
-  if (buffers_.bytes() > 0) {
+  if (buffers_.bytes() > 0 || stream_->is_closed()) {
     auto answer = wait_.poll(context, [&](int fd) noexcept { return send(fd, buffers_); });
     if (answer.is_pending()) return pending;
     if (!answer.value()) return raise_io_error(answer.value().error(), "stream");
@@ -136,7 +138,7 @@ PyObject* stream_try_write_vectored_now(PyStreamBase& stream, HeldBuffers buffer
   // Behind those who wait.
   if (!stream.writing.try_lock()) return PyLong_FromLong(0);
   const sync::MutexGuard guard = stream.writing.adopt();
-  if (buffers.bytes() == 0) return PyLong_FromLong(0);
+  if (buffers.bytes() == 0 && !stream.is_closed()) return PyLong_FromLong(0);
   const IoAttempt sent = send(stream.fd->get(), buffers);
   if (sent.result == -EAGAIN) return PyLong_FromLong(0);
   if (sent.result < 0) return raise_error(Error::os(static_cast<int>(-sent.result)), "stream");

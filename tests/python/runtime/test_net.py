@@ -280,6 +280,42 @@ def test_closing_ends_what_waits(run: Run) -> None:
     run(main())
 
 
+def test_a_closed_stream_refuses_to_move_no_bytes_too(run: Run) -> None:
+    """Reading and writing nothing succeeded, where every other call said EBADF."""
+
+    async def main() -> None:
+        ours, theirs = net.UnixStream.pair()
+        empty: tuple[Callable[[Any], Any], ...] = (
+            lambda stream: stream.read(0),
+            lambda stream: stream.peek(0),
+            lambda stream: stream.read_into(bytearray()),
+            lambda stream: stream.read_exact(0),
+            lambda stream: stream.read_vectored([]),
+            lambda stream: stream.write(b""),
+            lambda stream: stream.write_all(b""),
+            lambda stream: stream.write_vectored([]),
+        )
+        at_once: tuple[Callable[[Any], Any], ...] = (
+            lambda stream: stream.try_write(b""),
+            lambda stream: stream.try_read_vectored([]),
+            lambda stream: stream.try_write_vectored([]),
+        )
+        assert [await call(ours) for call in empty] == [b"", b"", 0, b"", 0, 0, None, 0]
+        assert [call(ours) for call in at_once] == [0, 0, 0]
+        ours.close()
+        for call in empty:
+            with pytest.raises(OSError) as refused:
+                await call(ours)
+            assert refused.value.errno == errno.EBADF
+        for call in at_once:
+            with pytest.raises(OSError) as refused:
+                call(ours)
+            assert refused.value.errno == errno.EBADF
+        theirs.close()
+
+    run(main())
+
+
 def test_errors_keep_their_errno(run: Run) -> None:
     async def main() -> None:
         with TcpListenerAddress() as address, pytest.raises(ConnectionRefusedError):

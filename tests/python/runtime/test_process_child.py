@@ -318,6 +318,25 @@ def test_pipes_are_streams_as_those_of_net(run: Run) -> None:
     run(main())
 
 
+def test_a_closed_pipe_refuses_to_move_no_bytes_too(run: Run) -> None:
+    async def main() -> None:
+        async with cat() as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.close_pipes()
+            for call in (
+                lambda: child.stdin.write(b""),
+                lambda: child.stdin.write_all(b""),
+                lambda: child.stdout.read(0),
+                lambda: child.stdout.read_exact(0),
+                lambda: child.stdout.read_into(bytearray()),
+            ):
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    await call()
+
+    run(main())
+
+
 def test_wait_with_output_needs_a_pipe_for_its_input(run: Run) -> None:
     async def main() -> None:
         async with Command("true", stdin="null").spawn() as child:

@@ -49,6 +49,14 @@ struct Stat : OnePath {
 };
 struct Exists : OnlyPath {
   BLITZIO_NAMES_OF(exists);
+  /// What no file can be called is not there, as with os.path.exists() and pathlib.
+  [[nodiscard]] bool parse(const Arguments& arguments) noexcept {
+    if (OnePath::parse(arguments)) return true;
+    if (PyErr_ExceptionMatches(PyExc_ValueError) == 0) return false;
+    PyErr_Clear();  // It is the answer.
+    path.clear();
+    return true;
+  }
   [[nodiscard]] auto future() && { return fs::exists(std::move(path)); }
   auto operator()() const { return fs::blocking_exists(path); }
 };

@@ -268,6 +268,22 @@ def test_blocking_forms_are_for_threads(tmp_path: Path) -> None:
     assert path.read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("name", ["a\0", "\0", "a\ud800", "a\0/b"])
+def test_what_no_file_can_be_called_is_not_there(name: str, run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        for path in (name, tmp_path / name):
+            assert await fs.exists(path) is Path(path).exists() is False
+            if "\0" in name:
+                with pytest.raises(ValueError, match="embedded null byte"):
+                    await fs.stat(path)
+        with pytest.raises(TypeError):
+            await fs.exists(1)  # type: ignore[arg-type]
+
+    run(main())
+    assert not fs.blocking_exists(tmp_path / name)
+    assert not fs.blocking_exists(b"a\0")
+
+
 def test_cancelled_calls_leave_nothing_open(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 400_000)

@@ -188,10 +188,14 @@ void Watcher::close() noexcept {
   walking_.reset();
   walk_.reset();
   unread_.clear();
+  events_.clear();
+  moved_from_.reset();
+  error_.reset();
   fd_.close();
 }
 
 std::optional<Watcher::Item> Watcher::take() {
+  if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
   if (!events_.empty()) {
     Item item = std::optional(std::move(events_.front()));
     events_.pop_front();
@@ -231,7 +235,6 @@ Poll<Watcher::Item> Watcher::Next::poll(Context& context) {
 std::optional<Watcher::Item> Watcher::try_next() {
   for (;;) {
     if (auto item = take()) return item;
-    if (fd_.get() < 0) return fail(Error::runtime(RuntimeErrc::closed));
     if (walk_) {
       // Only asked: a poll would take the place of the task that waits for it.
       if (walking_ && !walking_->is_finished()) return std::nullopt;
@@ -270,6 +273,7 @@ void Watcher::on_event(const Raw& raw) {
   if (raw.has(IN_Q_OVERFLOW)) {
     end_rename();
     events_.push_back({EventKind::overflow, false, {}, {}});
+    look_for_roots();
     if (options_.recursive) look_again();
     return;
   }
@@ -327,12 +331,16 @@ void Watcher::on_root(const Raw& raw, const Watched& watched) {
   // Of others the directory above tells.
   if (!watched.is_root) return;
   end_rename();
-  events_.push_back({EventKind::root_removed, watched.is_directory, watched.path, {}});
-  if (!raw.has(IN_MOVE_SELF)) return;
-  // It lives on under a name that is not known: no longer ours.
-  const std::string path = watched.path;
-  ::inotify_rm_watch(fd_.get(), raw.watch);
-  watched_.erase(raw.watch);
+  lose_root(raw.watch);
+}
+
+// If it lives on, then under a name that is not known: no longer ours.
+void Watcher::lose_root(int watch) {
+  const auto found = watched_.find(watch);
+  const std::string path = found->second.path;
+  events_.push_back({EventKind::root_removed, found->second.is_directory, path, {}});
+  ::inotify_rm_watch(fd_.get(), watch);
+  watched_.erase(found);
   forget_below(path);
 }
 
@@ -349,6 +357,23 @@ void Watcher::watch_new(const std::string& path) {
   } else if (is_told(added.error())) {
     error_ = added.error();
   }
+}
+
+// After events were lost, those of a root's end perhaps.
+void Watcher::look_for_roots() {
+  std::vector<int> lost;
+  for (const auto& [watch, watched] : watched_) {
+    if (watched.is_root && !is_still_at(watch, watched.path)) lost.push_back(watch);
+  }
+  for (const int watch : lost) lose_root(watch);
+}
+
+// The kernel gives one file one watch: asked again, it names that, or makes one of another file.
+bool Watcher::is_still_at(int watch, const std::string& path) {
+  const auto found = add_watch(fd_.get(), path, kMask);
+  if (!found) return !found.error().is_os(ENOENT) && !found.error().is_os(ENOTDIR);
+  if (*found != watch && !watched_.contains(*found)) ::inotify_rm_watch(fd_.get(), *found);
+  return *found == watch;
 }
 
 // After events were lost: what is below the roots by now is watched, under its name of now, and

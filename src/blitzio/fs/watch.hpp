@@ -16,7 +16,8 @@
 // Recursively, directories that appear are watched too, and what is in one by then is reported as
 // created; where that is much, a thread looks. Symbolic links are not followed, except by a root.
 // Events that the kernel had no room for are an event themselves, `overflow`: then look at
-// everything again. What has come meanwhile is watched from then on, but not reported.
+// everything again. What has come meanwhile is watched from then on, but not reported. Roots that
+// are not where they were, or not what was there, are, as `root_removed`.
 //
 //              more directories have come than are looked into on the spot
 //   reading ───────────────────────────────────────────────────────────────────▶ walking
@@ -103,7 +104,7 @@ class [[nodiscard]] Watcher {
   [[nodiscard]] Next next() noexcept { return Next(*this); }
   /// The next event if it is there. Empty if not, or if a thread still looks for what has come.
   [[nodiscard]] std::optional<Item> try_next();
-  /// Ends it: what waits, and later calls, end with `closed`.
+  /// Ends it: what waits, and later calls, end with `closed`, whatever has been read by then.
   void close() noexcept;
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
@@ -141,9 +142,12 @@ class [[nodiscard]] Watcher {
   void read_events(std::span<const std::byte> bytes);
   void on_event(const Raw& raw);
   void on_root(const Raw& raw, const Watched& watched);
+  void lose_root(int watch);
   void appeared(WatchEvent event);
   void watch_new(const std::string& path);
   void look_again();
+  void look_for_roots();
+  [[nodiscard]] bool is_still_at(int watch, const std::string& path);
   void end_rename();
   [[nodiscard]] bool rename_below(const std::string& from, const std::string& to);
   void forget_below(const std::string& path);

@@ -319,6 +319,45 @@ TEST_F(WatchTest, WatchesWhatCameAndWentWhileEventsWereLost) {
               ElementsAre("created root/new/below/file", "created root/moved/below/file"));
 }
 
+TEST_F(WatchTest, MissesNoRootsEndAmongTheEventsThatWereLost) {
+  if (events_max() > 100'000) GTEST_SKIP() << "the kernel keeps " << events_max() << " events";
+  for (const bool is_recursive : {false, true}) {
+    for (const char* name : {"busy", "removed", "moved", "replaced"}) {
+      ASSERT_TRUE(blocking_mkdir_all(path(name)).has_value());
+    }
+    auto made =
+        Watcher::blocking_watch({path("busy"), path("removed"), path("moved"), path("replaced")},
+                                {.recursive = is_recursive});
+    ASSERT_TRUE(made.has_value());
+    overflow("busy/");
+    ASSERT_TRUE(blocking_remove_dir(path("removed")).has_value());
+    ASSERT_TRUE(blocking_rename(path("moved"), path("elsewhere")).has_value());
+    ASSERT_TRUE(blocking_remove_dir(path("replaced")).has_value());
+    ASSERT_TRUE(blocking_mkdir(path("replaced")).has_value());
+    const auto told = seen(*made);
+    for (const char* name : {"removed", "moved", "replaced"}) {
+      EXPECT_EQ(std::ranges::count(told, std::string("root_removed/ ") + name), 1) << name;
+    }
+    put("busy/c", "");
+    put("replaced/c", "");
+    EXPECT_THAT(seen(*made), ElementsAre("created busy/c"));
+    ASSERT_TRUE(blocking_remove_dir_all(path("busy")).has_value());
+    ASSERT_TRUE(blocking_remove_dir_all(path("replaced")).has_value());
+    ASSERT_TRUE(blocking_remove_dir(path("elsewhere")).has_value());
+  }
+}
+
+TEST_F(WatchTest, TellsNothingMoreOnceClosed) {
+  auto watcher = watch(path("."));
+  put("a", "");
+  put("b", "");
+  ASSERT_TRUE(watcher.try_next().has_value());
+  watcher.close();
+  const auto item = watcher.try_next();
+  ASSERT_TRUE(item.has_value());
+  EXPECT_TRUE(!item->has_value() && item->error().is(RuntimeErrc::closed));
+}
+
 TEST_F(WatchTest, WaitsAndADroppedWaitTakesNothing) {
   auto executor = LocalExecutor::create().value();
   auto watcher = watch(path("."));

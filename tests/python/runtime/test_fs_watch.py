@@ -92,6 +92,19 @@ def _closed(path: Path) -> fs.Watcher:
     return events
 
 
+def test_what_it_has_read_is_not_told_once_it_is_closed(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with fs.watch(tmp_path) as events:
+            for name in "abc":
+                (tmp_path / name).touch()
+            assert await events.next() is not None  # and has read the others
+        assert await events.next() is None
+        assert events.try_next() is None
+        assert [event async for event in events] == []
+
+    run(main())
+
+
 def test_closing_it_while_it_begins_ends_it(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         events = fs.watch(tmp_path)

@@ -161,8 +161,8 @@ class SimFileSystem:
         """Whether there is a file or directory."""
         try:
             await self.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False  # ValueError: no file can be called that.
         return True
 
     async def mkdir(self, path: _Path, mode: int = 0o777) -> None:

@@ -220,7 +220,8 @@ def blocking_stat(path: _Path, follow_symlinks: bool = True) -> Metadata:
     """stat(), for plain threads."""
 
 def exists(path: _Path) -> Awaitable[bool]:
-    """Whether there is anything; a symbolic link that leads nowhere is nothing.
+    """Whether there is anything; a symbolic link that leads nowhere is nothing, and so is what no
+    file can be called, as with a NUL.
 
     Raises:
         OSError: what keeps it from telling, as PermissionError.

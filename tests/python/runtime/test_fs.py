@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from blitzio import fs
+from blitzio.io import Deterministic, Io
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -279,7 +280,12 @@ def test_what_no_file_can_be_called_is_not_there(name: str, run: Run, tmp_path: 
         with pytest.raises(TypeError):
             await fs.exists(1)  # type: ignore[arg-type]
 
+    async def simulated(io: Io) -> bool:
+        return await io.fs.exists(name)
+
     run(main())
+    with Deterministic() as world:
+        assert world.run(simulated) is False
     assert not fs.blocking_exists(tmp_path / name)
     assert not fs.blocking_exists(b"a\0")
 

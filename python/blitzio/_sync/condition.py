@@ -153,7 +153,8 @@ class Condition:
         self.mutex.unlock()
 
     def __repr__(self) -> str:
-        return f"<Condition waiters={len(self._waiters)}>"
+        state = "locked" if self.mutex.locked() else "unlocked"
+        return f"<blitzio.sync.Condition [{state}, waiters:{len(self._waiters)}]>"
 
     def _enter(self) -> Event:
         waiter = Event()

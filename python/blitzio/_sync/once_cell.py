@@ -114,5 +114,7 @@ class OnceCell(Generic[_T]):
             self._initialising.unlock()
 
     def __repr__(self) -> str:
-        value = self._value
-        return "<OnceCell empty>" if value is None else f"<OnceCell {value[0]!r}>"
+        if self._value is not None:
+            return "<blitzio.sync.OnceCell [set]>"
+        state = "initialising" if self._initialising.locked() else "empty"
+        return f"<blitzio.sync.OnceCell [{state}]>"

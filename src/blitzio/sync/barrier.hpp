@@ -8,6 +8,7 @@
 #include <blitzio/sync/waiter.hpp>
 #include <blitzio/task/future.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace blitzio::sync {
@@ -58,6 +59,12 @@ class Barrier {
   Wait wait() noexcept { return Wait(*this); }
 
   [[nodiscard]] std::uint32_t parties() const noexcept { return parties_; }
+  /// How many wait; a snapshot.
+  /// Cost     one lock, for as long as it takes to count them.
+  [[nodiscard]] std::size_t waiter_count() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return waiters_.count();
+  }
 
  private:
   const std::uint32_t parties_;

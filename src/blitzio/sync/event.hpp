@@ -64,6 +64,12 @@ class Event {
     // Relaxed: a waiter looks again under the lock.
     is_set_.store(false, std::memory_order_relaxed);
   }
+  /// How many wait; a snapshot.
+  /// Cost     one lock, for as long as it takes to count them.
+  [[nodiscard]] std::size_t waiter_count() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return waiters_.count();
+  }
 
  private:
   // Written under the lock; publishes what the setter did.

@@ -78,6 +78,8 @@ class Mutex {
   MutexGuard adopt() noexcept { return MutexGuard(*this); }
   /// A snapshot.
   [[nodiscard]] bool is_locked() const noexcept { return semaphore_.available_permits() == 0; }
+  /// How many wait; a snapshot.
+  [[nodiscard]] std::size_t waiter_count() noexcept { return semaphore_.waiter_count(); }
 
  private:
   Semaphore semaphore_{1};

@@ -20,6 +20,7 @@
 #include <blitzio/sync/waiter.hpp>
 #include <blitzio/task/future.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace blitzio::sync {
@@ -92,6 +93,18 @@ class Notify {
 
   /// Wakes everybody who waits now. Nothing is remembered.
   void notify_all() noexcept;
+
+  /// Whether a notification is remembered; a snapshot.
+  [[nodiscard]] bool is_notified() const noexcept {
+    // Relaxed: nothing rides on it.
+    return state_.load(std::memory_order_relaxed) == kNotified;
+  }
+  /// How many wait; a snapshot.
+  /// Cost     one lock, for as long as it takes to count them.
+  [[nodiscard]] std::size_t waiter_count() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return waiters_.count();
+  }
 
  private:
   static constexpr std::uint32_t kEmpty = 0;

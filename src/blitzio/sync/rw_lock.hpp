@@ -7,6 +7,7 @@
 
 #include <blitzio/sync/semaphore.hpp>
 
+#include <cstddef>
 #include <utility>
 
 namespace blitzio::sync {
@@ -104,6 +105,12 @@ class RwLock {
     semaphore_.release(kMaxReaders - 1);
     return ReadGuard(*this);
   }
+  /// Whether somebody reads or writes; a snapshot.
+  [[nodiscard]] bool is_locked() const noexcept {
+    return semaphore_.available_permits() < kMaxReaders;
+  }
+  /// How many wait; a snapshot.
+  [[nodiscard]] std::size_t waiter_count() noexcept { return semaphore_.waiter_count(); }
 
  private:
   template <std::uint32_t permits>

@@ -26,6 +26,7 @@
 #include <blitzio/sync/waiter.hpp>
 #include <blitzio/task/future.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -205,6 +206,12 @@ class Semaphore {
   [[nodiscard]] std::uint32_t available_permits() const noexcept {
     // Relaxed: a snapshot; nothing rides on it.
     return to_count(word_.load(std::memory_order_relaxed));
+  }
+  /// How many wait; a snapshot.
+  /// Cost     one lock, for as long as it takes to count them.
+  [[nodiscard]] std::size_t waiter_count() noexcept BLITZIO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return waiters_.count();
   }
 
  private:

@@ -112,12 +112,15 @@ PyMethodDef receiver_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+PyObject* receiver_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<blitzio.channel.BroadcastReceiver [values:%zd]>",
+                              receiver_length(self));
+}
+
 PyType_Slot receiver_slots[] = {
-    {Py_sq_length, slot(receiver_length)},
-    {Py_nb_bool, slot(always_true)},
-    {Py_am_aiter, slot(PyObject_SelfIter)},
-    {Py_am_anext, slot(receiver_anext)},
-    {0, nullptr},
+    {Py_tp_repr, slot(receiver_repr)},   {Py_sq_length, slot(receiver_length)},
+    {Py_nb_bool, slot(always_true)},     {Py_am_aiter, slot(PyObject_SelfIter)},
+    {Py_am_anext, slot(receiver_anext)}, {0, nullptr},
 };
 
 PyObject* broadcast_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -160,6 +163,14 @@ PyObject* broadcast_capacity(PyObject* self, void* /*unused*/) {
   return PyLong_FromSize_t(BroadcastBox::of(self).value->capacity());
 }
 
+PyObject* broadcast_repr(PyObject* self) {
+  PyBroadcast& broadcast = BroadcastBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.channel.Broadcast [%s, capacity:%zu]>",
+                              broadcast->is_closed() ? "closed" : "open", broadcast->capacity());
+}
+
+PyType_Slot broadcast_slots[] = {{Py_tp_repr, slot(broadcast_repr)}, {0, nullptr}};
+
 PyMethodDef broadcast_methods[] = {
     {"send", broadcast_send, METH_O,
      PyDoc_STR("send($self, value, /)\n--\n\nSend to every receiver; never waits. Closed.")},
@@ -190,7 +201,8 @@ int broadcast_register(PyObject* module, ModuleState& state) noexcept {
                .doc = "Broadcast(capacity)\n--\n\nEvery receiver gets every value.",
                .create = broadcast_new,
                .methods = broadcast_methods,
-               .attributes = broadcast_attributes})));
+               .attributes = broadcast_attributes,
+               .more = broadcast_slots})));
   return state.broadcast_receiver_type != nullptr && type ? 0 : -1;
 }
 

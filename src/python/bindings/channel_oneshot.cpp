@@ -31,6 +31,12 @@ class PyOneshot {
     // Release: see begin_recv().
     is_receiving_.store(false, std::memory_order_release);
   }
+  /// A snapshot.
+  [[nodiscard]] const char* state_name() const noexcept {
+    if (channel_.is_closed()) return "closed";
+    // Relaxed: nothing rides on it.
+    return has_sender_.load(std::memory_order_relaxed) ? "sent" : "empty";
+  }
   [[nodiscard]] channel::Oneshot<PyRef>* operator->() noexcept { return &channel_; }
 
  private:
@@ -116,6 +122,13 @@ PyObject* oneshot_is_closed(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(OneshotBox::of(self).value->is_closed() ? 1 : 0);
 }
 
+PyObject* oneshot_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<blitzio.channel.Oneshot [%s]>",
+                              OneshotBox::of(self).value.state_name());
+}
+
+PyType_Slot oneshot_slots[] = {{Py_tp_repr, slot(oneshot_repr)}, {0, nullptr}};
+
 PyMethodDef oneshot_methods[] = {
     {"send", oneshot_send, METH_O,
      PyDoc_STR("send($self, value, /)\n--\n\nSend the value; Closed if there was one.")},
@@ -139,7 +152,8 @@ int oneshot_register(PyObject* module, ModuleState& /*state*/) noexcept {
       module, {.name = "blitzio.channel.Oneshot",
                .doc = "Oneshot()\n--\n\nOne value, sent once and received once.",
                .create = box_new<PyOneshot>,
-               .methods = oneshot_methods})));
+               .methods = oneshot_methods,
+               .more = oneshot_slots})));
   return type ? 0 : -1;  // The module keeps it.
 }
 

@@ -201,12 +201,17 @@ PyGetSetDef channel_attributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
+PyObject* channel_repr(PyObject* self) {
+  PyChannel& channel = ChannelBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.channel.Channel [%s, values:%zu/%zu]>",
+                              channel->is_closed() ? "closed" : "open", channel->size(),
+                              channel->capacity());
+}
+
 PyType_Slot channel_slots[] = {
-    {Py_sq_length, slot(channel_length)},
-    {Py_nb_bool, slot(always_true)},
-    {Py_am_aiter, slot(PyObject_SelfIter)},
-    {Py_am_anext, slot(channel_anext)},
-    {0, nullptr},
+    {Py_tp_repr, slot(channel_repr)},   {Py_sq_length, slot(channel_length)},
+    {Py_nb_bool, slot(always_true)},    {Py_am_aiter, slot(PyObject_SelfIter)},
+    {Py_am_anext, slot(channel_anext)}, {0, nullptr},
 };
 
 }  // namespace

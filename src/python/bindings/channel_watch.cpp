@@ -80,6 +80,15 @@ PyObject* receiver_borrow_and_update(PyObject* self, PyObject* /*unused*/) {
   return ReceiverBox::of(self).value->get_and_update().to_python();
 }
 
+PyObject* receiver_repr(PyObject* self) {
+  const ObjectLock lock(self);
+  const bool has_changed = ReceiverBox::of(self).value->has_changed();
+  return PyUnicode_FromFormat("<blitzio.channel.WatchReceiver [%s]>",
+                              has_changed ? "changed" : "unchanged");
+}
+
+PyType_Slot receiver_slots[] = {{Py_tp_repr, slot(receiver_repr)}, {0, nullptr}};
+
 PyMethodDef receiver_methods[] = {
     {"changed", receiver_changed, METH_NOARGS,
      PyDoc_STR("changed($self)\n--\n\nWait for a value not seen yet; Closed.")},
@@ -164,6 +173,13 @@ PyObject* watch_is_closed(PyObject* self, PyObject* /*unused*/) {
   return PyBool_FromLong(WatchBox::of(self).value->is_closed() ? 1 : 0);
 }
 
+PyObject* watch_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<blitzio.channel.Watch [%s]>",
+                              WatchBox::of(self).value->is_closed() ? "closed" : "open");
+}
+
+PyType_Slot watch_slots[] = {{Py_tp_repr, slot(watch_repr)}, {0, nullptr}};
+
 PyMethodDef watch_methods[] = {
     {"send", watch_send, METH_O,
      PyDoc_STR("send($self, value, /)\n--\n\nReplace the value and tell the receivers; Closed.")},
@@ -188,12 +204,14 @@ int watch_register(PyObject* module, ModuleState& state) noexcept {
   state.watch_receiver_type =
       box_register<PyReceiver>(module, {.name = "blitzio.channel.WatchReceiver",
                                         .doc = "Learns of the changes of a Watch.",
-                                        .methods = receiver_methods});
+                                        .methods = receiver_methods,
+                                        .more = receiver_slots});
   const PyRef type = PyRef::steal(reinterpret_cast<PyObject*>(
       box_register<PyWatch>(module, {.name = "blitzio.channel.Watch",
                                      .doc = "Watch(initial)\n--\n\nThe latest value of something.",
                                      .create = watch_new,
-                                     .methods = watch_methods})));
+                                     .methods = watch_methods,
+                                     .more = watch_slots})));
   return state.watch_receiver_type != nullptr && type ? 0 : -1;
 }
 

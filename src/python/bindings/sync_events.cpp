@@ -42,6 +42,14 @@ PyObject* notify_notify_all(PyObject* self, PyObject* /*unused*/) {
   Py_RETURN_NONE;
 }
 
+PyObject* notify_repr(PyObject* self) {
+  sync::Notify& notify = NotifyBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.sync.Notify [%s, waiters:%zu]>",
+                              notify.is_notified() ? "notified" : "empty", notify.waiter_count());
+}
+
+PyType_Slot notify_slots[] = {{Py_tp_repr, slot(notify_repr)}, {0, nullptr}};
+
 PyMethodDef notify_methods[] = {
     {"wait", notify_wait, METH_NOARGS, PyDoc_STR("wait($self)\n--\n\nWait for a notification.")},
     {"try_wait", notify_try_wait, METH_NOARGS,
@@ -85,6 +93,14 @@ PyObject* event_clear(PyObject* self, PyObject* /*unused*/) {
   EventBox::of(self).value.clear();
   Py_RETURN_NONE;
 }
+
+PyObject* event_repr(PyObject* self) {
+  sync::Event& event = EventBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.sync.Event [%s, waiters:%zu]>",
+                              event.is_set() ? "set" : "unset", event.waiter_count());
+}
+
+PyType_Slot event_slots[] = {{Py_tp_repr, slot(event_repr)}, {0, nullptr}};
 
 PyMethodDef event_methods[] = {
     {"wait", event_wait, METH_NOARGS, PyDoc_STR("wait($self)\n--\n\nWait until it is set.")},
@@ -135,6 +151,14 @@ PyObject* barrier_parties(PyObject* self, void* /*unused*/) {
   return PyLong_FromUnsignedLong(BarrierBox::of(self).value.parties());
 }
 
+PyObject* barrier_repr(PyObject* self) {
+  sync::Barrier& barrier = BarrierBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.sync.Barrier [waiters:%zu/%u]>", barrier.waiter_count(),
+                              static_cast<unsigned>(barrier.parties()));
+}
+
+PyType_Slot barrier_slots[] = {{Py_tp_repr, slot(barrier_repr)}, {0, nullptr}};
+
 PyMethodDef barrier_methods[] = {
     {"wait", barrier_wait, METH_NOARGS,
      PyDoc_STR("wait($self)\n--\n\nWait for all. True for the one that came last.")},
@@ -156,18 +180,21 @@ int events_register(PyObject* module, ModuleState& /*state*/) noexcept {
       box_register<sync::Notify>(module, {.name = "blitzio.sync.Notify",
                                           .doc = "Notify()\n--\n\nWakes a waiter, or remembers to.",
                                           .create = box_new<sync::Notify>,
-                                          .methods = notify_methods})));
+                                          .methods = notify_methods,
+                                          .more = notify_slots})));
   const PyRef event = PyRef::steal(reinterpret_cast<PyObject*>(
       box_register<sync::Event>(module, {.name = "blitzio.sync.Event",
                                          .doc = "Event()\n--\n\nA flag that is waited for.",
                                          .create = box_new<sync::Event>,
-                                         .methods = event_methods})));
+                                         .methods = event_methods,
+                                         .more = event_slots})));
   const PyRef barrier = PyRef::steal(reinterpret_cast<PyObject*>(box_register<sync::Barrier>(
       module, {.name = "blitzio.sync.Barrier",
                .doc = "Barrier(parties)\n--\n\nLets its parties go on together.",
                .create = barrier_new,
                .methods = barrier_methods,
-               .attributes = barrier_attributes})));
+               .attributes = barrier_attributes,
+               .more = barrier_slots})));
   return notify && event && barrier ? 0 : -1;
 }
 

@@ -79,9 +79,9 @@ PyObject* mutex_exit(PyObject* self, PyObject* const* /*args*/, Py_ssize_t /*nar
 }
 
 PyObject* mutex_repr(PyObject* self) {
-  return PyUnicode_FromFormat("<blitzio.sync.Mutex %s at %p>",
-                              MutexBox::of(self).value.mutex().is_locked() ? "locked" : "unlocked",
-                              self);
+  sync::Mutex& mutex = MutexBox::of(self).value.mutex();
+  return PyUnicode_FromFormat("<blitzio.sync.Mutex [%s, waiters:%zu]>",
+                              mutex.is_locked() ? "locked" : "unlocked", mutex.waiter_count());
 }
 
 PyMethodDef mutex_methods[] = {

@@ -235,7 +235,15 @@ PyGetSetDef guard_attributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
+PyObject* guard_repr(PyObject* self) {
+  PyGuard& guard = GuardBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.sync.Guard [%s, %s, count:%u]>", name(guard.kind()),
+                              guard.is_held() ? "held" : "not held",
+                              static_cast<unsigned>(guard.count()));
+}
+
 PyType_Slot guard_slots[] = {
+    {Py_tp_repr, slot(guard_repr)},
     {Py_am_await, slot(guard_await)},
     {0, nullptr},
 };
@@ -275,6 +283,14 @@ PyObject* rw_lock_blocking(PyObject* self, PyObject* const* args, Py_ssize_t nar
   const PyRef guard = PyRef::steal(rw_lock_guard<kind>(self, nullptr));
   return guard ? guard_acquire_blocking(guard.get(), limit, GuardState::held) : nullptr;
 }
+
+PyObject* rw_lock_repr(PyObject* self) {
+  sync::RwLock& lock = RwLockBox::of(self).value;
+  return PyUnicode_FromFormat("<blitzio.sync.RwLock [%s, waiters:%zu]>",
+                              lock.is_locked() ? "locked" : "unlocked", lock.waiter_count());
+}
+
+PyType_Slot rw_lock_slots[] = {{Py_tp_repr, slot(rw_lock_repr)}, {0, nullptr}};
 
 PyMethodDef rw_lock_methods[] = {
     {"read", rw_lock_guard<GuardKind::read>, METH_NOARGS,
@@ -389,6 +405,17 @@ PyObject* semaphore_available(PyObject* self, void* /*unused*/) {
   return PyLong_FromUnsignedLong(SemaphoreBox::of(self).value.available_permits());
 }
 
+PyObject* semaphore_repr(PyObject* self) {
+  sync::Semaphore& semaphore = SemaphoreBox::of(self).value;
+  const auto permits = static_cast<unsigned>(semaphore.available_permits());
+  const char* const state = permits == 0 ? "locked" : "unlocked";
+  return PyUnicode_FromFormat("<blitzio.sync.Semaphore [%s, value:%u, waiters:%zu]>",
+                              semaphore.is_closed() ? "closed" : state, permits,
+                              semaphore.waiter_count());
+}
+
+PyType_Slot semaphore_slots[] = {{Py_tp_repr, slot(semaphore_repr)}, {0, nullptr}};
+
 PyMethodDef semaphore_methods[] = {
     {"acquire", fast(semaphore_acquire), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("acquire($self, count=1)\n--\n\nWait for `count` permits.")},
@@ -431,13 +458,15 @@ int semaphore_register(PyObject* module, ModuleState& state) noexcept {
       module, {.name = "blitzio.sync.RwLock",
                .doc = "RwLock()\n--\n\nAny number of readers or one writer.",
                .create = box_new<sync::RwLock>,
-               .methods = rw_lock_methods})));
+               .methods = rw_lock_methods,
+               .more = rw_lock_slots})));
   const PyRef semaphore = PyRef::steal(reinterpret_cast<PyObject*>(box_register<sync::Semaphore>(
       module, {.name = "blitzio.sync.Semaphore",
                .doc = "Semaphore(permits)\n--\n\nA number of permits.",
                .create = semaphore_new,
                .methods = semaphore_methods,
-               .attributes = semaphore_attributes})));
+               .attributes = semaphore_attributes,
+               .more = semaphore_slots})));
   return state.sync_guard_type != nullptr && rw_lock && semaphore ? 0 : -1;
 }
 

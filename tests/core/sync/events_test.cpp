@@ -52,6 +52,22 @@ TEST(Notify, WakesTheWaiterThatCameFirst) {
   EXPECT_FALSE(notify.try_wait());
 }
 
+TEST(Notify, TellsWhetherItRemembersAndHowManyWait) {
+  Notify notify;
+  WakeCounter wakes;
+  {
+    auto first = notify.wait();
+    auto second = notify.wait();
+    EXPECT_TRUE(wakes.poll(first).is_pending());
+    EXPECT_TRUE(wakes.poll(second).is_pending());
+    EXPECT_EQ(notify.waiter_count(), 2U);
+    EXPECT_FALSE(notify.is_notified());
+  }
+  EXPECT_EQ(notify.waiter_count(), 0U);
+  notify.notify_one();
+  EXPECT_TRUE(notify.is_notified());
+}
+
 TEST(Notify, NotifyAllWakesEverybodyAndRemembersNothing) {
   Notify notify;
   WakeCounter wakes;

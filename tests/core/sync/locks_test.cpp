@@ -26,6 +26,19 @@ TEST(SyncMutex, TryLockFailsWhileItIsHeld) {
   EXPECT_FALSE(mutex.is_locked());
 }
 
+TEST(SyncMutex, TellsHowManyWait) {
+  Mutex mutex;
+  ASSERT_TRUE(mutex.try_lock());
+  WakeCounter wakes;
+  {
+    auto waiting = mutex.lock();
+    EXPECT_TRUE(wakes.poll(waiting).is_pending());
+    EXPECT_EQ(mutex.waiter_count(), 1U);
+  }
+  EXPECT_EQ(mutex.waiter_count(), 0U);
+  mutex.unlock();
+}
+
 TEST(SyncMutex, AnAdoptedLockIsUnlockedByItsGuard) {
   Mutex mutex;
   ASSERT_TRUE(mutex.try_lock());
@@ -112,6 +125,22 @@ TEST(RwLock, ReadersShareItAndAWriterDoesNot) {
   EXPECT_FALSE(lock.try_read());
   EXPECT_FALSE(lock.try_write());
   lock.write_unlock();
+}
+
+TEST(RwLock, TellsWhetherItIsLockedAndHowManyWait) {
+  RwLock lock;
+  EXPECT_FALSE(lock.is_locked());
+  ASSERT_TRUE(lock.try_read());
+  EXPECT_TRUE(lock.is_locked());
+  {
+    WakeCounter wakes;
+    auto writing = lock.write();
+    EXPECT_TRUE(wakes.poll(writing).is_pending());
+    EXPECT_EQ(lock.waiter_count(), 1U);
+  }
+  EXPECT_EQ(lock.waiter_count(), 0U);
+  lock.read_unlock();
+  EXPECT_FALSE(lock.is_locked());
 }
 
 TEST(RwLock, AdoptedLocksAreUnlockedByTheirGuards) {

@@ -49,7 +49,7 @@ def test_a_signal_lets_the_first_go_and_a_broadcast_all(run: Run) -> None:
         await asyncio.gather(*tasks)
         assert gone == [0, 1, 2, 3]
         condition.signal(3)  # Not remembered.
-        assert repr(condition) == "<Condition waiters=0>"
+        assert repr(condition) == "<blitzio.sync.Condition [unlocked, waiters:0]>"
 
     run(main())
 
@@ -233,7 +233,7 @@ def test_of_many_one_makes_the_value(run: Run) -> None:
         values = await asyncio.gather(*[cell.get_or_init(make) for _ in range(10)])
         assert values == [42] * 10
         assert calls == [1]
-        assert (cell.get(), cell.is_set(), repr(cell)) == (42, True, "<OnceCell 42>")
+        assert (cell.get(), cell.is_set(), repr(cell)) == (42, True, "<blitzio.sync.OnceCell [set]>")
         assert await cell.get_or_init(lambda: 43) == 42
         with pytest.raises(RuntimeError, match="is set already"):
             cell.set(1)

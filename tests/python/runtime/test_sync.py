@@ -42,7 +42,7 @@ def test_a_mutex_on_its_way_to_the_next_is_locked(run: Run) -> None:
         condition = Condition(mutex)
         with pytest.raises(RuntimeError, match="mutex is not locked"):
             await condition.wait()
-        assert repr(condition) == "<Condition waiters=0>"
+        assert repr(condition) == "<blitzio.sync.Condition [locked, waiters:0]>"
         await waiting
         mutex.unlock()
         assert not mutex.locked()

@@ -29,18 +29,15 @@ PyObject* mutex_blocking_lock(PyObject* self, PyObject* const* args, Py_ssize_t 
   return lock_blocking(MutexBox::of(self), limit);
 }
 
-/// For a Condition, whose caller counts on the mutex: it is locked however this ends, but for a
-/// RuntimeError where nothing may block. What a signal's handler raises meanwhile is raised then.
+/// For a Condition, whose caller counts on the mutex: it is locked when what a signal's handler
+/// raised meanwhile is raised. But not where waiting is impossible: without memory, or where
+/// nothing may block.
 PyObject* mutex_lock_again(PyObject* self, PyObject* /*unused*/) {
   MutexBox& box = MutexBox::of(self);
-  if (!may_block(*box.state, "Mutex._lock_again")) return nullptr;
   PyRef raised;
-  for (;;) {
-    const PyRef locked = PyRef::steal(lock_blocking(box, TimeLimit{}));
-    if (locked) break;
-    raised = take_exception();
-  }
-  if (!raised) Py_RETURN_NONE;
+  PyRef locked = PyRef::steal(wait_blocking(*box.state, "Mutex.blocking_lock", LockMutex(box.value),
+                                            TimeLimit{}, detail::ReturnNone(), &raised));
+  if (!locked || !raised) return locked.release();
   restore_exception(std::move(raised));
   return nullptr;
 }

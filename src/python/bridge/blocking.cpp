@@ -72,7 +72,8 @@ bool may_block(ModuleState& state, BlockingName name) noexcept {
 }
 
 PyObject* detail::wait_blocking(ModuleState& state, BlockingName name, const AwaitableKind& kind,
-                                void* future, const TimeLimit& limit) noexcept {
+                                void* future, const TimeLimit& limit,
+                                PyRef* interruption) noexcept {
   if (!may_block(state, name)) return nullptr;
   ThreadParker& parker = ThreadParker::current();
   ThreadPoll descriptors;
@@ -93,7 +94,9 @@ PyObject* detail::wait_blocking(ModuleState& state, BlockingName name, const Awa
       parked = descriptors.park_until(parker, until_next_look(limit.deadline));
     }
     if (!parked) return raise_error(parked.error(), name.call());
-    if (PyErr_CheckSignals() != 0) return nullptr;
+    if (PyErr_CheckSignals() == 0) continue;
+    if (interruption == nullptr) return nullptr;
+    *interruption = take_exception();
   }
 }
 

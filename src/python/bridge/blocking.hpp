@@ -66,16 +66,19 @@ namespace detail {
 
 [[nodiscard]] PyObject* wait_blocking(ModuleState& state, BlockingName name,
                                       const AwaitableKind& kind, void* future,
-                                      const TimeLimit& limit) noexcept;
+                                      const TimeLimit& limit, PyRef* interruption) noexcept;
 
 }  // namespace detail
 
 /// Waits for `future` and returns convert(output), as awaitable_new() would give it.
+/// `interruption`  null, or where what a signal's handler raises is kept, the last one, instead of
+///                 ending the wait.
 /// Errors   TimeoutError at the limit; what a signal's handler raised; RuntimeError in a thread
 ///          with a running event loop.
 template <Future F, class Convert = detail::ReturnNone>
 [[nodiscard]] PyObject* wait_blocking(ModuleState& state, BlockingName name, F future,
-                                      const TimeLimit& limit, Convert convert = {}) noexcept {
+                                      const TimeLimit& limit, Convert convert = {},
+                                      PyRef* interruption = nullptr) noexcept {
   using Bound = detail::BoundFuture<F, Convert>;
   static_assert(alignof(Bound) <= alignof(std::max_align_t));
   void* memory = nullptr;
@@ -85,7 +88,8 @@ template <Future F, class Convert = detail::ReturnNone>
     return PyErr_NoMemory();
   }
   auto* const bound = new (memory) Bound{std::move(future), std::move(convert)};
-  PyObject* const result = detail::wait_blocking(state, name, Bound::kKind, bound, limit);
+  PyObject* const result =
+      detail::wait_blocking(state, name, Bound::kKind, bound, limit, interruption);
   bound->~Bound();
   FramePool::free(memory, sizeof(Bound));
   return result;

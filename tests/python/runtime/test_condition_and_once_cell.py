@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,7 +234,8 @@ def test_of_many_one_makes_the_value(run: Run) -> None:
         values = await asyncio.gather(*[cell.get_or_init(make) for _ in range(10)])
         assert values == [42] * 10
         assert calls == [1]
-        assert (cell.get(), cell.is_set(), repr(cell)) == (42, True, "<blitzio.sync.OnceCell [set]>")
+        assert (cell.get(), cell.is_set()) == (42, True)
+        assert repr(cell) == "<blitzio.sync.OnceCell [set]>"
         assert await cell.get_or_init(lambda: 43) == 42
         with pytest.raises(RuntimeError, match="is set already"):
             cell.set(1)
@@ -287,3 +289,51 @@ def test_threads_share_a_cell() -> None:
     release.set()
     assert [handle.blocking_join(PATIENCE) for handle in handles] == [7] * 5
     assert calls == [1]
+
+
+def test_a_signal_of_the_system_costs_no_place_in_the_line() -> None:
+    """Whoever was interrupted while it locked the mutex again had to stand at the end again."""
+    condition = Condition()
+    mutex = condition.mutex
+    order: list[str] = []
+
+    def until(text: str) -> None:
+        give_up = time.monotonic() + 20
+        while text not in repr(mutex) and time.monotonic() < give_up:
+            time.sleep(0.001)
+
+    def lock() -> None:
+        with mutex:
+            order.append("other")
+
+    def work() -> None:
+        while "waiters:1" not in repr(condition):
+            time.sleep(0.001)
+        with mutex:
+            condition.signal()
+            until("waiters:1")  # The main thread locks it again.
+            other.start()
+            until("waiters:2")
+            heard.clear()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            heard.wait(20)
+            until("waiters:2")
+
+    def ring(*_: object) -> None:
+        heard.set()
+        raise InterruptedError
+
+    heard = threading.Event()
+    other, worker = threading.Thread(target=lock), threading.Thread(target=work)
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with condition:
+            worker.start()
+            with pytest.raises(InterruptedError):
+                condition.blocking_wait(20)
+            order.append("interrupted")
+        worker.join()
+        other.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert order == ["interrupted", "other"]

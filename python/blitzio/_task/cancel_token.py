@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from blitzio._native import JoinHandle, _is_native_awaitable, _make_external_handle
+from blitzio._runtime.blocking import check_may_block
 from blitzio._task.branches import abandon, drop, end, end_before_result, result_of, start
 from blitzio._task.selecting import select
 from blitzio._unique import refuse_copy
@@ -116,11 +117,7 @@ class CancelToken:
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still.
         """
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                "blocking_wait() would block the event loop of this thread; "
-                "use `await token.cancelled()`"
-            )
+        check_may_block("CancelToken.blocking_wait", "token.cancelled()")
         try:
             self._request._block(timeout)
         except TimeoutError:

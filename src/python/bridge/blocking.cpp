@@ -47,8 +47,8 @@ bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs, 
 
 PyObject* BlockingName::raise_may_not_block() const noexcept {
   return PyErr_Format(PyExc_RuntimeError,
-                      "%s%s%s() would block the event loop that runs in this thread; await the "
-                      "form without blocking_",
+                      "%s%s%s() would block the event loop of this thread; await the form "
+                      "without blocking_",
                       owner_ == nullptr ? "" : owner_, owner_ == nullptr ? "" : ".", call_);
 }
 

@@ -47,11 +47,14 @@ def of_condition(name: str) -> Callable[..., Any]:
     condition = sync.Condition()
 
     def wait(timeout: float | None) -> None:
-        with condition:
+        assert condition.mutex.try_lock()
+        try:
             if name == "blocking_wait":
                 condition.blocking_wait(timeout)
             else:
                 condition.blocking_wait_for(lambda: False, timeout)
+        finally:
+            condition.mutex.unlock()
 
     return wait
 
@@ -72,10 +75,17 @@ def of_child(name: str) -> Callable[..., Any]:
             getattr(child, name)(timeout=timeout)
         finally:
             child.kill()
-            child.blocking_wait()
             child.close_pipes()
 
     return wait
+
+
+def of_listener(timeout: Any) -> None:
+    listener = net.TcpListener.bind("127.0.0.1:0")
+    try:
+        listener.blocking_accept(timeout=timeout)
+    finally:
+        listener.close()
 
 
 def of_pair(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +118,7 @@ CALLS: dict[str, Callable[[], Callable[..., Any]]] = {
     "blocking_copy": lambda: of_pair(
         lambda stream, timeout: net.blocking_copy(stream, stream, timeout=timeout)
     ),
-    "TcpListener.blocking_accept": lambda: net.TcpListener.bind("127.0.0.1:0").blocking_accept,
+    "TcpListener.blocking_accept": lambda: of_listener,
     "SignalStream.blocking_next": lambda: signals.stream(signal.SIGUSR1).blocking_next,
     "Pool.blocking_acquire": lambda: of_pool,
     "Child.blocking_wait": lambda: of_child("blocking_wait"),
@@ -127,6 +137,25 @@ def test_the_call_and_its_time_are_told(name: str, limit: Any) -> None:
     with pytest.raises(TimeoutError, match=expected) as caught:
         call(timeout=limit)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Mutex.blocking_lock", "Event.blocking_wait", "Condition.blocking_wait_for"),
+        *("Channel.blocking_recv", "TcpListener.blocking_accept", "SignalStream.blocking_next"),
+        *("Child.blocking_wait", "Child.blocking_wait_with_output", "blocking_copy"),
+    ],
+)
+def test_a_call_that_would_block_a_loop_is_told_in_the_same_words(name: str) -> None:
+    call = CALLS[name]()
+
+    async def main() -> None:
+        expected = rf"^{re.escape(name)}\(\) would block the event loop of this thread; "
+        with pytest.raises(RuntimeError, match=expected):
+            call(timeout=LIMIT)
+
+    blitzio.run(main())
 
 
 def test_the_lock_of_readers_names_the_call() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -114,5 +115,31 @@ def test_who_closes_in_between_is_not_told_the_end(loop: asyncio.AbstractEventLo
         peer.close()
         await soon(protocol.lost)
         assert protocol.log == ["lost"]
+
+    loop.run_until_complete(main())
+
+
+def test_a_reset_behind_data_that_is_answered_is_told_as_one(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Not as the answer's failure, which leaves before the end is told."""
+
+    class Answers(Stepped):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport: Any = transport
+
+        def told(self) -> None:
+            self.transport.write(b"answer")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set_result(exc)
+
+    async def main() -> None:
+        near, peer = tcp_pair()
+        _, protocol = await loop.create_connection(Answers, sock=near)
+        peer.send(b"data")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        assert isinstance(await soon(protocol.lost), ConnectionResetError)
 
     loop.run_until_complete(main())

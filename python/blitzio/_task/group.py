@@ -166,10 +166,10 @@ class Group:
         Cancellation: cancels the children, waits for their end, and goes on.
         """
         interruption = Interruption()
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         while self._children:
             waiter = loop.create_future()
-            self._waiters[waiter] = asyncio.current_task()
+            self._waiters[waiter] = task
             loop.call_soon(self._refuse_child, waiter)
             with interruption:
                 try:
@@ -179,6 +179,8 @@ class Group:
                     raise
                 finally:
                     del self._waiters[waiter]
+            if self._is_child(task):
+                interruption.deliver()  # Its own end is waited for, too.
         self._state = "closed"
         error = self._error
         if not self._waiters:
@@ -266,10 +268,13 @@ class Group:
         task = self._waiters.get(waiter)
         if task is None or waiter.done():
             return
-        if any(child._task is task for child in list(self._children)):
+        if self._is_child(task):
             waiter.set_exception(
                 RuntimeError("a task of a Group cannot wait for it: its own end is waited for, too")
             )
+
+    def _is_child(self, task: asyncio.Task[Any] | None) -> bool:
+        return any(child._task is task for child in list(self._children))
 
     def _note_others(self, error: BaseException) -> None:
         others, self._others = self._others, []

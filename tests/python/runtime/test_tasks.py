@@ -501,6 +501,33 @@ def test_a_child_that_waits_for_its_group_is_refused(is_begun: bool, run: Run) -
     run(main())
 
 
+@pytest.mark.parametrize("end", ["cancelled by itself", "a sibling fails"])
+def test_a_child_that_waits_for_its_group_is_cancelled_with_it(run: Run, end: str) -> None:
+    """It used to cancel itself again and again, and the group did not end."""
+
+    async def main() -> None:
+        group = Group()
+
+        async def child() -> None:
+            if end == "cancelled by itself":
+                group.cancel()
+            await group.wait()
+
+        async def fail() -> None:
+            raise ZeroDivisionError
+
+        waiting = group.spawn(child)
+        if end == "a sibling fails":
+            group.spawn(fail)
+            with pytest.raises(ZeroDivisionError):
+                await group.wait()
+        else:
+            await group.wait()
+        assert waiting.cancelled()
+
+    run(main())
+
+
 def test_a_group_may_be_waited_for_by_what_its_child_started(run: Run) -> None:
     async def main() -> str:
         group = Group()

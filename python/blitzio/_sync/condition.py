@@ -95,10 +95,10 @@ class Condition:
                 what the handler of a signal of the system raises.
             RuntimeError: the mutex is not locked, or an event loop runs in this thread.
         """
+        check_may_block("Condition.blocking_wait", "condition.wait()")
         self._wait_for_signal("Condition.blocking_wait", timeout, timeout)
 
     def _wait_for_signal(self, call: str, timeout: Seconds | None, whole: Seconds | None) -> None:
-        check_may_block(call, "condition.wait()")
         waiter = self._enter()
         try:
             try:
@@ -119,6 +119,7 @@ class Condition:
         Raises:
             TimeoutError, RuntimeError: as blocking_wait().
         """
+        check_may_block("Condition.blocking_wait_for", "condition.wait_for(predicate)")
         deadline = deadline_of(timeout)
         while not (result := predicate()):
             left = None if deadline is None else time_left(deadline)

@@ -65,7 +65,7 @@ class PyGuard {
     return state == State::held || state == State::entered;
   }
   [[nodiscard]] bool try_acquire() noexcept {
-    switch (kind_) {
+    switch (kind()) {
       case GuardKind::read:
         return rw_lock().try_read();
       case GuardKind::write:
@@ -77,7 +77,7 @@ class PyGuard {
   }
   /// What was held is free again. False if release_permits() refused.
   [[nodiscard]] bool give_back() noexcept {
-    switch (kind_) {
+    switch (kind()) {
       case GuardKind::read:
         rw_lock().read_unlock();
         return true;
@@ -94,15 +94,16 @@ class PyGuard {
     // Nobody gives back meanwhile what is being changed.
     const State from = step(State::entered, State::acquiring) ? State::entered : State::held;
     if (from == State::held && !step(State::held, State::acquiring)) return false;
-    const bool is_write = kind_ == GuardKind::write;
+    const bool is_write = kind() == GuardKind::write;
     if (is_write) {
       rw_lock().downgrade(rw_lock().adopt_write()).forget();
-      kind_ = GuardKind::read;
+      // Relaxed: who reads it otherwise takes a snapshot.
+      kind_.store(GuardKind::read, std::memory_order_relaxed);
     }
     static_cast<void>(step(State::acquiring, from));
     return is_write;
   }
-  [[nodiscard]] GuardKind kind() const noexcept { return kind_; }
+  [[nodiscard]] GuardKind kind() const noexcept { return kind_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] sync::RwLock& rw_lock() noexcept { return RwLockBox::of(lock_.get()).value; }
   [[nodiscard]] sync::Semaphore& semaphore() noexcept {
@@ -111,7 +112,7 @@ class PyGuard {
 
  private:
   PyRef lock_;
-  GuardKind kind_;  // changed by the holder, between two steps
+  Atomic<GuardKind> kind_;  // changed by the holder, between two steps
   const std::uint32_t count_;
   // By whoever acquires and releases.
   Atomic<State> state_{State::free};

@@ -48,7 +48,7 @@ bool parse_timeout(const char* method, PyObject* const* args, Py_ssize_t nargs, 
 PyObject* BlockingName::raise_may_not_block() const noexcept {
   return PyErr_Format(PyExc_RuntimeError,
                       "%s%s%s() would block the event loop of this thread; await the form "
-                      "without blocking_",
+                      "without blocking_, or use `async with`",
                       owner_ == nullptr ? "" : owner_, owner_ == nullptr ? "" : ".", call_);
 }
 
@@ -96,7 +96,12 @@ PyObject* detail::wait_blocking(ModuleState& state, BlockingName name, const Awa
     if (!parked) return raise_error(parked.error(), name.call());
     if (PyErr_CheckSignals() == 0) continue;
     if (interruption == nullptr) return nullptr;
-    *interruption = take_exception();
+    PyRef raised = take_exception();
+    if (*interruption && interruption->get() != raised.get() &&
+        !PyRef::steal(PyException_GetContext(raised.get()))) {
+      PyException_SetContext(raised.get(), interruption->release());
+    }
+    *interruption = std::move(raised);
   }
 }
 
@@ -150,6 +155,10 @@ PyObject* py_wait_blocking(PyObject* module, PyObject* args) noexcept {
   PyRef held = PyRef::borrow(awaitable);
   TimeLimit told;
   if (!parse_timeout(timeout, &limit) || (whole != nullptr && !parse_timeout(whole, &told))) {
+    // What nobody has awaited is dropped without a warning.
+    PyRef error = take_exception();
+    awaitable_close(held.get(), false);
+    restore_exception(std::move(error));
     return nullptr;
   }
   if (whole != nullptr) limit.seconds = told.seconds;

@@ -71,8 +71,8 @@ namespace detail {
 }  // namespace detail
 
 /// Waits for `future` and returns convert(output), as awaitable_new() would give it.
-/// `interruption`  null, or where what a signal's handler raises is kept, the last one, instead of
-///                 ending the wait.
+/// `interruption`  null, or where what a signal's handler raises is kept instead of ending the
+///                 wait: the last one, with those before it as its context.
 /// Errors   TimeoutError at the limit; what a signal's handler raised; RuntimeError in a thread
 ///          with a running event loop.
 template <Future F, class Convert = detail::ReturnNone>

@@ -34,16 +34,19 @@ def until(is_so: Callable[[], object]) -> None:
 
 
 @contextmanager
-def interrupted(when: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C for what the block waits for, as soon as `when()`. The signal is sent until it was
-    heard: one that comes just before CPython begins to wait for a lock does not end the wait.
+def interrupted(
+    when: Callable[[], object], error: Callable[[], BaseException] = KeyboardInterrupt
+) -> Iterator[None]:
+    """Ctrl-C for what the block waits for, as soon as `when()`, or a signal whose handler raises
+    `error()`. It is sent until it was heard: one that comes just before CPython begins to wait for
+    a lock does not end the wait.
     """
     heard, main = threading.Event(), threading.get_ident()
 
     def interrupt(signal_number: int, frame: object) -> None:
         if not heard.is_set():
             heard.set()
-            raise KeyboardInterrupt
+            raise error()
 
     def send() -> None:
         until(when)

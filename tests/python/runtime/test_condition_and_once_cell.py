@@ -172,24 +172,29 @@ def test_a_handler_that_raises_leaves_a_wait_with_the_mutex() -> None:
 
     def handle(number: int, _: object) -> None:
         handled.append(number)
-        raise Interrupted
+        raise Interrupted(len(handled))
 
     def signal_and_hold() -> None:
         with condition:
             condition.signal()
-            while not do_wait(main):
-                pass
-            signal.raise_signal(signal.SIGUSR1)
-            while not (handled and do_wait(main)):
-                pass
+            for count in (1, 2):
+                while not do_wait(main):
+                    pass
+                signal.raise_signal(signal.SIGUSR1)
+                while not (len(handled) == count and do_wait(main)):
+                    pass
             assert condition.mutex.locked()
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
         with condition:
             holding = spawn_blocking(signal_and_hold)
-            with pytest.raises(Interrupted):
+            with pytest.raises(Interrupted) as raised:
                 condition.blocking_wait(PATIENCE)
+        # The second does not hide the first.
+        assert raised.value.args == (2,)
+        assert isinstance(raised.value.__context__, Interrupted)
+        assert raised.value.__context__.args == (1,)
         holding.blocking_join(PATIENCE)
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -15,7 +15,8 @@ import blitzio
 from blitzio import channel, fs, net, process, sync
 from blitzio import signal as signals
 from blitzio.time import Duration
-from tests.python.runtime.runtime_support import PATIENCE
+from tests.python.asleep import do_wait
+from tests.python.runtime.runtime_support import PATIENCE, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,19 +202,37 @@ def test_connecting_names_the_call(addresses: int, monkeypatch: pytest.MonkeyPat
 def test_what_a_handler_raises_is_told_as_it_is() -> None:
     """A TimeoutError, as programs raise it for an alarm, is no other."""
 
-    def ring(*_: Any) -> None:
-        raise TimeoutError("the alarm")
+    def ring() -> TimeoutError:
+        return TimeoutError("the alarm")
 
-    never = threading.Event()
+    never, begins = threading.Event(), threading.Event()
+    main = threading.get_native_id()
     work = blitzio.spawn_blocking(never.wait, PATIENCE)
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        for wait in (work.blocking_join, of_condition("blocking_wait")):
-            for limit in (None, PATIENCE):
-                signal.setitimer(signal.ITIMER_REAL, 0.01)
-                with pytest.raises(TimeoutError, match="^the alarm$"):
-                    wait(limit)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        never.set()
-        work.blocking_join(PATIENCE)
+    for wait in (work.blocking_join, of_condition("blocking_wait")):
+        for limit in (None, PATIENCE):
+            with (
+                pytest.raises(TimeoutError, match="^the alarm$"),
+                interrupted(lambda: begins.is_set() and do_wait(main), ring),
+            ):
+                begins.set()
+                wait(limit)
+            begins.clear()
+    never.set()
+    work.blocking_join(PATIENCE)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "soon"])
+def test_a_wrong_limit_is_all_that_is_told(timeout: Any, tmp_path: Path) -> None:
+    """What was made to be waited for is dropped, without a warning that nobody awaited it."""
+    condition = sync.Condition()
+    with condition.mutex:
+        for call in (condition.blocking_wait, of_pool):
+            with pytest.raises((ValueError, TypeError), match="timeout|seconds|Duration"):
+                call(timeout)
+    with pytest.raises((ValueError, TypeError)):
+        sync.OnceCell[int]().blocking_get_or_init(int, timeout)
+    with blitzio.signal.stream(signal.SIGUSR2) as arrivals, fs.watch(tmp_path) as events:
+        for wait in (arrivals.blocking_next, events.blocking_next):
+            with pytest.raises((ValueError, TypeError)):
+                wait(timeout)

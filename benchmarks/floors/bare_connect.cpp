@@ -20,8 +20,10 @@ struct Listener {
   sockaddr_in address;
 };
 
-PyObject* raise_errno() {
-  return PyErr_SetFromErrno(PyExc_OSError);
+PyObject* raise_errno(int fd) {
+  PyErr_SetFromErrno(PyExc_OSError);
+  if (fd >= 0) ::close(fd);
+  return nullptr;
 }
 
 bool watch(int epoll, int fd, std::uint32_t events) {
@@ -44,7 +46,7 @@ PyObject* connect(PyObject* self, PyObject* /*unused*/) {
                  sizeof listener.address) != 0 &&
        errno != EINPROGRESS) ||
       !watch_end(listener.epoll, fd)) {
-    return raise_errno();
+    return raise_errno(fd);
   }
   return PyLong_FromLong(fd);
 }
@@ -53,7 +55,7 @@ PyObject* accept(PyObject* self, PyObject* /*unused*/) {
   const Listener& listener = as<Listener>(self);
   if (!floors::ask(listener.epoll, 2)) return nullptr;  // of the listener, and of the other end
   const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0 || !watch_end(listener.epoll, fd)) return raise_errno();
+  if (fd < 0 || !watch_end(listener.epoll, fd)) return raise_errno(fd);
   return PyLong_FromLong(fd);
 }
 
@@ -71,7 +73,7 @@ int initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
       ::setsockopt(listener.fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn) != 0 ||
       ::listen(listener.fd, SOMAXCONN) != 0 || ::getsockname(listener.fd, address, &length) != 0 ||
       !watch(listener.epoll, listener.fd, EPOLLIN)) {
-    raise_errno();
+    PyErr_SetFromErrno(PyExc_OSError);
     return -1;
   }
   return 0;

@@ -59,6 +59,7 @@ class TlsStream(TransportOptions):
     async def read(self, n: int = _LIMIT) -> bytes:
         """Read what is there, at most n bytes, or wait for some; none at the end. ValueError if n
         is negative."""
+        self._check_open()
         _check_size("n", n)
         return self._take(n) if self._ahead else await self._reader.read(n)
 
@@ -68,6 +69,7 @@ class TlsStream(TransportOptions):
             if view.readonly:
                 raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
             if not view:
+                self._check_open()
                 return 0
             data = await self.read(len(view))
             view[: len(data)] = data
@@ -75,6 +77,7 @@ class TlsStream(TransportOptions):
 
     async def read_exact(self, n: int, /) -> bytes:
         """Read exactly n bytes; `asyncio.IncompleteReadError` if the stream ends before."""
+        self._check_open()
         _check_size("n", n)
         while len(self._ahead) < n:
             if not await self._more():
@@ -88,6 +91,7 @@ class TlsStream(TransportOptions):
             asyncio.IncompleteReadError: the stream ended before; `partial` has what came.
             asyncio.LimitOverrunError: it is not within `limit` bytes, which stay in the stream.
         """
+        self._check_open()
         wanted = bytes(memoryview(separator))
         if not wanted:
             raise ValueError("the separator must have at least one byte")
@@ -120,6 +124,7 @@ class TlsStream(TransportOptions):
         Raises:
             asyncio.LimitOverrunError: more came; the bytes stay in the stream.
         """
+        self._check_open()
         _check_size("limit", limit)
         while len(self._ahead) <= limit:
             if not await self._more():
@@ -131,6 +136,10 @@ class TlsStream(TransportOptions):
         data = await self._reader.read(_LIMIT)
         self._ahead += data
         return bool(data)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def _take(self, count: int) -> bytes:
         taken = bytes(memoryview(self._ahead)[:count])
@@ -146,8 +155,7 @@ class TlsStream(TransportOptions):
         Cancellation:
             the data is written all the same.
         """
-        if self._is_closed:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self._check_open()
         self._writer.write(data)
         await self._writer.drain()
 

@@ -125,16 +125,27 @@ def test_sizes_are_checked(run: Run, connect: Connect) -> None:
     run(main())
 
 
-def test_what_is_written_to_a_closed_stream_is_refused(run: Run, connect: Connect) -> None:
-    """A TlsStream took it, and nobody ever got it."""
+def test_a_closed_stream_refuses_to_read_and_to_write(run: Run, connect: Connect) -> None:
+    """A TlsStream took what was written, and nobody ever got it."""
 
     async def main() -> None:
         near, far = await connect()
         async with far:
+            await far.write_all(b"ahead")
+            assert await near.read_exact(1) == b"a"
             near.close()
-            with pytest.raises(OSError, match="Bad file descriptor") as closed:
-                await near.write_all(b"lost")
-            assert closed.value.errno == errno.EBADF
+            for call in (
+                lambda: near.write_all(b"lost"),
+                near.read,
+                lambda: near.read(0),
+                lambda: near.read_into(bytearray()),
+                lambda: near.read_exact(0),
+                near.read_line,
+                near.read_to_end,
+            ):
+                with pytest.raises(OSError, match="Bad file descriptor") as closed:
+                    await call()
+                assert closed.value.errno == errno.EBADF
 
     run(main())
 

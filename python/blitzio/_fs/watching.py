@@ -159,7 +159,8 @@ def watch(*paths: _Path, recursive: bool = False) -> Watcher:
 
     Args:
         paths: files and directories. A file that is replaced by renaming another over it, as
-            editors do, is gone: watch its directory.
+            editors do, is gone: watch its directory. A relative path is of the directory that the
+            program is in as the watch begins.
         recursive: directories below too, also those to come.
 
     Raises:

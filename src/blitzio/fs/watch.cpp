@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -34,6 +35,20 @@ std::string join(const std::string& folder, std::string_view name) {
   std::string path = folder;
   if (!path.ends_with('/')) path += '/';
   return path += name;
+}
+
+// What goes before a relative path, to name the same wherever the program goes. Nothing if its
+// directory is gone, or is not to be reached by its name: then such a path stays as it is.
+std::string current_folder() {
+  std::array<char, PATH_MAX> name;
+  if (::getcwd(name.data(), name.size()) == nullptr) return {};
+  std::string folder = name.data();
+  if (!folder.ends_with('/')) folder += '/';
+  return detail::blocking_stat(folder, true) ? folder : std::string();
+}
+
+std::string at(const std::string& base, const std::string& path) {
+  return path.empty() || path.starts_with('/') ? path : base + path;
 }
 
 Result<int> add_watch(int fd, const std::string& path, std::uint32_t mask) noexcept {
@@ -71,13 +86,13 @@ Result<Watcher> Watcher::blocking_watch(const std::vector<std::string>& paths,
   if (fd < 0) return fail(Error::os(errno));
   auto adopted = AsyncFd::adopt(OwnedFd::adopt(fd));
   if (!adopted) return fail(adopted.error());
-  Watcher watcher(std::move(*adopted), options);
+  Watcher watcher(std::move(*adopted), options, current_folder());
   for (const std::string& path : paths) {
     if (auto checked = detail::check_path(path); !checked) return fail(checked.error());
     const auto added = watcher.add(path, true);
     if (!added) return fail(added.error());
     if (!options.recursive || !*added) continue;
-    Walk walk{false, {path}, {}, {}, {}, {}};
+    Walk walk{watcher.base_, false, {path}, {}, {}, {}, {}};
     go(fd, walk, SIZE_MAX);
     watcher.begin(std::move(walk));
     if (watcher.error_) return fail(*watcher.error_);
@@ -87,11 +102,12 @@ Result<Watcher> Watcher::blocking_watch(const std::vector<std::string>& paths,
 
 // Returns whether it is a directory.
 Result<bool> Watcher::add(const std::string& path, bool is_root) {
-  const auto watch = add_watch(fd_.get(), path, is_root ? kMask : kBelowMask);
+  const std::string whole = at(base_, path);
+  const auto watch = add_watch(fd_.get(), whole, is_root ? kMask : kBelowMask);
   if (!watch) return fail(watch.error());
   bool is_directory = true;
   if (is_root) {
-    const auto found = detail::blocking_stat(path, true);
+    const auto found = detail::blocking_stat(whole, true);
     is_directory = found && found->is_directory();
   }
   // Two roots may be one file, or one below the other: the first name stays.
@@ -100,19 +116,19 @@ Result<bool> Watcher::add(const std::string& path, bool is_root) {
 }
 
 void Watcher::look_into(int fd, Walk& walk, const std::string& path) {
-  auto entries = blocking_read_dir(path);
+  auto entries = blocking_read_dir(at(walk.base, path));
   // It may be gone, or closed to us, by now.
   if (!entries) return;
   for (const DirEntry& entry : *entries) {
     std::string below = join(path, entry.name);
     bool is_directory = entry.type == FileType::directory;
     if (entry.type == FileType::unknown) {
-      const auto found = detail::blocking_stat(below, false);
+      const auto found = detail::blocking_stat(at(walk.base, below), false);
       is_directory = found && found->is_directory();
     }
     if (walk.is_new) walk.events.push_back({EventKind::created, is_directory, below, {}});
     if (!is_directory) continue;
-    const auto watch = add_watch(fd, below, kBelowMask);
+    const auto watch = add_watch(fd, at(walk.base, below), kBelowMask);
     if (watch) {
       walk.found.emplace_back(*watch, Watched{below, false, true});
       walk.left.push_back(std::move(below));
@@ -353,7 +369,7 @@ void Watcher::appeared(WatchEvent event) {
 
 void Watcher::watch_new(const std::string& path) {
   if (const auto added = add(path, false); added) {
-    begin({true, {path}, {}, {}, {}, {}});
+    begin({base_, true, {path}, {}, {}, {}, {}});
   } else if (is_told(added.error())) {
     error_ = added.error();
   }
@@ -370,7 +386,7 @@ void Watcher::look_for_roots() {
 
 // The kernel gives one file one watch: asked again, it names that, or makes one of another file.
 bool Watcher::is_still_at(int watch, const std::string& path) {
-  const auto found = add_watch(fd_.get(), path, kMask);
+  const auto found = add_watch(fd_.get(), at(base_, path), kMask);
   if (!found) return !found.error().is_os(ENOENT) && !found.error().is_os(ENOTDIR);
   if (*found != watch && !watched_.contains(*found)) ::inotify_rm_watch(fd_.get(), *found);
   return *found == watch;
@@ -380,7 +396,7 @@ bool Watcher::is_still_at(int watch, const std::string& path) {
 // what is not there any more is not. Nothing is taken away to be added again: the kernel tells of
 // each end of a watch, and so many would be lost again.
 void Watcher::look_again() {
-  Walk walk{false, {}, std::exchange(watched_, {}), {}, {}, {}};
+  Walk walk{base_, false, {}, std::exchange(watched_, {}), {}, {}, {}};
   for (const auto& [watch, watched] : walk.former) {
     if (!watched.is_root) continue;
     watched_.emplace(watch, watched);

@@ -17,7 +17,8 @@
 // created; where that is much, a thread looks. Symbolic links are not followed, except by a root.
 // Events that the kernel had no room for are an event themselves, `overflow`: then look at
 // everything again. What has come meanwhile is watched from then on, but not reported. Roots that
-// are not where they were, or not what was there, are, as `root_removed`.
+// are not where they were, or not what was there, are, as `root_removed`. Relative paths are of the
+// directory that the program is in as the watch begins, and events tell them as they were given.
 //
 //              more directories have come than are looked into on the spot
 //   reading ───────────────────────────────────────────────────────────────────▶ walking
@@ -121,6 +122,7 @@ class [[nodiscard]] Watcher {
   };
   /// Directories that have come, and are to be watched with all that is below them.
   struct Walk {
+    std::string base;               ///< as `base_`; a thread has its own
     bool is_new;                    ///< what is found is reported
     std::vector<std::string> left;  ///< to be looked into, the last one first
     std::map<int, Watched> former;  ///< what is not found again is watched no more
@@ -130,7 +132,8 @@ class [[nodiscard]] Watcher {
   };
   struct Raw;
 
-  Watcher(AsyncFd fd, WatchOptions options) noexcept : fd_(std::move(fd)), options_(options) {}
+  Watcher(AsyncFd fd, WatchOptions options, std::string base) noexcept
+      : fd_(std::move(fd)), options_(options), base_(std::move(base)) {}
   [[nodiscard]] Result<bool> add(const std::string& path, bool is_root);
   /// Looks into so many directories of `walk` at most.
   static void go(int fd, Walk& walk, std::size_t directories_max);
@@ -155,6 +158,7 @@ class [[nodiscard]] Watcher {
 
   AsyncFd fd_;
   WatchOptions options_;
+  std::string base_;  ///< where relative paths begin, for the kernel; events do not tell it
   std::map<int, Watched> watched_;
   std::deque<WatchEvent> events_;
   std::optional<MovedFrom> moved_from_;

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <latch>
 #include <memory>
 #include <string>
@@ -72,7 +73,7 @@ class WatchTest : public InFolder {
  private:
   std::string short_name(const std::string& whole) {
     const std::string root = path("");
-    return whole.size() < root.size() ? "." : whole.substr(root.size());
+    return whole.starts_with(root) ? whole.substr(root.size()) : whole;
   }
 };
 
@@ -180,6 +181,18 @@ class LargeTree : public WatchTest {
     runtime->spawn_blocking([&may_look] { may_look.wait(); }).detach();
     return runtime;
   }
+  // What is told, as far as that `root/end` is made; a thread of `runtime` looks.
+  std::vector<std::string> seen_to_the_end(Runtime& runtime, Watcher& watcher) {
+    auto work = [&]() -> Async<std::vector<std::string>> {
+      std::vector<std::string> all;
+      do {
+        auto item = co_await watcher.next();
+        all.push_back(line(**item));
+      } while (all.back() != "created root/end");
+      co_return all;
+    };
+    return runtime.block_on(work());
+  }
 };
 
 TEST_F(LargeTree, IsLookedAtByAThread) {
@@ -194,15 +207,7 @@ TEST_F(LargeTree, IsLookedAtByAThread) {
   put("root/tree/0/0/late", "");
   ASSERT_TRUE(blocking_rename(path("root/tree/1"), path("root/moved")).has_value());
   put("root/end", "");
-  auto work = [&]() -> Async<std::vector<std::string>> {
-    std::vector<std::string> all;
-    do {
-      auto item = co_await watcher.next();
-      all.push_back(line(**item));
-    } while (all.back() != "created root/end");
-    co_return all;
-  };
-  auto all = runtime->block_on(work());
+  const auto all = seen_to_the_end(*runtime, watcher);
   EXPECT_EQ(runtime->metrics().blocking.threads, 1U);
   EXPECT_THAT(all, Contains("created/ root/moved"));
   EXPECT_GE(all.size(), expected.size());
@@ -347,6 +352,78 @@ TEST_F(WatchTest, MissesNoRootsEndAmongTheEventsThatWereLost) {
   }
 }
 
+// A watcher of `root`, in a program that is in the folder then, and goes elsewhere.
+class RelativeRoot : public LargeTree {
+ protected:
+  void SetUp() override {
+    LargeTree::SetUp();
+    before_ = std::filesystem::current_path();
+    ASSERT_TRUE(blocking_mkdir_all(path("root/there")).has_value());
+    std::filesystem::current_path(path(""));
+  }
+  void TearDown() override { std::filesystem::current_path(before_); }
+  Watcher watch_and_leave(bool recursive) {
+    auto watcher = watch("root", recursive);
+    std::filesystem::current_path("/");
+    return watcher;
+  }
+
+ private:
+  std::filesystem::path before_;
+};
+
+TEST_F(RelativeRoot, IsTheSameAfterEventsWereLost) {
+  if (events_max() > 100'000) GTEST_SKIP() << "the kernel keeps " << events_max() << " events";
+  auto plain = watch_and_leave(false);
+  std::filesystem::current_path(path(""));
+  auto recursive = watch_and_leave(true);
+  overflow("root/");
+  ASSERT_TRUE(blocking_mkdir(path("root/new")).has_value());
+  for (Watcher* watcher : {&plain, &recursive}) {
+    EXPECT_EQ(seen(*watcher).back(), "overflow");
+  }
+  put("root/c", "");
+  put("root/there/c", "");
+  put("root/new/c", "");
+  EXPECT_THAT(seen(plain), ElementsAre("created root/c"));
+  EXPECT_THAT(seen(recursive),
+              ElementsAre("created root/c", "created root/there/c", "created root/new/c"));
+}
+
+TEST_F(RelativeRoot, IsFollowedAsItGrows) {
+  auto watcher = watch_and_leave(true);
+  ASSERT_TRUE(blocking_mkdir_all(path("root/a/b")).has_value());
+  put("root/a/b/early", "");
+  EXPECT_THAT(seen(watcher),
+              ElementsAre("created/ root/a", "created/ root/a/b", "created root/a/b/early"));
+  put("root/a/b/late", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/a/b/late"));
+}
+
+TEST_F(RelativeRoot, IsLookedAtByAThread) {
+  auto expected = make("tree");
+  Config config;
+  config.workers = 1;
+  auto runtime = Runtime::create(config).value();
+  auto watcher = watch_and_leave(true);
+  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  put("root/end", "");
+  expected.insert(expected.begin(), "created root/end");
+  auto all = seen_to_the_end(*runtime, watcher);
+  std::ranges::sort(all);
+  EXPECT_EQ(all, expected);
+  put("root/tree/9/9/later", "");
+  EXPECT_THAT(seen(watcher), ElementsAre("created root/tree/9/9/later"));
+}
+
+TEST_F(RelativeRoot, MayBeInADirectoryWithoutAName) {
+  ASSERT_TRUE(blocking_mkdir(path("gone")).has_value());
+  std::filesystem::current_path(path("gone"));
+  ASSERT_TRUE(blocking_remove_dir(path("gone")).has_value());
+  const auto watcher = Watcher::blocking_watch({"."});
+  EXPECT_TRUE(watcher.has_value());
+}
+
 TEST_F(WatchTest, TellsNothingMoreOnceClosed) {
   auto watcher = watch(path("."));
   put("a", "");
@@ -385,6 +462,7 @@ TEST_F(WatchTest, ClosingEndsIt) {
 
 TEST_F(WatchTest, WhatIsNotThereCannotBeWatched) {
   EXPECT_EQ(Watcher::blocking_watch({path("missing")}).error(), Error::os(ENOENT));
+  EXPECT_EQ(Watcher::blocking_watch({""}).error(), Error::os(ENOENT));
   EXPECT_EQ(Watcher::blocking_watch({std::string("a\0b", 3)}).error(),
             Error::runtime(RuntimeErrc::invalid_argument));
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +13,6 @@ import pytest
 from blitzio import fs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.python.runtime.conftest import Run
 
 
@@ -101,6 +100,45 @@ def test_what_it_has_read_is_not_told_once_it_is_closed(run: Run, tmp_path: Path
         assert await events.next() is None
         assert events.try_next() is None
         assert [event async for event in events] == []
+
+    run(main())
+
+
+def _overflow(folder: Path) -> None:
+    """Makes more events than the kernel keeps; alternating, for it joins equal ones."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 100_000:
+        pytest.skip(f"the kernel keeps {limit} events")
+    (folder / "a").touch()
+    (folder / "b").touch()
+    for _ in range(limit // 2 + 2):
+        (folder / "a").chmod(0o600)
+        (folder / "b").chmod(0o600)
+
+
+def test_a_relative_path_is_of_where_the_program_was(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "root").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        async with fs.watch("root", recursive=True) as events:
+            monkeypatch.chdir("/")
+            (tmp_path / "root" / "folder").mkdir()
+            [event] = await _take(events, 1)
+            assert event == ("created", "root/folder", None, True)
+            (tmp_path / "root" / "folder" / "a").touch()
+            [event] = await _take(events, 1)
+            assert event == ("created", "root/folder/a", None, False)
+
+            _overflow(tmp_path / "root")
+            async for event in events:
+                if event.kind == "overflow":
+                    break
+            (tmp_path / "root" / "c").touch()
+            [event] = await _take(events, 1)
+            assert event == ("created", "root/c", None, False)
 
     run(main())
 

@@ -68,9 +68,24 @@ void hold(StreamTransport& t, std::span<const std::byte> data, bool in_front) no
   stream_protocol_failed(t, "Fatal read error on socket transport");
 }
 
+/// Around telling of data: notes the turn if that scheduled something, for tell_end().
+class Telling {
+ public:
+  explicit Telling(StreamTransport& t) noexcept : t_(t), scheduled_(t.loop->ready.size()) {}
+  Telling(const Telling&) = delete;
+  Telling& operator=(const Telling&) = delete;
+  ~Telling() {
+    if (t_.loop->ready.size() != scheduled_) t_.scheduled_turn = t_.loop->turn_number;
+  }
+
+ private:
+  StreamTransport& t_;
+  std::size_t scheduled_;
+};
+
 /// Calls data_received() with `bytes`. The transport may be in any state afterwards.
 void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
-  t.told_turn = t.loop->turn_number;
+  const Telling telling(t);
   PyRef result;
   {
     const ContextScope scope(t.context);
@@ -81,7 +96,7 @@ void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
 }
 
 void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
-  t.told_turn = t.loop->turn_number;
+  const Telling telling(t);
   if (BLITZIO_UNLIKELY(t.protocol == nullptr)) return;  // connection_lost() was called by hand.
   const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
   const PyRef result =
@@ -93,7 +108,7 @@ void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
 
 /// Hands ciphertext to our TLS layer, which copies what it needs later.
 void deliver_to_tls(StreamTransport& t, std::span<const std::byte> data) noexcept {
-  t.told_turn = t.loop->turn_number;
+  const Telling telling(t);
   const ContextScope scope(t.context);
   const PyRef protocol = PyRef::borrow(t.protocol);
   if (BLITZIO_LIKELY(tls_feed(protocol.get(), data) == 0)) return;
@@ -180,13 +195,13 @@ void tell_eof(StreamTransport& t) noexcept {
 }
 
 /// Tells the end of reading, if it has come and everything before it was delivered. Not in the turn
-/// in which that was: on asyncio what data_received() schedules runs before the end is told, and
-/// protocols that handle data in a task drop at the end what is unhandled.
+/// in which that scheduled something: on asyncio what data_received() schedules runs before the end
+/// is told, and protocols that handle data in a task drop at the end what is unhandled.
 void tell_end(StreamTransport& t) noexcept {
   if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing || !t.held.empty()) {
     return;
   }
-  if (t.told_turn == t.loop->turn_number) {
+  if (t.scheduled_turn == t.loop->turn_number) {
     static_cast<void>(ask_for_next_turn(t));
     return;
   }

@@ -106,11 +106,11 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   bool is_pause_old = false;   ///< it began in an earlier turn; linked in LoopObject::pausing
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
-  std::uint8_t small_reads_left = 2;  ///< in a row, until the wanted mode is arrivals
-  int read_error = 0;                 ///< errno of ReadEnd::error
-  std::uint32_t read_bytes = 0;       ///< size of the next `bytes` in mode edges
-  std::uint32_t told_turn = ~0U;      ///< LoopObject::turn_number of the last data's delivery
-  std::vector<PyObject*> held;        ///< `bytes` that arrived while paused, oldest first; strong
+  std::uint8_t small_reads_left = 2;   ///< in a row, until the wanted mode is arrivals
+  int read_error = 0;                  ///< errno of ReadEnd::error
+  std::uint32_t read_bytes = 0;        ///< size of the next `bytes` in mode edges
+  std::uint32_t scheduled_turn = ~0U;  ///< LoopObject::turn_number of data that led to callbacks
+  std::vector<PyObject*> held;         ///< `bytes` that arrived while paused, oldest first; strong
 
   // Writing.
   std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next

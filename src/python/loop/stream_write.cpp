@@ -86,7 +86,7 @@ void settle_empty_waiter(StreamTransport& t, PyObject* exception) noexcept {
 }
 
 void fail_write(StreamTransport& t, int code) noexcept {
-  // What reading has met, and tells a turn after the data before it, is why.
+  // What reading has met, and tells a turn later than the data before it, is why.
   if (t.read_end == ReadEnd::error && !t.read_end_told) code = t.read_error;
   t.queue.clear();
   PyRef exception = make_os_error(code);

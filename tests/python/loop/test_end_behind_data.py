@@ -1,5 +1,5 @@
-"""The end of a connection is told a turn after the data in front of it, as on asyncio: what
-data_received() has scheduled runs in between."""
+"""Between the data and the end of a connection runs what data_received() has scheduled, as on
+asyncio."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_data_schedules_runs_before_the_end_is_told(
     loop.run_until_complete(main())
 
 
-def test_what_was_held_is_told_a_turn_before_the_end_too(loop: asyncio.AbstractEventLoop) -> None:
+def test_what_was_held_schedules_before_the_end_too(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
         near, peer = tcp_pair()
         transport, protocol = await loop.create_connection(Stepped, sock=near)
@@ -129,6 +129,7 @@ def test_a_reset_behind_data_that_is_answered_is_told_as_one(
             self.transport: Any = transport
 
         def told(self) -> None:
+            super().told()
             self.transport.write(b"answer")
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -82,6 +82,7 @@ def test_what_only_io_uring_has_is_used_or_refused() -> None:
         writer.write(b"there")
         data = await reader.readexactly(4)
         writer.close()
+        await writer.wait_closed()  # Injected faults have it written later.
         return data
 
     for options in (

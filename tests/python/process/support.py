@@ -68,5 +68,6 @@ def silent(done: subprocess.CompletedProcess[str], stdout: str = "") -> bool:
     """Asserts that a program ended well, wrote `stdout` and nothing else."""
     # Development mode tells of slow steps: a busy machine has them.
     errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout, errors) == (0, stdout, [])
+    ended = (done.returncode, done.stdout, errors)
+    assert ended == (0, stdout, []), ended
     return True

@@ -166,10 +166,10 @@ class Group:
         Cancellation: cancels the children, waits for their end, and goes on.
         """
         interruption = Interruption()
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop = asyncio.get_running_loop()
         while self._children:
             waiter = loop.create_future()
-            self._waiters[waiter] = task
+            self._waiters[waiter] = asyncio.current_task()
             loop.call_soon(self._refuse_child, waiter)
             with interruption:
                 try:
@@ -179,7 +179,8 @@ class Group:
                     raise
                 finally:
                     del self._waiters[waiter]
-            if self._is_child(task):
+            # No variable has the task: its exception would have this frame, and so itself.
+            if self._is_child(asyncio.current_task()):
                 interruption.deliver()  # Its own end is waited for, too.
         self._state = "closed"
         error = self._error

@@ -130,7 +130,7 @@ def test_another_protocol_can_take_over(loop: asyncio.AbstractEventLoop) -> None
     loop.run_until_complete(main())
 
 
-@pytest.mark.no_faults  # Counts on whole writes.
+@pytest.mark.no_faults("counts on whole sends", "short", "again")
 def test_a_method_that_is_replaced_hears_the_next_message(
     loop: asyncio.AbstractEventLoop,
 ) -> None:

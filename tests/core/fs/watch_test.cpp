@@ -172,6 +172,14 @@ class LargeTree : public WatchTest {
     std::ranges::sort(all);
     return all;
   }
+  // A watcher of `root`, into which such a tree has been moved since.
+  Watcher watch_a_tree_come() {
+    EXPECT_TRUE(blocking_mkdir(path("root")).has_value());
+    make("tree");
+    auto watcher = watch(path("root"), true);
+    EXPECT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+    return watcher;
+  }
   // Its only thread that looks is busy until then.
   static std::unique_ptr<Runtime> busy_until(std::latch& may_look) {
     Config config;
@@ -218,12 +226,9 @@ TEST_F(LargeTree, IsLookedAtByAThread) {
 }
 
 TEST_F(LargeTree, AskingForItLeavesTheWaitOfAnother) {
-  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
-  make("tree");
   std::latch may_look(1);
   auto runtime = busy_until(may_look);
-  auto watcher = watch(path("root"), true);
-  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  auto watcher = watch_a_tree_come();
   auto work = [&]() -> Async<> {
     seen(watcher);
     test::WakeCounter waiter;
@@ -239,12 +244,9 @@ TEST_F(LargeTree, AskingForItLeavesTheWaitOfAnother) {
 }
 
 TEST_F(LargeTree, ClosingEndsTheWaitForIt) {
-  ASSERT_TRUE(blocking_mkdir(path("root")).has_value());
-  make("tree");
   std::latch may_look(1);
   auto runtime = busy_until(may_look);
-  auto watcher = watch(path("root"), true);
-  ASSERT_TRUE(blocking_rename(path("tree"), path("root/tree")).has_value());
+  auto watcher = watch_a_tree_come();
   auto work = [&]() -> Async<> {
     seen(watcher);
     test::WakeCounter waiter;

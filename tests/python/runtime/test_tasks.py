@@ -32,13 +32,12 @@ from blitzio.task import (
     yield_now,
 )
 from blitzio.time import sleep, timeout
+from tests.python.runtime.runtime_support import PATIENCE, forever
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-PATIENCE = 30.0
 
 
 @pytest.fixture(params=["blitzio", "asyncio", "uvloop", "runtime"])
@@ -57,10 +56,6 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         loop = blitzio.new_event_loop()
     yield loop.run_until_complete
     loop.close()
-
-
-async def forever() -> None:
-    await asyncio.get_running_loop().create_future()
 
 
 async def fail(error: BaseException) -> None:

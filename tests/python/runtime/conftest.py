@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import blitzio
-from blitzio import net, process
+from blitzio import Runtime, net, process
 from blitzio.io import Deterministic, Evented, Faults, Threaded
 
 if TYPE_CHECKING:
@@ -74,6 +74,18 @@ def run(any_loop: LoopFactory) -> Run:
             loop.close()
 
     return run_one
+
+
+@pytest.fixture(params=[*LOOPS, "runtime"])
+def run_anywhere(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs a coroutine on a new loop of each kind, and on a worker of a Runtime."""
+    if request.param == "runtime":
+        with Runtime(workers=2) as runtime:
+            yield runtime.block_on
+        return
+    loop = LOOPS[request.param]()
+    yield loop.run_until_complete
+    loop.close()
 
 
 def _world() -> Deterministic:

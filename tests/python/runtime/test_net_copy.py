@@ -1,4 +1,4 @@
-"""Copying in threads: `blocking_copy`, `blocking_copy_bidirectional`."""
+"""Copying from one stream to another, in threads and in tasks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import blitzio
 from blitzio import net
 from blitzio.process import PipeReader, PipeWriter
 from tests.python.loop.support import PATIENCE
+from tests.python.runtime.net_support import connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.python.runtime.conftest import Run
 
 DATA = os.urandom(300_000)
 
@@ -125,3 +128,21 @@ def test_they_are_for_threads_without_a_loop(
         await asyncio.sleep(0)
 
     blitzio.run(main())
+
+
+def test_copying_both_ways(run: Run) -> None:
+    async def main() -> None:
+        client, front = await connected()
+        back, server = await connected()
+        relaying = asyncio.ensure_future(net.copy_bidirectional(front, back))
+        await client.write_all(b"request")
+        client.shutdown("write")
+        assert await server.read_to_end() == b"request"
+        await server.write_all(b"a longer response")
+        server.shutdown("write")
+        assert await client.read_to_end() == b"a longer response"
+        assert await relaying == (7, 17)
+        for stream in (client, front, back, server):
+            stream.close()
+
+    run(main())

@@ -1,4 +1,4 @@
-"""TlsStream reads and writes as the other streams do: the same program on each kind."""
+"""TlsStream, which reads and writes as the other streams do: the same programs on each kind."""
 
 from __future__ import annotations
 
@@ -160,3 +160,32 @@ def test_the_address_of_a_tls_stream_has_its_scope() -> None:
     stream = net.TlsStream(reader, writer)
     assert stream.peer_address == net.Address("fe80::1%7", 443)
     assert stream.local_address == net.Address("::1", 80)
+
+
+def test_tls(run: Run, tmp_path: Path) -> None:
+    context = server_context(tmp_path)
+
+    async def serve(listener: net.TcpListener) -> None:
+        stream, _ = await listener.accept()
+        async with await net.start_tls(stream, context, server_side=True) as tls:
+            async for line in tls:
+                await tls.write_all(line.upper())
+
+    async def main() -> None:
+        async with net.TcpListener.bind("127.0.0.1:0") as listener:
+            serving = asyncio.ensure_future(serve(listener))
+            tls = await net.connect(
+                "127.0.0.1",
+                listener.local_address.port,
+                ssl=client_context(),
+                server_hostname="localhost",
+            )
+            async with tls:
+                assert tls.ssl_object.version() is not None
+                assert tls.peer_address == listener.local_address
+                await tls.write_all(b"hello\nworld\n")
+                assert await tls.read_line() == b"HELLO\n"
+                assert await tls.read_exact(6) == b"WORLD\n"
+            await serving
+
+    run(main())

@@ -126,8 +126,8 @@ struct LoopObject {
                                  ///< In a forked child kParentsThread.
   LockSharing lock_sharing;
   // Of connections that deliver much at once: stream_read.cpp.
-  std::size_t turn_bytes;        ///< received in this turn
-  std::uint32_t turn_number;     ///< which it is, for stream_read.cpp and stream_write.cpp; wraps
+  std::size_t turn_bytes;     ///< received in this turn
+  std::uint32_t turn_number;  ///< which it is, for stream_deliver.cpp and stream_write.cpp; wraps
   std::size_t unfinished_reads;  ///< those that go on in the next
   bool initialised;
   bool stopping;

@@ -5,6 +5,8 @@
 #include <python/support/error.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 namespace blitzio::python {
 
@@ -36,6 +38,27 @@ void stream_on_resume(driver::Operation& operation, const driver::Completion& co
 PyObject* stream_pause_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_resume_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_start_reading(PyObject* self, PyObject* unused) noexcept;
+
+// ---- stream_deliver.cpp -------------------------------------------------------------------------
+
+/// Calls data_received() with `bytes`. The transport may be in any state afterwards.
+void stream_deliver_bytes(StreamTransport& transport, PyObject* bytes) noexcept;
+/// Calls buffer_updated(); as stream_deliver_bytes().
+void stream_tell_buffer_updated(StreamTransport& transport, std::size_t count) noexcept;
+/// Hands ciphertext to our TLS layer, which copies what it needs later.
+void stream_deliver_to_tls(StreamTransport& transport, std::span<const std::byte> data) noexcept;
+/// Delivers `data` piece by piece, whichever protocol the transport has by then. What cannot be
+/// delivered is held, in front of what is held already. Returns false if that has its turn later.
+bool stream_deliver(StreamTransport& transport, std::span<const std::byte> data) noexcept;
+/// Keeps `data` until reading goes on. Out of memory is an error of the connection.
+void stream_hold(StreamTransport& transport, std::span<const std::byte> data,
+                 bool in_front) noexcept;
+/// Delivers what is held, and the end if that has come.
+void stream_deliver_held(StreamTransport& transport) noexcept;
+/// Notes the end, and tells it behind the data: `result` is 0 or a negative errno.
+void stream_end_reading(StreamTransport& transport, std::int32_t result) noexcept;
+/// Has `resume` come. Returns false if there was no memory: the connection has failed.
+bool stream_ask_for_next_turn(StreamTransport& transport) noexcept;
 
 // ---- stream_write.cpp ---------------------------------------------------------------------------
 

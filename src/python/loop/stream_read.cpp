@@ -25,7 +25,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <optional>
 
@@ -52,177 +51,6 @@ bool wants_data(const StreamTransport& t) noexcept {
   return t.started && !t.paused && !t.closing && t.read_end == ReadEnd::none && is_loop_alive(t);
 }
 
-/// Keeps `data` until reading goes on. Out of memory is an error of the connection.
-void hold(StreamTransport& t, std::span<const std::byte> data, bool in_front) noexcept {
-  PyRef bytes = PyRef::steal(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(data.data()),
-                                                       static_cast<Py_ssize_t>(data.size())));
-  if (bytes) {
-    try {
-      t.held.insert(in_front ? t.held.begin() : t.held.end(), bytes.get());
-      static_cast<void>(bytes.release());
-      return;
-    } catch (const std::bad_alloc&) {
-      PyErr_NoMemory();
-    }
-  }
-  stream_protocol_failed(t, "Fatal read error on socket transport");
-}
-
-/// Around telling of data: notes the turn if that scheduled something, for tell_end().
-class Telling {
- public:
-  explicit Telling(StreamTransport& t) noexcept : t_(t), scheduled_(t.loop->ready.size()) {}
-  Telling(const Telling&) = delete;
-  Telling& operator=(const Telling&) = delete;
-  ~Telling() {
-    if (t_.loop->ready.size() != scheduled_) t_.scheduled_turn = t_.loop->turn_number;
-  }
-
- private:
-  StreamTransport& t_;
-  std::size_t scheduled_;
-};
-
-/// Calls data_received() with `bytes`. The transport may be in any state afterwards.
-void deliver_bytes(StreamTransport& t, PyObject* bytes) noexcept {
-  const Telling telling(t);
-  PyRef result;
-  {
-    const ContextScope scope(t.context);
-    result = stream_call(t, t.state->names.data_received, bytes);
-  }
-  if (BLITZIO_LIKELY(static_cast<bool>(result))) return;
-  stream_protocol_failed(t, "Fatal error: protocol.data_received() call failed.");
-}
-
-void tell_buffer_updated(StreamTransport& t, std::size_t count) noexcept {
-  const Telling telling(t);
-  if (BLITZIO_UNLIKELY(t.protocol == nullptr)) return;  // connection_lost() was called by hand.
-  const PyRef number = PyRef::steal(PyLong_FromSize_t(count));
-  const PyRef result =
-      number ? stream_call(t, t.state->names.buffer_updated, number.get()) : PyRef();
-  if (!result) {
-    stream_protocol_failed(t, "Fatal error: protocol.buffer_updated() call failed.");
-  }
-}
-
-/// Hands ciphertext to our TLS layer, which copies what it needs later.
-void deliver_to_tls(StreamTransport& t, std::span<const std::byte> data) noexcept {
-  const Telling telling(t);
-  const ContextScope scope(t.context);
-  const PyRef protocol = PyRef::borrow(t.protocol);
-  if (BLITZIO_LIKELY(tls_feed(protocol.get(), data) == 0)) return;
-  stream_protocol_failed(t, "Fatal error: protocol.buffer_updated() call failed.");
-}
-
-/// Returns false if there was no memory: the connection has failed.
-bool ask_for_next_turn(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.resume == nullptr)) {
-    t.resume.reset(new (std::nothrow) StreamOperation(t, stream_on_resume));
-    if (t.resume == nullptr) {
-      PyErr_NoMemory();
-      stream_protocol_failed(t, "Fatal read error on socket transport");
-      return false;
-    }
-  }
-  if (t.resume->is_idle()) {
-    t.resume->nop();
-    transport_submit(t, *t.resume);
-  }
-  return true;
-}
-
-/// Delivers `data` piece by piece, whichever protocol the transport has by then. What cannot be
-/// delivered is held, in front of what is held already. Returns false if that has its turn later.
-bool deliver(StreamTransport& t, std::span<const std::byte> data) noexcept {
-  while (!data.empty()) {
-    if (t.closing) return true;
-    if (t.paused) {
-      hold(t, data, true);
-      return true;
-    }
-    if (t.is_tls) {
-      deliver_to_tls(t, data);
-      return true;
-    }
-    if (!t.is_buffered) {
-      PyObject* bytes = t.loop->spare_bytes.make(data);
-      if (BLITZIO_LIKELY(bytes != nullptr)) {
-        deliver_bytes(t, bytes);
-        t.loop->spare_bytes.drop(bytes);
-      } else {
-        stream_protocol_failed(t, "Fatal read error on socket transport");
-      }
-      return true;
-    }
-    const ContextScope scope(t.context);
-    ProtocolBuffer buffer;
-    if (!buffer.get(t, true)) {
-      if (t.closing) return true;
-      // An interrupt: it ends the run, not the connection.
-      hold(t, data, true);
-      static_cast<void>(ask_for_next_turn(t));
-      return false;
-    }
-    // get_buffer() may have paused or closed the transport; asyncio still hands over this piece.
-    const std::size_t count = std::min(buffer.span().size(), data.size());
-    std::memcpy(buffer.span().data(), data.data(), count);
-    buffer.release();
-    tell_buffer_updated(t, count);
-    data = data.subspan(count);
-  }
-  return true;
-}
-
-void tell_eof(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.loop->debug))
-    log_transport_debug(*t.state, as_object(t), "%r received EOF");
-  int keep_open = -1;
-  {
-    const ContextScope scope(t.context);
-    const PyRef result = stream_call(t, t.state->names.eof_received);
-    if (result) keep_open = PyObject_IsTrue(result.get());
-  }
-  if (keep_open < 0) {
-    stream_protocol_failed(t, "Fatal error: protocol.eof_received() call failed.");
-    if (t.closing) return;
-    // An interrupt: it ends the run, not the connection, and the next run tells the end again.
-    t.read_end_told = false;
-    static_cast<void>(ask_for_next_turn(t));
-  } else if (keep_open == 0 && stream_close(t) != 0) {
-    loop_report_exception(*t.loop, "Fatal error on transport");
-  }
-}
-
-/// Tells the end of reading, if it has come and everything before it was delivered. Not in the turn
-/// in which that scheduled something: on asyncio what data_received() schedules runs before the end
-/// is told, and protocols that handle data in a task drop at the end what is unhandled.
-void tell_end(StreamTransport& t) noexcept {
-  if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing || !t.held.empty()) {
-    return;
-  }
-  if (t.scheduled_turn == t.loop->turn_number) {
-    static_cast<void>(ask_for_next_turn(t));
-    return;
-  }
-  t.read_end_told = true;
-  if (t.read_end == ReadEnd::eof) {
-    tell_eof(t);
-    return;
-  }
-  PyRef exception = make_os_error(t.read_error);
-  if (!exception) exception = take_exception();
-  stream_fatal_error(t, std::move(exception), "Fatal read error on socket transport");
-}
-
-/// Notes the end: `result` is 0 or a negative errno.
-void end_reading(StreamTransport& t, std::int32_t result) noexcept {
-  if (t.read_end != ReadEnd::none) return;
-  t.read_end = result == 0 ? ReadEnd::eof : ReadEnd::error;
-  t.read_error = -result;
-  tell_end(t);
-}
-
 // ---- mode edges ---------------------------------------------------------------------------------
 
 /// recv(2) into `buffer`. Returns a count, 0 at the end, or a negative errno.
@@ -237,7 +65,7 @@ std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
 
 /// Goes on with drain() then. May be asked for many times.
 void drain_in_next_turn(StreamTransport& t) noexcept {
-  if (t.drain_again || !ask_for_next_turn(t)) return;
+  if (t.drain_again || !stream_ask_for_next_turn(t)) return;
   t.drain_again = true;
   ++t.loop->unfinished_reads;
 }
@@ -269,7 +97,7 @@ Received receive_bytes(StreamTransport& t) noexcept {
     stream_protocol_failed(t, "Fatal read error on socket transport");
     return {-EAGAIN, false};
   }
-  deliver_bytes(t, bytes);
+  stream_deliver_bytes(t, bytes);
   Py_DECREF(bytes);
   return {count, got == size};
 }
@@ -288,7 +116,7 @@ Received receive_into_protocol(StreamTransport& t) noexcept {
       faults::perhaps_fewer(std::min<std::size_t>(buffer.span().size(), 1U << 30));
   const std::int32_t count = receive(t.fd, buffer.span().first(size));
   buffer.release();
-  if (count > 0) tell_buffer_updated(t, static_cast<std::size_t>(count));
+  if (count > 0) stream_tell_buffer_updated(t, static_cast<std::size_t>(count));
   return {count, static_cast<std::size_t>(count) == size};
 }
 
@@ -306,7 +134,7 @@ Received receive_for_tls(StreamTransport& t) noexcept {
   // Handshakes are small whatever follows, and many connections have hardly anything else.
   const bool counts = tls_is_wrapped(t.protocol);
   const std::int32_t count = receive(t.fd, buffer);
-  if (count > 0) deliver_to_tls(t, buffer.first(static_cast<std::size_t>(count)));
+  if (count > 0) stream_deliver_to_tls(t, buffer.first(static_cast<std::size_t>(count)));
   return {count, static_cast<std::size_t>(count) == kTlsReadBytes, counts};
 }
 
@@ -361,7 +189,7 @@ void drain(StreamTransport& t, bool is_told) noexcept {
                                               : receive_bytes(t);
     if (received.result == -EAGAIN) return;
     if (received.result <= 0) {
-      end_reading(t, received.result);
+      stream_end_reading(t, received.result);
       return;
     }
     taken += static_cast<std::size_t>(received.result);
@@ -393,31 +221,15 @@ void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
     stream_update_reading(t);  // Cancels; the rest of what the driver took still comes here.
   }
   if (BLITZIO_UNLIKELY(t.paused || !t.held.empty())) {
-    hold(t, data, false);
+    stream_hold(t, data, false);
     return;
   }
-  static_cast<void>(deliver(t, data));
+  static_cast<void>(stream_deliver(t, data));
 }
 
 /// Whether reading starts anew after this last completion rather than being at its end.
 bool is_interruption(std::int32_t result) noexcept {
   return result == -ECANCELED || result == -EAGAIN || result == -EINTR || result == -ENOBUFS;
-}
-
-void deliver_held(StreamTransport& t) noexcept {
-  while (!t.held.empty() && !t.paused && !t.closing) {
-    const PyRef bytes = PyRef::steal(t.held.front());
-    t.held.erase(t.held.begin());
-    if (t.is_buffered) {
-      const std::span<const std::byte> data{
-          reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.get())),
-          static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))};
-      if (!deliver(t, data)) return;
-    } else {
-      deliver_bytes(t, bytes.get());
-    }
-  }
-  tell_end(t);
 }
 
 /// The pause through which `read` waits on, if there is one, ends; see stream_settle_pauses().
@@ -499,7 +311,7 @@ void stream_on_read(driver::Operation& operation, const driver::Completion& comp
     }
   } else if (!completion.more && !t.closing && !is_interruption(completion.result) &&
              (is_arrival || completion.result < 0)) {
-    end_reading(t, completion.result);
+    stream_end_reading(t, completion.result);
   }
   if (!completion.more) stream_update_reading(t);
 }
@@ -511,7 +323,7 @@ void stream_on_resume(driver::Operation& operation,
   if (!is_loop_alive(t)) return;
   const bool goes_on = std::exchange(t.drain_again, false);
   if (goes_on) --t.loop->unfinished_reads;
-  deliver_held(t);
+  stream_deliver_held(t);
   if (goes_on && !t.read.is_idle() && t.read.kind() == driver::OpKind::poll_multishot) {
     drain(t, false);
   }
@@ -545,7 +357,7 @@ PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   if (t.closing || !t.paused) Py_RETURN_NONE;
   t.paused = false;
   if (is_loop_alive(t) && (!t.held.empty() || (t.read_end != ReadEnd::none && !t.read_end_told))) {
-    static_cast<void>(ask_for_next_turn(t));
+    static_cast<void>(stream_ask_for_next_turn(t));
   }
   stream_update_reading(t);
   if (BLITZIO_UNLIKELY(t.loop->debug))

@@ -6,7 +6,8 @@
 //
 //   stream_transport.cpp  the type: construction, collection, method table
 //   stream_info.cpp       repr, get_extra_info, water marks, private attributes
-//   stream_read.cpp       receiving, pausing, delivery to the protocol
+//   stream_read.cpp       receiving, pausing
+//   stream_deliver.cpp    delivery to the protocol
 //   stream_write.cpp      gathering, sending, flow control, write_eof
 //   stream_close.cpp      close, abort, errors, connection_lost, the end of the descriptor
 //

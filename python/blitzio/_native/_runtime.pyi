@@ -77,6 +77,7 @@ class JoinHandle(Generic[_T_co]):
         Raises:
             Exception: what the work raised.
             asyncio.CancelledError: the work was cancelled.
+            RuntimeError: the caller is the work itself, and would wait for ever.
 
         Cancellation: stops waiting; the work runs on.
         """
@@ -89,7 +90,7 @@ class JoinHandle(Generic[_T_co]):
 
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still; also if the work has
-                ended: then there is try_join().
+                ended: then there is try_join(). Or the caller is the work itself.
             TimeoutError: the time was over first; the work runs on.
             Exception: what the work raised.
         """

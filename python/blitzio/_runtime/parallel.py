@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blitzio._loop.forking import Locked
@@ -66,7 +67,9 @@ class ParallelWork(Locked, Generic[_T, _R]):
         self._error: BaseException | None = None
         self._is_cancelled = False
         self._threads = min(threads, self._left)
-        self.handle: JoinHandle[_R] = _make_external_handle(self.cancel, self.run)
+        #: The threads in run(), by their idents.
+        self._inside: set[int] = set()
+        self.handle: JoinHandle[_R] = _make_external_handle(self.cancel, self._help)
 
     def start(self, submit: Callable[[Callable[[], object]], object]) -> None:
         """Has as many threads as are of use come.
@@ -94,11 +97,24 @@ class ParallelWork(Locked, Generic[_T, _R]):
     def run(self) -> None:
         """Takes chunks until there are no more. Any thread, any number of them."""
         share = _Share()
+        self._inside.add(get_ident())
         try:
             self._take_chunks(share)
         except BaseException as error:  # Between two calls, not by them.
             if self._end_chunk(share, error):
                 self._finish()
+        finally:
+            self._inside.discard(get_ident())
+
+    def _help(self) -> None:
+        """run(), of a thread that waits for the end.
+
+        Raises:
+            RuntimeError: it waits in a call of `function`, which would be for ever.
+        """
+        if get_ident() in self._inside:
+            raise RuntimeError(f"Task cannot await on itself: {self.handle!r}")
+        self.run()
 
     def _take_chunks(self, share: _Share) -> None:
         function, items, results = self._function, self._items, self._results

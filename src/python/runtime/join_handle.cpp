@@ -4,6 +4,7 @@
 #include <python/runtime/start_task.hpp>
 #include <python/support/context.hpp>
 #include <python/support/error.hpp>
+#include <python/support/running_loop.hpp>
 
 #include <memory>
 #include <new>
@@ -81,6 +82,20 @@ void abandon(PyObject* object) noexcept {
   PyRef exception = take_exception();
   join_handle_finish(handle, {}, cancelled_error(*handle.state));
   if (exception) restore_exception(std::move(exception));
+}
+
+/// The running one; null or None if there is none.
+PyRef current_task(const ModuleState& state) noexcept {
+  const PyRef loop = running_loop(state);
+  PyRef task = loop ? PyRef::steal(PyObject_CallOneArg(state.current_task, loop.get())) : PyRef();
+  if (!task) PyErr_Clear();  // No loop runs here, then.
+  return task;
+}
+
+/// As asyncio words it. Returns false.
+bool refuse_own(PyObject* waiting) noexcept {
+  PyErr_Format(PyExc_RuntimeError, "Task cannot await on itself: %R", waiting);
+  return false;
 }
 
 enum class Settled : std::uint8_t {
@@ -196,8 +211,10 @@ PyRef join_handle_new(ModuleState& state, Work work, PyObject* name) noexcept {
   handle->weakrefs = nullptr;
   handle->name = name == Py_None ? nullptr : Py_XNewRef(name);
   handle->task = handle->value = handle->error = handle->canceller = handle->helper = nullptr;
+  handle->coroutine = nullptr;
   handle->gate = nullptr;
   handle->home = nullptr;
+  handle->thread = 0;
   handle->phase = work ? Phase::queued : Phase::running;
   handle->is_external = handle->cancel_requested = handle->detached = false;
   new (&handle->work) Work(std::move(work));
@@ -221,7 +238,7 @@ void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate)
   Work work = join_handle_claim(handle);
   if (!work) return;
   PyRef value;
-  PyRef task = start_task(*handle.state, loop, work, handle.name, &value);
+  PyRef task = start_task(handle, loop, work, &value);
   if (BLITZIO_UNLIKELY(!task)) {
     PyRef error = value ? PyRef() : take_exception();
     join_handle_finish(handle, std::move(value), std::move(error));
@@ -267,6 +284,10 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
   Work work = join_handle_claim(handle);
   Waker first;
   if (work) {
+    {
+      const ObjectLock lock(owned.get());
+      handle.thread = current_thread();
+    }
     PyRef value = work.call();
     PyRef error = value ? PyRef() : take_exception();
     work = Work();
@@ -278,6 +299,30 @@ void join_handle_run_in_thread(PyRef owned) noexcept {
   PyEval_SaveThread();
   BlockingPool::expect_idle();
   first.wake();
+}
+
+// ---- waiting for it -----------------------------------------------------------------------------
+
+bool join_handle_may_wait(JoinHandleObject& handle) noexcept {
+  PyRef task;
+  PyRef coroutine;
+  bool is_call_here = false;
+  {
+    const ObjectLock lock(as_object(handle));
+    if (handle.phase != Phase::running) return true;
+    is_call_here = handle.thread == current_thread();
+    if (handle.gate != nullptr && !handle.gate->is_here()) return true;
+    task = PyRef::borrow(handle.task);
+    coroutine = PyRef::borrow(handle.coroutine);
+  }
+  if (is_call_here) return refuse_own(as_object(handle));
+  if (!task && !coroutine) return true;
+  const PyRef current = current_task(*handle.state);
+  if (!current || current.get() == Py_None) return true;
+  if (task) return current.get() != task.get() || refuse_own(current.get());
+  const PyRef own = PyRef::steal(PyObject_CallMethod(current.get(), "get_coro", nullptr));
+  if (!own) PyErr_Clear();  // A task of others, which need not have it.
+  return own.get() != coroutine.get() || refuse_own(current.get());
 }
 
 // ---- its end ------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@
 // `await` on any loop, or blocking. A cancellation that comes between the claim and the moment when
 // there is something to cancel leaves `cancel_requested`.
 //
+// Who runs in the work may not wait for its end (join_handle_may_wait()): a task that awaited
+// itself would wait for ever.
+//
 // Threads: any, attached. Fields are written under the handle's lock (ObjectLock) until it is
 // finished, and nothing of anybody else's is called with it held.
 #pragma once
@@ -73,8 +76,10 @@ struct JoinHandleObject {
   PyObject* error;      ///< what it raised
   PyObject* canceller;  ///< running work that is no task: called to end it; or null
   PyObject* helper;     ///< called by a thread that blocks until the end: joins the work; or null
+  PyObject* coroutine;  ///< running, before `task` is known: what its first step runs; or null
   LoopGate* gate;       ///< counted, of the loop that runs `task`; null once finished
   const void* home;  ///< who may run queued work: a scheduler, a worker, or a loop; compared only
+  unsigned long thread;  ///< that makes the call which the work is, current_thread(); else 0
   Phase phase;
   bool is_external;  ///< runs by other means: of _make_external_handle()
   bool cancel_requested;
@@ -120,6 +125,12 @@ void join_handle_start(JoinHandleObject& handle, PyObject* loop, LoopGate& gate)
 /// Claims the work, a call, and makes it in this thread, of a pool. Gives up the caller's reference
 /// and detaches the thread: the waiter that wakes may want the interpreter at once.
 void join_handle_run_in_thread(PyRef handle) noexcept;
+
+// ---- waiting for it -----------------------------------------------------------------------------
+
+/// Whether the caller may wait for the end. False with RuntimeError set if it is itself what runs:
+/// its task, or the call in this thread.
+[[nodiscard]] bool join_handle_may_wait(JoinHandleObject& handle) noexcept;
 
 // ---- its end ------------------------------------------------------------------------------------
 

@@ -28,7 +28,9 @@ using Phase = JoinHandleObject::Phase;
 PyObject* wait_for_outcome(PyObject* self, const char* name) noexcept {
   JoinHandleObject& handle = as_join_handle(self);
   return awaitable_new(*handle.state, name, self, JoinFuture(handle),
-                       [&handle]() noexcept { return join_handle_outcome(handle); });
+                       [&handle](bool has_ended) noexcept {
+                         return has_ended ? join_handle_outcome(handle) : nullptr;
+                       });
 }
 
 PyObject* handle_await(PyObject* self) {
@@ -62,6 +64,7 @@ PyObject* wait_here(PyObject* self, const char* call, PyObject* timeout) noexcep
   // Refused also where it need not wait: whether it must is often a matter of luck.
   if (!may_block(*handle.state, name) || !parse_timeout(timeout, &limit)) return nullptr;
   if (handle.finished.is_set()) Py_RETURN_NONE;
+  if (!join_handle_may_wait(handle)) return nullptr;
   if (limit.deadline == Instant::max() && !help(handle)) return nullptr;
   return wait_blocking(*handle.state, name, handle.finished.wait(), limit);
 }
@@ -214,6 +217,7 @@ PyObject* method_claim(PyObject* self, PyObject* /*unused*/) {
   {
     const ObjectLock lock(self);
     handle.is_external = true;
+    handle.thread = current_thread();
   }
   const PyRef arguments =
       work.arguments ? PyRef::borrow(work.arguments.get()) : PyRef::steal(PyTuple_New(0));
@@ -238,6 +242,7 @@ PyObject* method_put_back(PyObject* self, PyObject* args) {
   const ObjectLock lock(self);
   handle.work = std::move(work);
   handle.is_external = false;
+  handle.thread = 0;
   handle.phase = Phase::queued;
   Py_RETURN_NONE;
 }

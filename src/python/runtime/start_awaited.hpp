@@ -21,16 +21,21 @@ void start_awaited(JoinHandleObject& handle) noexcept;
 void allow_starting_awaited() noexcept;
 
 /// Waits for the end of the work, which it may start.
+/// Returns  false with RuntimeError set if whoever waits is what runs.
 class [[nodiscard]] JoinFuture {
  public:
-  using Output = void;
+  using Output = bool;
   /// `handle` outlives it.
   explicit JoinFuture(JoinHandleObject& handle) noexcept
       : handle_(&handle), ended_(handle.finished.wait()) {}
 
-  Poll<void> poll(Context& context) noexcept {
-    if (!std::exchange(polled_, true)) start_awaited(*handle_);
-    return ended_.poll(context);
+  Poll<bool> poll(Context& context) noexcept {
+    if (!std::exchange(polled_, true)) {
+      start_awaited(*handle_);
+      if (!handle_->finished.is_set() && !join_handle_may_wait(*handle_)) return false;
+    }
+    if (ended_.poll(context).is_pending()) return pending;
+    return true;
   }
 
  private:

@@ -127,6 +127,26 @@ PyRef fail(ModuleState& state, PyObject* loop) noexcept {
   return done ? std::move(future) : PyRef();
 }
 
+/// While it lives, the handle knows by the coroutine, which outlives it, a task that does not stand
+/// in it yet: as it is made it may take its first step.
+class FirstStep {
+ public:
+  FirstStep(JoinHandleObject& handle, PyObject* coroutine) noexcept : handle_(handle) {
+    set(coroutine);
+  }
+  FirstStep(const FirstStep&) = delete;
+  FirstStep& operator=(const FirstStep&) = delete;
+  ~FirstStep() { set(nullptr); }
+
+ private:
+  void set(PyObject* coroutine) noexcept {
+    const ObjectLock lock(as_object(handle_));
+    handle_.coroutine = coroutine;
+  }
+
+  JoinHandleObject& handle_;
+};
+
 /// What a task's done-callback calls: (handle, task).
 PyObject* task_done(PyObject* handle, PyObject* task) noexcept {
   JoinHandleObject& join = as_join_handle(handle);
@@ -151,8 +171,8 @@ bool is_awaitable(PyObject* object) noexcept {
   return (async != nullptr && async->am_await != nullptr) || is_generator_coroutine(object);
 }
 
-PyRef start_task(ModuleState& state, PyObject* loop, Work& work, PyObject* name,
-                 PyRef* value) noexcept {
+PyRef start_task(JoinHandleObject& handle, PyObject* loop, Work& work, PyRef* value) noexcept {
+  ModuleState& state = *handle.state;
   PyRef coroutine = std::move(work.target);
   if (work.kind == Work::Kind::call) {
     work.target = std::move(coroutine);
@@ -171,10 +191,11 @@ PyRef start_task(ModuleState& state, PyObject* loop, Work& work, PyObject* name,
   const int has_factory = has_task_factory(state, native, loop);
   if (has_factory < 0) return {};
   PyObject* context = work.context.get();
+  const FirstStep first(handle, coroutine.get());
   if (has_factory > 0) {
-    return create_task(state, loop, coroutine.get(), context, name);
+    return create_task(state, loop, coroutine.get(), context, handle.name);
   }
-  PyRef task = make_task(state, native, loop, coroutine.get(), context, name);
+  PyRef task = make_task(state, native, loop, coroutine.get(), context, handle.name);
   // An eager task that raises one of these in its first step has nowhere to leave it.
   if (!task && native != nullptr && PyErr_Occurred() != nullptr) {
     PyRef exception = take_exception();

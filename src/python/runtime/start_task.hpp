@@ -16,10 +16,10 @@ namespace blitzio::python {
 /// Whether `object` may be awaited, as inspect.isawaitable() has it.
 [[nodiscard]] bool is_awaitable(PyObject* object) noexcept;
 
-/// Makes the call that `work` is, and a task of what it gives.
+/// Makes the call that `work` is, claimed from `handle`, and a task of what it gives.
 /// Returns  the task, done or not; a done future, of a function that failed; or null, and then
 ///          `*value` is what a plain function gave, or null with what it raised set.
-[[nodiscard]] PyRef start_task(ModuleState& state, PyObject* loop, Work& work, PyObject* name,
+[[nodiscard]] PyRef start_task(JoinHandleObject& handle, PyObject* loop, Work& work,
                                PyRef* value) noexcept;
 
 /// Has join_handle_finish_from() called when `task` is done. Returns false with an error set.

@@ -171,6 +171,7 @@ struct Names {
   X(extract_stack)          /* asyncio.format_helpers.extract_stack */             \
   X(format_callback_source) /* asyncio.format_helpers._format_callback_source */   \
   X(get_running_loop)       /* asyncio._get_running_loop */                        \
+  X(current_task)           /* asyncio.current_task */                             \
   X(socket_type)            /* socket.socket */                                    \
   X(logger)                 /* logging.getLogger("asyncio") */                     \
   X(socket_numbers)         /* (AF_INET, AF_INET6, SOCK_STREAM, …_DGRAM, …_RAW) */ \
@@ -191,8 +192,7 @@ struct Names {
   X(fs_module)  /* blitzio._native.fs */                                           \
   X(ready_none) /* awaiting it gives None: bridge/ready.hpp */                     \
   X(loop_holder_key)                                                               \
-  X(current_task) /* asyncio.current_task and, before 3.12: */                     \
-  X(leave_task)                                                                    \
+  X(leave_task) /* asyncio's, before 3.12 */                                       \
   X(enter_task)                                                                    \
   X(start_here) /* starts a JoinHandle on the running loop: runtime/spawn.cpp */
 

@@ -198,8 +198,6 @@ class SimStream(SimEnd):
 
     async def read(self, n: int = 65536) -> bytes:
         """Reads what is there, at most n bytes, or waits for some; none at the end."""
-        if _checked(n) == 0:
-            return b""
         while True:
             data = self.try_read(n)
             if data is not None:

@@ -35,6 +35,14 @@ PyObject* make_bytes(std::span<const std::byte> bytes) noexcept {
                                    static_cast<Py_ssize_t>(bytes.size()));
 }
 
+/// What is ahead, at most `count` bytes.
+PyObject* give_ahead(ReadAhead& ahead, std::size_t count, bool peeks) noexcept {
+  const std::size_t have = std::min(count, ahead.size());
+  PyObject* bytes = make_bytes(ahead.view().first(have));
+  if (bytes != nullptr && !peeks) ahead.consume(have);
+  return bytes;
+}
+
 /// recv(2) or read(2) without waiting, as IoWait wants it.
 IoAttempt receive(int fd, std::span<std::byte> buffer, int flags, StreamKind kind) noexcept {
   for (;;) {
@@ -78,13 +86,7 @@ PyObject* asyncio_error(const char* name, PyObject* args) noexcept {
 
 Poll<PyObject*> StreamRead::poll(Context& context) {
   const ObjectLock lock(stream_->self);
-  if (ReadAhead& ahead = stream_->ahead();
-      ahead.size() > 0 || (count_ == 0 && !stream_->is_closed())) {
-    const std::size_t count = std::min(count_, ahead.size());
-    PyObject* bytes = make_bytes(ahead.view().first(count));
-    if (bytes != nullptr && !peeks_) ahead.consume(count);
-    return bytes;
-  }
+  if (stream_->reads_without_call(count_)) return give_ahead(stream_->ahead(), count_, peeks_);
   const auto buffer = scratch().first(std::min(count_, kScratchBytes));
   auto answer = wait_.poll(context, [&](int fd) noexcept {
     return receive(fd, buffer, peeks_ ? MSG_PEEK : 0, stream_->kind);
@@ -97,8 +99,8 @@ Poll<PyObject*> StreamRead::poll(Context& context) {
 Poll<PyObject*> StreamReadInto::poll(Context& context) {
   const ObjectLock lock(stream_->self);
   const auto buffer = buffer_.bytes();
-  if (ReadAhead& ahead = stream_->ahead();
-      ahead.size() > 0 || (buffer.empty() && !stream_->is_closed())) {
+  if (stream_->reads_without_call(buffer.size())) {
+    ReadAhead& ahead = stream_->ahead();
     const auto part = ahead.view().first(std::min(buffer.size(), ahead.size()));
     std::ranges::copy(part, buffer.begin());
     ahead.consume(part.size());
@@ -114,12 +116,7 @@ Poll<PyObject*> StreamReadInto::poll(Context& context) {
 PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peeks) noexcept {
   try {
     const ObjectLock lock(stream.self);
-    if (ReadAhead& ahead = stream.ahead(); ahead.size() > 0) {
-      const std::size_t have = std::min(count, ahead.size());
-      PyObject* bytes = make_bytes(ahead.view().first(have));
-      if (bytes != nullptr && !peeks) ahead.consume(have);
-      return bytes;
-    }
+    if (stream.reads_without_call(count)) return give_ahead(stream.ahead(), count, peeks);
     const auto buffer = scratch().first(std::min(count, kScratchBytes));
     const IoAttempt got = receive(stream.fd->get(), buffer, peeks ? MSG_PEEK : 0, stream.kind);
     if (got.result == -EAGAIN) Py_RETURN_NONE;
@@ -134,10 +131,7 @@ PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peek
 // ---- gathering ---------------------------------------------------------------------------------
 
 PyObject* StreamGather::take(std::size_t count) {
-  ReadAhead& ahead = stream_->ahead();
-  PyObject* bytes = make_bytes(ahead.view().first(count));
-  if (bytes != nullptr) ahead.consume(count);
-  return bytes;
+  return give_ahead(stream_->ahead(), count, false);
 }
 
 std::optional<PyObject*> StreamGather::found() {

@@ -45,6 +45,11 @@ struct PyStreamBase {
   /// What is closed refuses also what needs no system call: to move no bytes.
   [[nodiscard]] bool is_closed() const noexcept { return fd->get() < 0; }
 
+  /// Whether reading so many bytes needs no system call: what is ahead is given, or none.
+  [[nodiscard]] bool reads_without_call(std::size_t bytes) noexcept {
+    return ahead().size() > 0 || (bytes == 0 && !is_closed());
+  }
+
   const AsyncFd* fd = nullptr;  ///< of what is derived from this
   sync::Mutex writing;
   PyObject* self = nullptr;  ///< borrowed: the object that this is part of

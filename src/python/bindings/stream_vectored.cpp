@@ -92,9 +92,8 @@ int HeldBuffers::traverse(visitproc visit, void* arg) noexcept {
 
 Poll<PyObject*> StreamReadVectored::poll(Context& context) {
   const ObjectLock lock(stream_->self);
-  if (ReadAhead& ahead = stream_->ahead();
-      ahead.size() > 0 || (buffers_.bytes() == 0 && !stream_->is_closed())) {
-    return PyLong_FromSize_t(take_ahead(ahead, buffers_.vectors()));
+  if (stream_->reads_without_call(buffers_.bytes())) {
+    return PyLong_FromSize_t(take_ahead(stream_->ahead(), buffers_.vectors()));
   }
   auto answer =
       wait_.poll(context, [&](int fd) noexcept { return receive(fd, buffers_, stream_->kind); });
@@ -105,9 +104,8 @@ Poll<PyObject*> StreamReadVectored::poll(Context& context) {
 
 PyObject* stream_try_read_vectored_now(PyStreamBase& stream, HeldBuffers buffers) noexcept {
   const ObjectLock lock(stream.self);
-  if (ReadAhead& ahead = stream.ahead();
-      ahead.size() > 0 || (buffers.bytes() == 0 && !stream.is_closed())) {
-    return PyLong_FromSize_t(take_ahead(ahead, buffers.vectors()));
+  if (stream.reads_without_call(buffers.bytes())) {
+    return PyLong_FromSize_t(take_ahead(stream.ahead(), buffers.vectors()));
   }
   const IoAttempt got = receive(stream.fd->get(), buffers, stream.kind);
   if (got.result == -EAGAIN) Py_RETURN_NONE;

@@ -14,6 +14,8 @@ from blitzio import net
 from blitzio.io import Deterministic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from blitzio.io import Io
 
 
@@ -50,6 +52,27 @@ def test_streams_read_and_write_buffers(io: Io) -> None:
             a.shutdown("write")
             assert await b.peek() == b""
             assert await b.read_into(rest) == 0
+
+    io.run(main)
+
+
+def test_reading_no_bytes_gives_none_unless_the_stream_is_closed(io: Io) -> None:
+    async def main() -> None:
+        a, b = await pair(io)
+        async with a, b:
+            assert await a.read(0) == a.try_read(0) == await a.peek(0) == a.try_peek(0) == b""
+            assert await a.read_into(bytearray()) == a.try_read_vectored([]) == 0
+            a.close()
+            calls: list[Callable[[], Any]] = [
+                lambda: a.read(0),
+                lambda: a.peek(0),
+                lambda: a.read_into(bytearray()),
+                lambda: a.try_read(0),
+                lambda: a.try_read_vectored([]),
+            ]
+            for call in calls:
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    await call()
 
     io.run(main)
 

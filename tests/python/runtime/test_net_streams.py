@@ -18,6 +18,7 @@ from blitzio.net import (
     TcpListener,
     TcpStream,
 )
+from blitzio.process import PipeReader, PipeWriter
 from tests.python.runtime.net_support import connected, settle
 
 if TYPE_CHECKING:
@@ -207,6 +208,44 @@ def test_a_closed_stream_refuses_to_move_no_bytes_too(run: Run) -> None:
                 call(ours)
             assert refused.value.errno == errno.EBADF
         theirs.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("make", ["tcp", "unix", "half", "pipe"])
+def test_reading_no_bytes_now_gives_none_of_them(run: Run, make: str) -> None:
+    """try_read(0) of an empty socket was None, as if it had to wait for some."""
+
+    async def main() -> None:
+        opened: list[Any] = []
+        if make == "tcp":
+            opened += await connected()
+        elif make == "pipe":
+            reading, writing = os.pipe()
+            opened += [PipeReader.adopt(reading), PipeWriter.adopt(writing)]
+        else:
+            opened += net.UnixStream.pair()
+        stream, peer = opened
+        if make == "half":
+            stream, writer = stream.split()
+            opened += [stream, writer]
+        for data in (b"", b"data"):
+            if data:
+                await peer.write_all(data)
+                await stream.readable()
+            assert await stream.read(0) == stream.try_read(0) == b""
+            assert await stream.read_into(bytearray()) == 0
+            if make != "pipe":
+                assert await stream.peek(0) == stream.try_peek(0) == b""
+                assert stream.try_read_vectored([]) == 0
+        assert stream.try_read() == b"data"
+        assert stream.try_read() is None
+        for each in opened:
+            each.close()
+            if hasattr(each, "try_read"):
+                with pytest.raises(OSError) as closed:
+                    each.try_read(0)
+                assert closed.value.errno == errno.EBADF
 
     run(main())
 

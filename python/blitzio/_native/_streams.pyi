@@ -189,6 +189,9 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
             OSError: ENOTCONN if the peer has reset the connection.
         """
 
+    def _take_ahead(self) -> bytes:
+        """What was read ahead, which is the caller's then."""
+
     def split(self) -> tuple[_ReadHalf, _WriteHalf]:
         """Two halves, for two tasks. The stream is theirs from then on: closing the writing one
         ends that way, and it is closed when both are, or are dropped.

@@ -253,8 +253,13 @@ async def start_tls(
     >>> asyncio.run(main())  # The contexts are those of `TlsStream`.
     ('TLSv1.3', True)
 
+    What came before, and was read ahead of what the program has taken, is the beginning of the
+    peer's handshake: of a client that does not wait for an answer, or stands behind a proxy that
+    tells of it first. It is never given as data that TLS has protected: what somebody slipped in in
+    the clear, behind an answer to STARTTLS say, fails the handshake.
+
     Args:
-        stream: a connection from which nothing is read ahead.
+        stream: a connection.
         context: certificates, and what is asked of the peer's.
         server_side: whether this is the side that was connected to.
         server_hostname: of the client's side: the name that the certificate must have.
@@ -268,10 +273,13 @@ async def start_tls(
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     if not server_side and server_hostname is None:
         raise ValueError("a client's TLS needs server_hostname")
+    early = stream._take_ahead()
     sock = socket.socket(fileno=stream.detach())
     try:
         transport: asyncio.BaseTransport
-        if server_side:
+        if early:
+            transport = await _upgrade(sock, early, protocol, context, server_side, server_hostname)
+        elif server_side:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=context)
         else:
             transport, _ = await loop.create_connection(
@@ -282,3 +290,67 @@ async def start_tls(
         raise
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     return TlsStream(reader, writer)
+
+
+async def _upgrade(
+    sock: socket.socket,
+    early: bytes,
+    protocol: asyncio.StreamReaderProtocol,
+    context: ssl.SSLContext,
+    server_side: bool,
+    server_hostname: str | None,
+) -> asyncio.Transport:
+    """The transport over TLS of a connection whose first bytes, `early`, have been received."""
+    loop = asyncio.get_running_loop()
+    plain, received = await loop.connect_accepted_socket(lambda: _Early(early), sock)
+
+    def feed() -> None:
+        if not plain.is_closing():
+            _feed(plain.get_protocol(), received.data)
+
+    try:
+        if plain.is_closing():
+            raise ConnectionResetError("the peer ended the connection before TLS began")
+        plain.pause_reading()  # Its end is for TLS to hear.
+        # In its first step it schedules connection_made() of its protocol, then resume_reading();
+        # `feed` comes at once behind both, in the same turn, so before anything that is read then.
+        # Not by a factory of the user's, whose task might take that step at once.
+        upgrading = asyncio.Task(
+            loop.start_tls(
+                plain, protocol, context, server_side=server_side, server_hostname=server_hostname
+            ),
+            loop=loop,
+        )
+        loop.call_soon(loop.call_soon, feed)
+        upgraded = await upgrading
+    except BaseException:
+        plain.abort()
+        raise
+    assert upgraded is not None  # asyncio's own stub: of a transport that was closed before.
+    protocol.connection_made(upgraded)
+    return upgraded
+
+
+class _Early(asyncio.Protocol):
+    """Gathers what comes until TLS begins: the loop reads from the first moment on, and not all
+    heed a pause in connection_made()."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """What a transport does that has received `data`."""
+    if not hasattr(protocol, "get_buffer"):
+        protocol.data_received(data)
+        return
+    left = memoryview(data)
+    while left:
+        room = memoryview(protocol.get_buffer(len(left))).cast("B")
+        count = min(len(room), len(left))
+        room[:count] = left[:count]
+        protocol.buffer_updated(count)
+        left = left[count:]

@@ -105,6 +105,11 @@ PyObject* stream_pair(PyObject* type, PyObject* /*unused*/) {
 }
 
 template <class S>
+PyObject* stream_take_ahead_of(PyObject* self, PyObject* /*unused*/) {
+  return stream_take_ahead(stream_of<S>(self));
+}
+
+template <class S>
 PyObject* stream_split(PyObject* self, PyObject* /*unused*/) {
   {
     const ObjectLock lock(self);
@@ -135,6 +140,9 @@ const std::array kSocketStreamMethods{
                 PyDoc_STR("finish($self)\n--\n\nTell the peer that no more will come.")},
     blocking_form<stream_finish<S>, "blocking_finish">(
         PyDoc_STR("blocking_finish($self, timeout=None)\n--\n\nfinish() for threads.")),
+    PyMethodDef{"_take_ahead", stream_take_ahead_of<S>, METH_NOARGS,
+                PyDoc_STR("_take_ahead($self)\n--\n\n"
+                          "What was read ahead, which is the caller's then.")},
     PyMethodDef{"split", stream_split<S>, METH_NOARGS,
                 PyDoc_STR("split($self)\n--\n\nTwo halves, for two tasks.")},
     blocking_form<stream_connect<S>, "blocking_connect", 1, METH_CLASS>(PyDoc_STR(

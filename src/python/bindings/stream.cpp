@@ -113,6 +113,11 @@ Poll<PyObject*> StreamReadInto::poll(Context& context) {
   return PyLong_FromSize_t(*answer.value());
 }
 
+PyObject* stream_take_ahead(PyStreamBase& stream) noexcept {
+  const ObjectLock lock(stream.self);
+  return give_ahead(stream.ahead(), SIZE_MAX, false);
+}
+
 PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count, bool peeks) noexcept {
   try {
     const ObjectLock lock(stream.self);

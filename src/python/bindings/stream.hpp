@@ -169,6 +169,8 @@ class StreamWrite {
 /// read() or peek(), now: None if nothing is there. Null with an error set.
 [[nodiscard]] PyObject* stream_try_read_now(PyStreamBase& stream, std::size_t count,
                                             bool peeks) noexcept;
+/// What was read ahead, which is the caller's then. Null with an error set.
+[[nodiscard]] PyObject* stream_take_ahead(PyStreamBase& stream) noexcept;
 /// write(), now: how much; 0 if there is no room, or others wait. Null with an error set.
 [[nodiscard]] PyObject* stream_try_write_now(PyStreamBase& stream,
                                              std::span<const std::byte> data) noexcept;

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -187,5 +188,154 @@ def test_tls(run: Run, tmp_path: Path) -> None:
                 assert await tls.read_line() == b"HELLO\n"
                 assert await tls.read_exact(6) == b"WORLD\n"
             await serving
+
+    run(main())
+
+
+class Contexts(NamedTuple):
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture
+def contexts(tmp_path: Path) -> Contexts:
+    return Contexts(server_context(tmp_path), client_context())
+
+
+def client_hello(context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.MemoryBIO, bytes]:
+    """A client's side of a handshake, and the first bytes that it sends."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return client, incoming, outgoing.read()
+
+
+async def talk(near: net.UnixStream, context: ssl.SSLContext, greeting: bytes) -> bytes:
+    """A client that begins TLS at once, in one piece with what it says in the clear. Gives what the
+    server sends until its end."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    received, is_done = bytearray(), False
+    while True:
+        try:
+            if not is_done:
+                client.do_handshake()
+                is_done = True
+                client.write(b"question\n")
+            if data := client.read(1024):
+                received += data
+                continue
+            client.unwrap()
+            await near.write_all(outgoing.read())
+            return bytes(received)
+        except ssl.SSLWantReadError:
+            pass
+        await near.write_all(greeting + outgoing.read())
+        greeting = b""
+        incoming.write(await near.read() or pytest.fail("an early end"))
+
+
+@pytest.mark.parametrize("padding", [0, 100_000])
+def test_what_was_read_ahead_begins_the_handshake(
+    run: Run, contexts: Contexts, padding: int
+) -> None:
+    """It was lost, and the handshake waited for it until its time was over."""
+    greeting = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + b"x" * padding + b"\n"
+
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        client = asyncio.ensure_future(talk(near, contexts.client, greeting))
+        assert (await far.read_line()).startswith(b"PROXY")
+        await far.read_line(padding + 1)
+        async with await net.start_tls(far, contexts.server, server_side=True) as stream:
+            assert await stream.read_line() == b"question\n"
+            assert stream.ssl_object.version() is not None
+            await stream.write_all(b"answer")
+            stream.close()
+        assert await client == b"answer"
+        near.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_part_of_the_handshake_may_be_read_ahead(
+    run: Run, contexts: Contexts, turns: int
+) -> None:
+    """Whenever the rest comes, it is behind that part."""
+
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        client, incoming, hello = client_hello(contexts.client)
+        await near.write_all(b"first\n" + hello[:20])
+        assert await far.read_line() == b"first\n"
+        serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await near.write_all(hello[20:])
+        while True:
+            incoming.write(await near.read() or pytest.fail("an early end"))
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        near.close()
+        # The client's last word is missing.
+        with pytest.raises(ConnectionError):
+            await serving
+
+    run(main())
+
+
+@pytest.mark.parametrize("server_side", [False, True], ids=["client", "server"])
+def test_what_was_slipped_in_before_tls_fails_the_handshake(
+    run: Run, contexts: Contexts, server_side: bool
+) -> None:
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        await near.write_all(b"220 begin TLS\r\n250 slipped in\r\n")
+        assert await far.read_line() == b"220 begin TLS\r\n"
+        with pytest.raises(ssl.SSLError):
+            if server_side:
+                await net.start_tls(far, contexts.server, server_side=True)
+            else:
+                await net.start_tls(far, contexts.client, server_hostname="localhost")
+        while await near.read():
+            pass  # The alert, and the end: the connection is closed.
+        near.close()
+
+    run(main())
+
+
+def test_a_connection_that_ends_behind_what_was_read_ahead(run: Run, contexts: Contexts) -> None:
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        await near.write_all(b"first\n" + client_hello(contexts.client)[2][:20])
+        near.close()
+        assert await far.read_line() == b"first\n"
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await net.start_tls(far, contexts.server, server_side=True)
+
+    run(main())
+
+
+def test_a_handshake_that_was_begun_ahead_can_be_cancelled(run: Run, contexts: Contexts) -> None:
+    async def main() -> None:
+        for turns in range(6):
+            near, far = net.UnixStream.pair()
+            await near.write_all(b"first\n" + client_hello(contexts.client)[2][:20])
+            assert await far.read_line() == b"first\n"
+            serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            serving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+            if not turns:
+                far.close()  # It had not begun.
+            assert await near.read_to_end() == b""
+            near.close()
 
     run(main())

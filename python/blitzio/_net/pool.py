@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from blitzio._duration import Duration
 from blitzio._loop.forking import Locked
 from blitzio._native import Semaphore, _wait_blocking
+from blitzio._net.tls import TlsStream
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ class Pool(Locked, Generic[T]):
 
 def _is_quiet(connection: object) -> bool:
     """Returns whether it is open, and nothing has come that nobody asked for."""
+    if isinstance(connection, TlsStream):
+        return connection._is_quiet()
     try_read = getattr(connection, "try_read", None)
     if try_read is None:
         return not getattr(connection, "is_closed", False)

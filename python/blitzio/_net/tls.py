@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -182,6 +183,17 @@ class TlsStream(TransportOptions):
     def get_extra_info(self, name: str) -> Any:
         """What the transport knows: "ssl_object", "peercert", "cipher", "socket" and so on."""
         return self._writer.get_extra_info(name)
+
+    def _is_quiet(self) -> bool:
+        """Whether it is open, and nothing has come that nobody has read, its end included. What
+        OpenSSL could decrypt the transport has given to the reader, unless that is full."""
+        reader: Any = self._reader
+        if self.is_closed or self._ahead or reader._buffer or reader.at_eof():
+            return False
+        # What the loop has not come to yet.
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     @property
     def ssl_object(self) -> ssl.SSLObject:

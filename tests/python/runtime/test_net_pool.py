@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import os
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from blitzio import net
-from blitzio.net import (
-    UnixStream,
-)
+from blitzio.net import UnixStream
+from tests.python.loop.support import client_context, server_context
 from tests.python.runtime.net_support import settle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.python.runtime.conftest import Run
 
 
@@ -88,3 +91,65 @@ def test_pool_lends_again_and_serves_in_order(run: Run) -> None:
     run(main())
     with pytest.raises(ValueError, match="connections_max"):
         net.Pool(connect, connections_max=0)
+
+
+async def heard(stream: Any) -> None:
+    """Waits until a transport has what was sent to it. Other streams ask the kernel."""
+    if isinstance(stream, net.TlsStream):
+        reader: Any = stream._reader
+        while not (stream._ahead or reader._buffer or reader.at_eof()):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+@pytest.mark.parametrize("what", ["nothing", "the rest", "unasked data", "the end", "unseen data"])
+def test_pool_lends_nothing_that_is_out_of_step(
+    run: Run, tmp_path: Path, kind: str, what: str
+) -> None:
+    """A TlsStream with unread data was lent again, and the next one read it."""
+    server, client = server_context(tmp_path), client_context()
+    made: list[Any] = []
+    peers: list[Any] = []
+    bare: list[socket.socket] = []
+
+    async def connect() -> Any:
+        near, far = UnixStream.pair()
+        if what == "unseen data":
+            bare.append(socket.socket(fileno=os.dup(far.fileno())))
+        if kind == "plain":
+            peers.append(far)
+            return near
+        serving = asyncio.ensure_future(net.start_tls(far, server, server_side=True))
+        stream = await net.start_tls(near, client, server_hostname="localhost")
+        peers.append(await serving)
+        made.append(stream)
+        return stream
+
+    async def main() -> bool:
+        pool: net.Pool[Any] = net.Pool(connect)
+        async with pool.acquire() as first:
+            await peers[0].write_all(b"answer\n" + (b"rest" if what == "the rest" else b""))
+            assert await first.read_line() == b"answer\n"
+        if what == "unasked data":
+            await peers[0].write_all(b"unasked")
+        elif what == "the end":
+            peers[0].close()
+        elif what == "unseen data":
+            bare[0].send(b"unasked")  # And no turn of the loop from here on.
+        if what not in ("nothing", "unseen data"):
+            await heard(first)
+        async with pool.acquire() as second:
+            is_same = second is first
+        pool.close()
+        for stream in peers:
+            stream.close()
+        if kind == "tls":
+            closing = [stream.wait_closed() for stream in (*made, *peers)]
+            await asyncio.gather(*closing, return_exceptions=True)
+        return is_same
+
+    try:
+        assert run(main()) == (what == "nothing")
+    finally:
+        for sock in bare:
+            sock.close()

@@ -28,6 +28,7 @@ from blitzio._io.handle import Io
 from blitzio._loop.forking import Locked
 from blitzio._native import ThreadPool, _start_soon
 from blitzio._run import new_event_loop, run
+from blitzio._runtime.in_thread import run_alone
 from blitzio._task.concurrent import ConcurrencyUnavailable
 
 if TYPE_CHECKING:
@@ -151,14 +152,7 @@ class Threaded(Locked, Native):
     def _run_to_end(self, handle: JoinHandle[Any]) -> None:
         if not _call(handle):
             return
-        loop = self._new_loop()
-        try:
-            loop.run_until_complete(_with_guests(_run_on_loop(handle)))
-            _cancel_all(loop)
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            loop.close()
+        run_alone(self._new_loop(), _with_guests(_run_on_loop(handle)))
 
     def _run_in_place(self, handle: JoinHandle[Any]) -> None:
         running = asyncio._get_running_loop()
@@ -215,15 +209,6 @@ async def _with_guests(work: Awaitable[_T]) -> _T:
 async def _run_on_loop(handle: JoinHandle[Any]) -> None:
     _start_soon(handle)
     await handle._ended()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Tasks that the work left behind end with it, as with asyncio.run()."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 def _limit(name: str, value: int | None, default: int) -> int:

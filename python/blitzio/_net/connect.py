@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._native import Address, TcpStream, _wait_blocking, spawn_blocking
 from blitzio._net.tls import TlsStream, address_of, start_tls
-from blitzio._run import new_event_loop
-from blitzio._runtime.blocking import check_may_block, deadline_of, time_left, timed_out
-from blitzio._time_limit import Timeout
+from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
+from blitzio._runtime.in_thread import run_within
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -161,34 +160,9 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
         left = None if deadline is None else time_left(deadline)
         return _wait_blocking(TcpStream.connect(addresses[0]), "blocking_connect", left, timeout)
     # Attempts that overlap: on a loop of their own, which the stream does not need afterwards.
-    limit = Timeout(deadline)
-    loop = new_event_loop()
-    try:
-        connecting = loop.create_task(_connect_within(_interleaved(addresses), limit))
-        try:
-            return loop.run_until_complete(connecting)
-        finally:
-            if not connecting.done():  # Ctrl-C
-                connecting.cancel()
-                loop.run_until_complete(asyncio.wait({connecting}))
-    except TimeoutError:
-        # Not that of the attempts, ETIMEDOUT.
-        if timeout is None or not limit.expired:
-            raise
-        raise timed_out("blocking_connect", timeout) from None
-    finally:
-        loop.close()
-
-
-async def _connect_within(addresses: list[Address], limit: Timeout) -> TcpStream:
-    try:
-        async with limit:
-            return await _connect_first(addresses)
-    finally:
-        # The loop is closed next.
-        given_up = asyncio.all_tasks() - {asyncio.current_task()}
-        if given_up:
-            await asyncio.wait(given_up)
+    return run_within(
+        "blocking_connect", timeout, deadline, lambda: _connect_first(_interleaved(addresses))
+    )
 
 
 def _interleaved(addresses: Iterable[Address]) -> list[Address]:

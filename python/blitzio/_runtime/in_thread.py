@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._run import run
+from blitzio._run import new_event_loop
 from blitzio._runtime.blocking import check_may_block, deadline_of, timed_out
 from blitzio._time_limit import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from blitzio._duration import Seconds
+    from blitzio._duration import Instant, Seconds
 
 _T = TypeVar("_T")
 
@@ -20,7 +21,7 @@ def run_in_thread(
     name: str,
     instead: str,
     timeout: Seconds | None,
-    begin: Callable[[], Coroutine[object, object, _T]],
+    begin: Callable[[], Coroutine[Any, Any, _T]],
 ) -> _T:
     """Runs `begin()` on a loop of the call's own: streams belong to none.
 
@@ -30,16 +31,48 @@ def run_in_thread(
         RuntimeError: an event loop runs in this thread, where one awaits `instead`.
     """
     check_may_block(name, instead)
-    limit = Timeout(deadline_of(timeout))
+    return run_within(name, timeout, deadline_of(timeout), begin)
+
+
+def run_within(
+    name: str,
+    timeout: Seconds | None,
+    deadline: Instant | None,
+    begin: Callable[[], Coroutine[Any, Any, _T]],
+) -> _T:
+    """The rest of such a call, `name`, which may block and has perhaps used a part of its time.
+
+    Raises:
+        TimeoutError: `deadline` came first, with `timeout` in its text.
+    """
+    limit = Timeout(deadline)
 
     async def work() -> _T:
         async with limit:
             return await begin()
 
     try:
-        return run(work())
+        return run_alone(new_event_loop(), work())
     except TimeoutError:
         # Not that of a stream, ETIMEDOUT.
         if timeout is None or not limit.expired:
             raise
         raise timed_out(name, timeout) from None
+
+
+def run_alone(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, _T]) -> _T:
+    """Runs `main` on `loop`, which is closed then; what it left behind, and after Ctrl-C itself, is
+    cancelled and ends first. As blitzio.run(), but the thread's current loop stays what it is."""
+    try:
+        task = loop.create_task(main)
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            if left := asyncio.all_tasks(loop):
+                for one in left:
+                    one.cancel()
+                loop.run_until_complete(asyncio.wait(left))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

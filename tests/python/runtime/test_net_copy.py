@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -146,3 +147,28 @@ def test_copying_both_ways(run: Run) -> None:
             stream.close()
 
     run(main())
+
+
+def test_the_threads_current_loop_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 3.10 copying forgot it, as asyncio.run() does."""
+    listener = net.TcpListener.bind("127.0.0.1:0")
+    port = listener.local_address.port
+
+    def two(*_args: object) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+        return [(*kind, ("127.0.0.2", port)), (*kind, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    loop = asyncio.SelectorEventLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        stream = net.blocking_connect("some.host", port, timeout=PATIENCE)
+        server, _ = listener.blocking_accept(timeout=PATIENCE)
+        stream.close()
+        assert net.blocking_copy(server, server, timeout=PATIENCE) == 0
+        assert asyncio.get_event_loop() is loop
+        server.close()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        listener.close()

@@ -40,29 +40,21 @@ PyObject* raise_too_many() noexcept {
                       sync::Semaphore::kMaxPermits);
 }
 
-const char* name(GuardKind kind) noexcept {
+/// What makes a guard, and what waits for one in a thread.
+struct Calls {
+  const char* make;
+  BlockingName wait;
+};
+constexpr Calls calls_of(GuardKind kind) noexcept {
   switch (kind) {
     case GuardKind::read:
-      return "RwLock.read";
+      return {"RwLock.read", {"RwLock", "blocking_read"}};
     case GuardKind::write:
-      return "RwLock.write";
+      return {"RwLock.write", {"RwLock", "blocking_write"}};
     case GuardKind::permits:
-      return "Semaphore.permit";
+      return {"Semaphore.permit", "Semaphore.permit"};
   }
-  return "";
-}
-
-/// The call that waits in a thread.
-const char* blocking_name(GuardKind kind) noexcept {
-  switch (kind) {
-    case GuardKind::read:
-      return "RwLock.blocking_read";
-    case GuardKind::write:
-      return "RwLock.blocking_write";
-    case GuardKind::permits:
-      return "Semaphore.permit";
-  }
-  return "";
+  return {"", ""};
 }
 
 /// Acquires for a guard in state acquiring, which it leaves as held or entered or, dropped or
@@ -112,7 +104,9 @@ class AcquireGuard {
 /// What acquiring gives: the guard itself.
 auto give_guard(PyObject* self) noexcept {
   return [self](Result<void> acquired) noexcept -> PyObject* {
-    if (!acquired) return raise_error(acquired.error(), name(GuardBox::of(self).value.kind()));
+    if (!acquired) {
+      return raise_error(acquired.error(), calls_of(GuardBox::of(self).value.kind()).make);
+    }
     return Py_NewRef(self);
   };
 }
@@ -140,7 +134,7 @@ PyObject* acquire(PyObject* self, GuardState granted, Use use) noexcept {
 PyObject* guard_acquire(PyObject* self, GuardState granted) noexcept {
   return acquire(self, granted, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
-    return awaitable_new(*box.state, name(box.value.kind()), self, std::move(future),
+    return awaitable_new(*box.state, calls_of(box.value.kind()).make, self, std::move(future),
                          give_guard(self));
   });
 }
@@ -149,7 +143,7 @@ PyObject* guard_acquire_blocking(PyObject* self, const TimeLimit& limit,
                                  GuardState granted) noexcept {
   return acquire(self, granted, [&](auto future) noexcept {
     GuardBox& box = GuardBox::of(self);
-    return wait_blocking(*box.state, blocking_name(box.value.kind()), std::move(future), limit,
+    return wait_blocking(*box.state, calls_of(box.value.kind()).wait, std::move(future), limit,
                          give_guard(self));
   });
 }
@@ -237,8 +231,8 @@ PyGetSetDef guard_attributes[] = {
 
 PyObject* guard_repr(PyObject* self) {
   PyGuard& guard = GuardBox::of(self).value;
-  return PyUnicode_FromFormat("<blitzio.sync.Guard [%s, %s, count:%u]>", name(guard.kind()),
-                              guard.is_held() ? "held" : "not held",
+  return PyUnicode_FromFormat("<blitzio.sync.Guard [%s, %s, count:%u]>",
+                              calls_of(guard.kind()).make, guard.is_held() ? "held" : "not held",
                               static_cast<unsigned>(guard.count()));
 }
 
@@ -279,7 +273,8 @@ template <GuardKind kind>
 PyObject* rw_lock_blocking(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                            PyObject* kwnames) {
   TimeLimit limit;
-  if (!parse_timeout(blocking_name(kind), args, nargs, kwnames, &limit)) return nullptr;
+  constexpr const char* kName = calls_of(kind).wait.call();
+  if (!parse_timeout(kName, args, nargs, kwnames, &limit)) return nullptr;
   const PyRef guard = PyRef::steal(rw_lock_guard<kind>(self, nullptr));
   return guard ? guard_acquire_blocking(guard.get(), limit, GuardState::held) : nullptr;
 }

@@ -21,6 +21,8 @@ from blitzio.sync import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.python.runtime.conftest import Run
 
 
@@ -378,3 +380,16 @@ def test_a_barrier_between_threads() -> None:
     leaders.append(barrier.blocking_wait(10))
     thread.join()
     assert sorted(leaders) == [False, True]
+
+
+def test_wrong_arguments_are_told_of_the_call() -> None:
+    """Of a RwLock it was "RwLock.blocking_read()", of all others the name alone."""
+    lock = RwLock()
+    calls: list[Callable[..., object]] = [
+        *(Mutex().blocking_lock, Semaphore(1).blocking_acquire, Notify().blocking_wait),
+        *(Event().blocking_wait, Barrier(1).blocking_wait, lock.blocking_read, lock.blocking_write),
+    ]
+    for call in calls:
+        name = call.__name__
+        with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected .* 'patience'$"):
+            call(patience=1)

@@ -84,28 +84,24 @@ class EpollDriver final : public readiness::ReadinessDriver {
       if (fits) return 0;
     }
     const int code = set(fd, entry, interest.events | mode_of(interest));
-    if (code != 0 && entry.is_level) lose(entry);
-    entry.armed = code == 0 ? static_cast<std::uint16_t>(interest.events) : std::uint16_t{0};
-    entry.persistent = code == 0 && (interest.is_multishot || interest.is_standing);
-    entry.is_level = code == 0 && interest.is_standing;
+    forget_watch(entry, code);
+    if (code == 0) {
+      entry.armed = static_cast<std::uint16_t>(interest.events);
+      entry.persistent = interest.is_multishot || interest.is_standing;
+      entry.is_level = interest.is_standing;
+    }
     return code;
   }
 
   void disarm(int fd, FdEntry& entry) noexcept override {
     // A one-shot registration disarmed itself. What fails here is gone already, or out of reach.
-    const int code = entry.persistent ? control(EPOLL_CTL_MOD, fd, entry, EPOLLONESHOT) : 0;
-    if (code != 0 && entry.is_level) lose(entry);
-    entry.armed = 0;
-    entry.persistent = false;
-    entry.is_level = false;
+    forget_watch(entry, entry.persistent ? control(EPOLL_CTL_MOD, fd, entry, EPOLLONESHOT) : 0);
   }
 
   int attach_in_kernel(int fd, FdEntry& entry) noexcept override {
     const int code = set(fd, entry, kAttachedEvents | EPOLLET);
-    if (code != 0 && entry.is_level) lose(entry);
-    entry.armed = 0;
+    forget_watch(entry, code);
     entry.persistent = code == 0;
-    entry.is_level = false;
     return code;
   }
 
@@ -113,11 +109,8 @@ class EpollDriver final : public readiness::ReadinessDriver {
     // Explicitly: a dup of the descriptor may keep the file, and so the registration, alive. Fails
     // if the fd was closed before, against the contract; then there is nothing left to remove.
     if (!is_last) (void)control(EPOLL_CTL_DEL, fd, entry, 0);
-    entry.registered = false;
-    entry.persistent = false;
-    entry.is_level = false;
-    entry.armed = 0;
-    ++entry.generation;  // Events that were collected before are stale from now on.
+    forget_watch(entry, 0);
+    lose(entry);  // Events that were collected before are stale from now on.
   }
 
   void gather(Duration timeout) noexcept override {
@@ -164,8 +157,17 @@ class EpollDriver final : public readiness::ReadinessDriver {
     return interest.is_multishot ? EPOLLET : EPOLLONESHOT;
   }
 
-  /// A registration by level is out of reach. Mostly it is gone, with its file; if a dup keeps that
-  /// open, its events are stale from now on.
+  /// What the kernel was to tell is over, or about to be something else. `code`: what it answered;
+  /// if it failed, a watch by level is out of reach. Mostly that is gone, with its file; if a dup
+  /// keeps it open, its events are stale from now on.
+  static void forget_watch(FdEntry& entry, int code) noexcept {
+    if (code != 0 && entry.is_level) lose(entry);
+    entry.armed = 0;
+    entry.persistent = false;
+    entry.is_level = false;
+  }
+
+  /// There is no registration of this generation.
   static void lose(FdEntry& entry) noexcept {
     entry.registered = false;
     ++entry.generation;

@@ -59,10 +59,8 @@ PyObject* accept(PyObject* self, PyObject* /*unused*/) {
   return PyLong_FromLong(fd);
 }
 
-int initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
-  Listener& listener = as<Listener>(self);
-  listener.fd = listener.epoll = -1;
-  if (PyArg_ParseTuple(args, "|i", &listener.epoll) == 0) return -1;
+// Returns false with an error set; what is open by then goes with the listener.
+bool open(Listener& listener) {
   listener.address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
   socklen_t length = sizeof listener.address;
   auto* address = reinterpret_cast<sockaddr*>(&listener.address);
@@ -74,9 +72,23 @@ int initialise(PyObject* self, PyObject* args, PyObject* /*kwargs*/) {
       ::listen(listener.fd, SOMAXCONN) != 0 || ::getsockname(listener.fd, address, &length) != 0 ||
       !watch(listener.epoll, listener.fd, EPOLLIN)) {
     PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
+    return false;
   }
-  return 0;
+  return true;
+}
+
+// Not __init__: nobody gets one that owns nothing yet.
+PyObject* create(PyTypeObject* type, PyObject* args, PyObject* /*kwargs*/) {
+  int epoll = -1;
+  if (PyArg_ParseTuple(args, "|i", &epoll) == 0) return nullptr;
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self == nullptr) return nullptr;
+  Listener& listener = as<Listener>(self);
+  listener.fd = -1;
+  listener.epoll = epoll;
+  if (open(listener)) return self;
+  Py_DECREF(self);
+  return nullptr;
 }
 
 void dealloc(PyObject* self) {
@@ -92,7 +104,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 PyType_Slot slots[] = {
-    {Py_tp_init, reinterpret_cast<void*>(initialise)},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
     {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
     {Py_tp_methods, methods},
     {0, nullptr},

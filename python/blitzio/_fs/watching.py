@@ -160,7 +160,9 @@ def watch(*paths: _Path, recursive: bool = False) -> Watcher:
     Args:
         paths: files and directories. A file that is replaced by renaming another over it, as
             editors do, is gone: watch its directory. A relative path is of the directory that the
-            program is in as the watch begins.
+            program is in as the watch begins. Nothing above a path is watched: where a directory
+            there is renamed, that one included, what is watched already goes on being told under
+            its old name, and directories below that come later are not watched.
         recursive: directories below too, also those to come.
 
     Raises:

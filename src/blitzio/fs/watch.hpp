@@ -19,6 +19,9 @@
 // everything again. What has come meanwhile is watched from then on, but not reported. Roots that
 // are not where they were, or not what was there, are, as `root_removed`. Relative paths are of the
 // directory that the program is in as the watch begins, and events tell them as they were given.
+// Roots are known by their names, as the kernel knows them when they are added: of a directory
+// above one that is renamed, the program's included, nothing is heard, and what comes below after
+// that is not found.
 //
 //              more directories have come than are looked into on the spot
 //   reading ───────────────────────────────────────────────────────────────────▶ walking

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
+
+from blitzio._frozen import Frozen
 
 if TYPE_CHECKING:
     from blitzio._native import ThreadPool
@@ -57,8 +58,7 @@ def pool_metrics(pool: ThreadPool) -> PoolMetrics:
     return {"threads": counts["threads"], "idle": counts["idle"], "queued": counts["queued"]}
 
 
-@dataclass(frozen=True)
-class SchedulerInfo:
+class SchedulerInfo(Frozen):
     """The state of a runtime's workers.
 
     Attributes:
@@ -74,8 +74,7 @@ class SchedulerInfo:
     queued: int
 
 
-@dataclass(frozen=True)
-class BlockingPoolInfo:
+class BlockingPoolInfo(Frozen):
     """The state of a runtime's threads for spawn_blocking().
 
     Attributes:

@@ -1,7 +1,7 @@
 # What the extension shows and needs of a system (docs/design/release-build.md): of its symbols its
-# initialisation alone is visible, and with BLITZIO_BUNDLE what it uses of the C++ library is linked
-# into it. So it runs where that library is older than the compiler's, and the pages of the rest of
-# it are not mapped.
+# initialisation alone is visible, and with BLITZIO_BUNDLE what it uses of the C++ library and of
+# liburing is linked into it. So it runs where the former is older than the compiler's and the
+# latter missing, and the pages of the rest of both are not mapped.
 include(CheckCXXSourceCompiles)
 
 function(blitzio_bundle target)
@@ -27,5 +27,32 @@ function(blitzio_bundle target)
     message(FATAL_ERROR "BLITZIO_BUNDLE=ON needs the static C++ library")
   else()
     message(STATUS "The static C++ library is not installed: the extension needs the shared one")
+  endif()
+  if(LIBURING_FOUND)
+    blitzio_bundle_liburing(${target})
+  endif()
+endfunction()
+
+function(blitzio_bundle_liburing target)
+  find_library(BLITZIO_LIBURING_ARCHIVE liburing.a HINTS ${LIBURING_LIBRARY_DIRS})
+  mark_as_advanced(BLITZIO_LIBURING_ARCHIVE)
+  # It may have been compiled for programs alone.
+  set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
+  set(CMAKE_REQUIRED_FLAGS -fPIC)
+  set(CMAKE_REQUIRED_LINK_OPTIONS -shared)
+  set(CMAKE_REQUIRED_INCLUDES ${LIBURING_INCLUDE_DIRS})
+  set(CMAKE_REQUIRED_LIBRARIES ${BLITZIO_LIBURING_ARCHIVE})
+  if(BLITZIO_LIBURING_ARCHIVE)
+    check_cxx_source_compiles(
+      "#include <liburing.h>
+       extern \"C\" int PyInit__native(io_uring* ring) { return io_uring_queue_init(8, ring, 0); }"
+      BLITZIO_CAN_BUNDLE_LIBURING)
+  endif()
+  if(BLITZIO_CAN_BUNDLE_LIBURING)
+    # The shared one, which the core's users get, finds nothing left to define.
+    target_link_options(${target} PRIVATE -Wl,--as-needed)
+    target_link_libraries(${target} PRIVATE ${BLITZIO_LIBURING_ARCHIVE})
+  else()
+    message(STATUS "No static liburing for a module: the extension needs the shared one")
   endif()
 endfunction()

@@ -105,11 +105,11 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   /// `offset` -1: at the file's position. For files that are no regular files it is ignored.
   void read(int fd, std::span<std::byte> buffer, std::int64_t offset = -1) noexcept {
     prepare(OpKind::read, fd);
-    args_.buffer = {buffer.data(), buffer.size(), offset, 0};
+    args_.buffer = {buffer.data(), buffer.size(), offset};
   }
   void write(int fd, std::span<const std::byte> buffer, std::int64_t offset = -1) noexcept {
     prepare(OpKind::write, fd);
-    args_.buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(), offset, 0};
+    args_.buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(), offset};
   }
   /// At most IOV_MAX elements.
   void readv(int fd, std::span<const iovec> vectors, std::int64_t offset = -1) noexcept {
@@ -166,13 +166,14 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   }
   void recv(int fd, std::span<std::byte> buffer, int flags = 0) noexcept {
     prepare(OpKind::recv, fd);
-    args_.buffer = {buffer.data(), buffer.size(), 0, flags};
+    args_.socket_buffer = {buffer.data(), buffer.size(), flags};
   }
   void recv_multishot(int fd) noexcept { prepare(OpKind::recv_multishot, fd); }
   /// MSG_NOSIGNAL is always added.
   void send(int fd, std::span<const std::byte> buffer, int flags = 0) noexcept {
     prepare(OpKind::send, fd);
-    args_.buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(), 0, flags | MSG_NOSIGNAL};
+    args_.socket_buffer = {const_cast<std::byte*>(buffer.data()), buffer.size(),
+                           flags | MSG_NOSIGNAL};
   }
   void sendmsg(int fd, const msghdr* message, int flags = 0) noexcept {
     prepare(OpKind::sendmsg, fd);
@@ -227,6 +228,10 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     std::byte* data;
     std::size_t bytes;
     std::int64_t offset;
+  };
+  struct SocketBufferArgs {
+    std::byte* data;
+    std::size_t bytes;
     int flags;
   };
   struct VectorArgs {
@@ -285,6 +290,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   union Args {
     Args() noexcept : buffer{} {}
     BufferArgs buffer;
+    SocketBufferArgs socket_buffer;
     VectorArgs vectors;
     OpenArgs open;
     FsyncArgs fsync;

@@ -284,7 +284,7 @@ PyObject* loop_connect_numeric(PyObject* self, PyObject* const* args, Py_ssize_t
   op->factory = Py_NewRef(args[0]);
   op->waits_for = op->transport = op->protocol = nullptr;
   op->address = *address;
-  op->peer.size = 0;
+  op->peer = {};
   new (&op->fd) OwnedFd();
   op->state = State::created;
   op->is_tls = args[4] == Py_True;

@@ -13,7 +13,7 @@
 namespace blitzio::python {
 
 DatagramTransport::DatagramTransport(ModuleState& module_state) noexcept
-    : SocketTransport(module_state),
+    : SocketTransport(module_state, SocketKind::datagram),
       read(*this, datagram_on_read),
       writable(*this, datagram_on_writable),
       resume(*this, datagram_on_resume) {}
@@ -68,15 +68,6 @@ void datagram_dealloc(PyObject* self) noexcept {
   free_instance(self);
 }
 
-/// For the loop's traversal: the references of operations in flight.
-int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
-  const DatagramTransport& t = as_datagram(self);
-  for (const DatagramOperation* operation : {&t.read, &t.writable, &t.resume}) {
-    if (!operation->is_idle()) Py_VISIT(self);
-  }
-  return 0;
-}
-
 // ---- construction -------------------------------------------------------------------------------
 
 struct Parts {
@@ -91,11 +82,13 @@ int take_socket(DatagramTransport& t, PyObject* sock) noexcept {
   t.fd = PyObject_AsFileDescriptor(sock);
   if (t.fd < 0) return -1;
   if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
-  socklen_t bytes = sizeof t.family;
-  if (::getsockopt(t.fd, SOL_SOCKET, SO_DOMAIN, &t.family, &bytes) != 0) {
+  int family = 0;
+  socklen_t bytes = sizeof family;
+  if (::getsockopt(t.fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) != 0) {
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
   }
+  t.family = static_cast<std::int16_t>(family);
   t.sock = Py_NewRef(sock);
   t.fd_state = FdState::open;
   return 0;
@@ -113,7 +106,7 @@ int set_up(DatagramTransport& t, const Parts& parts) noexcept {
   if (has_address < 0) return -1;
   if (has_address != 0) t.address = Py_NewRef(parts.address);
   t.protocol = Py_NewRef(parts.protocol);
-  if (transport_enter_in_loop(t, visit_in_flight) != 0) return -1;
+  if (transport_enter_in_loop(t) != 0) return -1;
   if (transport_call_soon(t, parts.protocol, names.connection_made, self) != 0) return -1;
   return transport_schedule_start(t, parts.waiter);
 }
@@ -193,6 +186,13 @@ PyMethodDef datagram_methods[] = {
 };
 
 }  // namespace
+
+int datagram_visit_in_flight(DatagramTransport& t, visitproc visit, void* arg) noexcept {
+  for (const DatagramOperation* operation : {&t.read, &t.writable, &t.resume}) {
+    if (!operation->is_idle()) Py_VISIT(as_object(t));
+  }
+  return 0;
+}
 
 int datagram_transport_register(PyObject* module, ModuleState& state) noexcept {
   if (!transport_fits(reinterpret_cast<PyTypeObject*>(state.asyncio_transport)) ||

@@ -55,7 +55,6 @@ struct DatagramOperation : driver::Operation {
 struct DatagramTransport : SocketTransport {
   explicit DatagramTransport(ModuleState& module_state) noexcept;
 
-  int family = 0;
   bool started = false;           ///< connection_made() has been called
   bool paused = false;            ///< pause_reading() was called
   bool was_polled = false;        ///< the last event told of this very socket
@@ -77,8 +76,11 @@ struct DatagramTransport : SocketTransport {
 };
 
 inline constexpr std::size_t kDatagramBytes = kTransportOffset + sizeof(DatagramTransport);
-static_assert(alignof(DatagramTransport) <= alignof(std::max_align_t));
+static_assert(kTransportFits<DatagramTransport>);
 
+/// See transport_visit_in_flight().
+[[nodiscard]] int datagram_visit_in_flight(DatagramTransport& transport, visitproc visit,
+                                           void* arg) noexcept;
 [[nodiscard]] int datagram_transport_register(PyObject* module, ModuleState& state) noexcept;
 
 }  // namespace blitzio::python

@@ -1,4 +1,5 @@
 #include <python/loop/fd_watch.hpp>
+#include <python/loop/socket_transport.hpp>
 #include <python/support/arguments.hpp>
 #include <python/support/error.hpp>
 
@@ -217,7 +218,7 @@ bool fd_from_object(PyObject* fd, int* number) noexcept {
 int fd_check_no_transport(LoopObject& loop, int number, PyObject* fd) noexcept {
   const auto found = loop.transports.find(number);
   if (BLITZIO_LIKELY(found == loop.transports.end())) return 0;
-  const PyRef transport = PyRef::borrow(found->second.object);
+  const PyRef transport = PyRef::borrow(as_object(*found->second));
   const PyRef closing =
       PyRef::steal(PyObject_CallMethodNoArgs(transport.get(), loop.state->names.is_closing));
   const int is_closing = closing ? PyObject_IsTrue(closing.get()) : -1;

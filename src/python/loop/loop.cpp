@@ -9,6 +9,7 @@
 #include <python/loop/loop_use.hpp>
 #include <python/loop/sock_methods.hpp>
 #include <python/loop/sock_operation.hpp>
+#include <python/loop/socket_transport.hpp>
 #include <python/loop/soon_method.hpp>
 #include <python/loop/stream_transport.hpp>
 #include <python/support/arguments.hpp>
@@ -108,7 +109,7 @@ int visit_in_flight(LoopObject& loop, visitproc visit, void* arg) noexcept {
     if (outcome == 0) outcome = visit(reference.object(), arg);
   });
   for (const auto& [fd, transport] : loop.transports) {
-    if (outcome == 0) outcome = transport.visit_in_flight(transport.object, visit, arg);
+    if (outcome == 0) outcome = transport_visit_in_flight(*transport, visit, arg);
   }
   return outcome;
 }
@@ -314,7 +315,7 @@ PyObject* method_transport_kinds(PyObject* self, PyObject* /*unused*/) {
   std::map<std::string, std::uint64_t> counts;
   try {
     for (const auto& [fd, transport] : loop.transports) {
-      const std::string_view name = Py_TYPE(transport.object)->tp_name;
+      const std::string_view name = Py_TYPE(as_object(*transport))->tp_name;
       ++counts[std::string(name.substr(name.rfind('.') + 1))];
     }
   } catch (const std::bad_alloc&) {

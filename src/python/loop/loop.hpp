@@ -60,6 +60,7 @@ class Flushable : public ListNode<FlushTag> {
 };
 
 struct PauseTag;
+struct SocketTransport;
 struct StreamTransport;
 
 /// The reference that an operation in flight has to a Python object. Linked while it has one, so
@@ -80,15 +81,6 @@ class JobPool;     // job.hpp
 class NativeGate;  // loop_gate.hpp
 class SockWait;    // sock_wait.hpp
 struct SockWaitTag;
-
-/// An open transport: whoever wants the descriptor for itself is told, and the collector learns of
-/// the references that its operations in flight have.
-struct OpenTransport {
-  /// Visits `object` once for each reference that an operation in flight has to it.
-  using VisitInFlight = int (*)(PyObject* object, visitproc visit, void* arg) noexcept;
-  PyObject* object;  ///< borrowed
-  VisitInFlight visit_in_flight;
-};
 
 #if BLITZIO_FREE_THREADED
 /// A thread in the middle of a call on a loop that it does not run; see loop_use.hpp.
@@ -150,10 +142,12 @@ struct LoopObject {
       pausing;                 ///< reading waits on; see stream_settle_pauses()
   std::size_t gathered_bytes;  ///< by connections, for the end of the turn
   std::unordered_map<int, std::unique_ptr<FdWatch>> watches;  ///< add_reader/add_writer, by fd
-  IntrusiveList<FdWatch> rearm_list;                  ///< fired in this turn, to be armed again
-  IntrusiveList<SockWait, SockWaitTag> sock_waits;    ///< sock_* coroutines that wait
-  std::unordered_map<int, OpenTransport> transports;  ///< by fd
-  IntrusiveList<InFlight, InFlightTag> in_flight;     ///< listeners that accept
+  IntrusiveList<FdWatch> rearm_list;                ///< fired in this turn, to be armed again
+  IntrusiveList<SockWait, SockWaitTag> sock_waits;  ///< sock_* coroutines that wait
+  /// The open ones, by fd; borrowed. Whoever wants the descriptor for itself is told, and the
+  /// collector learns of the references that their operations in flight have.
+  std::unordered_map<int, SocketTransport*> transports;
+  IntrusiveList<InFlight, InFlightTag> in_flight;  ///< listeners that accept
   /// Made by the first receive; see datagram_receive.cpp.
   std::unique_ptr<std::byte[]> datagram_scratch;
   /// Made by the first large receive; see stream_read.cpp.

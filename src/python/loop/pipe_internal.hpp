@@ -74,8 +74,8 @@ struct WritePipe final : PipeTransport {
   PipeOperation death;     ///< poll_multishot: reports that the other end is closed
 };
 
-static_assert(alignof(ReadPipe) <= alignof(std::max_align_t));
-static_assert(alignof(WritePipe) <= alignof(std::max_align_t));
+static_assert(kTransportFits<ReadPipe>);
+static_assert(kTransportFits<WritePipe>);
 
 [[nodiscard]] inline PipeTransport& as_pipe(PyObject* self) noexcept {
   return transport_of<PipeTransport>(self);

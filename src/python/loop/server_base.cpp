@@ -33,11 +33,11 @@ PyObject* method_counted_clients(PyObject* self, PyTypeObject* defining, PyObjec
   PyRef clients = PyRef::steal(PyList_New(0));
   if (!clients || counting_server(state, self) == nullptr) return clients.release();
   for (const auto& [fd, transport] : loop.transports) {
-    if (PyObject_TypeCheck(transport.object, state.stream_transport_type) == 0 ||
-        as_stream(transport.object).server != self) {
+    if (transport->kind != SocketKind::stream ||
+        static_cast<StreamTransport*>(transport)->server != self) {
       continue;
     }
-    if (PyList_Append(clients.get(), transport.object) != 0) return nullptr;
+    if (PyList_Append(clients.get(), as_object(*transport)) != 0) return nullptr;
   }
   return clients.release();
 }

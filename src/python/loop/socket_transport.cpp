@@ -1,6 +1,8 @@
 #include <python/loop/socket_transport.hpp>
 
+#include <python/loop/datagram_transport.hpp>
 #include <python/loop/fd_watch.hpp>
+#include <python/loop/stream_transport.hpp>
 #include <python/support/error.hpp>
 
 #include <unistd.h>
@@ -22,9 +24,15 @@ void detach_from_driver(SocketTransport& t, bool is_last) noexcept {
 
 }  // namespace
 
-int transport_enter_in_loop(SocketTransport& t, OpenTransport::VisitInFlight visit) noexcept {
+int transport_visit_in_flight(SocketTransport& t, visitproc visit, void* arg) noexcept {
+  return t.kind == SocketKind::stream
+             ? stream_visit_in_flight(static_cast<StreamTransport&>(t), visit, arg)
+             : datagram_visit_in_flight(static_cast<DatagramTransport&>(t), visit, arg);
+}
+
+int transport_enter_in_loop(SocketTransport& t) noexcept {
   try {
-    t.loop->transports.insert_or_assign(t.fd, OpenTransport{as_object(t), visit});
+    t.loop->transports.insert_or_assign(t.fd, &t);
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
     return -1;
@@ -57,7 +65,7 @@ void transport_give_socket_back(SocketTransport& t) noexcept {
 
 void transport_forget_in_loop(SocketTransport& t) noexcept {
   const auto found = t.loop->transports.find(t.fd);
-  if (found != t.loop->transports.end() && found->second.object == as_object(t)) {
+  if (found != t.loop->transports.end() && found->second == &t) {
     t.loop->transports.erase(found);
   }
 }

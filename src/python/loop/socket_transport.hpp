@@ -18,6 +18,8 @@
 #include <python/loop/transport_base.hpp>
 #include <python/loop/unclosed.hpp>
 
+#include <cstdint>
+
 namespace blitzio::python {
 
 /// Who still has to close the descriptor.
@@ -27,17 +29,26 @@ enum class FdState : std::uint8_t {
   closed,  ///< by us, or it is the caller's again
 };
 
-struct SocketTransport : TransportBase {
-  using TransportBase::TransportBase;
+enum class SocketKind : std::uint8_t { stream, datagram };
 
+struct SocketTransport : TransportBase {
+  SocketTransport(ModuleState& module_state, SocketKind transport_kind) noexcept
+      : TransportBase(module_state), kind(transport_kind) {}
+
+  // These fit in what the base's last members leave of a word.
+  const SocketKind kind;
   FdState fd_state = FdState::none;
+  std::int16_t family = 0;
+  std::int16_t proto = 0;    ///< streams only
   PyObject* sock = nullptr;  ///< socket.socket; null: not made (or no longer ours)
 };
 
-/// Puts the transport into the loop's table; `visit` is for its traversal. Returns -1 with
-/// MemoryError set.
-[[nodiscard]] int transport_enter_in_loop(SocketTransport& transport,
-                                          OpenTransport::VisitInFlight visit) noexcept;
+/// Puts the transport into the loop's table. Returns -1 with MemoryError set.
+[[nodiscard]] int transport_enter_in_loop(SocketTransport& transport) noexcept;
+/// For the loop's traversal: visits the transport once for each reference that an operation in
+/// flight, or a pending flush, has to it.
+[[nodiscard]] int transport_visit_in_flight(SocketTransport& transport, visitproc visit,
+                                            void* arg) noexcept;
 /// Schedules the start of reading, behind connection_made(). With a `waiter` (null, None: nobody)
 /// it comes a little later: what had come already would be told before whoever awaits it has run,
 /// while asyncio tells it right behind. Returns -1 with an error set.

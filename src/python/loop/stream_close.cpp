@@ -182,7 +182,7 @@ PyObject* stream_call_connection_lost(PyObject* self, PyObject* exception) noexc
   }
   // A subclass's connection_lost() may have come here a second time.
   stream_release_fd(t);
-  for (PyObject* bytes : std::exchange(t.held, {})) Py_DECREF(bytes);
+  stream_drop_held(t);
   Py_CLEAR(t.protocol);
   stream_detach_server(t);
   set_extra_exception(t);

@@ -54,7 +54,8 @@ void tell_eof(StreamTransport& t) noexcept {
 /// in which that scheduled something: on asyncio what data_received() schedules runs before the end
 /// is told, and protocols that handle data in a task drop at the end what is unhandled.
 void tell_end(StreamTransport& t) noexcept {
-  if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing || !t.held.empty()) {
+  if (t.read_end == ReadEnd::none || t.read_end_told || t.paused || t.closing ||
+      t.held != nullptr) {
     return;
   }
   if (t.scheduled_turn == t.loop->turn_number) {
@@ -78,7 +79,11 @@ void stream_hold(StreamTransport& t, std::span<const std::byte> data, bool in_fr
                                                        static_cast<Py_ssize_t>(data.size())));
   if (bytes) {
     try {
-      t.held.insert(in_front ? t.held.begin() : t.held.end(), bytes.get());
+      if (t.held == nullptr) {
+        t.held = std::make_unique<std::vector<PyObject*>>(1, bytes.get());
+      } else {
+        t.held->insert(in_front ? t.held->begin() : t.held->end(), bytes.get());
+      }
       static_cast<void>(bytes.release());
       return;
     } catch (const std::bad_alloc&) {
@@ -175,9 +180,10 @@ bool stream_deliver(StreamTransport& t, std::span<const std::byte> data) noexcep
 }
 
 void stream_deliver_held(StreamTransport& t) noexcept {
-  while (!t.held.empty() && !t.paused && !t.closing) {
-    const PyRef bytes = PyRef::steal(t.held.front());
-    t.held.erase(t.held.begin());
+  while (t.held != nullptr && !t.paused && !t.closing) {
+    const PyRef bytes = PyRef::steal(t.held->front());
+    t.held->erase(t.held->begin());
+    if (t.held->empty()) t.held = nullptr;
     if (t.is_buffered) {
       const std::span<const std::byte> data{
           reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.get())),

@@ -102,9 +102,9 @@ PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
     if (!sock && PyErr_Occurred() == nullptr) sock = closed_socket(t);
     if (sock) value = make_transport_socket(sock.get());
   } else if (PyUnicode_Compare(key, names.peername) == 0) {
-    value = t.peer.size != 0 ? address_object(t.peer) : PyRef::borrow(Py_None);
+    value = t.peer.is_known() ? address_object(t.peer) : PyRef::borrow(Py_None);
   } else if (PyUnicode_Compare(key, names.sockname) == 0) {
-    value = t.local.size != 0 ? address_object(t.local) : PyRef::borrow(Py_None);
+    value = t.local.is_known() ? address_object(t.local) : PyRef::borrow(Py_None);
   }
   if (value && put_extra(t, key, value.get()) != 0) return {};
   return value;
@@ -119,7 +119,6 @@ bool StoredAddress::store(std::span<const std::byte> address) noexcept {
   std::memcpy(&address_family, address.data(), sizeof address_family);
   if (!is_inet(address_family)) return false;
   std::memcpy(bytes.data(), address.data(), address.size());
-  size = static_cast<std::uint8_t>(address.size());
   return true;
 }
 
@@ -144,9 +143,9 @@ int stream_store_addresses(StreamTransport& t, const StoredAddress& peer) noexce
   if (!store(t.local, t.fd, ::getsockname, &family) && !is_inet(family)) {
     if (ask_socket(t, names.sockname, "getsockname") != 0) return -1;
   }
-  t.family = family;
+  t.family = static_cast<std::int16_t>(family);
   t.peer = peer;
-  if (peer.size != 0) return 0;
+  if (peer.is_known()) return 0;
   const int has_peer = extra == nullptr ? 0 : PyDict_Contains(extra, names.peername);
   if (has_peer != 0) return has_peer < 0 ? -1 : 0;
   if (!store(t.peer, t.fd, ::getpeername, &family) && !is_inet(family)) {

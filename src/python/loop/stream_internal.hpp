@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -34,6 +35,13 @@ namespace blitzio::python {
 void stream_update_reading(StreamTransport& transport) noexcept;
 void stream_on_read(driver::Operation& operation, const driver::Completion& completion) noexcept;
 void stream_on_resume(driver::Operation& operation, const driver::Completion& completion) noexcept;
+
+/// Drops what arrived while paused.
+inline void stream_drop_held(StreamTransport& transport) noexcept {
+  const auto held = std::exchange(transport.held, nullptr);
+  if (held == nullptr) return;
+  for (PyObject* bytes : *held) Py_DECREF(bytes);
+}
 
 PyObject* stream_pause_reading(PyObject* self, PyObject* unused) noexcept;
 PyObject* stream_resume_reading(PyObject* self, PyObject* unused) noexcept;

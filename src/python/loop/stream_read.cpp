@@ -177,7 +177,7 @@ void drain(StreamTransport& t, bool is_told) noexcept {
   std::size_t taken = 0;
   std::size_t known = 0;
   std::optional<Instant> until;
-  while (wants_data(t) && t.wants_edges && t.held.empty()) {
+  while (wants_data(t) && t.wants_edges && t.held == nullptr) {
     if (taken >= kShareBytes && !may_go_on(t, until)) {
       drain_in_next_turn(t);
       return;
@@ -220,7 +220,7 @@ void on_arrival(StreamTransport& t, std::span<const std::byte> data) noexcept {
     t.small_reads_left = kSmallReadsMax;
     stream_update_reading(t);  // Cancels; the rest of what the driver took still comes here.
   }
-  if (BLITZIO_UNLIKELY(t.paused || !t.held.empty())) {
+  if (BLITZIO_UNLIKELY(t.paused || t.held != nullptr)) {
     stream_hold(t, data, false);
     return;
   }
@@ -235,8 +235,8 @@ bool is_interruption(std::int32_t result) noexcept {
 /// The pause through which `read` waits on, if there is one, ends; see stream_settle_pauses().
 /// Returns whether there was.
 bool end_pause(StreamTransport& t) noexcept {
-  if (BLITZIO_LIKELY(!t.is_linked())) return false;
-  t.unlink();
+  if (BLITZIO_LIKELY(!t.Pause::is_linked())) return false;
+  t.Pause::unlink();
   return true;
 }
 
@@ -257,10 +257,10 @@ void stream_update_reading(StreamTransport& t) noexcept {
   const driver::OpKind kind =
       t.wants_edges ? driver::OpKind::poll_multishot : driver::OpKind::recv_multishot;
   // Held data goes first, by way of `resume`.
-  const bool is_wanted = wants_data(t) && t.held.empty();
+  const bool is_wanted = wants_data(t) && t.held == nullptr;
   const bool is_of_kind = t.read.kind() == kind;
   if (!t.read.is_idle() && !is_wanted && is_of_kind && may_wait_paused(t)) {
-    if (t.is_linked()) return;
+    if (t.Pause::is_linked()) return;
     t.is_pause_old = false;
     t.loop->pausing.push_back(t);
     return;
@@ -289,7 +289,7 @@ void stream_update_reading(StreamTransport& t) noexcept {
 void stream_settle_pauses(LoopObject& loop, bool is_busy) noexcept {
   loop.pausing.for_each([&](StreamTransport& t) {
     if (is_busy && !std::exchange(t.is_pause_old, true)) return;
-    t.unlink();
+    t.Pause::unlink();
     loop_driver(loop).cancel(t.read);
   });
 }
@@ -356,7 +356,8 @@ PyObject* stream_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   if (transport_check(t) != 0) return nullptr;
   if (t.closing || !t.paused) Py_RETURN_NONE;
   t.paused = false;
-  if (is_loop_alive(t) && (!t.held.empty() || (t.read_end != ReadEnd::none && !t.read_end_told))) {
+  if (is_loop_alive(t) &&
+      (t.held != nullptr || (t.read_end != ReadEnd::none && !t.read_end_told))) {
     static_cast<void>(stream_ask_for_next_turn(t));
   }
   stream_update_reading(t);

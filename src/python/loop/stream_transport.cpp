@@ -14,11 +14,14 @@
 
 namespace blitzio::python {
 
-StreamFlush::StreamFlush(StreamTransport& transport) noexcept
-    : Flushable(stream_on_flush), owner(transport) {}
+// Most of what an idle connection takes: with the head and the collector's part 432 bytes, which
+// the interpreter's allocator has a size class for.
+static_assert(sizeof(StreamTransport) == 376);
 
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
-    : SocketTransport(module_state), flush(*this), read(*this, stream_on_read) {}
+    : SocketTransport(module_state, SocketKind::stream),
+      Flushable(stream_on_flush),
+      read(*this, stream_on_read) {}
 
 namespace {
 
@@ -61,22 +64,11 @@ void stream_dealloc(PyObject* self) noexcept {
     transport_forget_in_loop(t);
   }
   stream_clear(self);
-  for (PyObject* bytes : std::exchange(t.held, {})) Py_DECREF(bytes);
+  stream_drop_held(t);
   Py_CLEAR(t.sock);
   Py_CLEAR(t.loop);
   t.~StreamTransport();
   free_instance(self);
-}
-
-/// For the loop's traversal: the references of operations in flight and of a pending flush.
-int visit_in_flight(PyObject* self, visitproc visit, void* arg) noexcept {
-  const StreamTransport& t = as_stream(self);
-  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), t.resume.get()};
-  for (const StreamOperation* operation : operations) {
-    if (operation != nullptr && !operation->is_idle()) Py_VISIT(self);
-  }
-  if (t.flush.is_linked()) Py_VISIT(self);
-  return 0;
 }
 
 // ---- construction -------------------------------------------------------------------------------
@@ -92,8 +84,8 @@ int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
 
 /// Takes the descriptor of `parts`, or that of its socket.
 int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
-  t.family = parts.family;
-  t.proto = parts.proto;
+  t.family = static_cast<std::int16_t>(parts.family);
+  t.proto = static_cast<std::int16_t>(parts.proto);
   t.fd = parts.sock == nullptr ? parts.fd : PyObject_AsFileDescriptor(parts.sock);
   if (t.fd < 0) return -1;
   if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
@@ -122,7 +114,7 @@ int set_up(StreamTransport& t, const StreamParts& parts) noexcept {
     PyErr_SetString(PyExc_RuntimeError, "the transport was ended while it was made");
     return -1;
   }
-  if (transport_enter_in_loop(t, visit_in_flight) != 0) return -1;
+  if (transport_enter_in_loop(t) != 0) return -1;
   if (!parts.is_nodelay && (t.family == AF_INET || t.family == AF_INET6)) {
     // Fails for a stream protocol other than TCP, which has no such delay.
     const int enabled = 1;
@@ -265,6 +257,15 @@ PyRef stream_transport_new(LoopObject& loop, const StreamParts& parts) noexcept 
   }
   if (initialise(as_stream(self.get()), loop, parts) != 0) return {};
   return self;
+}
+
+int stream_visit_in_flight(StreamTransport& t, visitproc visit, void* arg) noexcept {
+  const std::array<const StreamOperation*, 3> operations{&t.read, t.writable.get(), t.resume.get()};
+  for (const StreamOperation* operation : operations) {
+    if (operation != nullptr && !operation->is_idle()) Py_VISIT(as_object(t));
+  }
+  if (t.Flushable::is_linked()) Py_VISIT(as_object(t));
+  return 0;
 }
 
 int stream_transport_register(PyObject* module, ModuleState& state) noexcept {

@@ -65,21 +65,15 @@ struct StreamOperation : driver::Operation {
   StreamTransport& owner;
 };
 
-/// A pending flush that knows its transport.
-struct StreamFlush : Flushable {
-  explicit StreamFlush(StreamTransport& transport) noexcept;
-  StreamTransport& owner;
-  std::size_t gathered_bytes = 0;  ///< of this one in the loop's
-};
-
 /// An internet address as the kernel wrote it, turned into a Python object only if asked for.
 struct StoredAddress {
-  alignas(sockaddr_in6) std::array<std::byte, sizeof(sockaddr_in6)> bytes;
-  std::uint8_t size = 0;  ///< 0: none
+  /// Of AF_UNSPEC, which is 0: none.
+  alignas(sockaddr_in6) std::array<std::byte, sizeof(sockaddr_in6)> bytes{};
 
   [[nodiscard]] const sockaddr& generic() const noexcept {
     return *reinterpret_cast<const sockaddr*>(bytes.data());
   }
+  [[nodiscard]] bool is_known() const noexcept { return generic().sa_family != AF_UNSPEC; }
   /// Keeps `address`, which the kernel wrote. Returns false if it is of another family.
   bool store(std::span<const std::byte> address) noexcept;
 };
@@ -87,16 +81,17 @@ struct StoredAddress {
 /// How the connection's reading came to its end; kept while paused, told after what is held.
 enum class ReadEnd : std::uint8_t { none, eof, error };
 
-struct StreamTransport : SocketTransport, ListNode<PauseTag> {
+/// Linked as a Flushable: the loop will send before it waits.
+struct StreamTransport : SocketTransport, ListNode<PauseTag>, Flushable {
+  using Pause = ListNode<PauseTag>;
+
   explicit StreamTransport(ModuleState& module_state) noexcept;
 
   PyObject* server = nullptr;        ///< or null
   PyObject* empty_waiter = nullptr;  ///< future of _make_empty_waiter(), or null
-  int family = 0;
-  int proto = 0;
-  bool eof_written = false;  ///< write_eof() was called
-  bool is_buffered = false;  ///< the protocol is a BufferedProtocol
-  bool is_tls = false;       ///< the protocol is our TLS layer, which is called directly
+  bool eof_written = false;          ///< write_eof() was called
+  bool is_buffered = false;          ///< the protocol is a BufferedProtocol
+  bool is_tls = false;               ///< the protocol is our TLS layer, which is called directly
 
   // Reading.
   bool started = false;  ///< connection_made() has been called
@@ -108,16 +103,17 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
   std::uint8_t small_reads_left = 2;   ///< in a row, until the wanted mode is arrivals
+  std::uint8_t turns_to_read = 2;      ///< before what is broken is sent to: this one and the next
   int read_error = 0;                  ///< errno of ReadEnd::error
   std::uint32_t read_bytes = 0;        ///< size of the next `bytes` in mode edges
   std::uint32_t scheduled_turn = ~0U;  ///< LoopObject::turn_number of data that led to callbacks
-  std::vector<PyObject*> held;         ///< `bytes` that arrived while paused, oldest first; strong
+  std::uint32_t last_large_write = ~0U;  ///< LoopObject::turn_number of it
+  /// `bytes` that arrived while paused, oldest first; strong. Null: none, as with most connections.
+  std::unique_ptr<std::vector<PyObject*>> held;
 
   // Writing.
-  std::uint8_t turns_to_read = 2;  ///< before what is broken is sent to: this one and the next
-  std::uint32_t last_large_write = ~0U;  ///< LoopObject::turn_number of it
+  std::size_t gathered_bytes = 0;  ///< of this one in the loop's
   WriteQueue queue;
-  StreamFlush flush;  ///< linked: the loop will send before it waits
 
   StreamOperation read;  ///< recv_multishot or poll_multishot
   // Made when first needed, which for most connections is never.
@@ -129,8 +125,11 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag> {
 };
 
 inline constexpr std::size_t kStreamBytes = kTransportOffset + sizeof(StreamTransport);
-static_assert(alignof(StreamTransport) <= alignof(std::max_align_t));
+static_assert(kTransportFits<StreamTransport>);
 
+/// See transport_visit_in_flight().
+[[nodiscard]] int stream_visit_in_flight(StreamTransport& transport, visitproc visit,
+                                         void* arg) noexcept;
 [[nodiscard]] int stream_transport_register(PyObject* module, ModuleState& state) noexcept;
 
 /// Ends the waiting of what has paused before this turn and, if the loop is not busy and so about

@@ -141,7 +141,7 @@ void after_drain(StreamTransport& t) noexcept {
 
 /// What is queued waits for the end of the turn no longer.
 void uncount_gathered(StreamTransport& t) noexcept {
-  t.loop->gathered_bytes -= std::exchange(t.flush.gathered_bytes, 0);
+  t.loop->gathered_bytes -= std::exchange(t.gathered_bytes, 0);
 }
 
 /// Sends the queue and then `tail`, which is not queued. Returns how much of `tail` went out.
@@ -185,11 +185,11 @@ bool is_loop_running(const StreamTransport& t) noexcept {
 }
 
 void request_flush_later(StreamTransport& t) noexcept {
-  const std::size_t counted = std::exchange(t.flush.gathered_bytes, t.queue.size_bytes());
-  t.loop->gathered_bytes += t.flush.gathered_bytes - counted;
-  if (t.flush.is_linked()) return;
+  const std::size_t counted = std::exchange(t.gathered_bytes, t.queue.size_bytes());
+  t.loop->gathered_bytes += t.gathered_bytes - counted;
+  if (t.Flushable::is_linked()) return;
   Py_INCREF(as_object(t));
-  loop_request_flush(*t.loop, t.flush);
+  loop_request_flush(*t.loop, t);
 }
 
 /// Whether what is queued waits for the turn's end.
@@ -299,7 +299,7 @@ int stream_pause_if_refused(StreamTransport& t) noexcept {
 }
 
 void stream_on_flush(Flushable& flushable) noexcept {
-  StreamTransport& t = static_cast<StreamFlush&>(flushable).owner;
+  StreamTransport& t = static_cast<StreamTransport&>(flushable);
   const PyRef keep = transport_take_self(t);
   if (t.conn_lost != 0) return uncount_gathered(t);
   stream_flush(t);

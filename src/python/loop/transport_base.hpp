@@ -45,9 +45,10 @@ struct TransportBase {
   bool protocol_paused = false;  ///< pause_writing() was called
 };
 
-inline constexpr std::size_t kTransportOffset =
-    (sizeof(TransportHead) + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) *
-    alignof(std::max_align_t);
+inline constexpr std::size_t kTransportOffset = sizeof(TransportHead);
+/// Whether a kind can lie there.
+template <class Transport>
+inline constexpr bool kTransportFits = alignof(Transport) <= alignof(TransportHead);
 
 [[nodiscard]] inline PyObject* as_object(TransportBase& transport) noexcept {
   return reinterpret_cast<PyObject*>(reinterpret_cast<std::byte*>(&transport) - kTransportOffset);

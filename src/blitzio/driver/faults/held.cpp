@@ -85,21 +85,25 @@ bool HeldCompletions::has_last(const Operation& operation) const noexcept {
          (std::ranges::any_of(held_, is_last) || std::ranges::any_of(due_, is_last));
 }
 
+namespace {
+
+void perhaps_shorten(int fd, std::size_t& bytes) noexcept {
+  const std::size_t fewer = faults::perhaps_fewer(bytes);
+  if (fewer != bytes && faults::may_be_short(fd)) bytes = fewer;
+}
+
+}  // namespace
+
 void perhaps_shorten(Operation& operation) noexcept {
   Operation::Args& args = operation.args();
   switch (operation.kind()) {
     case OpKind::recv:
     case OpKind::send:
-      if ((args.buffer.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) return;
-      [[fallthrough]];
+      if ((args.socket_buffer.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) return;
+      return perhaps_shorten(operation.fd(), args.socket_buffer.bytes);
     case OpKind::read:
-    case OpKind::write: {
-      const std::size_t fewer = faults::perhaps_fewer(args.buffer.bytes);
-      if (fewer != args.buffer.bytes && faults::may_be_short(operation.fd())) {
-        args.buffer.bytes = fewer;
-      }
-      return;
-    }
+    case OpKind::write:
+      return perhaps_shorten(operation.fd(), args.buffer.bytes);
     case OpKind::readv:
     case OpKind::writev: {
       const auto fewer = static_cast<std::uint32_t>(faults::perhaps_fewer(args.vectors.count));

@@ -122,7 +122,7 @@ class IoUringDriver final : public Driver {
   static bool may_say_would_block(const Operation& operation) noexcept {
     const bool is_plain_transfer =
         (operation.kind() == OpKind::recv || operation.kind() == OpKind::send) &&
-        (operation.args().buffer.flags & ~MSG_NOSIGNAL) == 0;
+        (operation.args().socket_buffer.flags & ~MSG_NOSIGNAL) == 0;
     return is_plain_transfer || operation.kind() == OpKind::recv_multishot ||
            operation.kind() == OpKind::accept || operation.kind() == OpKind::accept_multishot;
   }

@@ -88,8 +88,8 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
       io_uring_prep_connect(&sqe, fd, args.connect.address, args.connect.length);
       return;
     case OpKind::recv:
-      io_uring_prep_recv(&sqe, fd, args.buffer.data, transfer_bytes(args.buffer.bytes),
-                         args.buffer.flags);
+      io_uring_prep_recv(&sqe, fd, args.socket_buffer.data,
+                         transfer_bytes(args.socket_buffer.bytes), args.socket_buffer.flags);
       return;
     case OpKind::recv_multishot:
       io_uring_prep_recv(&sqe, fd, nullptr, 0, 0);
@@ -98,8 +98,8 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
       sqe.buf_group = kBufferGroup;
       return;
     case OpKind::send:
-      io_uring_prep_send(&sqe, fd, args.buffer.data, transfer_bytes(args.buffer.bytes),
-                         args.buffer.flags);
+      io_uring_prep_send(&sqe, fd, args.socket_buffer.data,
+                         transfer_bytes(args.socket_buffer.bytes), args.socket_buffer.flags);
       return;
     case OpKind::sendmsg:
       io_uring_prep_sendmsg(&sqe, fd, args.message.message,

@@ -261,11 +261,13 @@ std::int32_t perform(Operation& operation) noexcept {
       return args.connect.started ? finish_connect(fd) : start_connect(fd, args.connect);
     case OpKind::recv:
       return or_would_block(uninterrupted([&] {
-        return ::recv(fd, args.buffer.data, args.buffer.bytes, args.buffer.flags | MSG_DONTWAIT);
+        return ::recv(fd, args.socket_buffer.data, args.socket_buffer.bytes,
+                      args.socket_buffer.flags | MSG_DONTWAIT);
       }));
     case OpKind::send:
       return or_would_block(uninterrupted([&] {
-        return ::send(fd, args.buffer.data, args.buffer.bytes, args.buffer.flags | MSG_DONTWAIT);
+        return ::send(fd, args.socket_buffer.data, args.socket_buffer.bytes,
+                      args.socket_buffer.flags | MSG_DONTWAIT);
       }));
     case OpKind::sendmsg:
       return or_would_block(uninterrupted(

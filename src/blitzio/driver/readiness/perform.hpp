@@ -67,7 +67,7 @@ enum class Direction : std::uint8_t { none, read, write, poll };
 
 /// The MSG_ flags of a receiving operation, else 0.
 [[nodiscard]] inline int receive_flags(const Operation& operation) noexcept {
-  if (operation.kind() == OpKind::recv) return operation.args().buffer.flags;
+  if (operation.kind() == OpKind::recv) return operation.args().socket_buffer.flags;
   if (operation.kind() == OpKind::recvmsg) return operation.args().message.flags;
   return 0;
 }

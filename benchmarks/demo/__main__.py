@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from demo.applications import APPLICATIONS
 from demo.arms import cores, cpu_seconds, memory_kb, server, usable_loops
 from demo.load import Figures, LoadError, generator_name, run_load
-from demo.server import APPLICATIONS
 
 
 @dataclass(frozen=True)

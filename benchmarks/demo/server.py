@@ -1,7 +1,6 @@
 """One application on one loop, in a process of its own: `python -m demo.server APP LOOP`.
 
-An application is a framework, or `raw`: a protocol that answers whatever comes with ready bytes,
-which leaves the loop's own cost and the kernel's. With `-10k` in its name its answers have 10 KiB.
+An application is one of applications.py; with `-10k` in its name its answers have 10 KiB.
 
 Prints the port that it listens on and serves until its standard input closes, so it cannot outlive
 the process that started it.
@@ -10,19 +9,12 @@ the process that started it.
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
+from demo.applications import APPLICATIONS, aiohttp_runner, raw_protocol, uvicorn_server
 from demo.loops import loop_factory
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-SMALL = json.dumps({"message": "Hello, world!", "numbers": list(range(10))}).encode()
-LARGE = b"x" * 10 * 1024
 
 
 async def until_stdin_closes() -> None:
@@ -32,39 +24,15 @@ async def until_stdin_closes() -> None:
 async def serve_aiohttp(listener: socket.socket, body: bytes) -> None:
     from aiohttp import web
 
-    async def hello(_request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
-
-    application = web.Application()
-    application.router.add_get("/", hello)
-    runner = web.AppRunner(application, access_log=None)
+    runner = aiohttp_runner(body)
     await runner.setup()
     await web.SockSite(runner, listener).start()
     await until_stdin_closes()
     await runner.cleanup()
 
 
-def asgi_hello(body: bytes) -> Callable[..., Awaitable[None]]:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-
-    async def hello(
-        scope: dict[str, Any],
-        _receive: Callable[[], Awaitable[dict[str, Any]]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
-    ) -> None:
-        if scope["type"] != "http":
-            raise RuntimeError(f"the demo speaks HTTP only, not {scope['type']}")
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return hello
-
-
 async def serve_uvicorn(listener: socket.socket, body: bytes) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(asgi_hello(body), log_level="error", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    server = uvicorn_server(body)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     await until_stdin_closes()
     server.should_exit = True
@@ -72,17 +40,7 @@ async def serve_uvicorn(listener: socket.socket, body: bytes) -> None:
 
 
 async def serve_raw(listener: socket.socket, body: bytes) -> None:
-    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-
-    class Raw(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            self.transport = cast("asyncio.Transport", transport)
-
-        def data_received(self, data: bytes) -> None:
-            if data.endswith(b"\r\n\r\n"):
-                self.transport.write(answer)
-
-    server = await asyncio.get_running_loop().create_server(Raw, sock=listener)
+    server = await asyncio.get_running_loop().create_server(raw_protocol(body), sock=listener)
     await until_stdin_closes()
     server.close()
 
@@ -103,12 +61,14 @@ async def serve_echo(listener: socket.socket) -> None:
 
 
 _SERVERS = {"aiohttp": serve_aiohttp, "uvicorn": serve_uvicorn, "raw": serve_raw}
-#: Name → coroutine function that serves on a listening socket.
-APPLICATIONS = {
-    name + suffix: functools.partial(serve, body=body)
-    for suffix, body in (("", SMALL), ("-10k", LARGE))
-    for name, serve in _SERVERS.items()
-}
+
+
+async def serve(application: str, listener: socket.socket) -> None:
+    if application == "echo":
+        await serve_echo(listener)
+    else:
+        framework, body = APPLICATIONS[application]
+        await _SERVERS[framework](listener, body)
 
 
 def main() -> None:
@@ -122,8 +82,7 @@ def main() -> None:
     loop = loop_factory(loop_name)()
     try:
         asyncio.set_event_loop(loop)
-        serve = serve_echo if application == "echo" else APPLICATIONS[application]
-        loop.run_until_complete(serve(listener))
+        loop.run_until_complete(serve(application, listener))
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         asyncio.set_event_loop(None)

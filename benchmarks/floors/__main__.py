@@ -16,13 +16,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import statistics
-import subprocess
 import sys
-import sysconfig
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import loops
@@ -31,6 +27,7 @@ from rich.table import Table
 from workloads import load_all
 
 from floors import calls, connecting, messages, tasks
+from floors.building import built, is_buildable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,25 +35,25 @@ if TYPE_CHECKING:
     Floor = Callable[[int], float]
 
 PEERS = ["uvloop", "asyncio", "rloop"]
+MODULES = ("bare_loop", "bare_end", "bare_connect", "bare_ring")
 
 
-def build(name: str, folder: str, *libraries: str) -> Any:
-    """Compiles a module of this folder for this interpreter and imports it."""
-    source = Path(__file__).with_name(f"{name}.cpp")
-    target = Path(folder) / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    include = sysconfig.get_path("include")
-    command = ["c++", "-std=c++20", "-O3", "-shared", "-fPIC", f"-I{include}"]
-    subprocess.run([*command, str(source), "-o", str(target), *libraries], check=True)
-    spec = importlib.util.spec_from_file_location(name, target)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def has_liburing() -> bool:
-    return subprocess.run(["pkg-config", "--exists", "liburing"], check=False).returncode == 0
+def kinds_of_floors() -> dict[str, dict[str, Floor]]:
+    """By kind and workload: a function that does so many operations and returns the seconds."""
+    bare = bare_loop, bare_end, _ = [importlib.import_module(name) for name in MODULES[:3]]
+    kinds: dict[str, dict[str, Floor]] = {
+        "floor": {
+            **tasks.floors(bare_loop),
+            **messages.floors(bare_loop, bare_end),
+            **connecting.floors(*bare),
+            **calls.FLOORS,
+        },
+        "asked": {**messages.asked_floors(bare_loop, bare_end), **connecting.asked_floors(*bare)},
+    }
+    if is_buildable("bare_ring"):
+        bare_ring = importlib.import_module("bare_ring")
+        kinds["ring"] = messages.ring_floors(bare_loop, bare_end, bare_ring)
+    return kinds
 
 
 def measure(
@@ -84,20 +81,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
-    with tempfile.TemporaryDirectory() as folder:
-        bare_loop, bare_end = build("bare_loop", folder), build("bare_end", folder)
-        bare = (bare_loop, bare_end, build("bare_connect", folder))
-        floors: dict[str, Floor] = {
-            **tasks.floors(bare_loop),
-            **messages.floors(bare_loop, bare_end),
-            **connecting.floors(*bare),
-            **calls.FLOORS,
-        }
-        asked = {**messages.asked_floors(bare_loop, bare_end), **connecting.asked_floors(*bare)}
-        kinds = {"floor": floors, "asked": asked}
-        if has_liburing():
-            bare_ring = build("bare_ring", folder, "-luring")
-            kinds["ring"] = messages.ring_floors(bare_loop, bare_end, bare_ring)
+    with built(filter(is_buildable, MODULES)):
+        kinds = kinds_of_floors()
+        floors = kinds["floor"]
         unknown = sorted(set(args.work) - set(floors))
         if unknown:
             parser.error(f"no floor for {', '.join(unknown)}; there are: {', '.join(floors)}")

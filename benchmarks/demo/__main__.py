@@ -3,6 +3,9 @@
 Every arm is a server process of its own, pinned to one core; the load comes from another process on
 another core. Arms alternate over several rounds; the tables show medians. What steadies best is the
 processor time that the server takes for a request: compare that first.
+
+With --floor there are arms that are no loops, but do only what a loop cannot save for a request, on
+epoll and on a ring (floors/serving.py). No loop of that kind leads uvloop by more than `at most`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from floors.building import built, is_buildable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -21,6 +25,10 @@ from rich.table import Table
 from demo.applications import APPLICATIONS
 from demo.arms import cores, cpu_seconds, memory_kb, server, usable_loops
 from demo.load import Figures, LoadError, generator_name, run_load
+from demo.loops import FLOORS
+
+#: What each of ours cannot be under.
+FLOOR_OF = {"blitzio-epoll": "floor", "blitzio-io_uring": "floor-ring"}
 
 
 @dataclass(frozen=True)
@@ -41,16 +49,53 @@ def measure(application: str, loop: str, connections: int, seconds: float) -> Sa
     return Sample(figures, used / max(1, figures.requests) * 1e6, memory)
 
 
+def measure_all(
+    applications: list[str], loops: list[str], args: argparse.Namespace, console: Console
+) -> dict[str, dict[str, list[Sample]]]:
+    """Each application on each loop, which take turns at being first."""
+    results: dict[str, dict[str, list[Sample]]] = {
+        application: {loop: [] for loop in loops} for application in applications
+    }
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        job = progress.add_task("", total=len(applications) * args.rounds * len(loops))
+        for round_number in range(args.rounds):
+            for application, arms in results.items():
+                turn = round_number % len(loops)
+                for loop in loops[turn:] + loops[:turn]:
+                    progress.update(job, description=f"{application} on {loop}")
+                    sample = measure(application, loop, args.connections, args.duration)
+                    arms[loop].append(sample)
+                    progress.advance(job)
+    return results
+
+
 def median(samples: list[Sample], field: str) -> float:
     in_sample = field in ("cpu_us", "memory_mb")
     values: list[float] = [getattr(s if in_sample else s.figures, field) for s in samples]
     return statistics.median(values)
 
 
+def floors_of(loops: list[str]) -> list[str]:
+    """What can be built here of them."""
+    floors = [FLOOR_OF[loop] for loop in loops if loop in FLOOR_OF]
+    return [floor for floor in floors if is_buildable(FLOORS[floor])]
+
+
+def at_most(loop: str, arms: dict[str, list[Sample]]) -> str:
+    """uvloop's time over that of the loop's floor: the median of what it is in each round."""
+    floor = arms.get(FLOOR_OF.get(loop, ""), [])
+    pairs = zip(arms.get("uvloop", []), floor, strict=False)
+    ratios = [peer.cpu_us / least.cpu_us for peer, least in pairs if least.cpu_us]
+    return f"{statistics.median(ratios):.2f}" if ratios else "-"
+
+
 def show(application: str, arms: dict[str, list[Sample]], console: Console) -> None:
     table = Table(title=f"{application}: one server process, medians")
     table.add_column("loop", no_wrap=True)
-    columns = ("server CPU µs/request", "lead over uvloop", "requests/s", "x asyncio")
+    has_floor = not arms.keys().isdisjoint(FLOORS)
+    leads = ("lead over uvloop", *(["at most"] if has_floor else []))
+    columns = ("server CPU µs/request", *leads, "requests/s", "x asyncio")
     for column in (*columns, "p50 ms", "p99 ms", "memory MB"):
         table.add_column(column, justify="right")
     base = median(arms["asyncio"], "per_second") if "asyncio" in arms else None
@@ -62,6 +107,7 @@ def show(application: str, arms: dict[str, list[Sample]], console: Console) -> N
             loop,
             f"{cpu_us:.1f}",
             f"{peer / cpu_us:.2f}" if peer and cpu_us else "-",
+            *([at_most(loop, arms)] if has_floor else []),
             f"{rate:,.0f}",
             f"{rate / base:.2f}" if base else "-",
             f"{median(samples, 'p50_ms'):.2f}",
@@ -84,6 +130,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--duration", type=float, default=3.0, help="seconds of load per run")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--floor", action="store_true", help="and what no loop can be under")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     args = parser.parse_args()
     if args.quick:
@@ -95,22 +142,12 @@ def main() -> int:
         parser.error(f"no such application: {', '.join(unknown)}")
     console = Console(width=None if sys.stdout.isatty() else 150)
     loops = usable_loops(console)
+    floors = floors_of(loops) if args.floor else []
+    modules = ["bare_loop", *(FLOORS[floor] for floor in floors)] if floors else []
     console.print(f"load: {generator_name()}, {args.connections} keep-alive connections")
-    results: dict[str, dict[str, list[Sample]]] = {
-        application: {loop: [] for loop in loops} for application in chosen
-    }
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console) as progress:
-            job = progress.add_task("", total=len(chosen) * args.rounds * len(loops))
-            for round_number in range(args.rounds):
-                for application, arms in results.items():
-                    turn = round_number % len(loops)
-                    for loop in loops[turn:] + loops[:turn]:
-                        progress.update(job, description=f"{application} on {loop}")
-                        sample = measure(application, loop, args.connections, args.duration)
-                        arms[loop].append(sample)
-                        progress.advance(job)
+        with built(modules):
+            results = measure_all(chosen, [*loops, *floors], args, console)
     except LoadError as error:
         console.print(f"[red]{error}")
         return 1

@@ -1,7 +1,8 @@
 """What is served: a framework's smallest application, or `raw`, a protocol that answers whatever
 comes with ready bytes, which leaves the loop's own cost and the kernel's.
 
-Here are the parts that are the same whatever waits for connections; server.py gives them to a loop.
+Here are the parts that are the same whatever waits for connections: server.py gives them to a loop,
+floors/serving.py to what is none.
 """
 
 from __future__ import annotations

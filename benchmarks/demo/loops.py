@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 #: zuvloop is for CPython 3.14 only.
 LOOPS = ("asyncio", "uvloop", "rloop", "zuvloop", "blitzio-epoll", "blitzio-io_uring")
+#: No loops, but the least that one can do for a request, on epoll and on a ring: the modules of
+#: benchmarks/floors that wait and send.
+FLOORS = {"floor": "bare_server", "floor-ring": "bare_ring_server"}
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -1,6 +1,7 @@
 """One application on one loop, in a process of its own: `python -m demo.server APP LOOP`.
 
-An application is one of applications.py; with `-10k` in its name its answers have 10 KiB.
+An application is one of applications.py; with `-10k` in its name its answers have 10 KiB. Instead
+of a loop there may be a floor, which is none: floors/serving.py.
 
 Prints the port that it listens on and serves until its standard input closes, so it cannot outlive
 the process that started it.
@@ -14,7 +15,7 @@ import sys
 from typing import cast
 
 from demo.applications import APPLICATIONS, aiohttp_runner, raw_protocol, uvicorn_server
-from demo.loops import loop_factory
+from demo.loops import FLOORS, loop_factory
 
 
 async def until_stdin_closes() -> None:
@@ -79,6 +80,11 @@ def main() -> None:
     listener.listen(1024)
     listener.setblocking(False)
     print(listener.getsockname()[1], flush=True)
+    if loop_name in FLOORS:
+        from floors import serving
+
+        serving.serve(APPLICATIONS[application], listener, FLOORS[loop_name])
+        return
     loop = loop_factory(loop_name)()
     try:
         asyncio.set_event_loop(loop)

@@ -79,6 +79,17 @@ PyObject* is_debug(PyObject* /*self*/, PyObject* /*unused*/) {
   Py_RETURN_FALSE;
 }
 
+// Always: nothing asks it but what runs on it. Tasks that start at once ask.
+PyObject* is_running(PyObject* /*self*/, PyObject* /*unused*/) {
+  Py_RETURN_TRUE;
+}
+
+// What a task failed with that nobody asks for would be missed.
+PyObject* call_exception_handler(PyObject* /*self*/, PyObject* context) {
+  PySys_FormatStderr("%S\n", context);
+  Py_RETURN_NONE;
+}
+
 PyObject* stop(PyObject* self, PyObject* /*unused*/) {
   as_loop(self).stopping = true;
   Py_RETURN_NONE;
@@ -118,7 +129,8 @@ PyMethodDef loop_methods[] = {
     {"create_future", create_future, METH_NOARGS, nullptr},
     {"time", time_now, METH_NOARGS, nullptr},
     {"get_debug", is_debug, METH_NOARGS, nullptr},
-    {"is_running", is_debug, METH_NOARGS, nullptr},
+    {"is_running", is_running, METH_NOARGS, nullptr},
+    {"call_exception_handler", call_exception_handler, METH_O, nullptr},
     {"stop", stop, METH_NOARGS, nullptr},
     {"run", run, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -147,7 +159,8 @@ PyType_Slot loop_slots[] = {
     {Py_tp_methods, loop_methods},
     {0, nullptr},
 };
-PyType_Spec loop_spec{"bare_loop.Loop", sizeof(Loop), 0, Py_TPFLAGS_DEFAULT, loop_slots};
+PyType_Spec loop_spec{"bare_loop.Loop", sizeof(Loop), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                      loop_slots};
 
 PyType_Slot handle_slots[] = {{Py_tp_methods, handle_methods}, {0, nullptr}};
 PyType_Spec handle_spec{"bare_loop.Handle", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT, handle_slots};

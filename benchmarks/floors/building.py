@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LIBRARIES = {"bare_ring": ["-luring"]}
+_LIBRARIES = {"bare_ring": ["-luring"], "bare_ring_server": ["-luring"]}
 
 
 @contextlib.contextmanager

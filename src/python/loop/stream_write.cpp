@@ -21,6 +21,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -51,8 +52,26 @@ constexpr const char* kBytesLike = "bytes, bytearray, or memoryview";
 constexpr const char* kBytesLike = "bytes-like";
 #endif
 
-/// send(2) or sendmsg(2) of `vectors`. Returns a count or a negative errno.
-std::int64_t send_vectors(int fd, std::span<iovec> vectors) noexcept {
+/// Copies what `vectors` refer to, `total` bytes, into `into`.
+void join(std::span<const iovec> vectors, std::byte* into) noexcept {
+  for (const iovec& vector : vectors) {
+    std::memcpy(into, vector.iov_base, vector.iov_len);
+    into += vector.iov_len;
+  }
+}
+
+/// Pieces that are no more than this together are copied into one: that takes less time than the
+/// kernel does to read where each one lies.
+constexpr std::size_t kJoinBytesMax = 4 * 1024;
+
+/// send(2) or sendmsg(2) of `vectors`, of `total` bytes. Returns a count or a negative errno.
+std::int64_t send_vectors(int fd, std::span<iovec> vectors, std::size_t total) noexcept {
+  std::array<std::byte, kJoinBytesMax> joined;
+  iovec whole{joined.data(), total};
+  if (vectors.size() > 1 && total <= kJoinBytesMax) {
+    join(vectors, joined.data());
+    vectors = {&whole, 1};
+  }
   for (;;) {
     ssize_t sent = 0;
     if (vectors.size() == 1) {
@@ -159,7 +178,7 @@ std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noex
       vectors[count++] = {const_cast<std::byte*>(rest.data()), rest.size()};
       total += rest.size();
     }
-    const std::int64_t result = send_vectors(t.fd, {vectors.data(), count});
+    const std::int64_t result = send_vectors(t.fd, {vectors.data(), count}, total);
     if (result < 0) {
       if (result == -EAGAIN) {
         wait_until_writable(t);
@@ -278,7 +297,7 @@ void stream_flush(StreamTransport& t) noexcept {
   if (t.queue.is_empty() || stream_is_blocked(t) || !is_loop_alive(t)) return;
   if (t.queue.pieces() == 1) {  // Nearly always: no vectors to fill.
     iovec vector = t.queue.front();
-    const std::int64_t result = send_vectors(t.fd, {&vector, 1});
+    const std::int64_t result = send_vectors(t.fd, {&vector, 1}, vector.iov_len);
     if (BLITZIO_LIKELY(result >= 0)) {
       t.queue.consume(static_cast<std::size_t>(result), t.loop->spare_bytes);
       if (!t.queue.is_empty()) wait_until_writable(t);

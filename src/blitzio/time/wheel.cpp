@@ -10,19 +10,20 @@ namespace blitzio::time {
 
 namespace {
 
-constexpr unsigned kLevel0Bits = 8;
-constexpr unsigned kLevelBits = 6;
-constexpr unsigned kWindowBits = kLevel0Bits + 3 * kLevelBits;
+constexpr unsigned kTickBits = 16;  // grains of the window of level 1
+constexpr unsigned kLevelBits = 6;  // of each level above
+constexpr unsigned kWindowBits = kTickBits + 3 * kLevelBits;
 constexpr unsigned kFetchSteps = 4'096;  // of two entries each, with what they are part of: 1 MB
+constexpr unsigned kCrowd = 16;          // such steps: what a heap orders as quickly
 
 /// A slot's bit in its word of a bitmap.
 constexpr std::uint64_t bit_of(std::size_t slot) noexcept {
   return std::uint64_t{1} << (slot % 64);
 }
 
-/// The lowest tick bit that selects a slot of `level` (1 to 3).
+/// The lowest grain bit that selects a slot of `level` (2 to 4).
 constexpr unsigned shift_of(unsigned level) noexcept {
-  return kLevel0Bits + (level - 1) * kLevelBits;
+  return kTickBits + (level - 2) * kLevelBits;
 }
 
 }  // namespace
@@ -114,9 +115,11 @@ void TimerHeap::remove_inner(TimerEntry& entry) noexcept {
 }  // namespace detail
 
 TimerWheel::TimerWheel(Instant now, Duration tick) noexcept
-    : tick_shift_(
-          static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(tick.as_nanos()) - 1))),
-      cursor_(tick_of(now)) {
+    : grain_shift_(
+          static_cast<unsigned>(std::bit_width(
+              std::max<std::uint64_t>(static_cast<std::uint64_t>(tick.as_nanos()), kGrains) - 1)) -
+          kGrainBits),
+      cursor_(grain_of(now)) {
   for (Slot& slot : slots_) slot.next = slot.prev = &slot;
 }
 
@@ -124,9 +127,9 @@ TimerWheel::~TimerWheel() {
   BLITZIO_CHECK(is_empty() && !advancing_, size_);
 }
 
-std::uint64_t TimerWheel::tick_of(Instant at) const noexcept {
+std::uint64_t TimerWheel::grain_of(Instant at) const noexcept {
   const std::int64_t nanos = std::max<std::int64_t>(at.as_nanos(), 0);
-  return static_cast<std::uint64_t>(nanos) >> tick_shift_;
+  return static_cast<std::uint64_t>(nanos) >> grain_shift_;
 }
 
 void TimerWheel::insert(TimerEntry& entry, Instant deadline) noexcept {
@@ -143,20 +146,22 @@ void TimerWheel::insert(TimerEntry& entry, Instant deadline) noexcept {
 }
 
 void TimerWheel::place(TimerEntry& entry) noexcept {
-  const std::uint64_t tick = tick_of(entry.deadline_);
-  if (tick <= cursor_) {
+  const std::uint64_t grain = grain_of(entry.deadline_);
+  if (grain <= cursor_) {
     entry.place_ = TimerEntry::kInHeap;
     current_.push(entry);
     return;
   }
-  const std::uint64_t differing = tick ^ cursor_;
+  const std::uint64_t differing = grain ^ cursor_;
   std::size_t index = 0;
-  if (differing < 256) {
-    index = tick & 255;
+  if (differing < kGrains) {
+    index = grain & (kGrains - 1);
+  } else if (differing < (std::uint64_t{1} << kTickBits)) {
+    index = kGrains + ((grain >> kGrainBits) & 255);
   } else if (differing < (std::uint64_t{1} << kWindowBits)) {
     const auto top_bit = static_cast<unsigned>(std::bit_width(differing)) - 1;
-    const unsigned level = (top_bit - kLevel0Bits) / kLevelBits + 1;
-    index = 256 + (level - 1) * 64 + ((tick >> shift_of(level)) & 63);
+    const unsigned level = (top_bit - kTickBits) / kLevelBits + 2;
+    index = kOrdered + (level - 2) * 64 + ((grain >> shift_of(level)) & 63);
   } else {
     entry.place_ = TimerEntry::kInHeap;
     beyond_.push(entry);
@@ -165,7 +170,7 @@ void TimerWheel::place(TimerEntry& entry) noexcept {
   Slot& slot = slots_[index];
   const bool was_empty = slot.next == &slot;
   slot.earliest = was_empty ? entry.deadline_ : std::min(slot.earliest, entry.deadline_);
-  if (index < 256) {
+  if (index < kOrdered) {
     if (was_empty) {
       unsorted_[index / 64] &= ~bit_of(index);
     } else if (entry.is_before(static_cast<TimerEntry&>(*slot.prev))) {
@@ -219,64 +224,75 @@ std::size_t TimerWheel::first_occupied() const noexcept {
 }
 
 std::uint64_t TimerWheel::start_of(std::size_t slot) const noexcept {
-  if (slot < 256) return (cursor_ & ~std::uint64_t{255}) | slot;
-  const auto level = static_cast<unsigned>((slot - 256) / 64 + 1);
+  const auto window_of = [this](unsigned bits) { return cursor_ >> bits << bits; };
+  if (slot < kGrains) return window_of(kGrainBits) | slot;
+  if (slot < kOrdered) {
+    return window_of(kTickBits) | (static_cast<std::uint64_t>(slot - kGrains) << kGrainBits);
+  }
+  const auto level = static_cast<unsigned>((slot - kOrdered) / 64 + 2);
   const unsigned shift = shift_of(level);
-  const std::uint64_t window = cursor_ >> (shift + kLevelBits) << (shift + kLevelBits);
-  return window | (static_cast<std::uint64_t>(slot % 64) << shift);
+  return window_of(shift + kLevelBits) | (static_cast<std::uint64_t>(slot % 64) << shift);
 }
 
 // Walks through a list, from `first` to `last`, so that it comes into the cache. For timers sleep
 // for long, and who finds each entry by the one before waits for memory each time: from both ends,
-// half as often. Of a long list no more than the cache keeps until they fire.
-void TimerWheel::fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept {
+// half as often. Of a long list no more than the cache keeps until they fire. Returns how many
+// steps it took: half as many as there are entries.
+unsigned TimerWheel::fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept {
   detail::TimerLinks* front = &first;
   detail::TimerLinks* back = &last;
-  for (unsigned steps = 0; steps < kFetchSteps && front != back && front->next != back;
+  unsigned steps = 0;
+  for (; steps < kFetchSteps && front != back && front->next != back;
        ++steps, front = front->next, back = back->prev) {
     // What an entry is part of lies behind it, mostly.
     BLITZIO_PREFETCH(static_cast<TimerEntry*>(front) + 1);
     BLITZIO_PREFETCH(static_cast<TimerEntry*>(back) + 1);
   }
+  return steps;
 }
 
 void TimerWheel::enter_slot(std::size_t index) noexcept {
-  cursor_ = start_of(index);
+  const std::uint64_t start = start_of(index);
+  cursor_ = start;
   Slot& slot = slots_[index];
   detail::TimerLinks* link = slot.next;
-  if (index < 256 && (unsorted_[index / 64] & bit_of(index)) == 0) {
-    // As they are. What was due is gone: the cursor moves on only then.
-    Slot& sorted = slots_[kSorted];
-    BLITZIO_DCHECK(sorted.next == &sorted);
-    sorted.next = link;
-    sorted.prev = slot.prev;
-    link->prev = sorted.prev->next = &sorted;
-    fetch(*link, *sorted.prev);
-    link = &slot;
+  if (index < kOrdered) {
+    const bool is_crowded = fetch(*link, *slot.prev) >= kCrowd;
+    const bool is_in_order = (unsorted_[index / 64] & bit_of(index)) == 0;
+    if (index >= kGrains && (is_in_order || !is_crowded)) cursor_ |= kGrains - 1;
+    if (is_in_order) {
+      // As they are. What was due is gone: the cursor moves on only then.
+      Slot& sorted = slots_[kSorted];
+      BLITZIO_DCHECK(sorted.next == &sorted);
+      sorted.next = link;
+      sorted.prev = slot.prev;
+      link->prev = sorted.prev->next = &sorted;
+      link = &slot;
+    }
   }
   slot.next = slot.prev = &slot;
   occupied_[index / 64] &= ~bit_of(index);
   while (link != &slot) {
     auto& entry = static_cast<TimerEntry&>(*std::exchange(link, link->next));
-    BLITZIO_DCHECK(tick_of(entry.deadline_) >= cursor_, cursor_, entry.deadline_.as_nanos());
+    BLITZIO_DCHECK(grain_of(entry.deadline_) >= start, start, entry.deadline_.as_nanos());
     place(entry);
   }
 }
 
 void TimerWheel::enter_window() noexcept {
-  const std::uint64_t window = tick_of(beyond_.top()->deadline_) >> kWindowBits;
+  const std::uint64_t window = grain_of(beyond_.top()->deadline_) >> kWindowBits;
   cursor_ = window << kWindowBits;
   while (TimerEntry* entry = beyond_.top()) {
-    if (tick_of(entry->deadline_) >> kWindowBits != window) break;
+    if (grain_of(entry->deadline_) >> kWindowBits != window) break;
     beyond_.pop();
     place(*entry);
   }
 }
 
 // Moves the cursor to the next place that holds entries, or to `target` if that comes first.
-// Returns false once it stands at `target`.
+// Returns false once it stands at `target` or ahead of it.
 bool TimerWheel::step(std::uint64_t target) noexcept {
-  if (cursor_ == target) return false;
+  if (cursor_ >= target) return false;
   if (const std::size_t slot = first_occupied(); slot != kNone) {
     if (start_of(slot) <= target) {
       enter_slot(slot);
@@ -284,7 +300,7 @@ bool TimerWheel::step(std::uint64_t target) noexcept {
       cursor_ = target;
     }
   } else if (!beyond_.is_empty() &&
-             tick_of(beyond_.top()->deadline_) >> kWindowBits <= target >> kWindowBits) {
+             grain_of(beyond_.top()->deadline_) >> kWindowBits <= target >> kWindowBits) {
     enter_window();
   } else {
     cursor_ = target;
@@ -322,8 +338,8 @@ std::size_t TimerWheel::advance(Instant now) noexcept {
   BLITZIO_CHECK(!advancing_);
   advancing_ = true;
   advancing_to_ = now;
-  const std::uint64_t target = std::max(tick_of(now), cursor_);
-  // A slot's entries fire before the cursor moves on, so these hold one tick at a time.
+  const std::uint64_t target = std::max(grain_of(now), cursor_);
+  // A slot's entries fire before the cursor moves on, so these hold one slot's at a time.
   std::size_t fired = fire_due(now);
   while (step(target)) fired += fire_due(now);
   advancing_ = false;

@@ -1,29 +1,33 @@
 // `TimerWheel`: any number of timers on one thread; arming and cancelling cost a few nanoseconds.
 //
-// A hashed hierarchical wheel. A tick is 2^20 ns unless chosen otherwise (1.05 ms, so that a shift
-// replaces a division);
-// the slot that holds an entry follows from the highest bit in which its tick differs from the
-// cursor's, so every entry of a level expires before every entry of the level above:
+// A hashed hierarchical wheel. A tick is 2^20 ns unless chosen otherwise (1.05 ms), and has 256
+// grains (powers of two, so that a shift replaces a division); the slot that holds an entry follows
+// from the highest bit in which its grain differs from the cursor's, so every entry of a level
+// expires before every entry of the level above:
 //
-//   cursor ─▶ current  by (deadline, arming order): ticks up to the cursor's
-//             level 0  256 slots of    1 tick     window 0.27 s
-//             level 1   64 slots of  256 ticks           17 s
-//             level 2   64 slots of  2^14 ticks          18 min
-//             level 3   64 slots of  2^20 ticks          20 h
+//   cursor ─▶ current  by (deadline, arming order): grains up to the cursor's
+//             level 0  256 slots of    1 grain    window 1.05 ms
+//             level 1  256 slots of    1 tick            0.27 s
+//             level 2   64 slots of  256 ticks           17 s
+//             level 3   64 slots of  2^14 ticks          18 min
+//             level 4   64 slots of  2^20 ticks          20 h
 //             beyond   pairing heap
 //
-// When the cursor enters a slot of level 0 whose entries were put there in their order, which a bit
-// tells, they are the current ones as they are; else they move to a pairing heap, which orders them
-// to the nanosecond. A slot of a higher level is spread over the levels below it. An entry moves at
-// most five times in its life, whatever its deadline. Bitmaps of occupied slots find the next one
-// with count-trailing-zeros, so an idle gap of any length costs the same. The links of slots and
-// heaps lie in the entry: nothing allocates. The wheel itself is 11 KB.
+// When the cursor enters a slot of level 0 or 1 whose entries were put there in their order, which
+// a bit tells, they are the current ones as they are. Else they move to a pairing heap, which
+// orders them to the nanosecond, if they are few: of a tick that many share they are spread over
+// its grains first, for a heap of thousands misses the cache again and again. A slot of a higher
+// level is spread over the levels below it. An entry moves at most six times in its life, whatever
+// its deadline. Bitmaps of occupied slots find the next one with count-trailing-zeros, so an idle
+// gap of any length costs the same. The links of slots and heaps lie in the entry: nothing
+// allocates. The wheel itself is 17 KB.
 //
 // Each slot keeps a bound of its earliest deadline: exact until the earliest is cancelled, and
 // never too late. So a loop sleeps until a deadline, not until a slot begins.
 //
 // Invariants: an entry in a slot of level n agrees with the cursor in all bits above that level and
-// is ahead of it in the level's own; a set bit means a slot that is not empty.
+// is ahead of it in the level's own; a set bit means a slot that is not empty. The cursor is ahead
+// of the clock by less than a tick: where a whole tick became current.
 // Threads: owner only.
 // Source: Varghese & Lauck, "Hashed and Hierarchical Timing Wheels" (1987); Fredman et al., "The
 // Pairing Heap" (1986).
@@ -123,7 +127,8 @@ class TimerWheel {
  public:
   static constexpr Duration kTick = Duration::from_millis(1);
 
-  /// `tick`: the width of a slot, rounded up to a power of two of nanoseconds. Positive.
+  /// `tick`: the width of a slot of level 1, rounded up to a power of two of nanoseconds, 256 or
+  /// more. Positive.
   explicit TimerWheel(Instant now = Instant::now(), Duration tick = kTick) noexcept;
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
@@ -169,7 +174,7 @@ class TimerWheel {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] Duration tick() const noexcept {
-    return Duration::from_nanos(std::int64_t{1} << tick_shift_);
+    return Duration::from_nanos(std::int64_t{1} << (grain_shift_ + kGrainBits));
   }
   [[nodiscard]] bool is_empty() const noexcept { return size_ == 0; }
 
@@ -178,25 +183,28 @@ class TimerWheel {
     Instant earliest;  // a lower bound, meaningful while the slot is not empty
   };
 
-  static constexpr std::size_t kSlots = 256 + 3 * 64;
+  static constexpr unsigned kGrainBits = 8;  // of a tick
+  static constexpr std::size_t kGrains = 1 << kGrainBits;
+  static constexpr std::size_t kOrdered = kGrains + 256;  // slots that know if they are in order
+  static constexpr std::size_t kSlots = kOrdered + 3 * 64;
   static constexpr std::size_t kWords = kSlots / 64;
   static constexpr std::size_t kNone = kSlots;
   static constexpr std::size_t kSorted = kSlots;  // what of a slot in order became current
 
-  [[nodiscard]] std::uint64_t tick_of(Instant at) const noexcept;
+  [[nodiscard]] std::uint64_t grain_of(Instant at) const noexcept;
   void place(TimerEntry& entry) noexcept;
   void take_from_slot(TimerEntry& entry) noexcept;
   [[nodiscard]] std::size_t first_occupied() const noexcept;
   [[nodiscard]] std::uint64_t start_of(std::size_t slot) const noexcept;
-  static void fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept;
+  static unsigned fetch(detail::TimerLinks& first, detail::TimerLinks& last) noexcept;
   void enter_slot(std::size_t slot) noexcept;
   void enter_window() noexcept;
   bool step(std::uint64_t target) noexcept;
   [[nodiscard]] TimerEntry* first_current() const noexcept;
   std::size_t fire_due(Instant now) noexcept;
 
-  const unsigned tick_shift_;
-  std::uint64_t cursor_;  // the tick whose entries are in current_ and slot kSorted
+  const unsigned grain_shift_;
+  std::uint64_t cursor_;  // the grain whose entries are in current_ and slot kSorted
   std::size_t size_ = 0;
   std::uint64_t next_sequence_ = 0;
   detail::TimerHeap current_;
@@ -205,8 +213,9 @@ class TimerWheel {
   detail::TimerHeap deferred_;
   bool advancing_ = false;
   Instant advancing_to_;
-  std::array<std::uint64_t, kWords + 1> occupied_{};  // words 0..3: level 0, then one per level
-  std::array<std::uint64_t, 4> unsorted_{};           // slots of level 0 that are not in order
+  std::array<std::uint64_t, kWords + 1>
+      occupied_{};  // words 0..3: level 0, 4..7: level 1, then one each
+  std::array<std::uint64_t, kOrdered / 64> unsorted_{};
   std::array<Slot, kSlots + 1> slots_;
 };
 

@@ -94,6 +94,42 @@ TEST(TimerWheel, WhatIsArmedForTheTickThatIsGoingOnFiresInOrder) {
   }
 }
 
+// So many share a tick, in no order, that they are spread over its grains.
+TEST(TimerWheel, ACrowdedTickFiresInOrderWhateverLeavesAndJoins) {
+  constexpr std::int64_t kTick = std::int64_t{1} << 20;
+  for (const std::int64_t start : {std::int64_t{0}, 7 * kTick, 300 * kTick}) {
+    SCOPED_TRACE(testing::Message() << "start " << start);
+    std::mt19937_64 random(5);
+    TimerWheel wheel(at(0));
+    std::vector<const Timer*> order;
+    std::vector<std::unique_ptr<Timer>> timers;
+    const auto arm_one = [&] {
+      timers.push_back(std::make_unique<Timer>([&](Timer& self) { order.push_back(&self); }));
+      // Of equal ones too, and in every grain.
+      wheel.insert(*timers.back(), at(start + static_cast<std::int64_t>(random() % 1'024) * 1'024));
+    };
+    for (int i = 0; i < 5'000; ++i) arm_one();
+    for (std::int64_t part = 0; part < 16; ++part) {
+      for (int i = 0; i < 100; ++i) arm_one();
+      for (std::size_t i = static_cast<std::size_t>(part); i < timers.size(); i += 17) {
+        if (timers[i]->is_armed()) wheel.cancel(*timers[i]);
+      }
+      const std::int64_t now = start + part * (kTick / 16);
+      order.clear();
+      std::vector<const Timer*> due;
+      for (const auto& timer : timers) {
+        if (timer->is_armed() && timer->deadline() <= at(now)) due.push_back(timer.get());
+      }
+      std::ranges::stable_sort(due, {}, [](const Timer* timer) { return timer->deadline(); });
+      EXPECT_EQ(wheel.advance(at(now)), due.size());
+      ASSERT_EQ(order, due) << "part " << part;
+      ASSERT_GT(wheel.next_deadline(), at(now));
+    }
+    wheel.advance(at(start + kTick));
+    EXPECT_TRUE(wheel.is_empty());
+  }
+}
+
 TEST(TimerWheel, WhatAFireFunctionArmsWaitsForTheNextAdvance) {
   TimerWheel wheel(at(0));
   Timer timer([&](Timer& self) {

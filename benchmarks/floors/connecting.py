@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from workloads.connections import OneShotServer
 from workloads.transports import EchoClient
 
+from floors.loop import make_loop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,7 +38,7 @@ def asked_floors(
 def connect_close(
     bare_loop: Any, bare_end: Any, bare_connect: Any, ops: int, epoll: int = -1
 ) -> float:
-    loop = bare_loop.Loop(bare_loop.Handle(), asyncio.Task, asyncio.Future)
+    loop = make_loop(bare_loop)
     listener = bare_connect.Listener(epoll)
     payload = b"x" * 128
     connected: asyncio.Future[EchoClient] = loop.create_future()

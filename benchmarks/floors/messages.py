@@ -19,6 +19,7 @@ from workloads.tls import contexts
 from workloads.transports import EchoServer, SplitServer
 
 from floors.calls import Client, tcp_pair
+from floors.loop import make_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,7 +246,7 @@ def header_body(ends: Ends, ops: int) -> float:
 
 
 def streams_readline(bare_loop: Any, ends: Ends, ops: int) -> float:
-    loop = bare_loop.Loop(bare_loop.Handle(), asyncio.Task, asyncio.Future)
+    loop = make_loop(bare_loop)
     sockets = tcp_pair()
     client, server = (ends.of_stream(end.fileno()) for end in sockets)
     readers = [asyncio.StreamReader(loop=loop) for _ in sockets]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from demo.applications import aiohttp_runner, raw_protocol, uvicorn_server
 
+from floors.loop import make_loop
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -44,21 +46,6 @@ def serve(application: Application, listener: socket.socket, module: str) -> Non
         bare_server.serve(listener.fileno(), sys.stdin.fileno(), accept, loop.run)
     finally:
         asyncio._set_running_loop(None)
-
-
-def make_loop(bare_loop: Any) -> Any:
-    arguments = (bare_loop.Handle(), asyncio.Task, asyncio.Future)
-    if sys.version_info >= (3, 12):
-        return bare_loop.Loop(*arguments)
-
-    class Loop(bare_loop.Loop):  # type: ignore[misc]
-        """Keeps the bound method, which asyncio's C code would make for each step of a task."""
-
-        __slots__ = ("call_soon",)
-
-    loop = Loop(*arguments)
-    loop.call_soon = super(Loop, loop).call_soon
-    return loop
 
 
 def aiohttp_protocols(loop: Any, body: bytes) -> ProtocolFactory:

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from workloads import Bench, load_all
 
+from floors.loop import make_loop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAMES = ("call_soon", "call_soon_2", "timer_cancel", "sleep_0", "task", "timeout", "queue")
+BY_PROGRAMS = ("call_soon", "call_soon_2", "timer_cancel", "timeout")
+BY_TASKS = ("sleep_0", "task", "queue")
 
 
 def floors(bare_loop: Any) -> dict[str, Callable[[int], float]]:
     """By workload: a function that runs so many operations and returns the seconds they took."""
-    works = load_all()
-    return {name: functools.partial(run, bare_loop, name) for name in NAMES if name in works}
+    return {name: functools.partial(run, bare_loop, name) for name in (*BY_PROGRAMS, *BY_TASKS)}
 
 
 def run(bare_loop: Any, name: str, ops: int) -> float:
-    loop = bare_loop.Loop(bare_loop.Handle(), asyncio.Task, asyncio.Future)
+    loop = make_loop(bare_loop, for_tasks=name in BY_TASKS)
     bench = Bench(ops)
 
     async def main() -> None:

@@ -21,7 +21,6 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     debug_info  print_debug_info
     subprocess  subprocess_exec, subprocess_shell; process_transport: what they return; child:
                 waiting for the process's end
-    on_demand   those of these mixins that are imported when a program first asks for them
 
 Threads: a loop belongs to the thread that runs it; only call_soon_threadsafe may come from others.
 """
@@ -33,16 +32,22 @@ import os
 import sys
 
 from blitzio._backend import backend_of_environment
-from blitzio._loop import forking, originals  # noqa: F401  The latter now, whoever uses it.
+from blitzio._loop import forking
+from blitzio._loop.connect import ConnectMixin
+from blitzio._loop.datagram import DatagramMixin
+from blitzio._loop.debug_info import DebugInfoMixin
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.listen import ListenMixin
 from blitzio._loop.names import NamesMixin
-from blitzio._loop.on_demand import OnDemandMixin
+from blitzio._loop.pipes import PipesMixin
 from blitzio._loop.running import RunningMixin
+from blitzio._loop.sendfile import SendfileMixin
 from blitzio._loop.signals import SignalsMixin
+from blitzio._loop.subprocess import SubprocessMixin
 from blitzio._loop.tasks import TasksMixin
 from blitzio._loop.tls import TlsMixin
+from blitzio._loop.unix import UnixMixin
 from blitzio._native import LoopBase
 
 TYPE_CHECKING = False
@@ -51,14 +56,20 @@ if TYPE_CHECKING:
 
 
 class Loop(
-    OnDemandMixin,
+    UnixMixin,
     ListenMixin,
+    ConnectMixin,
+    DatagramMixin,
+    SendfileMixin,
     NamesMixin,
     TlsMixin,
     RunningMixin,
     SignalsMixin,
+    SubprocessMixin,
+    PipesMixin,
     ExecutorMixin,
     TasksMixin,
+    DebugInfoMixin,
     ErrorsMixin,
     LoopBase,
     asyncio.AbstractEventLoop,
@@ -106,8 +117,8 @@ class Loop(
 
 
 def _check_type(config: object) -> None:
-    # Here, as a loop with the default options does without. Not by sys.modules.get(): without the
-    # GIL that holds the dict's lock, for which a child would wait.
+    # Here, as a dataclass costs memory that a loop with the default options does without. Not by
+    # sys.modules.get(): without the GIL that holds the dict's lock, for which a child would wait.
     from blitzio._config import Config
 
     if not isinstance(config, Config):

@@ -14,7 +14,7 @@ import socket
 import sys
 from asyncio import staggered
 
-from blitzio._loop import _compat, originals
+from blitzio._loop import _compat
 from blitzio._loop.names import NamesMixin, numeric_info
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
 logger = logging.getLogger("asyncio")
+
+_Socket = socket.socket
+_socket_connect = socket.socket.connect
 
 
 class ConnectMixin(NamesMixin, TlsMixin):
@@ -75,8 +78,8 @@ class ConnectMixin(NamesMixin, TlsMixin):
             and local_addr is None
             and happy_eyeballs_delay is None
             # Unless somebody wants to see connections: tests that forbid them, proxies.
-            and socket.socket is originals.socket
-            and socket.socket.connect is originals.connect
+            and socket.socket is _Socket
+            and _Socket.connect is _socket_connect
         )
         if (
             is_usual

@@ -21,26 +21,24 @@ from asyncio import constants
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.executor import ExecutorMixin
 from blitzio._loop.signals import SignalsMixin
+from blitzio._loop.subprocess import SubprocessMixin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
     from typing import Any, TypeVar
 
-    from blitzio._loop.child import Children
-
     _T = TypeVar("_T")
 
 logger = logging.getLogger("asyncio")
 
 
-class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
+class RunningMixin(SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin):
     # False until the constructor is through: an unfinished loop has nothing to close or to warn of.
     _open = False
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
     _asyncgens_shutdown_called = False
     _old_agen_hooks: Any = None
-    _children: Children | None = None  # None before the first.
     # The depth that was set before ours; None while we do not track.
     _outer_origin_depth: int | None = None
 
@@ -152,18 +150,6 @@ class RunningMixin(SignalsMixin, ExecutorMixin, ErrorsMixin):
             _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
             if not self.is_running():
                 self.close()
-
-    def _close_children(self) -> None:
-        """The part of close(): processes that still run go on, and are reaped when they end."""
-        children, self._children = self._children, None
-        if children is not None:
-            children.abandon()
-
-    def _disown_children(self) -> None:
-        """In a forked child: they are the parent's."""
-        children, self._children = self._children, None
-        for child in children or ():
-            child.disown()
 
     # ---- around a run; the names are those that asyncio gives subclasses from 3.13 on ----
 

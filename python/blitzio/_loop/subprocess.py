@@ -29,7 +29,8 @@ logger = logging.getLogger("asyncio")
 
 
 class SubprocessMixin(PipesMixin, ErrorsMixin):
-    _children: Children | None  # See RunningMixin.
+    # None before the first.
+    _children: Children | None = None
 
     async def subprocess_exec(
         self,
@@ -174,6 +175,18 @@ class SubprocessMixin(PipesMixin, ErrorsMixin):
             children.discard(child)
             raise
         return child
+
+    def _close_children(self) -> None:
+        """The part of close(): processes that still run go on, and are reaped when they end."""
+        children, self._children = self._children, None
+        if children is not None:
+            children.abandon()
+
+    def _disown_children(self) -> None:
+        """In a forked child: they are the parent's."""
+        children, self._children = self._children, None
+        for child in children or ():
+            child.disown()
 
 
 def _check_binary(bufsize: object, encoding: object, errors: object, text: object) -> None:

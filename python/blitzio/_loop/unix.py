@@ -15,8 +15,6 @@ import stat
 from blitzio._loop import _compat
 from blitzio._loop.connect import ConnectMixin
 from blitzio._loop.listen import ListenMixin
-from blitzio._loop.originals import stat as _stat
-from blitzio._loop.originals import unlink as _unlink
 from blitzio._loop.server import Server
 from blitzio._loop.tls import check_timeouts
 
@@ -38,6 +36,10 @@ logger = logging.getLogger("asyncio")
 # Seconds between attempts to connect to a server whose backlog is full: no event tells of room.
 _RETRY_DELAY_FIRST = 0.001
 _RETRY_DELAY_LAST = 0.05
+
+# Taken before tools that find blocking calls replace them, as in sendfile.
+_stat = os.stat
+_unlink = os.unlink
 
 
 class UnixMixin(ListenMixin, ConnectMixin):

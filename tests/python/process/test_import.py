@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.python.process.support import program, silent
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: A server and its client, on the loop alone.
 SERVE = """
@@ -56,153 +52,6 @@ for name in ("AsyncFd", "Mutex", "TcpStream", "build_info", "fs", "spawn", "_C_A
         options=(),
     )
     assert silent(done, "[]\n")
-
-
-def test_a_config_brings_no_dataclasses() -> None:
-    done = program(
-        """
-import asyncio, sys
-before = set(sys.modules)
-import blitzio
-with blitzio.Runtime(blitzio.Config(workers=1)) as runtime:
-    repr((runtime.scheduler(), runtime.blocking_pool()))
-blitzio.new_event_loop(blitzio.Config()).close()
-print({"copy", "dataclasses"} & (set(sys.modules) - before))
-""",
-        options=(),
-    )
-    assert silent(done, "set()\n")
-
-
-ON_DEMAND = {
-    "connect": ("create_connection", "connect_accepted_socket", "_create_connection_transport"),
-    "unix": ("create_unix_connection", "create_unix_server"),
-    "datagram": ("create_datagram_endpoint",),
-    "sendfile": ("sock_sendfile", "sendfile"),
-    "subprocess": ("subprocess_exec", "subprocess_shell", "_make_subprocess_transport"),
-    "pipes": (
-        *("connect_read_pipe", "connect_write_pipe"),
-        *("_make_read_pipe_transport", "_make_write_pipe_transport"),
-    ),
-    "debug_info": ("print_debug_info",),
-}
-
-
-def test_what_a_server_on_tcp_does_not_call_is_not_imported() -> None:
-    done = program(
-        """
-import asyncio, sys
-import blitzio
-
-async def main():
-    server = await asyncio.start_server(print, "127.0.0.1", 0)
-    server.close()
-
-blitzio.run(main())
-print(sorted(name for name in sys.argv[1:] if f"blitzio._loop.{name}" in sys.modules))
-""",
-        *ON_DEMAND,
-    )
-    assert silent(done, "[]\n")
-
-
-@pytest.mark.parametrize("module", ON_DEMAND)
-def test_what_is_imported_when_it_is_asked_for_is_the_function(module: str) -> None:
-    """For whoever looks, of the class, of an instance, and from a subclass."""
-    done = program(
-        """
-import importlib, inspect, sys
-import blitzio
-
-class Derived(blitzio.Loop):
-    def __getattribute__(self, name):
-        return super().__getattribute__(name)
-
-module, *names = sys.argv[1:]
-loop = Derived()
-for name in names:
-    method = getattr(super(Derived, loop), name)
-    functions = {
-        member
-        for mixin in vars(importlib.import_module(f"blitzio._loop.{module}")).values()
-        if isinstance(mixin, type)
-        for member in vars(mixin).values()
-        if inspect.isfunction(member)
-    }
-    assert method.__func__ in functions and method.__self__ is loop
-    assert getattr(loop, name) == method and getattr(blitzio.Loop, name) is method.__func__
-    assert inspect.getattr_static(blitzio.Loop, name) is method.__func__
-loop.close()
-""",
-        module,
-        *ON_DEMAND[module],
-    )
-    assert silent(done)
-
-
-def test_threads_that_ask_for_a_method_at_once_get_the_same() -> None:
-    done = program("""
-import sys, threading
-sys.setswitchinterval(1e-6)
-import blitzio
-barrier = threading.Barrier(8)
-found = []
-
-def ask():
-    barrier.wait()
-    found.append((blitzio.Loop.create_unix_connection, blitzio.Loop.create_connection))
-
-threads = [threading.Thread(target=ask) for _ in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert len(found) == 8 and len(set(found)) == 1, found
-""")
-    assert silent(done)
-
-
-def test_what_is_imported_late_has_the_systems_functions_as_they_were_at_first(
-    tmp_path: Path,
-) -> None:
-    """Tools for tests replace them when blitzio is imported already, and may not be called, or have
-    to be."""
-    done = program(
-        """
-import asyncio, os, socket, sys
-import blitzio
-
-blamed = []
-
-def watched(call):
-    def blame(*args, **kwargs):
-        blamed.append(call)
-        return call(*args, **kwargs)
-    return blame
-
-class Watched(socket.socket):
-    def connect(self, address):
-        print("connects to", *address)
-        raise OSError("not here")
-
-async def main(path):
-    os.stat, os.unlink = watched(os.stat), watched(os.unlink)
-    server = await asyncio.start_unix_server(print, path)
-    server.close()
-    socket.socket = Watched
-    try:
-        await asyncio.open_connection("127.0.0.1", 9)
-    except OSError as exc:
-        print(exc)
-    print(blamed)
-
-blitzio.run(main(sys.argv[1]))
-""",
-        str(tmp_path / "socket"),
-        # Development mode looks at files itself.
-        options=(),
-    )
-    assert silent(done, "connects to 127.0.0.1 9\nnot here\n[]\n")
 
 
 def test_what_was_not_made_is_listed_and_found() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+from dataclasses import dataclass, replace
 
 from blitzio._backend import BACKENDS, backend_of_environment, choices
-from blitzio._frozen import Frozen
 
 STRATEGIES = ("auto", "work_stealing", "thread_per_core", "single_threaded")
 AFFINITIES = ("auto", "none", "sequential")
@@ -29,7 +29,8 @@ _COMPUTE_THREADS_MAX = 1_024
 _TIMER_TICK_MIN, _TIMER_TICK_MAX = 1e-6, 1.0
 
 
-class Config(Frozen):
+@dataclass(frozen=True)
+class Config:
     """Options of a loop and of a Runtime; a loop looks at those up to `timers_max` only.
 
     Args:
@@ -181,7 +182,7 @@ class Config(Frozen):
         affinity = self.affinity
         if affinity == "auto":
             affinity = "sequential" if strategy == "thread_per_core" else "none"
-        return self.__replace__(workers=workers, strategy=strategy, affinity=affinity)
+        return replace(self, workers=workers, strategy=strategy, affinity=affinity)
 
     def _check_choice(self, name: str, allowed: tuple[str, ...]) -> None:
         value = getattr(self, name)

@@ -21,6 +21,7 @@ import os
 import threading
 import warnings
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from blitzio._compute import process_pool
@@ -85,7 +86,7 @@ class Runtime(RuntimeBase):
             config = Config()
         elif not isinstance(config, Config):
             raise TypeError(f"config must be a blitzio.Config or None, not {config!r}")
-        self._config = config.__replace__(**options).resolve()
+        self._config = replace(config, **options).resolve()
         # A signal handler may shut down in the middle of shutdown().
         self._shutdown_lock = threading.RLock()
         self._blocking = ThreadPool(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
-
-from blitzio._frozen import Frozen
 
 if TYPE_CHECKING:
     from blitzio._native import ThreadPool
@@ -58,7 +57,8 @@ def pool_metrics(pool: ThreadPool) -> PoolMetrics:
     return {"threads": counts["threads"], "idle": counts["idle"], "queued": counts["queued"]}
 
 
-class SchedulerInfo(Frozen):
+@dataclass(frozen=True)
+class SchedulerInfo:
     """The state of a runtime's workers.
 
     Attributes:
@@ -74,7 +74,8 @@ class SchedulerInfo(Frozen):
     queued: int
 
 
-class BlockingPoolInfo(Frozen):
+@dataclass(frozen=True)
+class BlockingPoolInfo:
     """The state of a runtime's threads for spawn_blocking().
 
     Attributes:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import dataclasses
-import inspect
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -153,39 +150,6 @@ def test_config_is_a_frozen_value() -> None:
     assert config != blitzio.Config()
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.backend = "poll"  # type: ignore[misc]
-
-
-def test_config_is_a_dataclass_to_who_treats_it_as_one() -> None:
-    config = blitzio.Config("epoll", timers_max=3)
-    assert dataclasses.is_dataclass(config)
-    assert dataclasses.replace(config, workers=2) == blitzio.Config(
-        "epoll", timers_max=3, workers=2
-    )
-    assert dataclasses.asdict(config)["timers_max"] == 3
-    assert [field.name for field in dataclasses.fields(config)][:2] == ["backend", "ring_entries"]
-    assert pickle.loads(pickle.dumps(config)) == copy.copy(config) == config
-    assert hash(copy.copy(config)) == hash(config)
-    assert "timers_max=3" in repr(config)
-    assert str(inspect.signature(blitzio.Config)).startswith("(backend: 'str' = 'auto', ring_")
-    match config:
-        case blitzio.Config(backend):
-            assert backend == "epoll"
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        del config.backend
-    with pytest.raises(TypeError, match="unexpected keyword argument 'wheel'"):
-        blitzio.Config(wheel=1)  # type: ignore[call-arg]
-
-    class Named(blitzio.Config):
-        """Of the same fields."""
-
-    assert dataclasses.replace(Named("epoll"), workers=2) == Named("epoll", workers=2)
-
-    @dataclasses.dataclass(frozen=True)
-    class Extended(blitzio.Config):
-        extra: int = 1
-
-    assert Extended("epoll", extra=2).backend == "epoll"
-    assert Extended("epoll") != blitzio.Config("epoll")
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,10 @@ def floors_of(loops: list[str]) -> list[str]:
     return [floor for floor in floors if is_buildable(FLOORS[floor])]
 
 
-def at_most(loop: str, arms: dict[str, list[Sample]]) -> str:
-    """uvloop's time over that of the loop's floor: the median of what it is in each round."""
-    floor = arms.get(FLOOR_OF.get(loop, ""), [])
-    pairs = zip(arms.get("uvloop", []), floor, strict=False)
-    ratios = [peer.cpu_us / least.cpu_us for peer, least in pairs if least.cpu_us]
+def lead(arm: str, arms: dict[str, list[Sample]]) -> str:
+    """uvloop's time over that of the arm: the median of what it is in each round."""
+    pairs = zip(arms.get("uvloop", []), arms.get(arm, []), strict=False)
+    ratios = [peer.cpu_us / own.cpu_us for peer, own in pairs if own.cpu_us]
     return f"{statistics.median(ratios):.2f}" if ratios else "-"
 
 
@@ -99,15 +98,14 @@ def show(application: str, arms: dict[str, list[Sample]], console: Console) -> N
     for column in (*columns, "p50 ms", "p99 ms", "memory MB"):
         table.add_column(column, justify="right")
     base = median(arms["asyncio"], "per_second") if "asyncio" in arms else None
-    peer = median(arms["uvloop"], "cpu_us") if "uvloop" in arms else None
     for loop, samples in arms.items():
         rate = median(samples, "per_second")
         cpu_us = median(samples, "cpu_us")
         table.add_row(
             loop,
             f"{cpu_us:.1f}",
-            f"{peer / cpu_us:.2f}" if peer and cpu_us else "-",
-            *([at_most(loop, arms)] if has_floor else []),
+            lead(loop, arms),
+            *([lead(FLOOR_OF.get(loop, ""), arms)] if has_floor else []),
             f"{rate:,.0f}",
             f"{rate / base:.2f}" if base else "-",
             f"{median(samples, 'p50_ms'):.2f}",

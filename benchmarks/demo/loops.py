@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         return factory
     import blitzio
 
-    config = blitzio.Config(backend=name.removeprefix("blitzio-"))
-    blitzio.new_event_loop(config).close()
-    return lambda: blitzio.new_event_loop(config)
+    def make_loop() -> asyncio.AbstractEventLoop:
+        # As a program with the default options has it made: it does without a Config.
+        os.environ["BLITZIO_BACKEND"] = name.removeprefix("blitzio-")
+        return blitzio.new_event_loop()
+
+    make_loop().close()
+    return make_loop

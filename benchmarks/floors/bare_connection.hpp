@@ -112,13 +112,12 @@ inline bool send_gathered(Sender& sender) {
 /// Returns false with an error set. What is closed comes to its end where that is waited for.
 inline bool send_all() {
   bool is_good = true;
-  for (Connection* connection : senders) {
+  for (Connection* connection : std::exchange(senders, {})) {
     is_good = is_good && send_gathered(connection->sender);
     if (connection->is_closing && connection->sender.fd >= 0)
       ::shutdown(connection->sender.fd, SHUT_RDWR);
     Py_DECREF(reinterpret_cast<PyObject*>(connection));
   }
-  senders.clear();
   return is_good;
 }
 
@@ -187,7 +186,10 @@ inline int initialise_connection(PyObject* self, PyObject* args, PyObject* /*kwa
 
 inline void deallocate_connection(PyObject* self) {
   Connection& connection = as<Connection>(self);
-  if (connection.sender.fd >= 0) ::close(connection.sender.fd);
+  // Without the function it is one that was never given a descriptor.
+  if (connection.get_extra_info != nullptr && connection.sender.fd >= 0) {
+    ::close(connection.sender.fd);
+  }
   Py_XDECREF(connection.data_received);
   Py_XDECREF(connection.connection_lost);
   Py_XDECREF(connection.get_extra_info);

@@ -229,7 +229,7 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     std::size_t bytes;
     std::int64_t offset;
   };
-  struct SocketBufferArgs {
+  struct SocketBufferArgs {  // Begins as BufferArgs do: who asks for `bytes` need not know which.
     std::byte* data;
     std::size_t bytes;
     int flags;

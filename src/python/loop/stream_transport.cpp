@@ -16,7 +16,7 @@ namespace blitzio::python {
 
 // Most of what an idle connection takes: with the head and the collector's part 432 bytes, which
 // the interpreter's allocator has a size class for.
-static_assert(sizeof(StreamTransport) == 376);
+static_assert(sizeof(void*) != 8 || sizeof(StreamTransport) <= 376);
 
 StreamTransport::StreamTransport(ModuleState& module_state) noexcept
     : SocketTransport(module_state, SocketKind::stream),
@@ -84,6 +84,7 @@ int set_protocol(StreamTransport& t, PyObject* protocol) noexcept {
 
 /// Takes the descriptor of `parts`, or that of its socket.
 int take_socket(StreamTransport& t, const StreamParts& parts) noexcept {
+  // What a kernel knows; other numbers of a socket made of a descriptor only its `proto` shows.
   t.family = static_cast<std::int16_t>(parts.family);
   t.proto = static_cast<std::int16_t>(parts.proto);
   t.fd = parts.sock == nullptr ? parts.fd : PyObject_AsFileDescriptor(parts.sock);

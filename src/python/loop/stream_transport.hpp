@@ -103,7 +103,7 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag>, Flushable {
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
   std::uint8_t small_reads_left = 2;   ///< in a row, until the wanted mode is arrivals
-  std::uint8_t turns_to_read = 2;      ///< before what is broken is sent to: this one and the next
+  std::uint8_t turns_to_read = 2;      ///< of a broken one before it is sent to: this and the next
   int read_error = 0;                  ///< errno of ReadEnd::error
   std::uint32_t read_bytes = 0;        ///< size of the next `bytes` in mode edges
   std::uint32_t scheduled_turn = ~0U;  ///< LoopObject::turn_number of data that led to callbacks

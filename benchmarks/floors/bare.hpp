@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 
 namespace floors {
 
@@ -75,18 +77,48 @@ inline PyObject* gather(PyObject* self, PyObject* data) {
   Py_RETURN_NONE;
 }
 
+/// What a sender has gathered, to be sent by one call.
+class Gathered {
+ public:
+  explicit Gathered(const Sender& sender) : count_(sender.count) {
+    for (std::size_t i = 0; i < count_; ++i) {
+      const auto bytes = static_cast<std::size_t>(PyBytes_GET_SIZE(sender.pieces[i]));
+      vectors_[i] = {PyBytes_AS_STRING(sender.pieces[i]), bytes};
+      size_ += bytes;
+    }
+    if (count_ < 2 || size_ > kCopiedBytes) return;
+    char* end = copied_.data();
+    for (std::size_t i = 0; i < count_; ++i) {
+      std::memcpy(end, vectors_[i].iov_base, vectors_[i].iov_len);
+      end += vectors_[i].iov_len;
+    }
+    vectors_[0] = {copied_.data(), size_};
+    count_ = 1;
+  }
+  Gathered(const Gathered&) = delete;  // Refers to itself.
+  Gathered& operator=(const Gathered&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  /// One for each piece, or, as that takes the kernel less, one for small pieces together.
+  [[nodiscard]] std::span<iovec> vectors() { return {vectors_.data(), count_}; }
+
+ private:
+  static constexpr std::size_t kCopiedBytes = 4'096;
+  std::size_t count_;
+  std::size_t size_ = 0;
+  std::array<iovec, kPieces> vectors_;
+  std::array<char, kCopiedBytes> copied_;
+};
+
 inline PyObject* flush(PyObject* self, PyObject* /*unused*/) {
   Sender& end = as<Sender>(self);
-  std::array<iovec, kPieces> vectors;
-  Py_ssize_t size = 0;
-  for (std::size_t i = 0; i < end.count; ++i) {
-    const Py_ssize_t bytes = PyBytes_GET_SIZE(end.pieces[i]);
-    vectors[i] = {PyBytes_AS_STRING(end.pieces[i]), static_cast<std::size_t>(bytes)};
-    size += bytes;
-  }
-  const ssize_t taken = ::writev(end.fd, vectors.data(), static_cast<int>(end.count));
+  Gathered gathered(end);
+  const auto vectors = gathered.vectors();
+  const ssize_t taken = vectors.size() == 1
+                            ? ::write(end.fd, vectors[0].iov_base, vectors[0].iov_len)
+                            : ::writev(end.fd, vectors.data(), static_cast<int>(vectors.size()));
   while (end.count != 0) Py_DECREF(end.pieces[--end.count]);
-  return written(taken, size);
+  return written(taken, static_cast<Py_ssize_t>(gathered.size()));
 }
 
 /// Calls the protocol with what a descriptor's read gave, or with what decrypting it did.

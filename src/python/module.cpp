@@ -86,8 +86,10 @@ bool fetch_objects(ModuleState& state) noexcept {
          state.context_kwnames != nullptr && state.spawn_kwnames != nullptr &&
          state.spawn_named_kwnames != nullptr &&
          fetch("asyncio", "_get_running_loop", &state.get_running_loop) &&
+#if PY_VERSION_HEX >= 0x030C0000
          fetch("asyncio", "current_task", &state.current_task) &&
-#if PY_VERSION_HEX < 0x030C0000
+#else
+         fetch("asyncio.tasks", "_current_tasks", &state.current_task) &&
          fetch("asyncio.tasks", "_leave_task", &state.leave_task) &&
          fetch("asyncio.tasks", "_enter_task", &state.enter_task) &&
 #endif

@@ -84,14 +84,6 @@ void abandon(PyObject* object) noexcept {
   if (exception) restore_exception(std::move(exception));
 }
 
-/// The running one; null or None if there is none.
-PyRef current_task(const ModuleState& state) noexcept {
-  const PyRef loop = running_loop(state);
-  PyRef task = loop ? PyRef::steal(PyObject_CallOneArg(state.current_task, loop.get())) : PyRef();
-  if (!task) PyErr_Clear();  // No loop runs here, then.
-  return task;
-}
-
 /// As asyncio words it. Returns false.
 bool refuse_own(PyObject* waiting) noexcept {
   PyErr_Format(PyExc_RuntimeError, "Task cannot await on itself: %R", waiting);
@@ -317,11 +309,16 @@ bool join_handle_may_wait(JoinHandleObject& handle) noexcept {
   }
   if (is_call_here) return refuse_own(as_object(handle));
   if (!task && !coroutine) return true;
-  const PyRef current = current_task(*handle.state);
+  const PyRef loop = running_loop(*handle.state);
+  if (!loop) return false;
+  const PyRef current = current_task(*handle.state, loop.get());
   if (!current || current.get() == Py_None) return true;
   if (task) return current.get() != task.get() || refuse_own(current.get());
   const PyRef own = PyRef::steal(PyObject_CallMethod(current.get(), "get_coro", nullptr));
-  if (!own) PyErr_Clear();  // A task of others, which need not have it.
+  if (!own) {  // A task of others, which need not have it.
+    if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
+    PyErr_Clear();
+  }
   return own.get() != coroutine.get() || refuse_own(current.get());
 }
 

@@ -2,6 +2,7 @@
 #include <python/runtime/scheduler_internal.hpp>
 #include <python/runtime/start_awaited.hpp>
 #include <python/support/error.hpp>
+#include <python/support/running_loop.hpp>
 
 namespace blitzio::python {
 
@@ -50,7 +51,7 @@ void forget_start(LoopObject& loop, JoinHandleObject& handle) noexcept {
 class TaskAside {
  public:
   TaskAside(const ModuleState& state, PyObject* loop) noexcept : state_(state), loop_(loop) {
-    task_ = PyRef::steal(PyObject_CallOneArg(state.current_task, loop));
+    task_ = current_task(state, loop);
     if (!task_ || task_.get() == Py_None || !call(state.leave_task)) {
       PyErr_Clear();  // Not in a task that could step aside.
       task_.reset();

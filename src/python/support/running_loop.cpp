@@ -52,6 +52,12 @@ PyRef running_loop(const ModuleState& state) noexcept {
   return PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
 }
 
+PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
+  PyRef task = PyRef::borrow(PyDict_GetItemWithError(state.current_task, loop));
+  if (!task) PyErr_Clear();
+  return task;
+}
+
 bool running_loop_probe(ModuleState& state) noexcept {
   static_cast<void>(importing_process());
   state.loop_holder_key = PyUnicode_InternFromString(kKey);
@@ -71,6 +77,12 @@ bool running_loop_probe(ModuleState& state) noexcept {
 
 PyRef running_loop(const ModuleState& state) noexcept {
   return PyRef::steal(PyObject_CallNoArgs(state.get_running_loop));
+}
+
+PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
+  PyRef task = PyRef::steal(PyObject_CallOneArg(state.current_task, loop));
+  if (!task) PyErr_Clear();
+  return task;
 }
 
 bool running_loop_probe(ModuleState& /*state*/) noexcept {

@@ -171,7 +171,7 @@ struct Names {
   X(extract_stack)          /* asyncio.format_helpers.extract_stack */             \
   X(format_callback_source) /* asyncio.format_helpers._format_callback_source */   \
   X(get_running_loop)       /* asyncio._get_running_loop */                        \
-  X(current_task)           /* asyncio.current_task */                             \
+  X(current_task)           /* asyncio.current_task; before 3.12 its dict */       \
   X(socket_type)            /* socket.socket */                                    \
   X(logger)                 /* logging.getLogger("asyncio") */                     \
   X(socket_numbers)         /* (AF_INET, AF_INET6, SOCK_STREAM, …_DGRAM, …_RAW) */ \

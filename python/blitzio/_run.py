@@ -1,4 +1,4 @@
-"""`run` and `new_event_loop`: how programs get a loop.
+"""`run`, `run_alone` and `new_event_loop`: how programs get a loop.
 
 From Python 3.11 on `asyncio.Runner` does the work, Ctrl-C included. On 3.10 there is no Runner, so
 `_run_on_310` does what that version's `asyncio.run` does: Ctrl-C leaves the loop as
@@ -73,7 +73,16 @@ def run(
         with asyncio.Runner(debug=debug, loop_factory=factory) as runner:
             return runner.run(main)
     else:
-        return _run_on_310(main, debug, factory)
+        return _run_on_310(main, debug, factory, is_current=True)
+
+
+def run_alone(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, _T]) -> _T:
+    """run() on `loop`, which is closed then, of a call that a thread makes: the thread's current
+    loop stays what it is. No loop may run in this thread."""
+    if sys.version_info >= (3, 11):
+        return run(main, loop_factory=lambda: loop)
+    else:
+        return _run_on_310(main, None, lambda: loop, is_current=False)
 
 
 if sys.version_info < (3, 11):
@@ -82,12 +91,15 @@ if sys.version_info < (3, 11):
         main: Coroutine[Any, Any, _T],
         debug: bool | None,
         factory: Callable[[], asyncio.AbstractEventLoop],
+        *,
+        is_current: bool,
     ) -> _T:
         if not asyncio.iscoroutine(main):
             raise ValueError(f"a coroutine was expected, got {main!r}")
         loop = factory()
         try:
-            asyncio.set_event_loop(loop)
+            if is_current:
+                asyncio.set_event_loop(loop)
             if debug is not None:
                 loop.set_debug(debug)
             return loop.run_until_complete(main)
@@ -97,7 +109,8 @@ if sys.version_info < (3, 11):
                 loop.run_until_complete(loop.shutdown_asyncgens())
                 loop.run_until_complete(loop.shutdown_default_executor())
             finally:
-                asyncio.set_event_loop(None)
+                if is_current:
+                    asyncio.set_event_loop(None)
                 loop.close()
 
     def _cancel_all_tasks(loop: asyncio.AbstractEventLoop) -> None:

@@ -27,8 +27,7 @@ from blitzio._io.evented import Native
 from blitzio._io.handle import Io
 from blitzio._loop.forking import Locked
 from blitzio._native import ThreadPool, _start_soon
-from blitzio._run import new_event_loop, run
-from blitzio._runtime.in_thread import run_alone
+from blitzio._run import new_event_loop, run, run_alone
 from blitzio._task.concurrent import ConcurrencyUnavailable
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blitzio._run import new_event_loop
+from blitzio._run import new_event_loop, run_alone
 from blitzio._runtime.blocking import check_may_block, deadline_of, timed_out
 from blitzio._time_limit import Timeout
 
@@ -58,21 +57,3 @@ def run_within(
         if timeout is None or not limit.expired:
             raise
         raise timed_out(name, timeout) from None
-
-
-def run_alone(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, _T]) -> _T:
-    """Runs `main` on `loop`, which is closed then; what it left behind, and after Ctrl-C itself, is
-    cancelled and ends first. As blitzio.run(), but the thread's current loop stays what it is."""
-    try:
-        task = loop.create_task(main)
-        try:
-            return loop.run_until_complete(task)
-        finally:
-            if left := asyncio.all_tasks(loop):
-                for one in left:
-                    one.cancel()
-                loop.run_until_complete(asyncio.wait(left))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()

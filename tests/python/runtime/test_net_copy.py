@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -172,3 +174,58 @@ def test_the_threads_current_loop_stays(monkeypatch: pytest.MonkeyPatch) -> None
         asyncio.set_event_loop(None)
         loop.close()
         listener.close()
+
+
+class Interrupted:
+    """A stream in whose code Ctrl-C comes: `begins` is called in the task that reads."""
+
+    def __init__(self, begins: Callable[[], object]) -> None:
+        self.begins = begins
+        self.outcomes: list[type[BaseException]] = []
+
+    async def read(self, n: int = 1) -> bytes:
+        try:
+            self.begins()
+            await asyncio.sleep(PATIENCE)
+        except BaseException as error:
+            self.outcomes.append(type(error))
+            raise
+        return b""
+
+    async def write_all(self, data: bytes, /) -> None:
+        raise AssertionError("nothing was read")
+
+    def shutdown(self, how: str) -> None:
+        raise AssertionError("nothing has ended")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.Runner came in 3.11")
+@pytest.mark.parametrize("copy", [net.blocking_copy, net.blocking_copy_bidirectional])
+def test_ctrl_c_cancels(copy: Callable[..., Any]) -> None:
+    """It interrupted whatever line the streams had come to."""
+    a = Interrupted(lambda: signal.raise_signal(signal.SIGINT))
+    b = Interrupted(lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        copy(a, b, timeout=PATIENCE)
+    assert {*a.outcomes, *b.outcomes} == {asyncio.CancelledError}
+
+
+def test_what_a_task_raises_that_was_left_behind_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It was told when the task was forgotten, as of one that nobody had looked at."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def fail_at_the_end() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            raise ZeroDivisionError
+
+    def begin() -> None:
+        tasks.append(asyncio.ensure_future(fail_at_the_end()))
+
+    stream = Interrupted(begin)
+    with pytest.raises(TimeoutError):
+        net.blocking_copy(stream, stream, timeout=0.01)
+    tasks.clear()
+    assert "run() shutdown" in caplog.text
+    assert "never retrieved" not in caplog.text

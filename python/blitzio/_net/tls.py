@@ -190,6 +190,8 @@ class TlsStream(TransportOptions):
         reader: Any = self._reader
         if self.is_closed or self._ahead or reader._buffer or reader.at_eof():
             return False
+        if reader.exception() is not None:
+            return False  # It is lost; that makes a transport of asyncio's closing from 3.11 on.
         # What the loop has not come to yet.
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)

@@ -186,7 +186,8 @@ class TlsStream(TransportOptions):
 
     def _is_quiet(self) -> bool:
         """Whether it is open, and nothing has come that nobody has read, its end included. What
-        OpenSSL could decrypt the transport has given to the reader, unless that is full."""
+        OpenSSL could decrypt the transport has given to the reader, unless that is full. A part of
+        a record, which OpenSSL keeps until it has the rest, is not seen."""
         reader: Any = self._reader
         if self.is_closed or self._ahead or reader._buffer or reader.at_eof():
             return False

@@ -285,7 +285,7 @@ async def start_tls(
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
-    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    protocol = _Reading(reader, loop=loop)
     if not server_side and server_hostname is None:
         raise ValueError("a client's TLS needs server_hostname")
     early = stream._take_ahead()
@@ -305,6 +305,15 @@ async def start_tls(
         raise
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     return TlsStream(reader, writer)
+
+
+class _Reading(asyncio.StreamReaderProtocol):
+    """asyncio's asks for the connection to stay half open, unless connection_made() has told of
+    TLS, which cannot be. In an upgrade the end may come before that, with the handshake's."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
 
 
 async def _upgrade(

@@ -202,13 +202,24 @@ def contexts(tmp_path: Path) -> Contexts:
     return Contexts(server_context(tmp_path), client_context())
 
 
-def client_hello(context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.MemoryBIO, bytes]:
-    """A client's side of a handshake, and the first bytes that it sends."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    return client, incoming, outgoing.read()
+class Client:
+    """A client's side of TLS, without a connection; `hello` are the first bytes that it sends."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.ssl = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            self.ssl.do_handshake()
+        self.hello = self.outgoing.read()
+
+    async def finish_handshake(self, near: net.UnixStream) -> None:
+        """But for its own last word, which stays in `outgoing`."""
+        while True:
+            self.incoming.write(await near.read() or pytest.fail("an early end"))
+            try:
+                return self.ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
 
 
 async def talk(near: net.UnixStream, context: ssl.SSLContext, greeting: bytes) -> bytes:
@@ -234,6 +245,32 @@ async def talk(near: net.UnixStream, context: ssl.SSLContext, greeting: bytes) -
         await near.write_all(greeting + outgoing.read())
         greeting = b""
         incoming.write(await near.read() or pytest.fail("an early end"))
+
+
+@pytest.mark.parametrize("greeting", [b"", b"PROXY\n"], ids=["plain", "read ahead"])
+def test_a_client_may_say_all_and_end_with_the_handshake(
+    run: Run, contexts: Contexts, greeting: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio warned of what the end was answered with, where something had been read ahead."""
+
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        client = Client(contexts.client)
+        await near.write_all(greeting + client.hello)
+        if greeting:
+            assert await far.read_line() == greeting
+        serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
+        await client.finish_handshake(near)
+        client.ssl.write(b"question")
+        with pytest.raises(ssl.SSLWantReadError):
+            client.ssl.unwrap()
+        await near.write_all(client.outgoing.read())
+        async with await serving as stream:
+            assert await stream.read_to_end() == b"question"
+        near.close()
+
+    run(main())
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("padding", [0, 100_000])
@@ -267,20 +304,14 @@ def test_a_part_of_the_handshake_may_be_read_ahead(
 
     async def main() -> None:
         near, far = net.UnixStream.pair()
-        client, incoming, hello = client_hello(contexts.client)
-        await near.write_all(b"first\n" + hello[:20])
+        client = Client(contexts.client)
+        await near.write_all(b"first\n" + client.hello[:20])
         assert await far.read_line() == b"first\n"
         serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
         for _ in range(turns):
             await asyncio.sleep(0)
-        await near.write_all(hello[20:])
-        while True:
-            incoming.write(await near.read() or pytest.fail("an early end"))
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                pass
+        await near.write_all(client.hello[20:])
+        await client.finish_handshake(near)
         near.close()
         # The client's last word is missing.
         with pytest.raises(ConnectionError):
@@ -312,7 +343,7 @@ def test_what_was_slipped_in_before_tls_fails_the_handshake(
 def test_a_connection_that_ends_behind_what_was_read_ahead(run: Run, contexts: Contexts) -> None:
     async def main() -> None:
         near, far = net.UnixStream.pair()
-        await near.write_all(b"first\n" + client_hello(contexts.client)[2][:20])
+        await near.write_all(b"first\n" + Client(contexts.client).hello[:20])
         near.close()
         assert await far.read_line() == b"first\n"
         with pytest.raises((ConnectionError, ssl.SSLError)):
@@ -325,7 +356,7 @@ def test_a_handshake_that_was_begun_ahead_can_be_cancelled(run: Run, contexts: C
     async def main() -> None:
         for turns in range(6):
             near, far = net.UnixStream.pair()
-            await near.write_all(b"first\n" + client_hello(contexts.client)[2][:20])
+            await near.write_all(b"first\n" + Client(contexts.client).hello[:20])
             assert await far.read_line() == b"first\n"
             serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
             for _ in range(turns):

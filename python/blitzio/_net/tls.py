@@ -328,16 +328,27 @@ async def _upgrade(
     loop = asyncio.get_running_loop()
     plain, received = await loop.connect_accepted_socket(lambda: _Early(early), sock)
 
+    def begin() -> None:
+        if plain.get_protocol() is not received:
+            loop.call_soon(feed)
+        elif not upgrading.done():
+            loop.call_soon(begin)
+
     def feed() -> None:
         if not plain.is_closing():
-            _feed(plain.get_protocol(), received.data)
+            try:
+                _feed(plain.get_protocol(), received.data)
+            except BaseException:
+                plain.abort()  # Which ends the handshake; the loop tells of the error.
+                raise
 
     try:
         if plain.is_closing():
             raise ConnectionResetError("the peer ended the connection before TLS began")
         plain.pause_reading()  # Its end is for TLS to hear.
-        # In its first step it schedules connection_made() of its protocol, then resume_reading();
-        # `feed` comes at once behind both, in the same turn, so before anything that is read then.
+        # In its first step it sets the protocol, and schedules that one's connection_made(), then
+        # resume_reading(); `feed` comes at once behind both, in the same turn, so before anything
+        # that is read then. A loop that does something else first is waited for.
         # Not by a factory of the user's, whose task might take that step at once.
         upgrading = asyncio.Task(
             loop.start_tls(
@@ -345,12 +356,13 @@ async def _upgrade(
             ),
             loop=loop,
         )
-        loop.call_soon(loop.call_soon, feed)
+        loop.call_soon(begin)
         upgraded = await upgrading
+        if upgraded is None:  # asyncio has none if it ends in the same turn as the handshake.
+            raise ConnectionResetError("the connection was lost as the handshake ended")
     except BaseException:
         plain.abort()
         raise
-    assert upgraded is not None  # asyncio's own stub: of a transport that was closed before.
     protocol.connection_made(upgraded)
     return upgraded
 
@@ -374,6 +386,8 @@ def _feed(protocol: Any, data: bytes) -> None:
     left = memoryview(data)
     while left:
         room = memoryview(protocol.get_buffer(len(left))).cast("B")
+        if not room:
+            raise RuntimeError("get_buffer() returned an empty buffer")
         count = min(len(room), len(left))
         room[:count] = left[:count]
         protocol.buffer_updated(count)

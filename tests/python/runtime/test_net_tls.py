@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.python.runtime.conftest import Run
 
+    StartTls = Callable[..., Awaitable[asyncio.Transport | None]]
+
 Pair = tuple[Any, Any]
 Connect = Callable[[], Awaitable[Pair]]
 
@@ -370,3 +372,93 @@ def test_a_handshake_that_was_begun_ahead_can_be_cancelled(run: Run, contexts: C
             near.close()
 
     run(main())
+
+
+async def begin_with(
+    start_tls: Callable[[StartTls], StartTls], monkeypatch: pytest.MonkeyPatch, contexts: Contexts
+) -> bytes:
+    """An upgrade, behind something read ahead, on a loop whose start_tls() is another. Gives what
+    the client said."""
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "start_tls", start_tls(loop.start_tls))
+    near, far = net.UnixStream.pair()
+    async with near:
+        client = asyncio.ensure_future(talk(near, contexts.client, b"first\n"))
+        try:
+            assert await far.read_line() == b"first\n"
+            async with await net.start_tls(far, contexts.server, server_side=True) as stream:
+                return await stream.read_line()
+        finally:
+            client.cancel()
+            await asyncio.wait([client])
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5])
+def test_a_loop_may_wait_before_it_begins_tls(
+    run: Run, contexts: Contexts, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """What had been read ahead was lost."""
+
+    def late(start_tls: StartTls) -> StartTls:
+        async def start_late(*args: Any, **options: Any) -> asyncio.Transport | None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return await start_tls(*args, **options)
+
+        return start_late
+
+    assert run(begin_with(late, monkeypatch, contexts)) == b"question\n"
+
+
+@pytest.mark.no_faults("counts on what is read ahead", "short", "again")
+def test_a_connection_that_is_lost_as_the_handshake_ends(
+    run: Run, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio then has no transport to give. It was an AssertionError, and the socket stayed."""
+
+    def lost(start_tls: StartTls) -> StartTls:
+        async def start_and_lose(*args: Any, **options: Any) -> asyncio.Transport | None:
+            transport = await start_tls(*args, **options)
+            assert transport is not None
+            transport.abort()
+            return None
+
+        return start_and_lose
+
+    with pytest.raises(ConnectionResetError, match="as the handshake ended"):
+        run(begin_with(lost, monkeypatch, contexts))
+
+
+@pytest.mark.no_faults("counts on what is read ahead", "short", "again")
+def test_a_protocol_that_has_no_room_for_what_was_read_ahead(
+    run: Run, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop stood still."""
+
+    class Full(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.end = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return bytearray()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.end.set_result(None)
+
+    def full(start_tls: StartTls) -> StartTls:
+        async def start(plain: asyncio.Transport, *args: Any, **options: Any) -> None:
+            protocol = Full()
+            plain.set_protocol(protocol)
+            await protocol.end
+
+        return start
+
+    told: list[dict[str, Any]] = []
+
+    async def main() -> bytes:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        return await begin_with(full, monkeypatch, contexts)
+
+    with pytest.raises(ConnectionResetError):
+        run(main())
+    assert "get_buffer() returned an empty buffer" in str([each["exception"] for each in told])

@@ -140,7 +140,7 @@ class TlsStream(TransportOptions):
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise _bad_descriptor()
 
     def _take(self, count: int) -> bytes:
         taken = bytes(memoryview(self._ahead)[:count])
@@ -231,6 +231,10 @@ class TlsStream(TransportOptions):
         return line
 
 
+def _bad_descriptor() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def _check_size(name: str, value: int) -> None:
     if value < 0:
         raise ValueError(f"{name} must be at least 0, got {value}")
@@ -274,13 +278,14 @@ async def start_tls(
     the clear, behind an answer to STARTTLS say, fails the handshake.
 
     Args:
-        stream: a connection.
+        stream: a connection. The halves that it was split into are closed by this.
         context: certificates, and what is asked of the peer's.
         server_side: whether this is the side that was connected to.
         server_hostname: of the client's side: the name that the certificate must have.
 
     Raises:
         ssl.SSLError: the handshake failed; the connection is closed.
+        OSError: the connection was lost; EBADF: it had been closed.
         ValueError: a client needs server_hostname.
     """
     loop = asyncio.get_running_loop()
@@ -288,6 +293,8 @@ async def start_tls(
     protocol = _Reading(reader, loop=loop)
     if not server_side and server_hostname is None:
         raise ValueError("a client's TLS needs server_hostname")
+    if stream.is_closed:
+        raise _bad_descriptor()
     early = stream._take_ahead()
     sock = socket.socket(fileno=stream.detach())
     try:

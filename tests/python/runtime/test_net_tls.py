@@ -39,6 +39,16 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
     return connect
 
 
+class Contexts(NamedTuple):
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture
+def contexts(tmp_path: Path) -> Contexts:
+    return Contexts(server_context(tmp_path), client_context())
+
+
 def test_a_limit_leaves_the_bytes_in_the_stream(run: Run, connect: Connect) -> None:
     """Those of a TlsStream were lost."""
 
@@ -153,6 +163,20 @@ def test_a_closed_stream_refuses_to_read_and_to_write(run: Run, connect: Connect
     run(main())
 
 
+def test_tls_does_not_begin_on_a_closed_stream(run: Run, contexts: Contexts) -> None:
+    """It was a ValueError of the socket module's."""
+
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        near.close()
+        far.close()
+        with pytest.raises(OSError, match="Bad file descriptor") as closed:
+            await net.start_tls(far, contexts.server, server_side=True)
+        assert closed.value.errno == errno.EBADF
+
+    run(main())
+
+
 def test_the_address_of_a_tls_stream_has_its_scope() -> None:
     class Writer:
         def get_extra_info(self, name: str) -> object:
@@ -192,16 +216,6 @@ def test_tls(run: Run, tmp_path: Path) -> None:
             await serving
 
     run(main())
-
-
-class Contexts(NamedTuple):
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-
-
-@pytest.fixture
-def contexts(tmp_path: Path) -> Contexts:
-    return Contexts(server_context(tmp_path), client_context())
 
 
 class Client:

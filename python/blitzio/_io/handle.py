@@ -90,13 +90,19 @@ class IoFuture(Generic[_T_co]):
         Raises:
             Exception: what the function raised.
             asyncio.CancelledError: it was cancelled.
+            RuntimeError: the function itself waits, for its own end.
 
         Cancellation: stops waiting; the function runs on.
         """
         return await self._handle
 
     def blocking_await(self, timeout: Seconds | None = None) -> _T_co:
-        """await_() for threads without a loop. TimeoutError after `timeout`."""
+        """await_() for threads without a loop.
+
+        Raises:
+            TimeoutError: after `timeout`.
+            RuntimeError: a loop runs in this thread; as await_().
+        """
         return self._handle.blocking_join(timeout)
 
     def cancel(self) -> _Ending[_T_co]:

@@ -151,7 +151,12 @@ class Threaded(Locked, Native):
     def _run_to_end(self, handle: JoinHandle[Any]) -> None:
         if not _call(handle):
             return
-        run_alone(self._new_loop(), _with_guests(_run_on_loop(handle)))
+        try:
+            loop = self._new_loop()
+        except BaseException as error:
+            _give_up(handle, error)
+        else:
+            run_alone(loop, _with_guests(_run_on_loop(handle)))
 
     def _run_in_place(self, handle: JoinHandle[Any]) -> None:
         running = asyncio._get_running_loop()
@@ -183,6 +188,16 @@ def _call(handle: JoinHandle[Any]) -> bool:
         return True
     handle._finish(made)
     return False
+
+
+def _give_up(handle: JoinHandle[Any], error: BaseException) -> None:
+    """Ends what _call() has left, and nothing can run."""
+    work = handle._claim()
+    if work is None:
+        return  # Cancelled meanwhile.
+    if asyncio.iscoroutine(work[0]):
+        work[0].close()
+    handle._fail(error)
 
 
 class _Here(threading.local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -400,6 +401,22 @@ def test_a_task_cannot_wait_for_the_end_of_its_own_thread(name: str) -> None:
         with pytest.raises(RuntimeError, match="from one of its own threads"):
             future.blocking_await(20)
         assert implementation.io().concurrent(pow, 2, 3).blocking_await(20) == 8
+
+
+@pytest.mark.parametrize("async_limit", [0, 1], ids=["in place", "in a thread"])
+def test_a_coroutine_that_gets_no_loop_fails(
+    async_limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for it did so for ever."""
+
+    def refuse(config: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptors")
+
+    monkeypatch.setattr("blitzio._io.threaded.new_event_loop", refuse)
+    with Threaded(async_limit=async_limit) as threaded:
+        future = threaded.io().async_(forever)
+        with pytest.raises(OSError, match="no descriptors"):
+            future.blocking_await(20)
 
 
 def test_a_guest_outlives_the_task_of_its_thread() -> None:

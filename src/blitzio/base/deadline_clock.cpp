@@ -54,7 +54,8 @@ bool can_count() noexcept {
 }  // namespace
 
 Instant CycleCount::begin_anew() noexcept {
-  const bool shall_try = held_up < kHeldUpMax || ++held_up % kTriesAmong == 0;
+  bool shall_try = held_up < kHeldUpMax;
+  if (!shall_try) shall_try = ++held_up % kTriesAmong == 0;
   return say(shall_try && can_count() ? try_to_begin() : Instant::now().as_nanos());
 }
 

@@ -233,8 +233,7 @@ void IoSource::close_fd(OwnedFd closing) noexcept {
   try {
     static_cast<void>(
         spawn_on_process_pool([fd = std::move(closing)]() mutable noexcept { fd.reset(); }));
-  } catch (const std::bad_alloc&) {
-    // Then it was closed here.
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then it was closed here
   }
 }
 

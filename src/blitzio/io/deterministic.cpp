@@ -10,33 +10,34 @@
 
 namespace blitzio::io {
 
-std::string to_string(const TraceEntry& entry) {
-  const char* what = "";
-  switch (entry.kind) {
+namespace {
+
+const char* word_of(TraceEntry::Kind kind) noexcept {
+  switch (kind) {
     case TraceEntry::Kind::run:
-      what = "run";
-      break;
+      return "run";
     case TraceEntry::Kind::finish:
-      what = "finish";
-      break;
+      return "finish";
     case TraceEntry::Kind::time:
-      what = "time";
-      break;
+      return "time";
     case TraceEntry::Kind::deliver:
-      what = "deliver";
-      break;
+      return "deliver";
     case TraceEntry::Kind::lose:
-      what = "lose";
-      break;
+      return "lose";
     case TraceEntry::Kind::reset:
-      what = "reset";
-      break;
+      return "reset";
   }
+  return "";
+}
+
+}  // namespace
+
+std::string to_string(const TraceEntry& entry) {
   const std::int64_t nanos = entry.at.as_nanos();
   char text[96];
   std::snprintf(text, sizeof text, "+%lld.%09lld s %s %llu",
                 static_cast<long long>(nanos / 1'000'000'000),
-                static_cast<long long>(nanos % 1'000'000'000), what,
+                static_cast<long long>(nanos % 1'000'000'000), word_of(entry.kind),
                 static_cast<unsigned long long>(entry.subject));
   return text;
 }

@@ -70,6 +70,7 @@ class AsyncPromiseBase {
     Awaiter(const Awaiter&) = delete;
     Awaiter& operator=(const Awaiter&) = delete;
 
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): advance() set it, which resumed us
     bool await_ready() { return ask(*promise_.context_); }
     void await_suspend(std::coroutine_handle<> /*self*/) noexcept { promise_.awaited_ = this; }
     OutputOf<F> await_resume() {

@@ -48,7 +48,7 @@ class NonBlocking {
   bool was_blocking_ = false;
 };
 
-/// `adopt`  S's own.
+/// `adopt`  S's own, which leaves the descriptor alone if it fails.
 /// `make`   makes an object of an `S&&`, which it leaves alone if it fails.
 /// Returns  the object. Null with an error set if memory ran out.
 template <class S, class Make>
@@ -65,6 +65,7 @@ template <class S, class Make>
     raise_error(adopted.error(), "adopt");
   }
   if (self == nullptr) {
+    // NOLINTNEXTLINE(bugprone-use-after-move): adopt() left it alone, or into_fd() gave it back
     static_cast<void>(own.release());
   } else {
     mode.keep();

@@ -229,7 +229,7 @@ PyFile::Step PyFile::start(FileWork::Kind kind, std::shared_ptr<op::Bytes> buffe
                                : kind == FileWork::Kind::write       ? position
                                                                      : end_of_ahead();
   work_ = std::make_unique<Work>(
-      Work{fs::detail::FileCall(FileWork{file, kind, offset, buffer}), kind, buffer});
+      Work{fs::detail::FileCall(FileWork{file, kind, offset, buffer}), kind, std::move(buffer)});
   return Step::wait;
 }
 

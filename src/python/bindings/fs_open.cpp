@@ -88,7 +88,7 @@ struct OpenRequest {
   bool is_line_buffered = false;
   Encoding encoding = {};
   Newline newline = {};
-  PyRef name = {};
+  PyRef name;
 
   /// The file, or null with an error set.
   PyObject* operator()(Result<fs::File> opened) const noexcept;
@@ -155,7 +155,8 @@ PyObject* parse_open(const char* name, PyObject* module, PyObject* const* args, 
   static constexpr std::array kParameters{"file",     "mode",   "buffering",
                                           "encoding", "errors", "newline"};
   Arguments arguments(args, nargs, names);
-  OpenRequest request{.state = static_cast<ModuleState*>(PyModule_GetState(module))};
+  OpenRequest request;
+  request.state = static_cast<ModuleState*>(PyModule_GetState(module));
   if (!arguments.bind_all(name, kParameters, 1) || !parse_open_mode(arguments[1], &request.mode) ||
       !parse_buffering(arguments[2], &request) || !parse_text(arguments, &request)) {
     return nullptr;
@@ -171,7 +172,8 @@ PyObject* parse_open(const char* name, PyObject* module, PyObject* const* args, 
   PathArgument path;
   if (!path.parse(arguments[0])) return nullptr;
   request.name = std::move(path.object);
-  return finish(fs::File::open(std::move(path.bytes), request.mode.options), std::move(request));
+  const fs::OpenOptions options = request.mode.options;
+  return finish(fs::File::open(std::move(path.bytes), options), std::move(request));
 }
 
 PyObject* open(PyObject* module, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {

@@ -108,7 +108,7 @@ struct FileSeek {
 /// Closes, also when writing what was pending fails: that is raised then.
 struct FileClose {
   using Closing = decltype(std::declval<fs::File&>().close());
-  PyRef error = {};
+  PyRef error;
   std::unique_ptr<Closing> closing = nullptr;
   Answer step(PyFile& file, Context& context);
   void failed(Error reason) noexcept;

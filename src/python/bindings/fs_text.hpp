@@ -99,7 +99,7 @@ struct TextReadLine {
 struct TextReadLines {
   PyText* text;
   Py_ssize_t hint;
-  PyRef lines = {};
+  PyRef lines = {};  // NOLINT(readability-redundant-member-init): lets initialisers end before it
   Py_ssize_t total = 0;
   Py_ssize_t searched = 0;
   Answer step(PyFile& file, Context& context);

@@ -36,7 +36,8 @@ bool is_shared(const ModuleState& state, PyObject* held) noexcept {
 PyObject* vars_of(PyObject* context) noexcept {
   constexpr std::size_t kOffset = sizeof(PyObject) + sizeof(PyObject*);
   PyObject* vars = nullptr;
-  std::memcpy(&vars, reinterpret_cast<const std::byte*>(context) + kOffset, sizeof vars);
+  std::memcpy(static_cast<void*>(&vars), reinterpret_cast<const std::byte*>(context) + kOffset,
+              sizeof(PyObject*));
   return vars;
 }
 

@@ -12,7 +12,9 @@ namespace blitzio::python {
 
 bool server_lost_client(const ModuleState& state, ServerBaseObject& server) noexcept {
   // Python code can write to it: what is not counted cannot be the last one either.
-  if (server.active_count <= 0 || --server.active_count != 0 || !server.is_closed) return true;
+  if (server.active_count <= 0) return true;
+  --server.active_count;
+  if (server.active_count != 0 || !server.is_closed) return true;
   const PyRef done = PyRef::steal(
       PyObject_CallMethodNoArgs(reinterpret_cast<PyObject*>(&server), state.names._wakeup));
   return static_cast<bool>(done);

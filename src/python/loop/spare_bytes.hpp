@@ -84,11 +84,11 @@ class SpareBytes {
     return stacks_[static_cast<std::size_t>(std::bit_width(size) - kSmallestWidth)];
   }
   static void set_next(PyObject* bytes, PyObject* next) noexcept {
-    std::memcpy(PyBytes_AS_STRING(bytes), &next, sizeof(next));
+    std::memcpy(PyBytes_AS_STRING(bytes), static_cast<const void*>(&next), sizeof(PyObject*));
   }
   static PyObject* pop(Stack& stack) noexcept {
     PyObject* bytes = stack.top;
-    std::memcpy(&stack.top, PyBytes_AS_STRING(bytes), sizeof(stack.top));
+    std::memcpy(static_cast<void*>(&stack.top), PyBytes_AS_STRING(bytes), sizeof(PyObject*));
     --stack.count;
     return bytes;
   }

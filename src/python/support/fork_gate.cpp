@@ -25,7 +25,10 @@ PyObject* begin_fork(PyObject* /*module*/, PyObject* /*unused*/)
 
 PyObject* end_fork_in_parent(PyObject* /*module*/, PyObject* /*unused*/)
     BLITZIO_THREAD_ATTRIBUTE(no_thread_safety_analysis) {
-  if (forks != 0 && --forks == 0) gate.unlock();
+  if (forks != 0) {
+    --forks;
+    if (forks == 0) gate.unlock();
+  }
   Py_RETURN_NONE;
 }
 

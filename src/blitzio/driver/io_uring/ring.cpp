@@ -91,7 +91,10 @@ int Ring::enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexce
     // Release: pairs with the kernel's acquire of the tail; the entries before it are filled.
     std::atomic_ref(*ring_.sq.ktail).store(tail_, std::memory_order_release);
   }
-  if (enters_to_registration_ != 0 && --enters_to_registration_ == 0) register_fd();
+  if (enters_to_registration_ != 0) {
+    --enters_to_registration_;
+    if (enters_to_registration_ == 0) register_fd();
+  }
   if (registered_fd_) flags |= IORING_ENTER_REGISTERED_RING;
   if (timeout == nullptr) {
     return io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), to_submit, wait_for, flags,

@@ -120,7 +120,7 @@ class RingCall final : public RingCallBase {
   void move_on() noexcept override {
     try {
       static_cast<void>(blitzio::detail::spawn_on_process_pool(std::move(job)));
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): see below
       // As where the pool can have no thread: it is not done, and nobody waits to be told.
     }
   }

@@ -54,7 +54,7 @@ PyRef running_loop(const ModuleState& state) noexcept {
 
 PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
   PyRef task = PyRef::borrow(PyDict_GetItemWithError(state.current_task, loop));
-  if (!task) PyErr_Clear();
+  if (!task) PyErr_Clear();  // As of a loop without a hash: it runs no task.
   return task;
 }
 
@@ -81,7 +81,7 @@ PyRef running_loop(const ModuleState& state) noexcept {
 
 PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
   PyRef task = PyRef::steal(PyObject_CallOneArg(state.current_task, loop));
-  if (!task) PyErr_Clear();
+  if (!task) PyErr_Clear();  // As of a loop without a hash: it runs no task.
   return task;
 }
 

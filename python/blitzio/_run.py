@@ -77,8 +77,8 @@ def run(
 
 
 def run_alone(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, _T]) -> _T:
-    """run() on `loop`, which is closed then, of a call that a thread makes: the thread's current
-    loop stays what it is. No loop may run in this thread."""
+    """run() on `loop`, which is closed then; the thread's current loop stays what it is, on 3.10
+    too. No loop may run in this thread."""
     if sys.version_info >= (3, 11):
         return run(main, loop_factory=lambda: loop)
     else:

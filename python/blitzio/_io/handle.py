@@ -101,7 +101,7 @@ class IoFuture(Generic[_T_co]):
 
         Raises:
             TimeoutError: after `timeout`.
-            RuntimeError: a loop runs in this thread; as await_().
+            RuntimeError: a loop runs in this thread, or the function itself waits.
         """
         return self._handle.blocking_join(timeout)
 

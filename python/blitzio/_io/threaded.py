@@ -195,8 +195,11 @@ def _give_up(handle: JoinHandle[Any], error: BaseException) -> None:
     work = handle._claim()
     if work is None:
         return  # Cancelled meanwhile.
-    if asyncio.iscoroutine(work[0]):
-        work[0].close()
+    try:
+        if asyncio.iscoroutine(work[0]):
+            work[0].close()
+    except BaseException as refusal:
+        error = refusal
     handle._fail(error)
 
 

@@ -289,12 +289,12 @@ async def start_tls(
         ValueError: a client needs server_hostname.
     """
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
-    protocol = _Reading(reader, loop=loop)
     if not server_side and server_hostname is None:
         raise ValueError("a client's TLS needs server_hostname")
     if stream.is_closed:
         raise _bad_descriptor()
+    reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
+    protocol = _Reading(reader, loop=loop)
     early = stream._take_ahead()
     sock = socket.socket(fileno=stream.detach())
     try:
@@ -355,7 +355,8 @@ async def _upgrade(
         plain.pause_reading()  # Its end is for TLS to hear.
         # In its first step it sets the protocol, and schedules that one's connection_made(), then
         # resume_reading(); `feed` comes at once behind both, in the same turn, so before anything
-        # that is read then. A loop that does something else first is waited for.
+        # that is read then. A loop that does something else first is looked at again each turn; if
+        # it is no loop that runs callbacks before it reads, what is read then may come first.
         # Not by a factory of the user's, whose task might take that step at once.
         upgrading = asyncio.Task(
             loop.start_tls(

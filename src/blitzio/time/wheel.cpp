@@ -10,9 +10,9 @@ namespace blitzio::time {
 
 namespace {
 
-constexpr unsigned kTickBits = 16;  // grains of the window of level 1
+constexpr unsigned kLowBits = 16;   // grains of the window of level 1
 constexpr unsigned kLevelBits = 6;  // of each level above
-constexpr unsigned kWindowBits = kTickBits + 3 * kLevelBits;
+constexpr unsigned kWindowBits = kLowBits + 3 * kLevelBits;
 constexpr unsigned kFetchSteps = 4'096;  // of two entries each, with what they are part of: 1 MB
 constexpr unsigned kCrowd = 16;          // such steps: what a heap orders as quickly
 
@@ -23,7 +23,7 @@ constexpr std::uint64_t bit_of(std::size_t slot) noexcept {
 
 /// The lowest grain bit that selects a slot of `level` (2 to 4).
 constexpr unsigned shift_of(unsigned level) noexcept {
-  return kTickBits + (level - 2) * kLevelBits;
+  return kLowBits + (level - 2) * kLevelBits;
 }
 
 }  // namespace
@@ -156,11 +156,11 @@ void TimerWheel::place(TimerEntry& entry) noexcept {
   std::size_t index = 0;
   if (differing < kGrains) {
     index = grain & (kGrains - 1);
-  } else if (differing < (std::uint64_t{1} << kTickBits)) {
-    index = kGrains + ((grain >> kGrainBits) & 255);
+  } else if (differing < (std::uint64_t{1} << kLowBits)) {
+    index = kGrains + ((grain >> kGrainBits) & (kTickSlots - 1));
   } else if (differing < (std::uint64_t{1} << kWindowBits)) {
     const auto top_bit = static_cast<unsigned>(std::bit_width(differing)) - 1;
-    const unsigned level = (top_bit - kTickBits) / kLevelBits + 2;
+    const unsigned level = (top_bit - kLowBits) / kLevelBits + 2;
     index = kOrdered + (level - 2) * 64 + ((grain >> shift_of(level)) & 63);
   } else {
     entry.place_ = TimerEntry::kInHeap;
@@ -227,7 +227,7 @@ std::uint64_t TimerWheel::start_of(std::size_t slot) const noexcept {
   const auto window_of = [this](unsigned bits) { return cursor_ >> bits << bits; };
   if (slot < kGrains) return window_of(kGrainBits) | slot;
   if (slot < kOrdered) {
-    return window_of(kTickBits) | (static_cast<std::uint64_t>(slot - kGrains) << kGrainBits);
+    return window_of(kLowBits) | (static_cast<std::uint64_t>(slot - kGrains) << kGrainBits);
   }
   const auto level = static_cast<unsigned>((slot - kOrdered) / 64 + 2);
   const unsigned shift = shift_of(level);

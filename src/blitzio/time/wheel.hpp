@@ -185,7 +185,8 @@ class TimerWheel {
 
   static constexpr unsigned kGrainBits = 8;  // of a tick
   static constexpr std::size_t kGrains = 1 << kGrainBits;
-  static constexpr std::size_t kOrdered = kGrains + 256;  // slots that know if they are in order
+  static constexpr std::size_t kTickSlots = 256;                 // of level 1
+  static constexpr std::size_t kOrdered = kGrains + kTickSlots;  // slots that know their order
   static constexpr std::size_t kSlots = kOrdered + 3 * 64;
   static constexpr std::size_t kWords = kSlots / 64;
   static constexpr std::size_t kNone = kSlots;
@@ -213,8 +214,8 @@ class TimerWheel {
   detail::TimerHeap deferred_;
   bool advancing_ = false;
   Instant advancing_to_;
-  std::array<std::uint64_t, kWords + 1>
-      occupied_{};  // words 0..3: level 0, 4..7: level 1, then one each
+  // Words 0 to 3: level 0, 4 to 7: level 1, then one for each level.
+  std::array<std::uint64_t, kWords + 1> occupied_{};
   std::array<std::uint64_t, kOrdered / 64> unsorted_{};
   std::array<Slot, kSlots + 1> slots_;
 };

@@ -104,12 +104,13 @@ void fetch(const HandleObject& handle) noexcept {
   BLITZIO_PREFETCH(start + 2 * kCacheLine);
 }
 
-/// Runs the first `count` handles of `queue`. Returns -1 with a fatal exception set; the rest stays
+/// Runs the handles that are in `queue` now. Returns -1 with a fatal exception set; the rest stays
 /// queued.
-int run_batch(LoopObject& loop, ReadyQueue& queue, std::size_t count) noexcept {
-  for (; count != 0; --count) {
+int run_batch(LoopObject& loop, ReadyQueue& queue) noexcept {
+  queue.begin_batch();
+  while (queue.batch_size() != 0) {
+    if (queue.batch_size() > kFetchAhead) fetch(*queue.at(kFetchAhead));
     HandleObject* handle = queue.pop();
-    if (count > kFetchAhead) fetch(*queue.at(kFetchAhead - 1));
     const int outcome =
         BLITZIO_UNLIKELY(loop.debug) ? run_timed(loop, *handle) : handle_run(*handle);
     Py_DECREF(reinterpret_cast<PyObject*>(handle));
@@ -127,10 +128,10 @@ bool has_queued(const LoopObject& loop) noexcept {
 /// What there is to run in this turn, in order, up to a fatal exception; see the top of loop.hpp.
 /// Returns  0, perhaps with loop.fatal, or -1 with the exception set.
 int run_turn(LoopObject& loop) noexcept {
-  if (loop.fatal == nullptr && run_batch(loop, loop.ready, loop.ready.size()) != 0) return -1;
+  if (loop.fatal == nullptr && run_batch(loop, loop.ready) != 0) return -1;
   if (loop.fatal == nullptr) loop.executor->dispatch();
   for (ReadyQueue* queue : {&loop.arrived, &loop.due}) {
-    if (loop.fatal == nullptr && run_batch(loop, *queue, queue->size()) != 0) return -1;
+    if (loop.fatal == nullptr && run_batch(loop, *queue) != 0) return -1;
   }
   if (loop.fatal == nullptr) loop.executor->run_tasks();
   return 0;
@@ -148,8 +149,7 @@ void end_turn(LoopObject& loop) noexcept {
 int run_once(LoopObject& loop) noexcept {
   loop_flush(loop);
   fd_watch_rearm(loop);
-  if (BLITZIO_UNLIKELY(!loop.beginning.is_empty()) &&
-      run_batch(loop, loop.beginning, loop.beginning.size()) != 0) {
+  if (BLITZIO_UNLIKELY(!loop.beginning.is_empty()) && run_batch(loop, loop.beginning) != 0) {
     return -1;
   }
 #if BLITZIO_FREE_THREADED

@@ -1,10 +1,14 @@
 // `ReadyQueue`: a ring of strong references to handles that grows when full and never shrinks while
 // it is in use. Owner thread only.
+//
+// A turn runs a batch: what is queued when it begins, not what is queued meanwhile. What is taken
+// back from the other end meanwhile leaves the batch too, if it was of it.
 #pragma once
 
 #include <blitzio/base/check.hpp>
 #include <blitzio/base/platform.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -40,12 +44,20 @@ class ReadyQueue {
   /// Gives the newest reference to the caller. Must not be empty.
   [[nodiscard]] HandleObject* pop_newest() noexcept {
     BLITZIO_DCHECK(!is_empty());
-    return slots_[--tail_ & (capacity_ - 1)];
+    --tail_;
+    batch_end_ = std::min(batch_end_, tail_);
+    return slots_[tail_ & (capacity_ - 1)];
   }
-  /// Borrowed, counted from the oldest; for the collector's traversal.
+  /// Borrowed, counted from the oldest; below size().
   [[nodiscard]] HandleObject* at(std::size_t index) const noexcept {
+    BLITZIO_DCHECK(index < size(), index, size());
     return slots_[(head_ + index) & (capacity_ - 1)];
   }
+
+  /// What is queued now is the batch.
+  void begin_batch() noexcept { batch_end_ = tail_; }
+  /// How many of it are queued still, while nothing but pop() and pop_newest() takes any.
+  [[nodiscard]] std::size_t batch_size() const noexcept { return batch_end_ - head_; }
 
  private:
   [[nodiscard]] bool grow() noexcept {
@@ -55,6 +67,7 @@ class ReadyQueue {
     const std::size_t count = size();
     for (std::size_t i = 0; i < count; ++i) larger[i] = at(i);
     slots_ = std::move(larger);
+    batch_end_ -= head_;
     head_ = 0;
     tail_ = count;
     capacity_ = wanted;
@@ -67,6 +80,7 @@ class ReadyQueue {
   std::unique_ptr<HandleObject*[]> slots_;
   std::size_t head_ = 0;
   std::size_t tail_ = 0;
+  std::size_t batch_end_ = 0;  // from head_ to tail_ while a batch runs
   std::size_t capacity_ = 0;
 };
 

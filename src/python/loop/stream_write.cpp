@@ -45,6 +45,9 @@ constexpr std::size_t kLoopGatherBytesMax = 256 * 1024;
 /// Objects other than `bytes` must be copied to be kept; from this size on they are sent at once,
 /// so that only what the kernel refuses is copied.
 constexpr std::size_t kCopyBytesMax = 16 * 1024;
+/// Pieces that are no more than this together are copied into one: that takes less time than the
+/// kernel does to read where each one lies.
+constexpr std::size_t kJoinBytesMax = 4 * 1024;
 /// What write() takes, as asyncio words it.
 #if PY_VERSION_HEX >= 0x030E0000
 constexpr const char* kBytesLike = "bytes, bytearray, or memoryview";
@@ -52,17 +55,13 @@ constexpr const char* kBytesLike = "bytes, bytearray, or memoryview";
 constexpr const char* kBytesLike = "bytes-like";
 #endif
 
-/// Copies what `vectors` refer to, `total` bytes, into `into`.
+/// Copies what `vectors` refer to into `into`, which has room for it.
 void join(std::span<const iovec> vectors, std::byte* into) noexcept {
   for (const iovec& vector : vectors) {
     std::memcpy(into, vector.iov_base, vector.iov_len);
     into += vector.iov_len;
   }
 }
-
-/// Pieces that are no more than this together are copied into one: that takes less time than the
-/// kernel does to read where each one lies.
-constexpr std::size_t kJoinBytesMax = 4 * 1024;
 
 /// send(2) or sendmsg(2) of `vectors`, of `total` bytes. Returns a count or a negative errno.
 std::int64_t send_vectors(int fd, std::span<iovec> vectors, std::size_t total) noexcept {

@@ -9,6 +9,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
 
 namespace blitzio::python {
 
@@ -20,10 +23,10 @@ class FreeList {
     if constexpr (kFreeThreaded) return nullptr;
     return count_ == 0 ? nullptr : items_[--count_];
   }
-  /// Keeps a cleared object. False if full: the caller frees it.
+  /// Keeps a cleared object, in the place of others if it is full. False: the caller frees it.
   [[nodiscard]] bool give(PyObject* object) noexcept {
     if constexpr (kFreeThreaded) return false;
-    if (count_ == Capacity) return false;
+    if (count_ == Capacity) spill();
     items_[count_++] = object;
     return true;
   }
@@ -33,6 +36,28 @@ class FreeList {
   }
 
  private:
+  /// Frees the newer half, from the highest address within a page of the allocator's to the lowest:
+  /// it gives memory out in the opposite order, so those who come next find it in that of the
+  /// caches, and not in that in which objects died (docs/design/timers.md).
+  void spill() noexcept {
+    constexpr std::size_t kSpilled = Capacity / 2;
+    constexpr std::size_t kPageBytes = 16 * 1024;
+    constexpr std::size_t kPlaceBytes = 64;
+    static_assert(kSpilled < 256);
+    const auto place_of = [](const PyObject* object) noexcept {
+      return reinterpret_cast<std::uintptr_t>(object) % kPageBytes / kPlaceBytes;
+    };
+    const std::span spilled = std::span(items_).last(kSpilled);
+    // Sorted by counting: how many stand at each place, then where those end.
+    std::array<std::uint8_t, kPageBytes / kPlaceBytes> ends{};
+    for (const PyObject* object : spilled) ++ends[place_of(object)];
+    std::partial_sum(ends.begin(), ends.end(), ends.begin());
+    std::array<PyObject*, kSpilled> sorted;
+    for (PyObject* object : spilled) sorted[--ends[place_of(object)]] = object;
+    for (std::size_t i = kSpilled; i != 0; --i) PyObject_GC_Del(sorted[i - 1]);
+    count_ -= kSpilled;
+  }
+
   std::array<PyObject*, kFreeThreaded ? 1 : Capacity> items_{};
   std::size_t count_ = 0;
 };

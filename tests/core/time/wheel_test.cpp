@@ -314,6 +314,7 @@ class Model {
   std::int64_t pick_start() { return static_cast<std::int64_t>(below(1ULL << 60)); }
   // From nanoseconds to years, with many equal ones.
   std::int64_t pick_span() {
+    if (below(3) == 0) return static_cast<std::int64_t>(below(2 << 20));  // Crowds in a tick.
     const auto bits = below(58);
     const auto span = static_cast<std::int64_t>(below(1ULL << bits));
     return below(3) == 0 ? span & ~std::int64_t{0xFFFF} : span;
@@ -349,6 +350,7 @@ class Model {
       now_ = std::max(now_, wheel_.next_deadline().as_nanos());
     } else {
       now_ += pick_span() >> below(20);
+      if (below(8) == 0) now_ -= static_cast<std::int64_t>(below(2 << 20));  // That is allowed.
     }
     // Fire functions add to the model; what is due now is settled before.
     for (auto it = model_.begin(); it != model_.end() && it->first.first <= now_;) {

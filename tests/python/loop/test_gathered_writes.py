@@ -64,6 +64,24 @@ async def writing(kind: str) -> AsyncIterator[tuple[Any, int]]:
             await soon(protocol.lost)
 
 
+@pytest.mark.parametrize("size", [4_095, 4_096, 4_097, 20_000])
+def test_pieces_arrive_in_order_whether_they_are_copied_together_or_not(
+    loop: asyncio.AbstractEventLoop, size: int
+) -> None:
+    async def main() -> None:
+        async with transport_and_peer() as (transport, _, peer):
+            pieces = [b"a", b"b" * 7, b"", b"c" * 1_000]
+            pieces.append(b"d" * (size - sum(map(len, pieces))))
+            for piece in pieces:
+                transport.write(piece)
+            received = b""
+            while len(received) < size:
+                received += await loop.sock_recv(peer, size)
+            assert received == b"".join(pieces)
+
+    loop.run_until_complete(main())
+
+
 # ---- the end of a connection ---------------------------------------------------------------------
 
 ENDS: dict[str, Callable[[Any], object]] = {

@@ -419,6 +419,27 @@ def test_a_coroutine_that_gets_no_loop_fails(
             future.blocking_await(20)
 
 
+def test_a_coroutine_that_gets_no_loop_fails_even_if_it_refuses_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(config: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptors")
+
+    async def obstinate() -> None:
+        try:
+            await asyncio.sleep(0)
+        except GeneratorExit:
+            raise LookupError("not now") from None
+
+    monkeypatch.setattr("blitzio._io.threaded.new_event_loop", refuse)
+    begun = obstinate()
+    begun.send(None)
+    with Threaded(async_limit=1) as threaded:
+        future = threaded.io().async_(begun)
+        with pytest.raises(LookupError, match="not now"):
+            future.blocking_await(20)
+
+
 def test_a_guest_outlives_the_task_of_its_thread() -> None:
     """A coroutine that runs in place belongs to its starter's loop, which waits for it."""
 

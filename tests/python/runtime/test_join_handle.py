@@ -43,6 +43,32 @@ def test_work_that_is_awaited_at_once_needs_no_turn_of_the_loop() -> None:
     assert blitzio.run(main()) == (45, [])
 
 
+@pytest.mark.parametrize("behind", [0, 1, 8])
+def test_a_start_that_is_taken_back_ends_its_turn_no_later(behind: int) -> None:
+    """It was counted on as queued, so the loop ran what the next turn is for, or crashed."""
+    ran: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def work() -> None:
+            loop.call_soon(ran.append, "next turn")
+            await asyncio.sleep(0.01)
+
+        async def wait() -> None:
+            for number in range(behind):
+                loop.call_soon(ran.append, str(number))
+            await handle
+
+        loop.call_later(0, ran.append, "end of the turn")
+        task = asyncio.create_task(wait())
+        handle = spawn(work())  # Is to begin behind it, in the same turn.
+        await task
+
+    blitzio.run(main())
+    assert ran == ["end of the turn", *map(str, range(behind)), "next turn"]
+
+
 def test_awaiting_in_a_row_does_not_starve_the_loop(run: Run) -> None:
     async def main() -> None:
         others = False

@@ -176,7 +176,7 @@ TimerHandleObject* make_timer(PyTypeObject* type, LoopObject& loop, double when,
   if (timer == nullptr) return nullptr;
   timer->handle.is_timer = true;
   timer->when = when;
-  new (&timer->timer) HandleTimer(*timer);
+  new (&timer->timer) HandleTimer(*timer, loop);
   const int failed = fill(timer->handle, loop, callback, args, arg_count, context);
   if (failed != 0) {
     Py_DECREF(as_object(timer->handle));
@@ -190,8 +190,8 @@ namespace {
 /// The wheel's reference goes to the queue of this turn's timers. That another thread cancelled the
 /// handle shows when its turn comes.
 void on_timer(time::TimerEntry& entry) noexcept {
-  TimerHandleObject& timer = static_cast<HandleTimer&>(entry).owner();
-  const bool has_room = timer.handle.loop->due.push(&timer.handle);
+  HandleTimer& timer = static_cast<HandleTimer&>(entry);
+  const bool has_room = timer.loop().due.push(&timer.owner().handle);
   BLITZIO_CHECK(has_room);  // Reserved when it was armed.
 }
 
@@ -281,8 +281,10 @@ int handle_clear(PyObject* self) {
   return 0;
 }
 
-HandleTimer::HandleTimer(TimerHandleObject& owner) noexcept
-    : time::TimerEntry(on_timer), owner_(&owner) {}
+HandleTimer::HandleTimer(TimerHandleObject& object, LoopObject& loop) noexcept
+    : time::TimerEntry(on_timer), loop_(&loop) {
+  BLITZIO_DCHECK(&owner() == &object);
+}
 
 TimerHandleObject* timer_handle_of(time::TimerEntry& entry) noexcept {
   if (entry.fire_function() != on_timer) return nullptr;

@@ -26,6 +26,7 @@
 #include <blitzio/time/wheel.hpp>
 #include <python/support/state.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace blitzio::python {
@@ -59,11 +60,13 @@ struct TimerHandleObject;
 /// The wheel's entry of a timer handle; while armed, the wheel holds a reference to the handle.
 class HandleTimer : public time::TimerEntry {
  public:
-  explicit HandleTimer(TimerHandleObject& owner) noexcept;
-  [[nodiscard]] TimerHandleObject& owner() const noexcept { return *owner_; }
+  HandleTimer(TimerHandleObject& object, LoopObject& loop) noexcept;
+  [[nodiscard]] TimerHandleObject& owner() noexcept;
+  /// The handle's, known here as well: who fires many need not have read the handle for that.
+  [[nodiscard]] LoopObject& loop() const noexcept { return *loop_; }
 
  private:
-  TimerHandleObject* owner_;
+  LoopObject* loop_;
 };
 
 /// The handle that an entry of the wheel belongs to; null if it is not one of ours.
@@ -77,6 +80,11 @@ struct TimerHandleObject {
   double when;        ///< loop.time() seconds, as the caller gave it
   HandleTimer timer;  ///< constructed with the object, destroyed before it is freed
 };
+
+inline TimerHandleObject& HandleTimer::owner() noexcept {
+  constexpr std::size_t kOffset = sizeof(TimerHandleObject) - sizeof(HandleTimer);  // It is last.
+  return *reinterpret_cast<TimerHandleObject*>(reinterpret_cast<std::byte*>(this) - kOffset);
+}
 
 [[nodiscard]] int handle_register(PyObject* module, ModuleState& state) noexcept;
 

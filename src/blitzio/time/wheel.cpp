@@ -215,7 +215,9 @@ void TimerWheel::cancel(TimerEntry& entry) noexcept {
 }
 
 std::size_t TimerWheel::first_occupied() const noexcept {
-  for (std::size_t word = 0; word < kWords; ++word) {
+  // Level 0 is empty, mostly: only crowds and what is due within the tick are there.
+  const std::uint64_t level0 = occupied_[0] | occupied_[1] | occupied_[2] | occupied_[3];
+  for (std::size_t word = level0 == 0 ? kGrains / 64 : 0; word < kWords; ++word) {
     if (occupied_[word] != 0) {
       return word * 64 + static_cast<std::size_t>(std::countr_zero(occupied_[word]));
     }
@@ -290,22 +292,21 @@ void TimerWheel::enter_window() noexcept {
 }
 
 // Moves the cursor to the next place that holds entries, or to `target` if that comes first.
-// Returns false once it stands at `target` or ahead of it.
+// Returns whether it came to entries; else it stands at `target` or ahead of it.
 bool TimerWheel::step(std::uint64_t target) noexcept {
   if (cursor_ >= target) return false;
   if (const std::size_t slot = first_occupied(); slot != kNone) {
     if (start_of(slot) <= target) {
       enter_slot(slot);
-    } else {
-      cursor_ = target;
+      return true;
     }
   } else if (!beyond_.is_empty() &&
              grain_of(beyond_.top()->deadline_) >> kWindowBits <= target >> kWindowBits) {
     enter_window();
-  } else {
-    cursor_ = target;
+    return true;
   }
-  return true;
+  cursor_ = target;
+  return false;
 }
 
 // The earliest up to the cursor; null if there is none.

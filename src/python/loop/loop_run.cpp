@@ -108,8 +108,8 @@ void fetch(const HandleObject& handle) noexcept {
 /// queued.
 int run_batch(LoopObject& loop, ReadyQueue& queue) noexcept {
   queue.begin_batch();
-  while (queue.batch_size() != 0) {
-    if (queue.batch_size() > kFetchAhead) fetch(*queue.at(kFetchAhead));
+  while (const std::size_t left = queue.batch_size()) {
+    if (left > kFetchAhead) fetch(*queue.at(kFetchAhead));
     HandleObject* handle = queue.pop();
     const int outcome =
         BLITZIO_UNLIKELY(loop.debug) ? run_timed(loop, *handle) : handle_run(*handle);
@@ -131,6 +131,7 @@ int run_turn(LoopObject& loop) noexcept {
   if (loop.fatal == nullptr && run_batch(loop, loop.ready) != 0) return -1;
   if (loop.fatal == nullptr) loop.executor->dispatch();
   for (ReadyQueue* queue : {&loop.arrived, &loop.due}) {
+    if (queue->is_empty()) continue;  // As in most turns.
     if (loop.fatal == nullptr && run_batch(loop, *queue) != 0) return -1;
   }
   if (loop.fatal == nullptr) loop.executor->run_tasks();

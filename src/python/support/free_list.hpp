@@ -39,7 +39,7 @@ class FreeList {
   /// Frees the newer half, from the highest address within a page of the allocator's to the lowest:
   /// it gives memory out in the opposite order, so those who come next find it in that of the
   /// caches, and not in that in which objects died (docs/design/timers.md).
-  void spill() noexcept {
+  [[gnu::noinline]] void spill() noexcept {
     constexpr std::size_t kSpilled = Capacity / 2;
     constexpr std::size_t kPageBytes = 16 * 1024;
     constexpr std::size_t kPlaceBytes = 64;

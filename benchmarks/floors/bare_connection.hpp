@@ -182,7 +182,14 @@ inline void deallocate_connection(PyObject* self) {
 }
 
 /// A module of `serve(listener, until, accept, run)` and the type of its connections.
-inline PyObject* make_server_module(PyModuleDef& definition) {
+template <PyCFunction kServe>
+PyObject* make_server_module(const char* name) {
+  static PyMethodDef functions[] = {
+      {"serve", kServe, METH_VARARGS, nullptr},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  static PyModuleDef definition{
+      PyModuleDef_HEAD_INIT, name, nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
   static PyMethodDef methods[] = {
       {"write", write, METH_O, nullptr},
       {"writelines", write_lines, METH_O, nullptr},

@@ -101,22 +101,8 @@ PyObject* serve(PyObject* /*module*/, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef functions[] = {
-    {"serve", serve, METH_VARARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyModuleDef definition{PyModuleDef_HEAD_INIT,
-                       "bare_ring_server",
-                       nullptr,
-                       -1,
-                       functions,
-                       nullptr,
-                       nullptr,
-                       nullptr,
-                       nullptr};
-
 }  // namespace
 
 PyMODINIT_FUNC PyInit_bare_ring_server() {
-  return floors::make_server_module(definition);
+  return floors::make_server_module<serve>("bare_ring_server");
 }

@@ -55,6 +55,17 @@ if TYPE_CHECKING:
     from blitzio._config import Config
 
 
+# What the mixins keep in a loop, and its first values, where it is kept in slots: from 3.12 on
+# CPython remembers where a method is only for objects of this layout that have no dict, and else
+# looks for it anew at each call. Up to 3.11 it does so only for those that have one.
+_STATE = {
+    name: vars(mixin)[name]
+    for mixin in (RunningMixin, SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin)
+    for name in mixin.__annotations__
+    if sys.version_info >= (3, 12)
+}
+
+
 class Loop(
     UnixMixin,
     ListenMixin,
@@ -84,6 +95,14 @@ class Loop(
         RuntimeError: the chosen backend does not work on this machine, or lacks what was asked for.
         OSError: the kernel refused what the loop needs, such as file descriptors.
     """
+
+    __slots__ = tuple(_STATE)
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Loop:
+        self = super().__new__(cls)
+        for name, value in _STATE.items():
+            setattr(self, name, value)
+        return self
 
     def __init__(self, config: Config | None = None) -> None:
         if config is None:

@@ -30,7 +30,7 @@ if sys.version_info < (3, 11):
 class ExecutorMixin(LoopBase):
     _default_executor: concurrent.futures.Executor | None = None
     # Set by shutdown_default_executor() and close(): the default executor takes no more work.
-    _executor_shutdown_called = False
+    _executor_shutdown_called: bool = False
 
     def set_default_executor(self, executor: concurrent.futures.Executor) -> None:
         """Makes `run_in_executor(None, …)` use `executor` instead of the native pool.

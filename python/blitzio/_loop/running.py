@@ -35,9 +35,9 @@ logger = logging.getLogger("asyncio")
 
 class RunningMixin(SignalsMixin, SubprocessMixin, ExecutorMixin, ErrorsMixin):
     # False until the constructor is through: an unfinished loop has nothing to close or to warn of.
-    _open = False
+    _open: bool = False
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
-    _asyncgens_shutdown_called = False
+    _asyncgens_shutdown_called: bool = False
     _old_agen_hooks: Any = None
     # The depth that was set before ours; None while we do not track.
     _outer_origin_depth: int | None = None

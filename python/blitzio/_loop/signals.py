@@ -25,8 +25,8 @@ import asyncio
 import contextvars
 import errno
 import inspect
+import os
 import signal
-import socket
 import sys
 import threading
 import warnings
@@ -46,13 +46,14 @@ if TYPE_CHECKING:
 
 
 class SignalsMixin(LoopBase):
-    _signal_sockets: tuple[socket.socket, socket.socket] | None = None
+    # The ends of a pipe, to read and to write.
+    _signal_pipe: tuple[int, int] | None = None
     _signal_handlers: dict[int, tuple[contextvars.Context, Callable[..., object], Any]] | None = (
         None
     )
     # A run needs to be woken for signals, whether handlers were added or not.
-    _runs_with_signals = False
-    _is_reading_signals = False
+    _runs_with_signals: bool = False
+    _is_reading_signals: bool = False
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts]
@@ -71,7 +72,7 @@ class SignalsMixin(LoopBase):
         _check_signal(sig)
         self._check_closed()
         try:
-            self._open_signal_sockets()
+            self._open_signal_pipe()
             wakeup_fd.take(self)
         except (ValueError, OSError) as exc:
             raise RuntimeError(str(exc)) from None
@@ -118,7 +119,7 @@ class SignalsMixin(LoopBase):
         if threading.current_thread() is not threading.main_thread():
             return
         try:
-            self._open_signal_sockets()
+            self._open_signal_pipe()
             self._runs_with_signals = True
             wakeup_fd.take(self)
         except ValueError:
@@ -142,29 +143,24 @@ class SignalsMixin(LoopBase):
                 )
                 self._signal_handlers.clear()
             else:
-                # In another thread than the main one this raises, as asyncio's does; the sockets
-                # then stay open, for the fd is still installed.
+                # In another thread than the main one this raises, as asyncio's does; the pipe
+                # then stays open, for the fd is still installed.
                 for sig in list(self._signal_handlers):
                     self.remove_signal_handler(sig)
-        if self._signal_sockets is not None:
+        if self._signal_pipe is not None:
             wakeup_fd.release(self)
-            receiver, sender = self._signal_sockets
-            self._signal_sockets = None
-            LoopBase.remove_reader(self, receiver)  # Past what stands in the method's place.
-            receiver.close()
-            sender.close()
+            # Past what stands in the method's place.
+            LoopBase.remove_reader(self, self._signal_pipe[0])
+            self._close_signal_pipe()
 
     def _disown_signals(self) -> None:
         """In a forked child: a signal here must not be written where the parent reads."""
-        if self._signal_sockets is None:
+        if self._signal_pipe is None:
             return
         wakeup_fd.disown(self)
         self._runs_with_signals = False
         self._signal_handlers = None
-        receiver, sender = self._signal_sockets
-        self._signal_sockets = None
-        receiver.close()
-        sender.close()
+        self._close_signal_pipe()
 
     # ---- the wake-up fd ----
 
@@ -174,28 +170,35 @@ class SignalsMixin(LoopBase):
         elif not self._runs_with_signals:
             wakeup_fd.release(self)
 
-    def _open_signal_sockets(self) -> None:
-        if self._signal_sockets is not None:
+    def _open_signal_pipe(self) -> None:
+        if self._signal_pipe is not None:
             return
         if threading.current_thread() is not threading.main_thread():
-            # CPython's own words, before any socket is made.
+            # CPython's own words, before any pipe is made.
             signal.set_wakeup_fd(-1)
-        receiver, sender = socket.socketpair()
-        receiver.setblocking(False)
-        sender.setblocking(False)
-        self._signal_sockets = (receiver, sender)
+        receiver, sender = os.pipe()
+        self._signal_pipe = (receiver, sender)
+        os.set_blocking(receiver, False)
+        os.set_blocking(sender, False)
         self._add_background_reader(receiver, self._read_signals)
+
+    def _close_signal_pipe(self) -> None:
+        if self._signal_pipe is not None:
+            receiver, sender = self._signal_pipe
+            self._signal_pipe = None
+            os.close(receiver)
+            os.close(sender)
 
     def _read_signals(self) -> None:
         # A signal may come while others are being read: it is read behind them.
-        if self._signal_sockets is None or self._is_reading_signals:
+        if self._signal_pipe is None or self._is_reading_signals:
             return
-        receiver = self._signal_sockets[0]
+        receiver = self._signal_pipe[0]
         try:
             self._is_reading_signals = True
             while True:
                 try:
-                    numbers = receiver.recv(4096)
+                    numbers = os.read(receiver, 4096)
                 except BlockingIOError:
                     return
                 for number in numbers:

@@ -21,13 +21,12 @@ import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Protocol
 
     class SignalLoop(Protocol):
         """What a loop must have to take part."""
 
-        _signal_sockets: tuple[socket.socket, socket.socket] | None  # (receiver, sender)
+        _signal_pipe: tuple[int, int] | None  # (receiver, sender)
         _runs_with_signals: bool
 
         def _handle_signal(self, number: int) -> bool:
@@ -95,12 +94,12 @@ def deliver(number: int) -> None:
 
 
 def _fd(loop: SignalLoop) -> int:
-    assert loop._signal_sockets is not None
-    return loop._signal_sockets[1].fileno()
+    assert loop._signal_pipe is not None
+    return loop._signal_pipe[1]
 
 
 def disown(loop: SignalLoop) -> None:
-    """In a forked child: its signals must not be written to sockets that the parent reads."""
+    """In a forked child: its signals must not be written to a pipe that the parent reads."""
     if loop not in _loops:
         return
     _loops.remove(loop)

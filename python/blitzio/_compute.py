@@ -36,6 +36,9 @@ def compute(function: Callable[..., _T], /, *args: Any) -> JoinHandle[_T]:
 
     Cancellation: before the call begins; afterwards it runs to its end.
 
+    A call that blocks for others holds a thread, and if all do, there is none for the others; those
+    who wait for a parallel_map() or parallel_for() take part in it instead.
+
     >>> compute(sum, range(10)).blocking_join()
     45
     """
@@ -95,11 +98,10 @@ def _start_parallel(
         raise TypeError(f"a function was expected, got {function!r}")
     if chunk < 0:
         raise ValueError(f"chunk must not be negative, not {chunk}")
-    threads, count = _threads()
     work: ParallelWork[_T, Any] = ParallelWork(
-        list(items), function, chunk, count, keeps_results=keeps_results
+        list(items), function, chunk, *_threads(), keeps_results=keeps_results
     )
-    work.start(threads.submit)
+    work.start()
     return work.handle
 
 

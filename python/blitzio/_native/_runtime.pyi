@@ -77,7 +77,9 @@ class JoinHandle(Generic[_T_co]):
         Raises:
             Exception: what the work raised.
             asyncio.CancelledError: the work was cancelled.
-            RuntimeError: the caller is the work itself, and would wait for ever.
+            RuntimeError: the caller is the work itself, and would wait for ever. A limit around
+                it changes nothing, as with a task of asyncio's; in a select() or race() with others
+                it is only not the first.
 
         Cancellation: stops waiting; the work runs on.
         """
@@ -91,7 +93,8 @@ class JoinHandle(Generic[_T_co]):
         Raises:
             RuntimeError: a loop runs in this thread, which would stand still; also if the work has
                 ended: then there is try_join(). Or the caller is the work itself.
-            TimeoutError: the time was over first; the work runs on.
+            TimeoutError: the time was over first; the work runs on. A thread for computing takes
+                part in a parallel_map() that it waits for, and looks at the time between two items.
             Exception: what the work raised.
         """
 
@@ -171,13 +174,13 @@ def _start_soon(handle: JoinHandle[Any], /) -> None:
     """Start what a handle of _make_handle() stands for, on the running loop."""
 
 def _make_external_handle(
-    cancel: Callable[[], object] | None, helper: Callable[[], object] | None, /
+    cancel: Callable[[], object] | None, helper: Callable[[float | None], object] | None, /
 ) -> JoinHandle[Any]:
     """A handle of work that runs by other means, until _finish() or _fail().
 
     Args:
         cancel: ends the work early.
-        helper: does a part of it in a thread that blocks for its end, without a timeout.
+        helper: called by a thread that blocks for its end, with its timeout: may do a part of it.
     """
 
 @final

@@ -4,10 +4,12 @@ items, until the last.
 What ends it is the last chunk, not the last thread: a thread of the pool that comes too late finds
 nothing to do. So whoever blocks for the result may help, and does: a computing thread that did not
 would hold the very place that its chunks wait for, and with all of them doing so none would run.
+Who has a time limit helps only where that is so, and takes one item at a time: a call cannot be
+ended in its middle.
 
 Under the lock:  `_start` is where the next chunk begins, `_open` counts those handed out and not
-ended, `_left` those not ended. It is over when `_open` is 0 and either `_left` is 0, or a call
-failed, or it was cancelled: in the last two cases nothing is handed out any more.
+ended, `_left` the items that have not been called. It is over when `_open` is 0 and either `_left`
+is 0, or a call failed, or it was cancelled: in the last two cases nothing is handed out any more.
 
 Who helps may be the main thread, where a signal handler cancels in the middle of this, or raises
 as Ctrl-C does: then that chunk has ended, and failed. Nothing is called under the lock (`Locked`).
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -26,6 +29,8 @@ from blitzio._native import JoinHandle, _make_external_handle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from blitzio._native import ThreadPool
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -34,12 +39,12 @@ _CHUNKS_PER_THREAD = 16
 
 
 class _Share:
-    """Of a thread that takes part: whether it has a chunk."""
+    """Of a thread that takes part: the items that it has."""
 
-    __slots__ = ("is_open",)
+    __slots__ = ("end", "start")
 
     def __init__(self) -> None:
-        self.is_open = False
+        self.start = self.end = 0
 
 
 class ParallelWork(Locked, Generic[_T, _R]):
@@ -50,6 +55,7 @@ class ParallelWork(Locked, Generic[_T, _R]):
         items: list[_T],
         function: Callable[[_T], object],
         chunk: int,
+        pool: ThreadPool,
         threads: int,
         *,
         keeps_results: bool,
@@ -62,16 +68,17 @@ class ParallelWork(Locked, Generic[_T, _R]):
         super().__init__()
         self._start = 0
         self._end = len(items)
-        self._left = len(range(0, self._end, self._chunk))
+        self._left = self._end
         self._open = 0
         self._error: BaseException | None = None
         self._is_cancelled = False
-        self._threads = min(threads, self._left)
+        self._pool = pool
+        self._threads = min(threads, len(range(0, self._end, self._chunk)))
         #: The threads in run(), by their idents.
         self._inside: set[int] = set()
         self.handle: JoinHandle[_R] = _make_external_handle(self.cancel, self._help)
 
-    def start(self, submit: Callable[[Callable[[], object]], object]) -> None:
+    def start(self) -> None:
         """Has as many threads as are of use come.
 
         Raises:
@@ -81,7 +88,7 @@ class ParallelWork(Locked, Generic[_T, _R]):
             self.handle._finish(self._results)
         for number in range(self._threads):
             try:
-                submit(self.run)
+                self._pool.submit(self.run)
             except RuntimeError:
                 if number == 0:
                     raise
@@ -94,19 +101,20 @@ class ParallelWork(Locked, Generic[_T, _R]):
         if is_over:
             self._finish()
 
-    def run(self) -> None:
-        """Takes chunks until there are no more. Any thread, any number of them."""
+    def run(self, deadline: float | None = None) -> None:
+        """Takes chunks until there are no more, or items until the deadline, of the monotonic
+        clock. Any thread, any number of them."""
         share = _Share()
         self._inside.add(get_ident())
         try:
-            self._take_chunks(share)
+            self._take_part(share, deadline)
         except BaseException as error:  # Between two calls, not by them.
             if self._end_chunk(share, error):
                 self._finish()
         finally:
             self._inside.discard(get_ident())
 
-    def _help(self) -> None:
+    def _help(self, timeout: float | None) -> None:
         """run(), of a thread that waits for the end.
 
         Raises:
@@ -114,17 +122,20 @@ class ParallelWork(Locked, Generic[_T, _R]):
         """
         if get_ident() in self._inside:
             raise RuntimeError(f"Task cannot await on itself: {self.handle!r}")
-        self.run()
+        if timeout is None:
+            self.run()
+        elif self._pool.is_own_thread():
+            self.run(time.monotonic() + timeout)
 
-    def _take_chunks(self, share: _Share) -> None:
+    def _take_part(self, share: _Share, deadline: float | None) -> None:
         function, items, results = self._function, self._items, self._results
         # A copy: one context cannot be entered by two threads at once.
         context = self._context.copy()
         error: BaseException | None = None
-        start = self._take(share)
-        while start is not None:
+        chunk = self._chunk if deadline is None else 1
+        while (deadline is None or time.monotonic() < deadline) and self._take(share, chunk):
             try:
-                for i in range(start, min(start + self._chunk, len(items))):
+                for i in range(share.start, share.end):
                     result = context.run(function, items[i])
                     if results is not None:
                         results[i] = result
@@ -132,25 +143,29 @@ class ParallelWork(Locked, Generic[_T, _R]):
                 error = raised
             if self._end_chunk(share, error):
                 self._finish()
-            start = self._take(share)
 
-    def _take(self, share: _Share) -> int | None:
+    def _take(self, share: _Share, count: int) -> bool:
+        """Returns whether there was something left to take."""
         with self._lock:
             if self._error is not None or self._is_cancelled or self._start >= self._end:
-                return None
+                return False
             start = self._start
-            self._start = start + self._chunk
+            end = start + count
+            if end > self._end:
+                end = self._end
+            self._start = end
             self._open += 1
-            share.is_open = True
-            return start
+            share.start = start
+            share.end = end
+            return True
 
     def _end_chunk(self, share: _Share, error: BaseException | None) -> bool:
         """Returns whether all is over."""
         with self._lock:
-            if share.is_open:
-                share.is_open = False
+            if share.start < share.end:
                 self._open -= 1
-                self._left -= 1
+                self._left -= share.end - share.start
+                share.start = share.end
             if self._error is None:
                 self._error = error
             return self._open == 0 and (

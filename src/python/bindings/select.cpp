@@ -100,7 +100,8 @@ class SelectFuture {
   bool poll_branch(Py_ssize_t index, Context& context, PyRef& value) noexcept {
     PyObject* branch = PyTuple_GET_ITEM(branches_.get(), index);
     if (awaitable_check(*state_, branch)) {
-      if (index >= taken_ && !awaitable_take(branch)) return true;
+      const bool has_rivals = PyTuple_GET_SIZE(branches_.get()) > 1;
+      if (index >= taken_ && !awaitable_take(branch, has_rivals)) return true;
       taken_ = std::max(taken_, index + 1);
       PyObject* result = nullptr;
       if (!awaitable_poll(branch, context, &result)) return false;

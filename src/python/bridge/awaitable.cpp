@@ -379,7 +379,7 @@ bool awaitable_check(const ModuleState& state, PyObject* object) noexcept {
   return Py_IS_TYPE(object, state.awaitable_type);
 }
 
-bool awaitable_take(PyObject* awaitable) noexcept {
+bool awaitable_take(PyObject* awaitable, bool has_rivals) noexcept {
   const ObjectLock lock(awaitable);
   AwaitableObject& self = as_awaitable(awaitable);
   if (self.phase != State::created) {
@@ -387,6 +387,7 @@ bool awaitable_take(PyObject* awaitable) noexcept {
     return false;
   }
   self.phase = State::taken;
+  if (has_rivals) self.kind->join_rivals(self.future);
   return true;
 }
 

@@ -61,6 +61,8 @@ struct AwaitableKind {
   /// An exception was thrown in, and `future` was polled before. Returns true if it has to go on
   /// first; it is polled until it is ready, then the exception is raised.
   bool (*unwind)(void* future) noexcept;
+  /// It is one of several, the first of which ends the wait. Before it is polled.
+  void (*join_rivals)(void* future) noexcept;
 };
 
 /// For a callback of the loop that wakes who waits as its last act: the first done-callback that a
@@ -129,7 +131,10 @@ struct BoundFuture {
     if constexpr (requires(F& f) { f.unwind(); }) return of(self).future.unwind();
     return false;
   }
-  static constexpr AwaitableKind kKind{poll, destroy, traverse, unwind};
+  static void join_rivals(void* self) noexcept {
+    if constexpr (requires(F& f) { f.join_rivals(); }) of(self).future.join_rivals();
+  }
+  static constexpr AwaitableKind kKind{poll, destroy, traverse, unwind, join_rivals};
 };
 
 /// The conversion of futures without a value.
@@ -153,7 +158,8 @@ void awaitable_arm(PyObject* awaitable, const AwaitableKind& kind) noexcept;
 /// `convert`  makes a new reference of the output, or returns null with an error set; called as
 ///            convert(output), without argument if there is none. Exceptions of C++ are translated.
 /// A future that holds Python objects has `int traverse(visitproc, void*)`. One that has work to do
-/// before it may be dropped has `bool unwind()`, see AwaitableKind.
+/// before it may be dropped has `bool unwind()`, and one that waits otherwise beside others `void
+/// join_rivals()`: see AwaitableKind.
 /// Returns  null with an error set if memory is short.
 template <Future F, class Convert = detail::ReturnNone>
 [[nodiscard]] PyObject* awaitable_new(ModuleState& state, const char* name, PyObject* owner,
@@ -173,8 +179,9 @@ template <Future F, class Convert = detail::ReturnNone>
 
 /// For native futures that are made of others, such as select(): created → taken. Nobody else can
 /// go on with it any more.
+/// `has_rivals`  the first of several ends the caller's wait, and this is one.
 /// Returns  false with RuntimeError set if it is somebody's already, or finished.
-[[nodiscard]] bool awaitable_take(PyObject* awaitable) noexcept;
+[[nodiscard]] bool awaitable_take(PyObject* awaitable, bool has_rivals = false) noexcept;
 /// Polls one that the caller has taken, with the caller's context.
 /// Returns  whether it is finished: then `*result` is a new reference, or null with an error set.
 [[nodiscard]] bool awaitable_poll(PyObject* awaitable, Context& context,

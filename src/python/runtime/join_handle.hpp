@@ -75,7 +75,7 @@ struct JoinHandleObject {
   PyObject* value;      ///< finished without a task: the result, or null and
   PyObject* error;      ///< what it raised
   PyObject* canceller;  ///< running work that is no task: called to end it; or null
-  PyObject* helper;     ///< called by a thread that blocks until the end: joins the work; or null
+  PyObject* helper;  ///< called by a thread that blocks, with its timeout: joins the work; or null
   PyObject* coroutine;  ///< running, before `task` is known: what its first step runs; or null
   LoopGate* gate;       ///< counted, of the loop that runs `task`; null once finished
   const void* home;  ///< who may run queued work: a scheduler, a worker, or a loop; compared only

@@ -47,13 +47,17 @@ PyObject* method_ended(PyObject* self, PyObject* /*unused*/) {
 }
 
 /// Has the caller do its part of the work, if there is one. Returns false with an error set.
-bool help(JoinHandleObject& handle) noexcept {
+bool help(JoinHandleObject& handle, const TimeLimit& limit) noexcept {
   PyRef helper;
   {
     const ObjectLock lock(as_object(handle));
     helper = PyRef::borrow(handle.helper);
   }
-  return !helper || PyRef::steal(PyObject_CallNoArgs(helper.get()));
+  if (!helper) return true;
+  const PyRef timeout = limit.deadline == Instant::max()
+                            ? PyRef::borrow(Py_None)
+                            : PyRef::steal(PyFloat_FromDouble(limit.seconds));
+  return timeout && PyRef::steal(PyObject_CallOneArg(helper.get(), timeout.get()));
 }
 
 /// Blocks until the work has ended; None, or null with an error set.
@@ -65,7 +69,7 @@ PyObject* wait_here(PyObject* self, const char* call, PyObject* timeout) noexcep
   if (!may_block(*handle.state, name) || !parse_timeout(timeout, &limit)) return nullptr;
   if (handle.finished.is_set()) Py_RETURN_NONE;
   if (!join_handle_may_wait(handle)) return nullptr;
-  if (limit.deadline == Instant::max() && !help(handle)) return nullptr;
+  if (!help(handle, limit)) return nullptr;
   return wait_blocking(*handle.state, name, handle.finished.wait(), limit);
 }
 

@@ -21,7 +21,8 @@ void start_awaited(JoinHandleObject& handle) noexcept;
 void allow_starting_awaited() noexcept;
 
 /// Waits for the end of the work, which it may start.
-/// Returns  false with RuntimeError set if whoever waits is what runs.
+/// Returns  false with RuntimeError set if whoever waits is what runs; beside others, one of which
+///          ends the wait, it is only not ready.
 class [[nodiscard]] JoinFuture {
  public:
   using Output = bool;
@@ -32,16 +33,20 @@ class [[nodiscard]] JoinFuture {
   Poll<bool> poll(Context& context) noexcept {
     if (!std::exchange(polled_, true)) {
       start_awaited(*handle_);
-      if (!handle_->finished.is_set() && !join_handle_may_wait(*handle_)) return false;
+      if (!has_rivals_ && !handle_->finished.is_set() && !join_handle_may_wait(*handle_)) {
+        return false;
+      }
     }
     if (ended_.poll(context).is_pending()) return pending;
     return true;
   }
+  void join_rivals() noexcept { has_rivals_ = true; }
 
  private:
   JoinHandleObject* handle_;
   sync::Event::Wait ended_;
   bool polled_ = false;
+  bool has_rivals_ = false;
 };
 
 }  // namespace blitzio::python

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blitzio._compute import thread_count
+from blitzio._native import ThreadPool
+from blitzio._runtime.parallel import ParallelWork
 from blitzio.task import (
     JoinHandle,
     compute,
@@ -93,6 +97,63 @@ def test_parallel_maps_nest_without_waiting_for_their_own_threads() -> None:
         return sum(parallel_map(range(number), lambda each: each).blocking_join())
 
     assert parallel_map([10] * 20, inner, chunk=1).blocking_join(PATIENCE) == [45] * 20
+
+
+@pytest.mark.parametrize("chunk", [0, 1])
+def test_they_nest_with_a_time_limit_as_well(chunk: int) -> None:
+    """Went wrong: who waited with one did not take part, and with all of the threads doing so
+    nobody did."""
+    count = 4 * thread_count()
+    at_once = threading.Barrier(thread_count())
+
+    def inner(number: int) -> int:
+        if number < thread_count():
+            at_once.wait(PATIENCE)
+        work = parallel_map(range(10), lambda each: each, chunk=chunk)
+        return sum(work.blocking_join(PATIENCE))
+
+    assert parallel_map(range(count), inner, chunk=1).blocking_join(PATIENCE) == [45] * count
+
+
+def wait_within(limit: float, function: Callable[[int], object]) -> None:
+    """Starts a parallel call of one chunk in the only thread of a pool, and waits there for it."""
+    pool = ThreadPool(1, 0.0, "test")
+
+    def wait() -> None:
+        work: ParallelWork[int, None] = ParallelWork(
+            [*range(10)], function, 10, pool, 1, keeps_results=False
+        )
+        work.start()
+        try:
+            with pytest.raises(TimeoutError):
+                work.handle.blocking_join(limit)
+        finally:
+            work.cancel()
+
+    try:
+        pool.spawn(wait).blocking_join(PATIENCE)
+    finally:
+        pool.shutdown()
+
+
+def test_who_takes_part_with_a_time_limit_leaves_between_two_items() -> None:
+    limit = 0.001
+    seen: list[int] = []
+
+    def call(item: int) -> None:
+        seen.append(item)
+        begin = time.monotonic()
+        while time.monotonic() <= begin + limit:
+            pass
+
+    wait_within(limit, call)
+    assert seen in ([], [0])  # The first, if the thread came to it in time.
+
+
+def test_without_time_to_wait_it_takes_no_part() -> None:
+    seen: list[int] = []
+    wait_within(0, seen.append)
+    assert seen == []
 
 
 def test_computing_refuses_what_cannot_be_called() -> None:

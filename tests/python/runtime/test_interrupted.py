@@ -145,11 +145,19 @@ def test_ctrl_c_ends_a_program_whose_threads_block(program: str) -> None:
             process.kill()
 
 
+class NoThreads:
+    """A pool whose threads never come."""
+
+    def submit(self, run: Callable[[], object]) -> None:
+        pass
+
+
 def interrupted_map(at: int, edge: str, handler: Callable[[ParallelWork[int, Any]], None]) -> Any:
     """A parallel map of which this thread does all, as who waits in it helps: its handle."""
-    work: ParallelWork[int, Any] = ParallelWork([1, 2, 3], abs, 1, 1, keeps_results=True)
+    pool: Any = NoThreads()
+    work: ParallelWork[int, Any] = ParallelWork([1, 2, 3], abs, 1, pool, 1, keeps_results=True)
     work._lock = Interrupted(work._lock, at, lambda: handler(work), edge)  # type: ignore[assignment]
-    work.start(lambda run: None)
+    work.start()
     work.run()
     return work.handle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,70 @@ def test_a_task_of_a_runtime_that_awaits_its_own_handle_is_refused(wait: Any) ->
     own.clear()
 
 
+@pytest.mark.parametrize("limit", [blitzio.timeout, asyncio.wait_for], ids=["blitzio", "asyncio"])
+def test_a_time_limit_around_it_changes_nothing(run: Run, limit: Any) -> None:
+    if limit is asyncio.wait_for and sys.version_info < (3, 12):
+        pytest.skip("asyncio.wait_for() awaits in another task")
+
+    async def main() -> str:
+        own: list[JoinHandle[str]] = []
+
+        async def task() -> str:
+            if limit is asyncio.wait_for:
+                return await refusal(limit(own[0].join(), PATIENCE))
+            with pytest.raises(RuntimeError, match="^Task cannot await on itself: "):
+                await limit(PATIENCE, own[0].join())
+            async with limit(PATIENCE):
+                return await refusal(own[0].join())
+
+        own.append(spawn(task()))
+        return await own[0]
+
+    assert run(main()).startswith(asyncios_words())
+
+
+def test_it_may_be_one_of_several_that_a_task_waits_for(run: Run) -> None:
+    async def main() -> list[Any]:
+        own: list[JoinHandle[list[Any]]] = []
+
+        async def task() -> list[Any]:
+            event = blitzio.sync.Notify()
+            asyncio.get_running_loop().call_soon(event.notify_one)
+            found: list[Any] = [await blitzio.race(own[0].join(), event.wait())]
+            found.append(await blitzio.select(own[0], asyncio.sleep(0, "late")))
+            found.append(await blitzio.select([asyncio.sleep(0, "late"), own[0].join(), own[0]]))
+            with pytest.raises(TimeoutError):
+                async with blitzio.timeout(0):
+                    await blitzio.race(own[0].join(), asyncio.Event().wait())
+            return found
+
+        own.append(spawn(task()))
+        return await own[0]
+
+    assert run(main()) == [None, ("late", 1), ("late", 0)]
+
+
+def test_so_it_may_in_the_first_step_of_what_another_race_starts(run: Run) -> None:
+    """Whether it has rivals is a matter of the wait, not of who else waits around it."""
+
+    async def main() -> tuple[str, str]:
+        own: list[JoinHandle[Any]] = []
+
+        async def task() -> tuple[str, str]:
+            return await refusal(own[0].join()), await blitzio.race(
+                own[0].join(), asyncio.sleep(0, "late")
+            )
+
+        own.append(spawn(task()))
+        never: Any = asyncio.Event().wait()
+        found: tuple[str, str] = await blitzio.race(own[0].join(), never)
+        return found
+
+    words, other = run(main())
+    assert words.startswith(asyncios_words())
+    assert other == "late"
+
+
 def test_others_of_its_loop_and_thread_may_wait_for_it(run: Run) -> None:
     async def main() -> list[str]:
         done = asyncio.Event()
@@ -238,13 +303,14 @@ def test_a_call_may_wait_for_another_in_its_thread() -> None:
     assert spawn_blocking(lambda: spawn_blocking(pow, 2, 3).blocking_join()).blocking_join() == 8
 
 
-def test_so_is_a_parallel_call() -> None:
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_so_is_a_parallel_call(timeout: float | None) -> None:
     own: list[JoinHandle[None]] = []
     is_known = threading.Event()
 
     def call(_: int) -> None:
         is_known.wait(PATIENCE)
-        own[0].blocking_join()
+        own[0].blocking_join(timeout)
 
     own.append(parallel_for(range(8), call))
     is_known.set()

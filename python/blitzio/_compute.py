@@ -8,6 +8,7 @@ do so while native code has released it (hashing, compression, numpy…), and ot
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,6 +97,7 @@ def _start_parallel(
 ) -> JoinHandle[Any]:
     if not callable(function):
         raise TypeError(f"a function was expected, got {function!r}")
+    chunk = operator.index(chunk)
     if chunk < 0:
         raise ValueError(f"chunk must not be negative, not {chunk}")
     work: ParallelWork[_T, Any] = ParallelWork(

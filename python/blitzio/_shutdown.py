@@ -19,7 +19,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from blitzio import _signal_listeners
-from blitzio._duration import Duration, Seconds
 from blitzio._loop.forking import Locked
 from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
@@ -27,6 +26,8 @@ from blitzio._unique import refuse_copy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
+
+    from blitzio._duration import Seconds
 
 
 class WorkGuard:
@@ -74,7 +75,8 @@ class Shutdown(Locked):
         signals: which to listen to; none: only trigger() begins the shutdown.
 
     Raises:
-        ValueError: signals can be handled in the main thread only.
+        ValueError: signals can be handled in the main thread only; one is no signal, or a real-time
+            signal that has no name.
     """
 
     __reduce__ = refuse_copy
@@ -91,6 +93,7 @@ class Shutdown(Locked):
         self._before: dict[signal.Signals, Any] = {}
         for number in signals:
             try:
+                number = signal.Signals(number)
                 self._before[number] = signal.signal(number, self._on_signal)
                 _signal_listeners.take_back(number)
             except BaseException:
@@ -179,11 +182,13 @@ class Shutdown(Locked):
         return True
 
     def blocking_wait_pending(self, timeout: Seconds | None = None) -> bool:
-        """As wait_pending(), for threads."""
+        """As wait_pending(), for threads. RuntimeError if a loop runs in this one."""
         drained = self._when_drained()
-        return drained is None or drained.blocking_wait(
-            None if timeout is None else Duration.of(timeout)
-        )
+        if drained is None:
+            # What is wrong in the call is wrong also where it need not wait.
+            drained = CancelToken()
+            drained.cancel()
+        return drained.blocking_wait(timeout)
 
     def __repr__(self) -> str:
         state = "shutting down" if self.is_shutdown else "running"

@@ -155,6 +155,8 @@ class Runtime(RuntimeBase):
         Ctrl-C cancels the work, waits for its end, and goes on as KeyboardInterrupt.
         """
         if asyncio._get_running_loop() is not None:
+            if asyncio.iscoroutine(work):
+                work.close()
             raise RuntimeError("block_on() would block the event loop of this thread; use `await`")
         handle: JoinHandle[Any] | None = None
         try:

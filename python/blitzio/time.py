@@ -204,8 +204,12 @@ class Interval:
         Returns:
             the time the tick was due at.
 
+        Others run meanwhile, also if it is due: who is behind keeps the loop from nothing.
+
         Cancellation: the tick is not lost; the next call waits for it again.
         """
+        if self._due <= Instant.now():
+            await asyncio.sleep(0)
         while (left := self._due - Instant.now()) > Duration.ZERO:
             if not await self._is_moved_within(left):
                 break
@@ -255,6 +259,9 @@ class Interval:
 
     async def __anext__(self) -> Instant:
         return await self.tick()
+
+    def __repr__(self) -> str:
+        return f"<Interval period={self._period!r} missed={self._missed!r}>"
 
     def _after(self, due: Instant, at: Instant) -> Instant:
         late = at - due

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import asynccontextmanager, contextmanager
+from operator import index
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from blitzio._duration import Duration
@@ -57,7 +58,7 @@ class Pool(Locked, Generic[T]):
         blocking_connect: makes a connection for `blocking_acquire`, in the thread that calls it.
 
     Raises:
-        ValueError: an argument is out of range.
+        TypeError, ValueError: an argument is no number, or out of range.
     """
 
     __reduce__ = refuse_copy
@@ -72,16 +73,21 @@ class Pool(Locked, Generic[T]):
         is_healthy: Callable[[T], bool] | None = None,
         blocking_connect: Callable[[], T] | None = None,
     ) -> None:
+        connections_max = index(connections_max)
         if connections_max < 1:
             raise ValueError(f"connections_max must be at least 1, got {connections_max}")
-        if idle_max is not None and idle_max < 0:
+        idle_max = connections_max if idle_max is None else index(idle_max)
+        if idle_max < 0:
             raise ValueError(f"idle_max must be at least 0, got {idle_max}")
+        unused_max = Duration.of(idle_timeout)
+        if unused_max.is_negative():
+            raise ValueError(f"idle_timeout must not be negative, got {idle_timeout!r}")
         self._connect = connect
         self._blocking_connect = blocking_connect
         self._connections_max = connections_max
         self._permits = Semaphore(connections_max)
-        self._idle_max = connections_max if idle_max is None else idle_max
-        self._idle_timeout = Duration.of(idle_timeout).as_secs_f64()
+        self._idle_max = idle_max
+        self._idle_timeout = unused_max.as_secs_f64()
         self._is_healthy = is_healthy or _is_quiet
         super().__init__()
         # Under the lock.

@@ -198,6 +198,8 @@ class Group:
     async def __aenter__(self) -> Group:
         if self._block is not None:
             raise RuntimeError("Group has already been entered")
+        if self._state == "closed":
+            raise RuntimeError("Group is closed")
         self._block = asyncio.current_task()
         return self
 

@@ -16,7 +16,9 @@ namespace {
 
 /// A number of seconds; also of a Duration or a timedelta. -1 with an error set.
 double seconds_of(PyObject* timeout) noexcept {
-  if (PyFloat_Check(timeout) || PyLong_Check(timeout)) return PyFloat_AsDouble(timeout);
+  const bool is_number =
+      PyFloat_Check(timeout) || (PyLong_Check(timeout) && !PyBool_Check(timeout));
+  if (is_number) return PyFloat_AsDouble(timeout);
   Duration duration;
   return to_duration(timeout, &duration) ? duration.as_secs_f64() : -1;
 }

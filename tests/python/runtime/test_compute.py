@@ -167,3 +167,6 @@ def test_computing_refuses_what_cannot_be_called() -> None:
         parallel_for([1], None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chunk must not be negative"):
         parallel_for([1], str, chunk=-1)
+    for wrong in ("1", 1.5, -0.5, None):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            parallel_map([1], str, chunk=wrong)  # type: ignore[arg-type]

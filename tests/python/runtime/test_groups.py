@@ -278,3 +278,15 @@ def test_a_group_may_be_waited_for_by_what_its_child_started(run_anywhere: Run) 
         return "waited"
 
     assert run_anywhere(main()) == "waited"
+
+
+def test_a_group_that_has_ended_is_not_entered_again(run_anywhere: Run) -> None:
+    async def main() -> None:
+        group = Group()
+        async with group:
+            pass
+        with pytest.raises(RuntimeError, match="^Group is closed$"):
+            async with group:
+                pass
+
+    run_anywhere(main())

@@ -45,6 +45,23 @@ def test_pool_closes_a_connection_whose_health_cannot_be_told(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        ({"connections_max": 0}, ValueError),
+        ({"connections_max": None}, TypeError),
+        ({"connections_max": 1.5}, TypeError),
+        ({"idle_max": -1}, ValueError),
+        ({"idle_max": 1.5}, TypeError),
+        ({"idle_timeout": -1}, ValueError),
+        ({"idle_timeout": None}, TypeError),
+    ],
+)
+def test_a_pool_refuses_wrong_limits(option: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        net.Pool(UnixStream.pair, **option)  # type: ignore[arg-type]
+
+
 def test_pool_lends_again_and_serves_in_order(run: Run) -> None:
     made: list[UnixStream] = []
 

@@ -365,6 +365,8 @@ def test_a_worker_cannot_wait_for_itself(runtime: Runtime) -> None:
         with pytest.raises(RuntimeError, match="would block the event loop"):
             current.block_on(double, 1)
         with pytest.raises(RuntimeError, match="would block the event loop"):
+            current.block_on(double(1))
+        with pytest.raises(RuntimeError, match="would block the event loop"):
             current.spawn(double, 1).blocking_join()
 
     runtime.block_on(main())

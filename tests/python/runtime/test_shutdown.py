@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,27 @@ def test_signals_are_the_main_threads() -> None:
     thread.start()
     thread.join(PATIENCE)
     assert "main thread" in str(found[0])
+
+
+def test_a_signal_without_a_name_is_refused() -> None:
+    """Went wrong: the handler raised, when such a real-time signal came."""
+    with pytest.raises(ValueError, match="is not a valid Signals"):
+        Shutdown([signal.SIGRTMIN + 6])  # type: ignore[list-item]
+
+
+def test_waiting_in_a_loops_thread_is_refused_though_nothing_is_pending() -> None:
+    async def main() -> None:
+        with Shutdown(signals=()) as shutdown:
+            with pytest.raises(RuntimeError, match="would block the event loop"):
+                shutdown.blocking_wait_pending()
+
+    blitzio.run(main())
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), "1", True])
+def test_a_wrong_timeout_is_refused_though_nothing_is_pending(wrong: Any) -> None:
+    with Shutdown(signals=()) as shutdown, pytest.raises((TypeError, ValueError)):
+        shutdown.blocking_wait_pending(wrong)
 
 
 def test_a_handler_that_others_put_there_meanwhile_stays() -> None:

@@ -69,7 +69,7 @@ class Server:
         config: of the runtime and its loops.
         ssl: for TLS; of protocol factories only.
         backlog: connections that may wait to be accepted, for each worker.
-        grace: how long open connections may take to end at shutdown; then they are aborted.
+        grace: how long that may take which shutdown() waits for; then it is aborted.
 
     Raises:
         TypeError: `app` is neither; TLS with an ASGI application.
@@ -116,8 +116,8 @@ class Server:
         return self._runtime
 
     def shutdown(self) -> None:
-        """Takes no more connections, lets those that are open end, and ends the workers. Again:
-        nothing.
+        """Takes no more connections, closes those that are open once what they have written is
+        sent, or has the ASGI application finish its requests, and ends the workers. Again: nothing.
 
         Raises:
             RuntimeError: called from a worker.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
     from types import TracebackType
 
+    from blitzio.time import Deadline
+
 _T = TypeVar("_T")
 COUNTS_CANCELLATIONS = sys.version_info >= (3, 11)
 
@@ -58,15 +60,19 @@ class Timeout:
         """Whether the time was over first."""
         return self._expired
 
-    def reschedule(self, when: Instant | None) -> None:
+    def reschedule(self, when: Instant | Deadline | None) -> None:
         """Moves the end.
 
         Raises:
+            TypeError: `when` is no point in time and not None; the end is where it was.
             RuntimeError: the block has not begun, has ended or is being ended.
         """
+        from blitzio.time import _instant
+
+        at = None if when is None else _instant(when)
         if self._state != "active":
             raise RuntimeError(f"Cannot change state of {self._state} Timeout")
-        self._when = when
+        self._when = at
         self._arm()
 
     async def __aenter__(self) -> Timeout:

@@ -24,7 +24,7 @@ from blitzio.time import (
     sleep_until,
     timeout,
 )
-from tests.python.runtime.runtime_support import interrupted
+from tests.python.runtime.runtime_support import forever, interrupted
 
 MILLISECOND = Duration.from_millis(1)
 
@@ -350,3 +350,33 @@ def test_a_limit_used_wrongly_says_so(loop: asyncio.AbstractEventLoop) -> None:
             deadline(1.0)  # type: ignore[call-overload]
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("wrong", [5.0, "5", True])
+def test_moving_a_limit_to_what_is_no_point_in_time_leaves_it(
+    loop: asyncio.AbstractEventLoop, wrong: Any
+) -> None:
+    """Went wrong: there was no limit any more."""
+
+    async def main() -> None:
+        end = now() + MILLISECOND
+        async with deadline(end) as limit:
+            with pytest.raises(TypeError, match="when must be an Instant or a Deadline"):
+                limit.reschedule(wrong)
+            assert limit.when == end
+            await forever()
+
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(main())
+
+
+def test_a_limit_can_be_moved_to_a_deadline(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        async with timeout(None) as limit:
+            point = Deadline.after(0)
+            limit.reschedule(point)
+            assert limit.when == point.at
+            await forever()
+
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(main())

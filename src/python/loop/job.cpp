@@ -406,10 +406,11 @@ PyObject* run_in_python_executor(PyObject* self, std::span<PyObject* const> args
 }
 
 PyObject* submit(LoopObject& loop, PyObject* func, std::span<PyObject* const> args) noexcept {
+  PyRef future = loop_create_future(loop);
+  // A future asks get_debug(), which may be the user's, and close the loop.
+  if (!future || loop_check_closed(loop) != 0) return nullptr;
   JobPool* pool = pool_of(loop);
   if (pool == nullptr) return nullptr;
-  PyRef future = loop_create_future(loop);
-  if (!future) return nullptr;
   auto* job = new (std::nothrow) Job(*pool, loop, future.get(), func, args);
   if (job == nullptr) return PyErr_NoMemory();
   const Result<void> submitted = pool->threads().submit(*job);

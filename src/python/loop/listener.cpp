@@ -178,6 +178,8 @@ void set_nodelay(Listener& listener) noexcept {
 PyObject* method_start(PyObject* self, PyObject* /*unused*/) noexcept {
   Listener* listener = check(self);
   if (listener == nullptr) return nullptr;
+  PyRef context = PyRef::steal(PyContext_CopyCurrent());
+  if (!context) return nullptr;
   if (listener->is_closed) {
     PyErr_SetString(PyExc_RuntimeError, "the listener is closed");
     return nullptr;
@@ -194,8 +196,8 @@ PyObject* method_start(PyObject* self, PyObject* /*unused*/) noexcept {
     listener->is_attached = true;
     set_nodelay(*listener);
   }
-  Py_XSETREF(listener->context, PyContext_CopyCurrent());
-  if (listener->context == nullptr) return nullptr;
+  // The one before goes last: it has the program's variables, whose end may do anything.
+  const PyRef old = PyRef::steal(std::exchange(listener->context, context.release()));
   listener->is_wanted = true;
   update(*listener);
   Py_RETURN_NONE;

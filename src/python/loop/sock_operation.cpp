@@ -78,7 +78,6 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
     if (!fd_from_object(op.sock, &op.fd)) return nullptr;
   }
   if (fd_check_no_transport(loop, op.fd, nullptr) != 0) return nullptr;
-  // After what may run any code: fileno() and is_closing().
   if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   if (!hold_socket(op)) return nullptr;
   PyRef future = loop_create_future(loop);
@@ -86,6 +85,8 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
     return nullptr;
   }
+  // Once more: the socket's attributes, and a future, which asks get_debug(), may run any code.
+  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   auto room = find_room(op);
   if (!room) return raise_error(room.error(), "sendto");
   if (!SockWait::start(op, op.fd, events, PyRef::borrow(future.get()), std::move(*room))) {

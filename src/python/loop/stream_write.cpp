@@ -486,22 +486,23 @@ PyObject* stream_make_empty_waiter(PyObject* self, PyObject* /*unused*/) noexcep
     return nullptr;
   }
   stream_flush(t);
-  t.empty_waiter = loop_create_future(*t.loop).release();
-  if (t.empty_waiter == nullptr) return nullptr;
+  PyRef future = loop_create_future(*t.loop);
+  if (!future) return nullptr;
+  Py_XSETREF(t.empty_waiter, Py_NewRef(future.get()));
   if (t.queue.is_empty()) settle_empty_waiter(t, nullptr);
-  return Py_XNewRef(t.empty_waiter);
+  return future.release();
 }
 
 PyObject* stream_make_writable_waiter(PyObject* self, PyObject* /*unused*/) noexcept {
   StreamTransport& t = as_stream(self);
   if (transport_check(t) != 0) return nullptr;
+  PyRef future = loop_create_future(*t.loop);
+  // Asked only now: making a future may run any code.
+  if (!future || loop_check_closed(*t.loop) != 0) return nullptr;
   if (t.empty_waiter == nullptr || t.conn_lost != 0) {
     PyErr_SetString(PyExc_ConnectionError, "Connection is closed by peer");
     return nullptr;
   }
-  if (loop_check_closed(*t.loop) != 0) return nullptr;
-  PyRef future = loop_create_future(*t.loop);
-  if (!future) return nullptr;
   Py_SETREF(t.empty_waiter, Py_NewRef(future.get()));
   if (!stream_is_blocked(t)) wait_until_writable(t);
   return future.release();

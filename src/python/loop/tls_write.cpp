@@ -104,6 +104,8 @@ int write_backlog(TlsProtocol& t) noexcept {
   while (!t.backlog.is_empty() && !t.lower_writing_paused &&
          (t.phase == TlsPhase::wrapped || t.phase == TlsPhase::flushing)) {
     const iovec piece = t.backlog.front();
+    // A callback of the SSL context may end the connection, and the backlog with it, meanwhile.
+    const PyRef keep = PyRef::borrow(t.backlog.front_owner());
     std::size_t count = 0;
     const Encrypted outcome = encrypt(t,
                                       {static_cast<const std::byte*>(piece.iov_base),

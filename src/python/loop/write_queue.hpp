@@ -45,6 +45,11 @@ class WriteQueue {
     BLITZIO_DCHECK(!is_empty());
     return {const_cast<char*>(pieces_[first_].data), pieces_[first_].size};
   }
+  /// The object that front() points into. Borrowed.
+  [[nodiscard]] PyObject* front_owner() const noexcept {
+    BLITZIO_DCHECK(!is_empty());
+    return pieces_[first_].owner;
+  }
   /// Describes the oldest pieces. Returns how many of `vectors` were filled.
   [[nodiscard]] std::size_t fill(std::span<iovec> vectors) const noexcept {
     std::size_t count = 0;

@@ -24,7 +24,25 @@ Py_ssize_t stored_args(const HandleObject& handle) noexcept {
   return handle.arg_count > kInlineArgs ? 1 : handle.arg_count;
 }
 
+#if BLITZIO_FREE_THREADED
+/// drop_call() of a handle that other threads may look at, with its lock held.
+BLITZIO_COLD void drop_shared_call(HandleObject& handle) noexcept {
+  PyRef callback;
+  std::array<PyRef, kInlineArgs> args;
+  const ObjectLock lock(as_object(handle));
+  const Py_ssize_t count = stored_args(handle);
+  handle.arg_count = 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    args[static_cast<std::size_t>(i)] = PyRef::steal(std::exchange(handle.args[i], nullptr));
+  }
+  callback = PyRef::steal(std::exchange(handle.callback, nullptr));
+}
+#endif
+
 void drop_call(HandleObject& handle) noexcept {
+#if BLITZIO_FREE_THREADED
+  if (Py_REFCNT(as_object(handle)) > 1) return drop_shared_call(handle);
+#endif
   const Py_ssize_t count = stored_args(handle);
   handle.arg_count = 0;
   for (Py_ssize_t i = 0; i < count; ++i) Py_CLEAR(handle.args[i]);
@@ -55,14 +73,23 @@ void handle_track(HandleObject& handle) noexcept {
   PyObject_GC_Track(as_object(handle));
 }
 
-PyRef args_tuple(const HandleObject& handle) noexcept {
-  if (handle.callback == nullptr) return PyRef::borrow(Py_None);
-  if (handle.arg_count > kInlineArgs) return PyRef::borrow(handle.args[0]);
+PyRef held_callback(HandleObject& handle) noexcept {
+  const ObjectLock lock(as_object(handle));
+  return PyRef::borrow(handle.callback);
+}
+
+PyRef args_tuple(HandleObject& handle) noexcept {
   // Held first: making a tuple may collect garbage, whose finalisers may cancel the handle.
   std::array<PyRef, kInlineArgs> held;
-  const Py_ssize_t count = handle.arg_count;
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    held[static_cast<std::size_t>(i)] = PyRef::borrow(handle.args[i]);
+  Py_ssize_t count = 0;
+  {
+    const ObjectLock lock(as_object(handle));
+    if (handle.callback == nullptr) return PyRef::borrow(Py_None);
+    if (handle.arg_count > kInlineArgs) return PyRef::borrow(handle.args[0]);
+    count = handle.arg_count;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      held[static_cast<std::size_t>(i)] = PyRef::borrow(handle.args[i]);
+    }
   }
   PyRef tuple = PyRef::steal(PyTuple_New(count));
   if (!tuple) return tuple;
@@ -72,10 +99,9 @@ PyRef args_tuple(const HandleObject& handle) noexcept {
   return tuple;
 }
 
-PyRef callback_source(const HandleObject& handle) noexcept {
-  const PyRef callback = PyRef::borrow(handle.callback);  // See above.
+PyRef callback_source(HandleObject& handle, PyObject* callback) noexcept {
   const PyRef args = args_tuple(handle);
-  const PyRef call = args ? PyRef::steal(PyTuple_Pack(2, callback.get(), args.get())) : PyRef();
+  const PyRef call = args ? PyRef::steal(PyTuple_Pack(2, callback, args.get())) : PyRef();
   if (!call) return {};
   PyRef keywords;
 #if PY_VERSION_HEX >= 0x030D0000
@@ -321,7 +347,8 @@ BLITZIO_COLD void keep_repr(HandleObject& handle) noexcept {
 void report_callback_exception(HandleObject& handle) noexcept {
   LoopObject& loop = *handle.loop;
   PyRef exception = take_exception();
-  const PyRef source = handle.callback == nullptr ? PyRef() : callback_source(handle);
+  const PyRef callback = held_callback(handle);
+  const PyRef source = callback ? callback_source(handle, callback.get()) : PyRef();
   PyErr_Clear();  // A callback whose repr fails is reported without it.
   const PyRef message =
       source ? PyRef::steal(PyUnicode_FromFormat("Exception in callback %U", source.get()))

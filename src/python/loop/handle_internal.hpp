@@ -22,11 +22,14 @@ inline bool is_cancelled(const HandleObject& handle) noexcept {
 }
 /// Lets the collector know the handle, which then visits what it refers to.
 void handle_track(HandleObject& handle) noexcept;
+// These may be asked from any thread, while another runs the handle.
+/// The callback; null once cancelled or run.
+[[nodiscard]] PyRef held_callback(HandleObject& handle) noexcept;
 /// The arguments as asyncio keeps them: a tuple, or None once cancelled. New reference.
-[[nodiscard]] PyRef args_tuple(const HandleObject& handle) noexcept;
-/// The callback, its arguments and where it is defined, in asyncio's words; the handle has a
-/// callback. A new string, or null with an error set (a repr that fails).
-[[nodiscard]] PyRef callback_source(const HandleObject& handle) noexcept;
+[[nodiscard]] PyRef args_tuple(HandleObject& handle) noexcept;
+/// `callback`, which is the handle's, its arguments and where it is defined, in asyncio's words. A
+/// new string, or null with an error set (a repr that fails).
+[[nodiscard]] PyRef callback_source(HandleObject& handle, PyObject* callback) noexcept;
 
 /// As handle_new() and timer_handle_new(), of `type`: Handle, TimerHandle or a subclass.
 [[nodiscard]] HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,

@@ -116,7 +116,8 @@ PyRef repr_words(HandleObject& handle) noexcept {
       return {};
     }
   }
-  if (handle.callback != nullptr && !append(words.get(), callback_source(handle))) return {};
+  const PyRef callback = held_callback(handle);
+  if (callback && !append(words.get(), callback_source(handle, callback.get()))) return {};
   if (handle.source_traceback != nullptr) {
     const PyRef frame = PyRef::steal(PySequence_GetItem(handle.source_traceback, -1));
     if (!frame) {
@@ -171,7 +172,10 @@ PyObject* method_get_context(PyObject* self, PyObject* /*unused*/) {
 }
 
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) {
-  if (handle_run(as_handle(self)) != 0) return nullptr;
+  HandleObject& handle = as_handle(self);
+  // Where no lock keeps two threads from running it at once.
+  if (kFreeThreaded && loop_check_owner(*handle.loop) != 0) return nullptr;
+  if (handle_run(handle) != 0) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -188,8 +192,8 @@ PyObject* get_cancelled(PyObject* self, void* /*unused*/) {
 }
 
 PyObject* get_callback(PyObject* self, void* /*unused*/) {
-  PyObject* callback = as_handle(self).callback;
-  return Py_NewRef(callback == nullptr ? Py_None : callback);
+  PyRef callback = held_callback(as_handle(self));
+  return callback ? callback.release() : Py_NewRef(Py_None);
 }
 
 PyObject* get_args(PyObject* self, void* /*unused*/) {
@@ -220,10 +224,10 @@ Py_hash_t timer_hash(PyObject* self) {
 
 int same_call(HandleObject& a, HandleObject& b) noexcept {
   if (is_cancelled(a) != is_cancelled(b)) return 0;
-  if (a.callback == nullptr || b.callback == nullptr) return a.callback == b.callback ? 1 : 0;
-  // A comparison may run any code, such as cancel().
-  const PyRef callback = PyRef::borrow(a.callback);
-  const PyRef other = PyRef::borrow(b.callback);
+  // Held: a comparison may run any code, such as cancel().
+  const PyRef callback = held_callback(a);
+  const PyRef other = held_callback(b);
+  if (!callback || !other) return callback.get() == other.get() ? 1 : 0;
   const int equal = PyObject_RichCompareBool(callback.get(), other.get(), Py_EQ);
   if (equal != 1) return equal;
   const PyRef left = args_tuple(a);
@@ -252,7 +256,8 @@ PyMethodDef handle_methods[] = {
     {"cancelled", method_cancelled, METH_NOARGS, PyDoc_STR("Whether cancel() was called.")},
     {"get_context", handle_method<method_get_context>, METH_NOARGS,
      PyDoc_STR("The contextvars.Context in which the callback runs.")},
-    {"_run", method_run, METH_NOARGS, PyDoc_STR("Run the callback now, as the loop does.")},
+    {"_run", handle_method<method_run>, METH_NOARGS,
+     PyDoc_STR("Run the callback now, as the loop does.")},
     {"_repr_info", handle_method<method_repr_info>, METH_NOARGS,
      PyDoc_STR("The words of repr(), as a list.")},
     {nullptr, nullptr, 0, nullptr},

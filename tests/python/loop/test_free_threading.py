@@ -250,6 +250,50 @@ def test_handles_of_a_loop_that_nobody_runs_are_used_by_many(
     loop.close()
 
 
+def test_a_handle_is_run_once_though_many_would(new_loop: LoopFactory, native: None) -> None:
+    ran: list[int] = []
+    loop = new_loop()
+    handles: list[Any] = [loop.call_later(100, ran.append, i) for i in range(2000)]
+
+    def run() -> None:
+        for handle in handles:
+            handle._run()
+
+    together(run, run, run, rounds=1)
+    assert sorted(ran) == list(range(2000))
+    loop.close()
+
+
+def test_handles_that_run_are_looked_at_by_many(new_loop: LoopFactory, native: None) -> None:
+    class Callback:
+        def __call__(self, *args: object) -> None:
+            pass
+
+    loop = new_loop()
+    latest: list[Any] = [loop.call_soon(int)]
+    left = 300
+
+    def turn() -> None:
+        nonlocal left
+        for _ in range(20):
+            latest[0] = loop.call_soon(Callback(), Callback())
+        left -= 1
+        loop.call_soon(turn if left else loop.stop)
+
+    def look() -> None:
+        while left:
+            handle = latest[0]
+            assert "Handle" in repr(handle)
+            assert handle._args is None or len(handle._args) <= 1
+            assert handle._callback is not handle
+            with contextlib.suppress(RuntimeError):  # Where another thread may not.
+                handle._run()
+
+    loop.call_soon(turn)
+    together(loop.run_forever, look, look, rounds=1)
+    loop.close()
+
+
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_socket_calls_of_a_loop_that_nobody_runs_are_dropped_by_many(
     new_loop: LoopFactory, native: None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl as ssl_module
 import sys
+from _ssl import _SSLSocket  # type: ignore[attr-defined]
 from asyncio import constants
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
@@ -403,11 +404,14 @@ def _record_object(ssl_object: ssl_module.SSLObject) -> Any:
     """What reads and writes records without a Python frame; None if there is no such thing."""
     kind = type(ssl_object)
     plain = ssl_module.SSLObject
-    if kind is plain:
-        return ssl_object._sslobj  # type: ignore[attr-defined]
-    if getattr(kind, "read", None) is plain.read and getattr(kind, "write", None) is plain.write:
-        return getattr(ssl_object, "_sslobj", None)
-    return None
+    if kind is not plain and (
+        getattr(kind, "read", None) is not plain.read
+        or getattr(kind, "write", None) is not plain.write
+    ):
+        return None
+    record_object = getattr(ssl_object, "_sslobj", None)
+    # One that the user has put there may keep what it is shown.
+    return record_object if type(record_object) is _SSLSocket else None
 
 
 def _default_context(server_side: bool, server_hostname: str | None) -> ssl_module.SSLContext:

@@ -368,6 +368,48 @@ def test_an_ssl_object_class_of_the_user(loop: asyncio.AbstractEventLoop, tmp_pa
     assert {"read", "write"} <= set(calls)
 
 
+def test_what_the_user_put_below_an_ssl_object_may_keep_what_it_is_given(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[memoryview] = []
+
+    class Keeping:
+        def __init__(self, below: Any) -> None:
+            self._below = below
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._below, name)
+
+        def read(self, *args: Any) -> Any:
+            kept.extend(memoryview(each) for each in args if not isinstance(each, int))
+            return self._below.read(*args)
+
+        def write(self, data: Any) -> Any:
+            kept.append(memoryview(data))
+            return self._below.write(data)
+
+    class Wrapped(ssl.SSLObject):
+        @classmethod
+        def _create(cls, *args: Any, **options: Any) -> Any:
+            made = super()._create(*args, **options)  # type: ignore[misc]
+            made._sslobj = Keeping(made._sslobj)
+            return made
+
+    async def main() -> None:
+        data = bytes(range(256)) * 1000
+        async with tls_and_peer(tmp_path) as (transport, protocol, peer):
+            transport.write(data)
+            assert await peer.read(len(data)) == data
+            sending = loop.create_task(loop.sock_sendall(peer.sock, peer.records(data)))
+            assert await protocol.received(len(data)) == data
+            await soon(sending)
+
+    monkeypatch.setattr(ssl.SSLContext, "sslobject_class", Wrapped)
+    loop.run_until_complete(main())
+    assert {type(each.obj) for each in kept} <= {bytes, bytearray}
+    assert b"".join(each[:1] for each in kept)
+
+
 def test_garbage_after_good_records_ends_the_connection(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:

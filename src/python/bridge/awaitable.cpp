@@ -212,11 +212,14 @@ PySendResult awaitable_send(PyObject* object, PyObject* value, PyObject** result
 PyObject* awaitable_throw(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
   const ObjectLock lock(object);
   AwaitableObject& self = as_awaitable(object);
-  if (!coroutine_may_enter(awaitable_is_busy(self), self.phase == State::finished)) {
-    return nullptr;
-  }
+  const auto may_enter = [&self]() noexcept {
+    return coroutine_may_enter(awaitable_is_busy(self), self.phase == State::finished);
+  };
+  if (!may_enter()) return nullptr;
   raise_thrown(args, nargs);
   PyRef error = take_exception();
+  // Again: an exception's class may run any code, even such as has another future take this one.
+  if (!may_enter()) return nullptr;
   if (self.phase == State::suspended && self.kind->unwind(self.future)) {
     resume(self);
     Py_XSETREF(self.thrown, error.release());

@@ -257,3 +257,25 @@ def test_one_that_is_given_twice_is_refused(run: Run) -> None:
             await select(waiting, waiting)
 
     run(main())
+
+
+def test_what_an_exception_selects_as_it_is_made_is_not_ended_by_it(run: Run) -> None:
+    async def main() -> None:
+        mutex, other = Mutex(), Mutex()
+        await mutex.lock()
+        await other.lock()
+        waiting: Any = mutex.lock()
+        selecting: Any = select(other.lock(), waiting)
+
+        class Selecting(Exception):
+            def __init__(self) -> None:
+                self.step = selecting.send(None)
+
+        with pytest.raises(ValueError, match="coroutine already executing"):
+            waiting.throw(Selecting)
+        mutex.unlock()
+        with pytest.raises(StopIteration) as ended:
+            selecting.send(None)
+        assert ended.value.value == (None, 1)
+
+    run(main())

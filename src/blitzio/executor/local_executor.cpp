@@ -107,7 +107,10 @@ void LocalExecutor::wait(Duration max_wait, const WaitHooks& hooks) noexcept {
     const Instant next = wheel().next_deadline();
     if (next != Instant::max()) {
       max_wait = std::min(max_wait, next - now());
-      if (max_wait <= Duration::zero()) return;
+      if (max_wait <= kShortestWait) {
+        if (max_wait > Duration::zero()) driver_->collect();
+        return;
+      }
     }
   }
   if (hooks.before_wait != nullptr) hooks.before_wait(hooks.data);

@@ -374,6 +374,24 @@ TEST_P(LocalExecutorTest, ATimerThatIsDueNeedsNoWait) {
   EXPECT_EQ(waits.before, 0);
 }
 
+TEST_P(LocalExecutorTest, ATimerThatIsDueInMicrosecondsIsNotSleptFor) {
+  const BoundTo bound(*executor_);
+  struct Timer : time::TimerEntry {
+    Timer() : TimerEntry([](TimerEntry& entry) noexcept { ++static_cast<Timer&>(entry).fired; }) {}
+    int fired = 0;
+  } timer;
+  Nop nop;
+  nop.nop();
+  Waits waits;
+  for (int i = 0; i < 1'000; ++i) {
+    executor_->wheel().insert(timer, Instant::now() + LocalExecutor::kShortestWait);
+    if (i == 500) executor_->driver().submit(nop);
+    while (timer.fired == i) executor_->turn(Duration::max(), waits.hooks());
+  }
+  EXPECT_EQ(waits.before, 0);
+  EXPECT_EQ(nop.done, 1U);
+}
+
 TEST_P(LocalExecutorTest, TenThousandSleepersAllWake) {
   auto sleeping = [](int i) -> Async<> { co_await time::sleep(Duration::from_micros(i % 5'000)); };
   std::vector<JoinHandle<void>> handles;

@@ -209,9 +209,11 @@ class SSLProtocol(TlsProtocolBase):
                 self._wakeup_waiter(exc)
         if not is_owed:
             return
-        if isinstance(transport, (StreamTransport, TlsTransportBase)):
-            # Ours say so from the loop, never from within a call of the application's.
-            app_protocol.connection_lost(exc)
+        if exc is None and isinstance(transport, (StreamTransport, TlsTransportBase)):
+            # Ours say so from the loop, never from within a call of the application's. An error
+            # is told a turn later: the data that was held has been given in this one, and who was
+            # woken by it is to have it.
+            app_protocol.connection_lost(None)
         else:
             self._loop.call_soon(app_protocol.connection_lost, exc)
 

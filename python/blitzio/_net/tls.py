@@ -62,7 +62,7 @@ class TlsStream(TransportOptions):
         is negative."""
         self._check_open()
         _check_size("n", n)
-        return self._take(n) if self._ahead else await self._reader.read(n)
+        return self._take(n) if self._ahead else await self._receive(n)
 
     async def read_into(self, buffer: Buffer, /) -> int:
         """read() into a writable buffer. Gives how many bytes came."""
@@ -134,18 +134,25 @@ class TlsStream(TransportOptions):
 
     async def _more(self) -> bool:
         """Reads behind what is there. False at the end."""
-        data = await self._reader.read(_LIMIT)
+        data = await self._receive(_LIMIT)
         self._ahead += data
         return bool(data)
+
+    async def _receive(self, n: int) -> bytes:
+        """The reader's read(), but that what came before the connection was lost is read before
+        the error is; so is the end, if the peer had told it."""
+        reader: Any = self._reader
+        if reader.exception() is not None and (reader._buffer or reader.at_eof()):
+            return _take_from(reader._buffer, n)
+        data: bytes = await reader.read(n)
+        return data
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise _bad_descriptor()
 
     def _take(self, count: int) -> bytes:
-        taken = bytes(memoryview(self._ahead)[:count])
-        del self._ahead[:count]
-        return taken
+        return _take_from(self._ahead, count)
 
     async def write_all(self, data: bytes, /) -> None:
         """Write all of data, waiting while the peer takes none.
@@ -229,6 +236,13 @@ class TlsStream(TransportOptions):
         if not line:
             raise StopAsyncIteration
         return line
+
+
+def _take_from(buffer: bytearray, count: int) -> bytes:
+    with memoryview(buffer) as view:
+        taken = bytes(view[:count])
+    del buffer[:count]
+    return taken
 
 
 def _bad_descriptor() -> OSError:

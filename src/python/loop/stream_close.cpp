@@ -112,6 +112,10 @@ int stream_close(StreamTransport& t) noexcept {
 int stream_force_close(StreamTransport& t, PyObject* exception) noexcept {
   if (t.conn_lost != 0) return 0;
   stop(t);
+  if (BLITZIO_UNLIKELY(exception == nullptr && t.write_error != 0)) {
+    const PyRef earlier = make_os_error(t.write_error);
+    return earlier ? transport_schedule_lost(t, earlier.get()) : -1;
+  }
   return transport_schedule_lost(t, exception);
 }
 

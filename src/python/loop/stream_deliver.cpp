@@ -8,6 +8,7 @@
 #include <python/loop/tls_protocol.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -198,6 +199,8 @@ void stream_deliver_held(StreamTransport& t) noexcept {
 
 void stream_end_reading(StreamTransport& t, std::int32_t result) noexcept {
   if (t.read_end != ReadEnd::none) return;
+  // The kernel tells of a reset once, and a send has been told: what came is not all.
+  if (result == 0 && t.write_error == ECONNRESET) result = -ECONNRESET;
   t.read_end = result == 0 ? ReadEnd::eof : ReadEnd::error;
   t.read_error = -result;
   tell_end(t);

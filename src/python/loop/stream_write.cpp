@@ -11,6 +11,11 @@
 //                             └── writable ◀───┘
 //
 // pause_writing() is called only for what the kernel refused, never for what is merely gathered.
+//
+// A connection that the peer has closed or reset may have something to read still, perhaps why. As
+// the end of a transport is the end of its reading, a send that fails then is told of only after a
+// turn or two (reads_before_the_end()); until then the queue waits as if the kernel's buffer were
+// full.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/stream_internal.hpp>
 
@@ -104,6 +109,7 @@ void settle_empty_waiter(StreamTransport& t, PyObject* exception) noexcept {
 }
 
 void fail_write(StreamTransport& t, int code) noexcept {
+  if (t.write_error != 0) code = t.write_error;
   // What reading has met, and tells a turn later than the data before it, is why.
   if (t.read_end == ReadEnd::error && !t.read_end_told) code = t.read_error;
   t.queue.clear();
@@ -114,13 +120,38 @@ void fail_write(StreamTransport& t, int code) noexcept {
   settle_empty_waiter(t, keep.get());
 }
 
+/// Whether there is `writable`. Without memory the connection has failed.
+bool has_writable(StreamTransport& t) noexcept {
+  if (BLITZIO_LIKELY(t.writable != nullptr)) return true;
+  t.writable.reset(new (std::nothrow) StreamOperation(t, stream_on_writable));
+  if (BLITZIO_LIKELY(t.writable != nullptr)) return true;
+  fail_write(t, ENOMEM);
+  return false;
+}
+
 void wait_until_writable(StreamTransport& t) noexcept {
-  if (BLITZIO_UNLIKELY(t.writable == nullptr)) {
-    t.writable.reset(new (std::nothrow) StreamOperation(t, stream_on_writable));
-    if (t.writable == nullptr) return fail_write(t, ENOMEM);
-  }
+  if (!has_writable(t)) return;
   t.writable->poll(t.fd, POLLOUT);
   transport_submit(t, *t.writable);
+}
+
+/// Lets a broken connection read for another turn. Returns false if it does not, or no longer.
+BLITZIO_COLD bool reads_before_the_end(StreamTransport& t) noexcept {
+  const bool may_read = !t.paused && !t.closing && t.read_end == ReadEnd::none;
+  if (!may_read || t.turns_to_read == 0) return false;
+  if (!has_writable(t)) return true;
+  t.writable->nop();
+  transport_submit(t, *t.writable);
+  return true;
+}
+
+/// A send of what is queued failed.
+BLITZIO_COLD void on_failed_send(StreamTransport& t, int code) noexcept {
+  if (code == EPIPE || code == ECONNRESET) {
+    if (t.write_error == 0) t.write_error = static_cast<std::int16_t>(code);
+    if (reads_before_the_end(t)) return;
+  }
+  fail_write(t, code);
 }
 
 /// shutdown(SHUT_WR). Returns 0 or an errno.
@@ -182,7 +213,7 @@ std::size_t send_queue(StreamTransport& t, std::span<const std::byte> tail) noex
       if (result == -EAGAIN) {
         wait_until_writable(t);
       } else {
-        fail_write(t, static_cast<int>(-result));
+        on_failed_send(t, static_cast<int>(-result));
       }
       return tail_sent;
     }
@@ -303,7 +334,7 @@ void stream_flush(StreamTransport& t) noexcept {
     } else if (result == -EAGAIN) {
       wait_until_writable(t);
     } else {
-      fail_write(t, static_cast<int>(-result));
+      on_failed_send(t, static_cast<int>(-result));
     }
   } else {
     static_cast<void>(send_queue(t, {}));
@@ -331,12 +362,8 @@ void stream_on_writable(driver::Operation& operation,
   if (!is_loop_alive(t) || t.conn_lost != 0) return;
   const bool is_broken = completion.result > 0 && (completion.result & (POLLERR | POLLHUP)) != 0;
   const bool has_waited = operation.kind() == driver::OpKind::nop;
-  if (BLITZIO_UNLIKELY((is_broken || has_waited) && t.turns_to_read != 0 && !t.read.is_idle())) {
-    // What the peer said before, perhaps why it broke off, is told first, as with asyncio. The send
-    // that fails would be the end of that.
-    --t.turns_to_read;
-    t.writable->nop();
-    transport_submit(t, *t.writable);
+  if (BLITZIO_UNLIKELY(is_broken || has_waited) && reads_before_the_end(t)) {
+    if (!t.drain_again) --t.turns_to_read;  // What is more than a turn's share takes another one.
     return;
   }
   // Whatever the poll said, an error included, the send knows better.

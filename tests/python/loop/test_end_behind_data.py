@@ -3,17 +3,23 @@ asyncio."""
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import socket
+import ssl
 import struct
+import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.python.loop.support import soon, turns
+from tests.python.loop.support import client_context, server_context, soon, turns
+from tests.python.loop.tls_support import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class Stepped(asyncio.Protocol):
@@ -142,5 +148,179 @@ def test_a_reset_behind_data_that_is_answered_is_told_as_one(
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.close()
         assert isinstance(await soon(protocol.lost), ConnectionResetError)
+
+    loop.run_until_complete(main())
+
+
+def count_unread(sock: socket.socket) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, count)
+    return count[0]
+
+
+class Answering(Stepped):
+    """Writes before it has read anything."""
+
+    def __init__(self, answer: Any, when: str) -> None:
+        super().__init__()
+        self.answer = answer
+        self.when = when
+        self.got = 0
+        self.end: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if self.when == "made":
+            transport.write(self.answer)
+
+    def data_received(self, data: bytes) -> None:
+        self.got += len(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end = exc
+        super().connection_lost(exc)
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("when", ["made", "after"])
+@pytest.mark.parametrize("answer", [b"small", bytes(100_000), bytearray(100_000)], ids=len)
+def test_a_write_that_fails_leaves_what_the_peer_had_sent(
+    loop: asyncio.AbstractEventLoop, answer: Any, when: str
+) -> None:
+    """asyncio loses it, and uvloop if the write is in connection_made()."""
+
+    async def main() -> None:
+        near, peer = unix_pair()
+        peer.send(b"data")
+        peer.close()
+        transport, protocol = await loop.create_connection(
+            lambda: Answering(answer, when), sock=near
+        )
+        if when == "after":
+            transport.write(answer)
+        await soon(protocol.lost)
+        assert protocol.got == 4
+        assert protocol.log[-1] == "failed"
+        assert isinstance(protocol.end, BrokenPipeError)
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("when", ["made", "after"])
+@pytest.mark.parametrize("answer", [b"small", bytes(100_000)], ids=len)
+def test_a_write_that_meets_a_reset_leaves_what_came_before_it(
+    loop: asyncio.AbstractEventLoop, answer: Any, when: str
+) -> None:
+    """The kernel tells of a reset once: the write, and to who reads after that it looks as if the
+    peer had ended its data."""
+
+    async def main() -> None:
+        near, peer = tcp_pair()
+        peer.send(b"data")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        transport, protocol = await loop.create_connection(
+            lambda: Answering(answer, when), sock=near
+        )
+        if when == "after":
+            transport.write(answer)
+        await soon(protocol.lost)
+        assert protocol.got == 4
+        assert protocol.log == ["failed"]
+        assert isinstance(protocol.end, ConnectionResetError)
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("how", ["pause", "close", "abort"])
+def test_a_write_that_failed_keeps_nobody_who_does_not_read(
+    loop: asyncio.AbstractEventLoop, how: str
+) -> None:
+    async def main() -> None:
+        near, peer = unix_pair()
+        peer.send(b"data")
+        peer.close()
+        transport, protocol = await loop.create_connection(
+            lambda: Answering(bytes(100_000), "after"), sock=near
+        )
+        transport.write(protocol.answer)
+        getattr(transport, "pause_reading" if how == "pause" else how)()
+        await soon(protocol.lost)
+        assert protocol.got == 0
+        assert protocol.log == ["failed"]
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.usefixtures("native")
+def test_a_write_that_failed_waits_for_all_of_much_data(loop: asyncio.AbstractEventLoop) -> None:
+    """More than a connection may deliver in the turns that it is given."""
+
+    async def main() -> None:
+        pairs = [tcp_pair() for _ in range(8)]
+        for near, peer in pairs:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_000_000)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_000_000)
+            peer.setblocking(False)
+            peer.send(bytes(4_000_000))
+            near.shutdown(socket.SHUT_WR)
+        made = [
+            loop.create_connection(lambda: Answering(b"small", "made"), sock=near)
+            for near, _ in pairs
+        ]
+        # How much of it is here depends on the limits of the kernel.
+        here = [count_unread(near) for near, _ in pairs]
+        for (_, protocol), count in zip(await asyncio.gather(*made), here, strict=True):
+            await soon(protocol.lost)
+            assert protocol.got >= count
+        for _, peer in pairs:
+            peer.close()
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("pair", [unix_pair, tcp_pair])
+def test_what_a_client_sends_before_it_closes_its_tls_is_read(
+    loop: asyncio.AbstractEventLoop,
+    tmp_path: Path,
+    pair: Callable[[], tuple[socket.socket, socket.socket]],
+    answers: bool,
+) -> None:
+    """Of TLS 1.3 the server ends the handshake: it sends tickets, to nobody. The error of that was
+    told to a StreamReader before who reads from it had the data."""
+
+    class Protocol(asyncio.StreamReaderProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            if answers:
+                transport.write(bytes(100_000))  # type: ignore[attr-defined]
+
+    async def serve(near: socket.socket) -> list[bytes]:
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: Protocol(reader), near, ssl=server_context(tmp_path)
+        )
+        try:
+            return [await reader.read(10), await reader.read(10)]
+        finally:
+            transport.abort()
+            await turns()
+
+    async def main() -> None:
+        near, other = pair()
+        near.setblocking(False)
+        other.setblocking(False)
+        serving = asyncio.ensure_future(serve(near))
+        with other:
+            peer = Peer(other, client_context(), server_side=False)
+            await peer.do(peer.tls.do_handshake)
+            peer.tls.write(b"data")
+            with pytest.raises(ssl.SSLWantReadError):
+                peer.tls.unwrap()
+            other.send(peer.outgoing.read())  # With the end of its handshake.
+        assert await soon(serving) == [b"data", b""]
 
     loop.run_until_complete(main())

@@ -476,3 +476,32 @@ def test_a_protocol_that_has_no_room_for_what_was_read_ahead(
     with pytest.raises(ConnectionResetError):
         run(main())
     assert "get_buffer() returned an empty buffer" in str([each["exception"] for each in told])
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_came_is_read_before_the_error_that_ended_the_connection(
+    run: Run, contexts: Contexts, ends: bool
+) -> None:
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        serving = asyncio.ensure_future(net.start_tls(far, contexts.server, server_side=True))
+        one = await net.start_tls(near, contexts.client, server_hostname="localhost")
+        async with one, await serving as other:
+            await one.write_all(b"line\nrest")
+            reader: Any = other._reader
+            while len(reader._buffer) < 9:
+                await asyncio.sleep(0)
+            # What the transport does that has lost the connection.
+            if ends:
+                reader.feed_eof()
+            reader.set_exception(ConnectionResetError("lost"))
+            assert await other.read_line() == b"line\n"
+            assert await other.read(2) == b"re"
+            assert await other.read() == b"st"
+            if ends:
+                assert await other.read() == b""
+            else:
+                with pytest.raises(ConnectionResetError, match="lost"):
+                    await other.read()
+
+    run(main())

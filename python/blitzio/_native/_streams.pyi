@@ -190,7 +190,7 @@ class _ByteStream(_ReadEnd, _WriteEnd, _Socket):
         """
 
     def _take_ahead(self) -> bytes:
-        """What was read ahead, which is the caller's then."""
+        """What was read ahead, which is the caller's then; RuntimeError if it has been split."""
 
     def split(self) -> tuple[_ReadHalf, _WriteHalf]:
         """Two halves, for two tasks. The stream is theirs from then on: closing the writing one

@@ -292,7 +292,7 @@ async def start_tls(
     the clear, behind an answer to STARTTLS say, fails the handshake.
 
     Args:
-        stream: a connection. The halves that it was split into are closed by this.
+        stream: a connection that has not been split.
         context: certificates, and what is asked of the peer's.
         server_side: whether this is the side that was connected to.
         server_hostname: of the client's side: the name that the certificate must have.
@@ -300,6 +300,7 @@ async def start_tls(
     Raises:
         ssl.SSLError: the handshake failed; the connection is closed.
         OSError: the connection was lost; EBADF: it had been closed.
+        RuntimeError: the stream has been split: it is its halves' then.
         ValueError: a client needs server_hostname.
     """
     loop = asyncio.get_running_loop()

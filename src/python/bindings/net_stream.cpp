@@ -104,9 +104,18 @@ PyObject* stream_pair(PyObject* type, PyObject* /*unused*/) {
   return one && other ? PyTuple_Pack(2, one.get(), other.get()) : nullptr;
 }
 
+/// For who takes the descriptor next, which is not to be taken from halves.
 template <class S>
 PyObject* stream_take_ahead_of(PyObject* self, PyObject* /*unused*/) {
-  return stream_take_ahead(stream_of<S>(self));
+  PyStreamBase& stream = stream_of<S>(self);
+  {
+    const ObjectLock lock(self);
+    if (stream.is_split) {
+      PyErr_SetString(PyExc_RuntimeError, "the stream has been split: it is its halves'");
+      return nullptr;
+    }
+  }
+  return stream_take_ahead(stream);
 }
 
 template <class S>

@@ -13,9 +13,11 @@ import pytest
 from blitzio import net
 from blitzio._net.split import split
 from blitzio.net import TcpListener, TcpStream, UnixStream
+from tests.python.loop.support import client_context, server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -169,3 +171,26 @@ def test_a_closed_half_says_so_and_a_stream_is_split_once() -> None:
     assert ours.is_closed
     with pytest.raises(OSError, match="descriptor"):
         writer.try_write(b"x")
+
+
+def test_tls_does_not_take_a_stream_from_its_halves(run: Run, tmp_path: Path) -> None:
+    """They were closed by that, whoever had them."""
+
+    async def main() -> None:
+        ours, theirs = UnixStream.pair()
+        async with theirs:
+            await theirs.write_all(b"line\nrest")
+            assert await ours.read_line() == b"line\n"
+            reader, writer = ours.split()
+            async with reader, writer:
+                with pytest.raises(RuntimeError, match="the stream has been split"):
+                    await net.start_tls(ours, client_context(), server_hostname="localhost")
+                with pytest.raises(RuntimeError, match="the stream has been split"):
+                    await net.start_tls(ours, server_context(tmp_path), server_side=True)
+                assert await reader.read() == b"rest"
+                await writer.write_all(b"answer")
+                assert await theirs.read() == b"answer"
+            with pytest.raises(OSError, match="descriptor"):
+                await net.start_tls(ours, client_context(), server_hostname="localhost")
+
+    run(main())

@@ -1,5 +1,7 @@
 #include <python/bindings/fs_encoding.hpp>
 
+#include <python/support/error.hpp>
+
 #include <langinfo.h>
 
 namespace blitzio::python {
@@ -39,17 +41,14 @@ bool default_encoding(std::string* name) noexcept {
 }
 
 /// As open(): of the codecs some are from bytes to bytes, as "hex", or from text to text. False
-/// with LookupError set.
+/// with LookupError set, or what asking raised.
 bool check_is_of_text(const char* name) noexcept {
   const PyRef codecs = PyRef::steal(PyImport_ImportModule("codecs"));
   if (!codecs) return false;
   const PyRef found = PyRef::steal(PyObject_CallMethod(codecs.get(), "lookup", "s", name));
   if (!found) return false;
   const PyRef is_text = PyRef::steal(PyObject_GetAttrString(found.get(), "_is_text_encoding"));
-  if (!is_text) {
-    PyErr_Clear();  // A plain tuple, as they used to be.
-    return true;
-  }
+  if (!is_text) return drop_exception();  // A plain tuple, as they used to be.
   const int truth = PyObject_IsTrue(is_text.get());
   if (truth == 0) {
     PyErr_Format(PyExc_LookupError,

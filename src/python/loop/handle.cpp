@@ -334,12 +334,17 @@ TimerHandleObject* timer_handle_new(LoopObject& loop, double when, PyObject* cal
 
 namespace {
 
+/// A callback whose repr fails has none; but an interrupt in it ends the run.
+void drop_repr_error(LoopObject& loop) noexcept {
+  if (!drop_exception()) loop_set_fatal(loop, take_exception());
+}
+
 /// Debug mode: what the handle was shall be seen after its callback is gone.
 BLITZIO_COLD void keep_repr(HandleObject& handle) noexcept {
   if (handle.repr_info != nullptr) return;
   PyRef exception = take_exception();
   handle.repr_info = handle_repr(as_object(handle));
-  PyErr_Clear();  // A callback whose repr fails has none.
+  drop_repr_error(*handle.loop);
   if (exception) restore_exception(std::move(exception));
 }
 
@@ -349,12 +354,12 @@ void report_callback_exception(HandleObject& handle) noexcept {
   PyRef exception = take_exception();
   const PyRef callback = held_callback(handle);
   const PyRef source = callback ? callback_source(handle, callback.get()) : PyRef();
-  PyErr_Clear();  // A callback whose repr fails is reported without it.
+  drop_repr_error(loop);
   const PyRef message =
       source ? PyRef::steal(PyUnicode_FromFormat("Exception in callback %U", source.get()))
              : PyRef::steal(PyUnicode_FromString("Exception in callback"));
   const char* text = message ? PyUnicode_AsUTF8(message.get()) : nullptr;
-  PyErr_Clear();  // A callback whose repr fails is reported without it.
+  drop_repr_error(loop);
   restore_exception(std::move(exception));
   const Names& names = loop.state->names;
   loop_report_exception(

@@ -483,7 +483,7 @@ int job_register(PyObject* module, ModuleState& state) noexcept {
   PyRef done =
       PyRef::steal(PyObject_CallMethod(threading.get(), "_register_atexit", "O", join.get()));
   if (done) return 0;
-  PyErr_Clear();  // atexit does it then.
+  if (!drop_exception()) return -1;
   const PyRef atexit = PyRef::steal(PyImport_ImportModule("atexit"));
   if (!atexit) return -1;
   done = PyRef::steal(PyObject_CallMethod(atexit.get(), "register", "O", join.get()));

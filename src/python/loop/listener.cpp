@@ -99,7 +99,8 @@ void report(Listener& listener, int code, const char* message) noexcept {
           ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", listener.sock))
           : PyRef();
   if (exception) {
-    PyErr_Clear();  // The report goes without the socket.
+    // The report goes without the socket.
+    if (!drop_exception()) loop_set_fatal(*listener.loop, take_exception());
     restore_exception(std::move(exception));
   }
   loop_report_exception(*listener.loop, message,

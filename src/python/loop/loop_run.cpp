@@ -65,7 +65,8 @@ struct LockRelease {
 /// the handle itself. Null with an error set.
 PyRef describe_call(LoopObject& loop, HandleObject& handle, PyObject* callback) noexcept {
   const PyRef owner = PyRef::steal(PyObject_GetAttr(callback, loop.state->names.__self__));
-  if (!owner) PyErr_Clear();  // A plain function, as a rule; nobody's method in any case.
+  // A plain function, as a rule; nobody's method in any case.
+  if (!owner && !drop_exception()) return {};
   const int is_step = owner ? PyObject_IsInstance(owner.get(), loop.state->asyncio_task) : 0;
   if (is_step < 0) return {};
   return PyRef::steal(is_step != 0 ? PyObject_Repr(owner.get())
@@ -88,7 +89,9 @@ BLITZIO_COLD int run_timed(LoopObject& loop, HandleObject& handle) noexcept {
           ? PyRef::steal(PyObject_CallMethod(loop.state->logger, "warning", "sOd",
                                              "Executing %s took %.3f seconds", text.get(), seconds))
           : PyRef();
-  if (!logged) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
+  if (logged) return 0;
+  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return -1;
+  PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include <python/loop/protocol_buffer.hpp>
 
+#include <python/support/error.hpp>
+
 #include <poll.h>
 
 namespace blitzio::python {
@@ -11,7 +13,7 @@ constexpr const char* kEmptyBuffer = "get_buffer() returned an empty buffer";
 /// Whether `buffer`, which cannot be written to, is at fault rather than get_buffer(). The error
 /// becomes the one that asyncio's len() or recv_into() raises.
 bool is_refused_by_receive(PyObject* buffer) noexcept {
-  PyErr_Clear();
+  if (!drop_exception()) return false;
   const Py_ssize_t size = PyObject_Size(buffer);
   if (size < 0) return false;
   if (size == 0) {

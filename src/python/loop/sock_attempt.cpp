@@ -3,6 +3,7 @@
 #include <python/loop/fd_watch.hpp>
 #include <python/loop/sock_address.hpp>
 #include <python/loop/sock_attempt.hpp>
+#include <python/support/error.hpp>
 
 #include <poll.h>
 
@@ -62,7 +63,7 @@ class WritableBuffer {
   WritableBuffer(PyObject* object, const char* method) noexcept {
     if (PyObject_GetBuffer(object, &view_, PyBUF_WRITABLE) == 0) return;
     view_.obj = nullptr;
-    PyErr_Clear();  // Said in recv_into()'s words instead.
+    if (!drop_exception()) return;  // Else said in recv_into()'s words.
     PyErr_Format(PyExc_TypeError, "%s() argument 1 must be read-write bytes-like object, not %.50s",
                  method, Py_TYPE(object)->tp_name);
   }
@@ -311,7 +312,7 @@ Attempt start_connect(SockOperationObject& op, PyRef* result) noexcept {
                 : PyRef();
   if (!code) {
     // A bad address: connect() shall name it, since it is what asyncio calls.
-    PyErr_Clear();
+    if (!drop_exception()) return Attempt::failed;
     return from_method(PyObject_CallMethodOneArg(op.sock, names.connect, op.argument),
                        Attempt::wait_write, result);
   }

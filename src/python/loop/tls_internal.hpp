@@ -82,8 +82,9 @@ enum class TlsRead : std::uint8_t { data, again, closed, error };
 [[nodiscard]] int tls_control_app_writing(PyObject* self) noexcept;
 /// Bytes that the lower transport has not got yet; -1 with an error set.
 [[nodiscard]] Py_ssize_t tls_write_buffer_size(const TlsProtocol& t) noexcept;
-/// Sends what OpenSSL has to say to the peer about an error, as far as that works at once.
-void tls_send_alert(TlsProtocol& t) noexcept;
+/// Sends what OpenSSL has to say to the peer about the current exception, which stays, as far as
+/// that works at once. Returns -1 if an interrupt took its place meanwhile.
+[[nodiscard]] int tls_send_alert(TlsProtocol& t) noexcept;
 
 // ---- tls_phases.cpp -----------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ int tls_do_handshake(PyObject* self) noexcept {
   }
   if (tls_take_again(t)) return tls_do_write(self);
   if (!is_ssl_error(t)) return -1;
-  tls_send_alert(t);
+  if (tls_send_alert(t) != 0) return -1;
   return call_with_exception(self, names._on_handshake_complete);
 }
 
@@ -112,7 +112,7 @@ int tls_go_on(PyObject* self) noexcept {
 int tls_fail(PyObject* self, const char* message) noexcept {
   if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return -1;
   TlsProtocol& t = as_tls(self);
-  if (is_ssl_error(t)) tls_send_alert(t);
+  if (is_ssl_error(t) && tls_send_alert(t) != 0) return -1;
   const PyRef exception = take_exception();
   const PyRef result =
       PyRef::steal(PyObject_CallMethod(self, "_fatal_error", "Os", exception.get(), message));

@@ -142,15 +142,16 @@ int tls_pump(TlsProtocol& t, bool force) noexcept {
   return t.lower_writing_paused && !force ? 0 : pump(t, false);
 }
 
-void tls_send_alert(TlsProtocol& t) noexcept {
+int tls_send_alert(TlsProtocol& t) noexcept {
   PyRef exception = take_exception();
   // What the transport below makes of it does not matter: it ends anyway.
-  if (tls_pump(t, true) != 0) PyErr_Clear();
+  if (tls_pump(t, true) != 0 && !drop_exception()) return -1;
   if (t.lower != nullptr && Py_IS_TYPE(t.lower, t.state->stream_transport_type)) {
     StreamTransport& stream = as_stream(t.lower);
     if (stream.conn_lost == 0) stream_flush(stream);
   }
   if (exception) restore_exception(std::move(exception));
+  return 0;
 }
 
 Py_ssize_t tls_write_buffer_size(const TlsProtocol& t) noexcept {

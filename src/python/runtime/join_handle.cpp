@@ -312,13 +312,11 @@ bool join_handle_may_wait(JoinHandleObject& handle) noexcept {
   const PyRef loop = running_loop(*handle.state);
   if (!loop) return false;
   const PyRef current = current_task(*handle.state, loop.get());
-  if (!current || current.get() == Py_None) return true;
+  if (!current) return PyErr_Occurred() == nullptr;
+  if (current.get() == Py_None) return true;
   if (task) return current.get() != task.get() || refuse_own(current.get());
   const PyRef own = PyRef::steal(PyObject_CallMethod(current.get(), "get_coro", nullptr));
-  if (!own) {  // A task of others, which need not have it.
-    if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
-    PyErr_Clear();
-  }
+  if (!own && !drop_exception()) return false;  // A task of others need not have it.
   return own.get() != coroutine.get() || refuse_own(current.get());
 }
 

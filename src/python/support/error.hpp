@@ -40,6 +40,15 @@ inline void restore_exception(PyRef exception) noexcept {
 #endif
 }
 
+/// Drops the current exception, if there is one, as no more than an answer. One that is no
+/// Exception (KeyboardInterrupt and the like) stays, for whoever runs this may have been
+/// interrupted in code of others: then it returns false.
+[[nodiscard]] inline bool drop_exception() noexcept {
+  if (PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
+  PyErr_Clear();  // The answer is the return value.
+  return true;
+}
+
 /// Whether `exception` is one that ends the loop instead of going to the exception handler.
 [[nodiscard]] inline bool is_fatal_exception(PyObject* exception) noexcept {
   return PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt) != 0 ||

@@ -54,7 +54,8 @@ PyRef running_loop(const ModuleState& state) noexcept {
 
 PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
   PyRef task = PyRef::borrow(PyDict_GetItemWithError(state.current_task, loop));
-  if (!task) PyErr_Clear();  // As of a loop without a hash: it runs no task.
+  // An error is as of a loop without a hash: it runs no task.
+  if (!task) static_cast<void>(drop_exception());
   return task;
 }
 
@@ -81,7 +82,8 @@ PyRef running_loop(const ModuleState& state) noexcept {
 
 PyRef current_task(const ModuleState& state, PyObject* loop) noexcept {
   PyRef task = PyRef::steal(PyObject_CallOneArg(state.current_task, loop));
-  if (!task) PyErr_Clear();  // As of a loop without a hash: it runs no task.
+  // An error is as of a loop without a hash: it runs no task.
+  if (!task) static_cast<void>(drop_exception());
   return task;
 }
 

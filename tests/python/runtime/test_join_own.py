@@ -343,3 +343,59 @@ def test_so_are_tasks_of_a_threaded_io() -> None:
     with Threaded() as threaded:
         io = threaded.io()
         io.run(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kept"),
+    [
+        (KeyboardInterrupt, True),
+        (SystemExit, True),
+        (asyncio.CancelledError, True),
+        (AttributeError, False),
+        (ValueError, False),
+    ],
+)
+def test_an_interrupt_of_a_foreign_tasks_get_coro_is_raised(
+    any_loop: LoopFactory, error: type[BaseException], is_kept: bool
+) -> None:
+    """An error means that such a task tells nothing; then it may wait."""
+    seen: list[object] = []
+
+    class Foreign:
+        def get_coro(self) -> object:
+            raise error
+
+    def begin(
+        loop: asyncio.AbstractEventLoop, coroutine: Any, **kwargs: Any
+    ) -> asyncio.Future[Any]:
+        """As an eager factory of 3.12, with a task of its own kind."""
+        foreign: Any = Foreign()
+        asyncio.tasks._enter_task(loop, foreign)
+        try:
+            coroutine.send(None)
+            seen.append("waits")
+        except BaseException as raised:
+            seen.append(type(raised))
+        finally:
+            asyncio.tasks._leave_task(loop, foreign)
+            coroutine.close()
+        done: asyncio.Future[Any] = loop.create_future()
+        done.set_result(None)
+        return done
+
+    async def own() -> None:
+        await handles[0]
+
+    async def main() -> None:
+        loop.set_task_factory(begin)
+        handles.append(spawn(own))
+        while not seen:
+            await asyncio.sleep(0)
+
+    handles: list[JoinHandle[None]] = []
+    loop = any_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert seen == [error if is_kept else "waits"]

@@ -158,6 +158,9 @@ def count_unread(sock: socket.socket) -> int:
     return count[0]
 
 
+given_turns = pytest.mark.no_faults("what is here is read in the turns that are given for it")
+
+
 class Answering(Stepped):
     """Writes before it has read anything."""
 
@@ -181,6 +184,7 @@ class Answering(Stepped):
         super().connection_lost(exc)
 
 
+@given_turns
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("when", ["made", "after"])
 @pytest.mark.parametrize("answer", [b"small", bytes(100_000), bytearray(100_000)], ids=len)
@@ -206,6 +210,7 @@ def test_a_write_that_fails_leaves_what_the_peer_had_sent(
     loop.run_until_complete(main())
 
 
+@given_turns
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("when", ["made", "after"])
 @pytest.mark.parametrize("answer", [b"small", bytes(100_000)], ids=len)
@@ -254,6 +259,7 @@ def test_a_write_that_failed_keeps_nobody_who_does_not_read(
     loop.run_until_complete(main())
 
 
+@given_turns
 @pytest.mark.usefixtures("native")
 def test_a_write_that_failed_waits_for_all_of_much_data(loop: asyncio.AbstractEventLoop) -> None:
     """More than a connection may deliver in the turns that it is given."""
@@ -281,6 +287,7 @@ def test_a_write_that_failed_waits_for_all_of_much_data(loop: asyncio.AbstractEv
     loop.run_until_complete(main())
 
 
+@given_turns
 @pytest.mark.parametrize("answers", [False, True])
 @pytest.mark.parametrize("pair", [unix_pair, tcp_pair])
 def test_what_a_client_sends_before_it_closes_its_tls_is_read(

@@ -128,6 +128,8 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
                 raise OSError(f"getaddrinfo({one!r}) returned empty list")
             return infos
 
+        if len(hosts) == 1:  # As a rule: no task for that.
+            return list(dict.fromkeys(await resolve(hosts[0])))
         found = await asyncio.gather(*[resolve(one) for one in hosts])
         return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 

@@ -8,8 +8,8 @@ do so while native code has released it (hashing, compression, numpy…), and ot
 
 from __future__ import annotations
 
-import operator
 import os
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from blitzio._native import JoinHandle, ThreadPool
@@ -61,7 +61,7 @@ def parallel_map(
         a handle of the list of results, in the order of the items.
 
     Raises:
-        TypeError: `function` cannot be called.
+        TypeError: `function` cannot be called, or `chunk` is no int.
         ValueError: `chunk` is negative.
         Exception: (from the handle) what the first call that failed raised; items that no thread
             has taken by then are left out.
@@ -97,7 +97,7 @@ def _start_parallel(
 ) -> JoinHandle[Any]:
     if not callable(function):
         raise TypeError(f"a function was expected, got {function!r}")
-    chunk = operator.index(chunk)
+    chunk = index(chunk)
     if chunk < 0:
         raise ValueError(f"chunk must not be negative, not {chunk}")
     work: ParallelWork[_T, Any] = ParallelWork(

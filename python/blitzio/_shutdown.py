@@ -171,11 +171,12 @@ class Shutdown(Locked):
         """
         from blitzio.time import timeout as limit
 
+        block = limit(timeout)
         drained = self._when_drained()
         if drained is None:
             return True
         try:
-            async with limit(timeout):
+            async with block:
                 await drained.cancelled()
         except TimeoutError:
             return self._pending == 0

@@ -322,8 +322,8 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def get_runtime() -> Runtime | None:
-    """The runtime whose worker the calling thread is, or None: also in functions of
-    spawn_blocking() and compute(), which run apart from the workers.
+    """The runtime whose worker the calling thread is, or None, as in functions of spawn_blocking()
+    and compute(), which run apart from the workers.
 
     >>> import blitzio
     >>> blitzio.get_runtime() is None

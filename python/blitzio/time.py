@@ -199,20 +199,21 @@ class Interval:
         self._missed = _checked_policy(policy)
 
     async def tick(self) -> Instant:
-        """Waits for the next tick.
+        """Waits for the next tick. Others run meanwhile, also if it is due: who is behind keeps the
+        loop from nothing.
 
         Returns:
             the time the tick was due at.
 
-        Others run meanwhile, also if it is due: who is behind keeps the loop from nothing.
-
         Cancellation: the tick is not lost; the next call waits for it again.
         """
-        if self._due <= Instant.now():
+        if (left := self._due - Instant.now()) <= Duration.ZERO:
             await asyncio.sleep(0)
-        while (left := self._due - Instant.now()) > Duration.ZERO:
+            left = self._due - Instant.now()
+        while left > Duration.ZERO:
             if not await self._is_moved_within(left):
                 break
+            left = self._due - Instant.now()
         due = self._due
         self._due = self._after(due, Instant.now())
         return due

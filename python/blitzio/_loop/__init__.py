@@ -101,7 +101,8 @@ class Loop(
     def __new__(cls, *_args: object, **_kwargs: object) -> Loop:
         self = super().__new__(cls)
         for name, value in _STATE.items():
-            setattr(self, name, value)
+            # Not by a program's __setattr__, whose __init__ is yet to come.
+            super(Loop, self).__setattr__(name, value)
         return self
 
     def __init__(self, config: Config | None = None) -> None:

@@ -176,11 +176,14 @@ class SignalsMixin(LoopBase):
         if threading.current_thread() is not threading.main_thread():
             # CPython's own words, before any pipe is made.
             signal.set_wakeup_fd(-1)
-        receiver, sender = os.pipe()
-        self._signal_pipe = (receiver, sender)
-        os.set_blocking(receiver, False)
-        os.set_blocking(sender, False)
-        self._add_background_reader(receiver, self._read_signals)
+        # In one call, so that an interrupt finds none, or one that is whole.
+        self._signal_pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._add_background_reader(self._signal_pipe[0], self._read_signals)
+        except BaseException:
+            LoopBase.remove_reader(self, self._signal_pipe[0])
+            self._close_signal_pipe()
+            raise
 
     def _close_signal_pipe(self) -> None:
         if self._signal_pipe is not None:
@@ -193,12 +196,12 @@ class SignalsMixin(LoopBase):
         # A signal may come while others are being read: it is read behind them.
         if self._signal_pipe is None or self._is_reading_signals:
             return
-        receiver = self._signal_pipe[0]
         try:
             self._is_reading_signals = True
-            while True:
+            # Asked each time: a handler may close the loop, or fork, and others get the number.
+            while self._signal_pipe is not None:
                 try:
-                    numbers = os.read(receiver, 4096)
+                    numbers = os.read(self._signal_pipe[0], 4096)
                 except BlockingIOError:
                     return
                 for number in numbers:

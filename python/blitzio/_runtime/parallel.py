@@ -8,8 +8,9 @@ Who has a time limit helps only where that is so, and takes one item at a time: 
 ended in its middle.
 
 Under the lock:  `_start` is where the next chunk begins, `_open` counts those handed out and not
-ended, `_left` the items that have not been called. It is over when `_open` is 0 and either `_left`
-is 0, or a call failed, or it was cancelled: in the last two cases nothing is handed out any more.
+ended, `_left` the items of which no chunk has ended. It is over when `_open` is 0 and either
+`_left` is 0, or a call failed, or it was cancelled: in the last two cases nothing is handed out any
+more.
 
 Who helps may be the main thread, where a signal handler cancels in the middle of this, or raises
 as Ctrl-C does: then that chunk has ended, and failed. Nothing is called under the lock (`Locked`).

@@ -64,8 +64,8 @@ class LocalExecutor final : private Scheduler {
   static constexpr unsigned kPollsPerTurn = 128;
   static constexpr unsigned kLifoPollsMax = 3;
   static constexpr unsigned kLookEvery = 8;
-  /// To a timer. What is left of less is spent looking: to fall asleep and be woken takes 16 µs of
-  /// the processor, and the kernel may add its slack of 50 µs to it.
+  /// To a timer. What is left of no more is spent looking: to fall asleep and be woken takes 16 µs
+  /// of the processor, and the kernel may add its slack of 50 µs to it.
   static constexpr Duration kShortestWait = Duration::from_micros(10);
 
   /// `timer_tick` and `timers_max` as in blitzio::Config.

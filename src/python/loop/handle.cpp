@@ -41,7 +41,10 @@ BLITZIO_COLD void drop_shared_call(HandleObject& handle) noexcept {
 
 void drop_call(HandleObject& handle) noexcept {
 #if BLITZIO_FREE_THREADED
-  if (Py_REFCNT(as_object(handle)) > 1) return drop_shared_call(handle);
+  // A weak reference may become another one at any time.
+  if (Py_REFCNT(as_object(handle)) > 1 || handle.weakrefs != nullptr) {
+    return drop_shared_call(handle);
+  }
 #endif
   const Py_ssize_t count = stored_args(handle);
   handle.arg_count = 0;
@@ -141,7 +144,7 @@ int fill(HandleObject& handle, LoopObject& loop, PyObject* callback, PyObject* c
   // Relaxed: nobody else knows the handle yet.
   handle.cancelled.store(false, std::memory_order_relaxed);
   handle.repeats = false;
-  handle.running = false;
+  handle.run = HandleRun::none;
   handle.arg_count = 0;
   if (handle.context == nullptr) return -1;
   if (arg_count <= kInlineArgs) {
@@ -370,13 +373,13 @@ void report_callback_exception(HandleObject& handle) noexcept {
 }  // namespace
 
 int handle_run(HandleObject& handle) noexcept {
-  if (handle.running) return 0;
+  if (handle.run != HandleRun::none) return 0;
   if (is_cancelled(handle)) {
     handle_drop_call(handle);  // What another thread's cancel() left to us.
     return 0;
   }
   if (handle.callback == nullptr) return 0;
-  handle.running = true;
+  handle.run = HandleRun::called;
   PyObject* result = nullptr;
   CallbackContextScope scope(*handle.loop->state, handle.context);
   if (BLITZIO_LIKELY(scope.is_entered())) {
@@ -395,7 +398,7 @@ int handle_run(HandleObject& handle) noexcept {
       Py_CLEAR(result);
     }
   }
-  handle.running = false;
+  handle.run = HandleRun::ending;
   int outcome = 0;
   if (BLITZIO_LIKELY(result != nullptr)) {
     Py_DECREF(result);
@@ -405,8 +408,12 @@ int handle_run(HandleObject& handle) noexcept {
   } else {
     report_callback_exception(handle);
   }
-  if (handle.repeats && !is_cancelled(handle)) return outcome;
+  if (handle.repeats && !is_cancelled(handle)) {
+    handle.run = HandleRun::none;
+    return outcome;
+  }
   if (BLITZIO_UNLIKELY(handle.source_traceback != nullptr)) keep_repr(handle);
+  handle.run = HandleRun::none;
   drop_call(handle);
   track_if_held(handle);
   return outcome;
@@ -449,17 +456,17 @@ void handle_cancel(HandleObject& handle) noexcept {
   // Another thread leaves the rest to the loop, which finds the mark when the handle's turn comes.
   if (!may_touch_loop(loop)) return;
   if (BLITZIO_UNLIKELY(loop.debug)) keep_repr(handle);
-  if (!handle.running) drop_call(handle);
+  if (handle.run == HandleRun::none) drop_call(handle);
   // Asked only now: what the callback took with it may have closed the loop.
   if (handle.is_timer && as_timer(as_object(handle)).timer.is_armed()) {
     disarm(loop, as_timer(as_object(handle)));
-  } else if (!handle.running) {
+  } else if (handle.run == HandleRun::none) {
     track_if_held(handle);
   }
 }
 
 void handle_drop_call(HandleObject& handle) noexcept {
-  if (handle.running) return;
+  if (handle.run != HandleRun::none) return;
   drop_call(handle);
   track_if_held(handle);
 }

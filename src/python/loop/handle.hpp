@@ -35,6 +35,13 @@ struct LoopObject;
 
 inline constexpr Py_ssize_t kInlineArgs = 4;
 
+/// Where a run of a handle is.
+enum class HandleRun : std::uint8_t {
+  none,
+  called,  ///< its arguments are on loan to the callback: they are cleared afterwards
+  ending,  ///< what came of it is told, which may run any code
+};
+
 struct HandleObject {
   PyObject_HEAD LoopObject* loop;  ///< strong
   PyObject* callback;              ///< null once cancelled or cleared
@@ -52,7 +59,7 @@ struct HandleObject {
   Atomic<bool> cancelled;  ///< by cancel(), any thread; read by the loop
   bool is_timer;           ///< a TimerHandleObject; known also when the module forgets its types
   bool repeats;            ///< a reader's or writer's: keeps its callback after a run
-  bool running;            ///< its arguments are on loan to the callback: clear them afterwards
+  HandleRun run;
 };
 
 struct TimerHandleObject;

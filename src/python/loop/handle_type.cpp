@@ -168,7 +168,8 @@ PyObject* method_cancelled(PyObject* self, PyObject* /*unused*/) {
 PyObject* method_get_context(PyObject* self, PyObject* /*unused*/) {
   HandleObject& handle = as_handle(self);
   if (handle.context == nullptr) Py_RETURN_NONE;
-  return Py_XNewRef(callback_context_own(*handle.loop->state, handle.context, handle.running));
+  return Py_XNewRef(
+      callback_context_own(*handle.loop->state, handle.context, handle.run == HandleRun::called));
 }
 
 PyObject* method_run(PyObject* self, PyObject* /*unused*/) {

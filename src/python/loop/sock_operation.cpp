@@ -78,14 +78,14 @@ PyObject* suspend(SockOperationObject& op, std::uint32_t events) noexcept {
     if (!fd_from_object(op.sock, &op.fd)) return nullptr;
   }
   if (fd_check_no_transport(loop, op.fd, nullptr) != 0) return nullptr;
-  if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   if (!hold_socket(op)) return nullptr;
   PyRef future = loop_create_future(loop);
   if (!future ||
       PyObject_SetAttr(future.get(), loop.state->names._asyncio_future_blocking, Py_True) != 0) {
     return nullptr;
   }
-  // Once more: the socket's attributes, and a future, which asks get_debug(), may run any code.
+  // After what may run any code: fileno(), is_closing(), the socket's attributes, and get_debug(),
+  // which a future asks.
   if (loop_check_closed(loop) != 0 || loop_check_owner(loop) != 0) return nullptr;
   auto room = find_room(op);
   if (!room) return raise_error(room.error(), "sendto");

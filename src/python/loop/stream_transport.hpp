@@ -102,12 +102,12 @@ struct StreamTransport : SocketTransport, ListNode<PauseTag>, Flushable {
   bool is_pause_old = false;   ///< it began in an earlier turn; linked in LoopObject::pausing
   ReadEnd read_end = ReadEnd::none;
   bool read_end_told = false;
-  std::uint8_t small_reads_left = 2;     ///< in a row, until the wanted mode is arrivals
-  std::uint8_t turns_to_read = 2;        ///< of a broken one before it ends: this and the next
-  std::int16_t write_error = 0;          ///< errno of a send, told after what can be read by then
-  int read_error = 0;                    ///< errno of ReadEnd::error
-  std::uint32_t read_bytes = 0;          ///< size of the next `bytes` in mode edges
-  std::uint32_t scheduled_turn = ~0U;    ///< LoopObject::turn_number of data that led to callbacks
+  std::uint8_t small_reads_left = 2;   ///< in a row, until the wanted mode is arrivals
+  std::uint8_t turns_to_read = 2;      ///< of a broken one that has nothing unread, before it ends
+  std::int16_t write_error = 0;        ///< errno of a send, told after what can be read by then
+  int read_error = 0;                  ///< errno of ReadEnd::error
+  std::uint32_t read_bytes = 0;        ///< size of the next `bytes` in mode edges
+  std::uint32_t scheduled_turn = ~0U;  ///< LoopObject::turn_number of data that led to callbacks
   std::uint32_t last_large_write = ~0U;  ///< LoopObject::turn_number of it
   /// `bytes` that arrived while paused, oldest first; strong. Null: none, as with most connections.
   std::unique_ptr<std::vector<PyObject*>> held;

@@ -20,6 +20,7 @@
 #include <python/loop/stream_internal.hpp>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -135,7 +136,14 @@ void wait_until_writable(StreamTransport& t) noexcept {
   transport_submit(t, *t.writable);
 }
 
-/// Lets a broken connection read for another turn. Returns false if it does not, or no longer.
+/// Whether something has come that was not read. Of a connection that is broken that has an end.
+BLITZIO_COLD bool has_unread(const StreamTransport& t) noexcept {
+  int bytes = 0;
+  return t.started && ::ioctl(t.fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+/// Lets a broken connection read for another turn, or finds that it has failed. Returns false if it
+/// reads nothing, or no longer.
 BLITZIO_COLD bool reads_before_the_end(StreamTransport& t) noexcept {
   const bool may_read = !t.paused && !t.closing && t.read_end == ReadEnd::none;
   if (!may_read || t.turns_to_read == 0) return false;
@@ -363,8 +371,13 @@ void stream_on_writable(driver::Operation& operation,
   const bool is_broken = completion.result > 0 && (completion.result & (POLLERR | POLLHUP)) != 0;
   const bool has_waited = operation.kind() == driver::OpKind::nop;
   if (BLITZIO_UNLIKELY(is_broken || has_waited) && reads_before_the_end(t)) {
-    if (!t.drain_again) --t.turns_to_read;  // What is more than a turn's share takes another one.
+    // What is more than a turn's share takes another one, and so does another mode of reading.
+    if (!has_unread(t)) --t.turns_to_read;
     return;
+  }
+  // A copy of what was to wait could not be made.
+  if (BLITZIO_UNLIKELY(t.write_error != 0 && t.queue.is_empty())) {
+    return fail_write(t, t.write_error);
   }
   // Whatever the poll said, an error included, the send knows better.
   stream_flush(t);

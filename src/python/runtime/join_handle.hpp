@@ -129,7 +129,7 @@ void join_handle_run_in_thread(PyRef handle) noexcept;
 // ---- waiting for it -----------------------------------------------------------------------------
 
 /// Whether the caller may wait for the end. False with RuntimeError set if it is itself what runs:
-/// its task, or the call in this thread.
+/// its task, or the call in this thread; or with what asking for these raised.
 [[nodiscard]] bool join_handle_may_wait(JoinHandleObject& handle) noexcept;
 
 // ---- its end ------------------------------------------------------------------------------------

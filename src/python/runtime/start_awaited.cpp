@@ -53,7 +53,7 @@ class TaskAside {
   TaskAside(const ModuleState& state, PyObject* loop) noexcept : state_(state), loop_(loop) {
     task_ = current_task(state, loop);
     if (!task_ || task_.get() == Py_None || !call(state.leave_task)) {
-      PyErr_Clear();  // Not in a task that could step aside.
+      PyErr_Clear();  // Not in a task that could step aside; an interrupt is lost with that.
       task_.reset();
     }
   }

@@ -16,7 +16,8 @@ namespace blitzio::python {
 /// The running loop, or None. Null with an error set.
 [[nodiscard]] PyRef running_loop(const ModuleState& state) noexcept;
 
-/// The task that `loop` runs. Null, without an error, or None if it runs none.
+/// The task that `loop` runs. Null or None if it runs none; null with an error set if asking was
+/// interrupted.
 [[nodiscard]] PyRef current_task(const ModuleState& state, PyObject* loop) noexcept;
 
 /// Finds out where asyncio keeps it. Returns false with an error set.

@@ -392,6 +392,28 @@ def test_call_soon_is_a_method_like_others(native: None) -> None:
     assert gone() is None
 
 
+def test_who_is_told_of_a_failure_does_not_run_the_handle_again(
+    loop: asyncio.AbstractEventLoop, native: None
+) -> None:
+    runs: list[int] = []
+    told: list[tuple[object, ...]] = []
+
+    def fail(number: int) -> None:
+        runs.append(number)
+        raise ValueError
+
+    def run_again(_loop: object, context: Any) -> None:
+        context["handle"]._run()
+        told.append(context["handle"]._args)
+
+    loop.set_exception_handler(run_again)
+    handle: Any = loop.call_soon(fail, 3)
+    run_pending(loop)
+    assert runs == [3]
+    assert told == [(3,)]
+    assert handle._args is None
+
+
 def test_native_methods_are_redefined_in_subclasses_alone(native: None) -> None:
     import blitzio
     from blitzio._native import LoopBase

@@ -210,6 +210,44 @@ def test_a_write_that_fails_leaves_what_the_peer_had_sent(
     loop.run_until_complete(main())
 
 
+def fill(sock: socket.socket) -> int:
+    """Sends until no more fits; returns how much."""
+    sock.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += sock.send(bytes(10_000))
+        except BlockingIOError:
+            return sent
+
+
+@given_turns
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("small_ones", [0, 4])
+def test_a_write_that_fails_leaves_more_than_a_turn_reads(
+    loop: asyncio.AbstractEventLoop, small_ones: int
+) -> None:
+    """Also of a connection that had small messages, and reads in another way from here on."""
+
+    async def main() -> None:
+        near, peer = unix_pair()
+        transport, protocol = await loop.create_connection(
+            lambda: Answering(b"", "after"), sock=near
+        )
+        for number in range(small_ones):
+            peer.send(b"x")
+            while protocol.got == number:
+                await asyncio.sleep(0)
+        sent = small_ones + fill(peer)
+        peer.close()
+        transport.write(b"answer")
+        await soon(protocol.lost)
+        assert protocol.got == sent
+        assert isinstance(protocol.end, BrokenPipeError)
+
+    loop.run_until_complete(main())
+
+
 @given_turns
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("when", ["made", "after"])

@@ -47,6 +47,50 @@ def kill_soon(loop: asyncio.AbstractEventLoop, number: int, times: int = 1) -> t
     return thread
 
 
+@pytest.mark.usefixtures("native")
+def test_an_interrupt_while_a_run_prepares_for_signals_leaves_no_deaf_loop(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(loop), "_add_background_reader", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                loop.run_forever()
+    received = loop.create_future()
+    loop.add_signal_handler(signal.SIGUSR1, received.set_result, "argument")
+    thread = kill_soon(loop, signal.SIGUSR1)
+    assert loop.run_until_complete(soon(received)) == "argument"
+    thread.join(PATIENCE)
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+@pytest.mark.usefixtures("native")
+def test_a_handler_in_python_may_close_the_loop_whose_signals_are_read(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    loop.add_signal_handler(signal.SIGUSR1, int)
+    real: Any = loop._handle_signal  # type: ignore[attr-defined]
+    descriptors: list[int] = []
+
+    def close_and_take_its_number(number: int) -> bool:
+        real(number)
+        loop.close()
+        descriptors.extend(os.pipe())
+        os.write(descriptors[1], b"data")
+        return True
+
+    loop._handle_signal = close_and_take_its_number  # type: ignore[attr-defined]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    while not descriptors:
+        pass
+    assert os.read(descriptors[0], 100) == b"data"
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_handler_is_called_in_the_loop(loop: asyncio.AbstractEventLoop, number: int) -> None:
     async def main() -> None:

@@ -361,12 +361,16 @@ TEST_P(LocalExecutorTest, CancellingASleepingTaskDisarmsItsTimer) {
   EXPECT_TRUE(handle.try_join()->is_cancelled());
 }
 
+struct CountingTimer : time::TimerEntry {
+  CountingTimer()
+      : TimerEntry([](TimerEntry& entry) noexcept { ++static_cast<CountingTimer&>(entry).fired; }) {
+  }
+  int fired = 0;
+};
+
 TEST_P(LocalExecutorTest, ATimerThatIsDueNeedsNoWait) {
   const BoundTo bound(*executor_);
-  struct Timer : time::TimerEntry {
-    Timer() : TimerEntry([](TimerEntry& entry) noexcept { ++static_cast<Timer&>(entry).fired; }) {}
-    int fired = 0;
-  } timer;
+  CountingTimer timer;
   executor_->wheel().insert(timer, Instant::now());
   Waits waits;
   executor_->turn(Duration::max(), waits.hooks());
@@ -376,10 +380,7 @@ TEST_P(LocalExecutorTest, ATimerThatIsDueNeedsNoWait) {
 
 TEST_P(LocalExecutorTest, ATimerThatIsDueInMicrosecondsIsNotSleptFor) {
   const BoundTo bound(*executor_);
-  struct Timer : time::TimerEntry {
-    Timer() : TimerEntry([](TimerEntry& entry) noexcept { ++static_cast<Timer&>(entry).fired; }) {}
-    int fired = 0;
-  } timer;
+  CountingTimer timer;
   Nop nop;
   nop.nop();
   Waits waits;

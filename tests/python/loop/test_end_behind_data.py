@@ -184,6 +184,14 @@ class Answering(Stepped):
         super().connection_lost(exc)
 
 
+def left_behind() -> socket.socket:
+    """Has something to read of a peer that has closed."""
+    near, peer = unix_pair()
+    peer.send(b"data")
+    peer.close()
+    return near
+
+
 @given_turns
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("when", ["made", "after"])
@@ -194,9 +202,7 @@ def test_a_write_that_fails_leaves_what_the_peer_had_sent(
     """asyncio loses it, and uvloop if the write is in connection_made()."""
 
     async def main() -> None:
-        near, peer = unix_pair()
-        peer.send(b"data")
-        peer.close()
+        near = left_behind()
         transport, protocol = await loop.create_connection(
             lambda: Answering(answer, when), sock=near
         )
@@ -282,9 +288,7 @@ def test_a_write_that_failed_keeps_nobody_who_does_not_read(
     loop: asyncio.AbstractEventLoop, how: str
 ) -> None:
     async def main() -> None:
-        near, peer = unix_pair()
-        peer.send(b"data")
-        peer.close()
+        near = left_behind()
         transport, protocol = await loop.create_connection(
             lambda: Answering(bytes(100_000), "after"), sock=near
         )

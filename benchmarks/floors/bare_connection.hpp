@@ -182,7 +182,6 @@ inline void deallocate_connection(PyObject* self) {
   Py_DECREF(type);
 }
 
-/// A module of `serve(listener, until, accept, run)` and the type of its connections.
 /// What a turn's answers took is free at its end, all at once. If that is the top of the heap,
 /// which is chance, glibc would give it back and fault it in again, turn by turn.
 inline void keep_free_memory() {
@@ -190,6 +189,7 @@ inline void keep_free_memory() {
   ::mallopt(M_TRIM_THRESHOLD, kBytes);
 }
 
+/// A module of `serve(listener, until, accept, run)` and the type of its connections.
 template <PyCFunction kServe>
 PyObject* make_server_module(const char* name) {
   keep_free_memory();

@@ -129,8 +129,9 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
             return infos
 
         if len(hosts) == 1:  # As a rule: no task for that.
-            return list(dict.fromkeys(await resolve(hosts[0])))
-        found = await asyncio.gather(*[resolve(one) for one in hosts])
+            found = [await resolve(hosts[0])]
+        else:
+            found = await asyncio.gather(*[resolve(one) for one in hosts])
         return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
     def _bind_all(

@@ -184,6 +184,17 @@ class Answering(Stepped):
         super().connection_lost(exc)
 
 
+async def answered(near: socket.socket, answer: Any, when: str) -> Answering:
+    """What a connection over `near` told that answers, and was lost."""
+    transport, protocol = await asyncio.get_running_loop().create_connection(
+        lambda: Answering(answer, when), sock=near
+    )
+    if when == "after":
+        transport.write(answer)
+    await soon(protocol.lost)
+    return protocol
+
+
 def left_behind() -> socket.socket:
     """Has something to read of a peer that has closed."""
     near, peer = unix_pair()
@@ -202,13 +213,7 @@ def test_a_write_that_fails_leaves_what_the_peer_had_sent(
     """asyncio loses it, and uvloop if the write is in connection_made()."""
 
     async def main() -> None:
-        near = left_behind()
-        transport, protocol = await loop.create_connection(
-            lambda: Answering(answer, when), sock=near
-        )
-        if when == "after":
-            transport.write(answer)
-        await soon(protocol.lost)
+        protocol = await answered(left_behind(), answer, when)
         assert protocol.got == 4
         assert protocol.log[-1] == "failed"
         assert isinstance(protocol.end, BrokenPipeError)
@@ -269,12 +274,7 @@ def test_a_write_that_meets_a_reset_leaves_what_came_before_it(
         peer.send(b"data")
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.close()
-        transport, protocol = await loop.create_connection(
-            lambda: Answering(answer, when), sock=near
-        )
-        if when == "after":
-            transport.write(answer)
-        await soon(protocol.lost)
+        protocol = await answered(near, answer, when)
         assert protocol.got == 4
         assert protocol.log == ["failed"]
         assert isinstance(protocol.end, ConnectionResetError)

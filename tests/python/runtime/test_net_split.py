@@ -109,12 +109,17 @@ def test_two_threads_that_close_a_half_leave_the_other_open() -> None:
     assert all(stream.is_closed for stream in streams)
 
 
+async def read_ahead(ours: UnixStream, theirs: UnixStream) -> None:
+    """Has `ours` read b"rest" ahead."""
+    await theirs.write_all(b"line\nrest")
+    assert await ours.read_line() == b"line\n"
+
+
 def test_what_was_read_ahead_is_the_reading_halfs(run: Run) -> None:
     async def main() -> None:
         ours, theirs = UnixStream.pair()
         async with theirs:
-            await theirs.write_all(b"line\nrest")
-            assert await ours.read_line() == b"line\n"
+            await read_ahead(ours, theirs)
             reader, writer = ours.split()
             async with reader, writer:
                 assert reader.try_read() == b"rest"
@@ -179,8 +184,7 @@ def test_tls_does_not_take_a_stream_from_its_halves(run: Run, tmp_path: Path) ->
     async def main() -> None:
         ours, theirs = UnixStream.pair()
         async with theirs:
-            await theirs.write_all(b"line\nrest")
-            assert await ours.read_line() == b"line\n"
+            await read_ahead(ours, theirs)
             reader, writer = ours.split()
             async with reader, writer:
                 with pytest.raises(RuntimeError, match="the stream has been split"):

@@ -93,7 +93,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "queue": 2,
         "timeout": 3,
         "executor": 4,
-        "child_pipe": 3,
+        "child_pipe": 2,
     },
 }
 #: Connections of "echo_1k_many", and the descriptors that they and all else take.

@@ -84,8 +84,10 @@ class PipesMixin(LoopBase):
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
+        *,
+        exclusive: bool = False,
     ) -> asyncio.ReadTransport:
-        return ReadPipeTransport(self, pipe, protocol, waiter, extra)
+        return ReadPipeTransport(self, pipe, protocol, waiter, extra, exclusive=exclusive)
 
     def _make_write_pipe_transport(
         self,

@@ -347,7 +347,7 @@ def _connect(
         proto.pipe = loop._make_write_pipe_transport(file, proto)
     else:
         proto = _ReadPipe(owner, fd)
-        proto.pipe = loop._make_read_pipe_transport(file, proto)
+        proto.pipe = loop._make_read_pipe_transport(file, proto, exclusive=True)
     return proto
 
 

@@ -100,7 +100,10 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
 
 @final
 class ReadPipeTransport(asyncio.ReadTransport):
-    """Transport of the reading end of a pipe, which it owns."""
+    """Transport of the reading end of a pipe, which it owns.
+
+    `exclusive`: nobody else reads the pipe, so it may be read ahead of resume_reading().
+    """
 
     def __init__(
         self,
@@ -109,6 +112,8 @@ class ReadPipeTransport(asyncio.ReadTransport):
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[Any] | None = None,
         extra: dict[str, Any] | None = None,
+        *,
+        exclusive: bool = False,
     ) -> None: ...
     _loop: LoopBase | None
     _protocol: asyncio.BaseProtocol | None

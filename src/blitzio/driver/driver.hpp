@@ -93,8 +93,9 @@ struct Config {
   /// io_uring: the kernel leaves the rest of its work to the thread that waits, instead of
   /// interrupting it. Needs single_issuer.
   Use defer_taskrun = Use::automatic;
-  /// io_uring: recv_multishot receives into buffers that were registered with the ring, so idle
-  /// connections hold none. Without it is as with the other backends: the driver waits, then reads.
+  /// io_uring: recv_multishot and read_multishot receive into buffers that were registered with the
+  /// ring, so idle connections hold none. Without it is as with the other backends: the driver
+  /// waits, then reads.
   Use registered_buffers = Use::automatic;
   /// io_uring: attached descriptors are registered with the ring, which saves looking them up each
   /// time, and costs two system calls for each. `automatic` does not.
@@ -129,7 +130,7 @@ struct Metrics {
   std::uint64_t syscalls = 0;           ///< io_uring_enter, epoll_wait, epoll_ctl, poll calls
   std::uint64_t waits = 0;              ///< calls of wait() that could block
   std::uint64_t wakes = 0;              ///< wake-ups from other threads that needed a syscall
-  std::uint64_t buffers_exhausted = 0;  ///< recv_multishot restarted after ENOBUFS
+  std::uint64_t buffers_exhausted = 0;  ///< multishot receives restarted after ENOBUFS
 };
 
 class Driver {
@@ -144,6 +145,10 @@ class Driver {
   [[nodiscard]] virtual Backend backend() const noexcept = 0;
   /// Config::ring_files; `never` of backends that have no ring.
   [[nodiscard]] Use ring_files() const noexcept { return ring_files_; }
+
+  /// Whether a read_multishot costs no system call per read, and leaves nothing of a packet behind
+  /// that a pipe can have.
+  [[nodiscard]] virtual bool has_kernel_reads() const noexcept { return false; }
 
   /// Makes the calling thread the owner. Must be unbound.
   /// Errors   what re-creating a ring for a new thread gives (ENOMEM, EMFILE, …), closed in a

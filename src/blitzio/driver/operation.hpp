@@ -47,6 +47,7 @@ enum class OpKind : std::uint8_t {
   read,              ///< bytes read, 0 at end of file
   write,             ///< bytes written, may be short
   readv,             ///< as read
+  read_multishot,    ///< one completion per read, else as recv_multishot
   writev,            ///< as write
   open,              ///< the new fd
   close,             ///< 0
@@ -77,7 +78,7 @@ struct Completion {
   std::int32_t result;
   /// Another completion of this (multishot) operation will follow.
   bool more;
-  /// In the driver's memory, valid during the call only. recv_multishot: the received bytes.
+  /// In the driver's memory, valid during the call only. recv_multishot, read_multishot: the bytes.
   /// accept_multishot: the peer's socket address, from backends that learn it with the connection.
   std::span<const std::byte> data;
 
@@ -116,6 +117,9 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
     prepare(OpKind::readv, fd);
     args_.vectors = {vectors.data(), static_cast<std::uint32_t>(vectors.size()), offset};
   }
+  /// Of a pipe, a terminal, a socket; not of a regular file. Each read has room for
+  /// Config::buffer_bytes or more.
+  void read_multishot(int fd) noexcept { prepare(OpKind::read_multishot, fd); }
   void writev(int fd, std::span<const iovec> vectors, std::int64_t offset = -1) noexcept {
     prepare(OpKind::writev, fd);
     args_.vectors = {vectors.data(), static_cast<std::uint32_t>(vectors.size()), offset};
@@ -218,8 +222,11 @@ class Operation : public ListNode<InFlightTag>, public ListNode<QueueTag> {
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] bool is_idle() const noexcept { return state_ == State::idle; }
   [[nodiscard]] bool is_multishot() const noexcept {
-    return kind_ == OpKind::accept_multishot || kind_ == OpKind::recv_multishot ||
-           kind_ == OpKind::poll_multishot;
+    return kind_ == OpKind::accept_multishot || kind_ == OpKind::poll_multishot || brings_data();
+  }
+  /// Whether its completions carry bytes in `data`.
+  [[nodiscard]] bool brings_data() const noexcept {
+    return kind_ == OpKind::recv_multishot || kind_ == OpKind::read_multishot;
   }
 
   // ---- for backends only -------------------------------------------------------------------

@@ -11,6 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 
 namespace blitzio::python {
 
@@ -60,9 +62,13 @@ struct ReadPipe final : PipeTransport {
   bool paused = false;
   bool was_polled = false;       ///< the last poll told of this very pipe
   bool event_said_end = false;   ///< a short read does not mean that all was read
-  bool reads_small = false;      ///< the last message was small, so the next may be
+  bool is_exclusive = false;     ///< nobody else reads this pipe
+  std::uint8_t small_reads = 0;  ///< so many messages were small, so the next may be
   std::uint32_t read_bytes = 0;  ///< size of the next `bytes`
-  PipeOperation read;            ///< poll: in flight while data is wanted
+  /// What the driver had read when reading was paused, oldest first; null: nothing.
+  std::unique_ptr<std::deque<PyRef>> held;
+  /// In flight while data is wanted: poll; read_multishot; nop, if something is held.
+  PipeOperation read;
 };
 
 struct WritePipe final : PipeTransport {

@@ -5,6 +5,12 @@
 // straight into a large `bytes` that is cut, or, after a small message, into the stack, from where
 // a `bytes` of its size is made. pause_reading() cancels the poll, and nothing was taken that would
 // have to be held.
+//
+// After many small messages of an exclusive pipe a driver that can (io_uring) reads by itself:
+// read_multishot stays in flight, no message costs a call, and its bytes are copied, as are those
+// on the stack. The first one that is not small ends this. pause_reading() cancels it; what had
+// been taken by then is held, and delivered after resume_reading() before anything is read. Where
+// others may read the pipe too, what a paused reader has not asked for must stay theirs.
 #include <blitzio/base/syscalls.hpp>
 #include <python/loop/pipe_internal.hpp>
 #include <python/loop/read_size.hpp>
@@ -17,6 +23,8 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <new>
+#include <utility>
 
 namespace blitzio::python {
 
@@ -25,6 +33,8 @@ namespace {
 /// What is read into the stack. One that fills it is bulk, and its rest is read as such.
 constexpr std::uint32_t kSmallBytes = 4 * 1024;
 static_assert(kSmallBytes >= PIPE_BUF, "of a packet, what a read has no room for is lost");
+/// So many small ones in a row promise more of them.
+constexpr std::uint8_t kSmallReadsMax = 8;
 /// What one pipe may deliver in a turn before others get theirs.
 constexpr std::size_t kTurnBytes = 256 * 1024;
 
@@ -33,15 +43,27 @@ bool wants_data(const ReadPipe& t) noexcept {
   return t.started && !t.paused && !t.closing && is_loop_alive(t);
 }
 
+bool wants_kernel_reads(const ReadPipe& t) noexcept {
+  return t.small_reads == kSmallReadsMax && t.is_exclusive &&
+         loop_driver(*t.loop).has_kernel_reads();
+}
+
 void update(ReadPipe& t) noexcept {
   if (!is_loop_alive(t)) return;
-  if (!wants_data(t)) {
-    loop_driver(*t.loop).cancel(t.read);
+  if (!t.read.is_idle()) {  // What is cancelled comes here again when it ends.
+    const bool is_kernel_read = t.read.kind() == driver::OpKind::read_multishot;
+    if (!wants_data(t) || (is_kernel_read && !wants_kernel_reads(t))) {
+      loop_driver(*t.loop).cancel(t.read);
+    }
     return;
   }
-  if (!t.read.is_idle()) return;  // If it is being cancelled, its end comes here again.
+  if (!wants_data(t)) return;
   constexpr std::uint32_t kEvents = POLLIN | POLLRDHUP;
-  if (t.was_polled) {
+  if (t.held != nullptr) {
+    t.read.nop();  // Delivered in the next turn, as what is read would be.
+  } else if (wants_kernel_reads(t)) {
+    t.read.read_multishot(t.fd);
+  } else if (t.was_polled) {
     t.read.poll_again(t.fd, kEvents);
   } else {
     t.read.poll(t.fd, kEvents);
@@ -96,13 +118,21 @@ void deliver(ReadPipe& t, PyObject* bytes) noexcept {
   transport_report(t, "Exception in callback ReadPipeTransport._read_ready()");
 }
 
+void count_small(ReadPipe& t) noexcept {
+  if (t.small_reads < kSmallReadsMax) ++t.small_reads;
+}
+
 Received receive_small(ReadPipe& t) noexcept {
   std::array<char, kSmallBytes> buffer;  // Not set to anything first: that would cost a message.
   const std::size_t size = faults::perhaps_fewer(buffer.size());
   const std::int32_t count = read_once(t.fd, buffer.data(), size);
   if (count <= 0) return {count, false};
   const bool filled = static_cast<std::size_t>(count) == size;
-  t.reads_small = !filled;
+  if (filled) {
+    t.small_reads = 0;
+  } else {
+    count_small(t);
+  }
   PyObject* bytes = t.loop->spare_bytes.make(
       std::as_bytes(std::span(buffer).first(static_cast<std::size_t>(count))));
   if (bytes == nullptr) {
@@ -132,7 +162,7 @@ Received receive_large(ReadPipe& t) noexcept {
     t.read_bytes = next_read_bytes(t.read_bytes);
   } else {
     // Of a socket it may be a datagram, and the next one of any size.
-    t.reads_small = t.kind == PipeKind::fifo && got < kSmallBytes;
+    if (t.kind == PipeKind::fifo && got < kSmallBytes) count_small(t);
     if (got < t.read_bytes / 4) t.read_bytes = std::max(t.read_bytes / 2, kReadBytesMin);
     if (_PyBytes_Resize(&bytes, count) != 0) {
       pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
@@ -152,10 +182,11 @@ bool is_drained_by(const ReadPipe& t, const Received& received) noexcept {
 }
 
 /// Reads until the pipe is empty or this turn's share is used up; the next poll tells of the rest.
+/// So it does if the protocol has paused and resumed: one is in flight then, or a read is.
 void drain(ReadPipe& t) noexcept {
   std::size_t taken = 0;
-  while (wants_data(t) && taken < kTurnBytes) {
-    const Received received = t.reads_small ? receive_small(t) : receive_large(t);
+  while (wants_data(t) && t.read.is_idle() && taken < kTurnBytes) {
+    const Received received = t.small_reads != 0 ? receive_small(t) : receive_large(t);
     if (received.result == -EAGAIN) return;
     if (received.result == 0) {
       end(t);
@@ -170,19 +201,83 @@ void drain(ReadPipe& t) noexcept {
   }
 }
 
-void on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
-  auto& poll = static_cast<PipeOperation&>(operation);
-  auto& t = static_cast<ReadPipe&>(poll.owner);
-  const PyRef keep = pipe_take_self(poll);
-  if (!is_loop_alive(t)) return;
-  t.was_polled = completion.result > 0;
-  if (completion.result > 0) {
-    t.event_said_end = (completion.result & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-    drain(t);
-  } else if (completion.result < 0 && completion.result != -ECANCELED &&
-             completion.result != -EINTR && wants_data(t)) {
-    fail(t, -completion.result);
+// ---- what the driver reads ----------------------------------------------------------------------
+
+void hold(ReadPipe& t, PyRef bytes) noexcept {
+  try {
+    if (t.held == nullptr) t.held = std::make_unique<std::deque<PyRef>>();
+    t.held->push_back(std::move(bytes));
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
   }
+}
+
+void deliver_held(ReadPipe& t) noexcept {
+  while (t.held != nullptr && wants_data(t)) {
+    const PyRef bytes = std::move(t.held->front());
+    t.held->pop_front();
+    if (t.held->empty()) t.held = nullptr;
+    deliver(t, bytes.get());
+  }
+}
+
+void on_arrival(ReadPipe& t, std::span<const std::byte> data) noexcept {
+  if (t.closing) return;
+  if (data.size() >= kSmallBytes) {
+    t.small_reads = 0;
+    update(t);  // Cancels; the rest of what the driver took still comes here.
+  }
+  PyObject* bytes = t.loop->spare_bytes.make(data);
+  if (bytes == nullptr) {
+    pipe_fatal_error(t, take_exception(), "Fatal read error on pipe transport", false);
+  } else if (BLITZIO_UNLIKELY(t.paused || t.held != nullptr)) {
+    hold(t, PyRef::steal(bytes));
+  } else {
+    deliver(t, bytes);
+    t.loop->spare_bytes.drop(bytes);
+  }
+}
+
+// ---- the operation ------------------------------------------------------------------------------
+
+bool is_failure(std::int32_t result) noexcept {
+  return result < 0 && result != -ECANCELED && result != -EINTR;
+}
+
+/// The last completion of `read`.
+void on_last(ReadPipe& t, std::int32_t result) noexcept {
+  const driver::OpKind kind = t.read.kind();
+  if (kind == driver::OpKind::poll) {
+    t.was_polled = result > 0;
+    if (result > 0) {
+      t.event_said_end = (result & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+      drain(t);
+      return;
+    }
+  } else {
+    deliver_held(t);
+    // Behind what is held still; the next read meets it anew.
+    if (t.held != nullptr) return;
+  }
+  if (!wants_data(t)) return;
+  if (is_failure(result)) {
+    fail(t, -result);
+  } else if (kind == driver::OpKind::read_multishot && result == 0) {
+    end(t);
+  }
+}
+
+void on_read(driver::Operation& operation, const driver::Completion& completion) noexcept {
+  auto& read = static_cast<PipeOperation&>(operation);
+  auto& t = static_cast<ReadPipe&>(read.owner);
+  if (completion.more) {
+    if (is_loop_alive(t)) on_arrival(t, completion.data);
+    return;
+  }
+  const PyRef keep = pipe_take_self(read);
+  if (!is_loop_alive(t)) return;
+  on_last(t, completion.result);
   update(t);
 }
 

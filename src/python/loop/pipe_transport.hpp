@@ -3,11 +3,11 @@
 // stream transports: the end of the data closes a reader, close() of a writer is write_eof()).
 //
 // They are types of their own rather than modes of StreamTransport, because a pipe is no socket: no
-// multishot receive, no addresses, no half-close, and the object that owns the descriptor is
+// recv(2), no addresses, no half-close, and the object that owns the descriptor is
 // whatever file object the user gave, which only its own close() can close.
 //
 //   pipe_transport.cpp  what both have: construction, collection, connection_lost, the types
-//   pipe_read.cpp       receiving: a poll at a time, read(2) into the final object
+//   pipe_read.cpp       receiving: by polls and read(2), or by reads that stay in the ring
 //   pipe_write.cpp      gathering, writing, flow control, noticing that the reader is gone
 //
 //            start (next turn)            close(), end, error

@@ -163,6 +163,24 @@ TEST_P(EachSetting, BytesArriveAndTheEndDoes) {
   EXPECT_EQ(receiver.result(), 0);
 }
 
+TEST_P(EachSetting, BytesOfAPipeArriveAndTheEndDoes) {
+  Pair pair = contract::pipe_pair();
+  Attachment attached(*driver_, pair.a, true);
+  Recorder reads(*driver_);
+  reads.read_multishot(pair.a.get());
+  reads.submit();
+  const std::string chunk(3000, 'x');
+  for (std::size_t sent = 0; sent < 60'000;) {
+    contract::put(pair.b, chunk);
+    sent += chunk.size();
+    while (reads.data_bytes() < sent) turn();
+  }
+  pair.b.reset();
+  while (!reads.done()) turn();
+  EXPECT_EQ(reads.data_bytes(), 60'000U);
+  EXPECT_EQ(reads.result(), 0);
+}
+
 TEST_P(EachSetting, AReceiveThatIsCancelledEndsOnce) {
   const Pair pair = contract::unix_pair();
   Attachment attached(*driver_, pair.a, true);

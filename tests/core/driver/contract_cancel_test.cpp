@@ -82,6 +82,12 @@ const Case kCases[] = {
        op.read(on.ends.a.get(), on.buffer);
      },
      send_byte},
+    {"read_multishot", true,
+     [](Waiting& on, Operation& op) {
+       on.ends = pipe_pair();
+       op.read_multishot(on.ends.a.get());
+     },
+     send_byte},
     {"readv", true,
      [](Waiting& on, Operation& op) {
        on.ends = pipe_pair();
@@ -284,6 +290,7 @@ TEST_P(DriverContract, CancelAfterItHappenedButBeforeDispatchLosesNothing) {
       case OpKind::recv_multishot:
       case OpKind::recvmsg:
       case OpKind::read:
+      case OpKind::read_multishot:
       case OpKind::readv:
         EXPECT_EQ(take(stage.on.ends.a), happened ? "" : "!");
         break;

@@ -31,20 +31,24 @@ TEST_P(DriverContract, AForkedChildThatEndsItsCopyOfTheDriverLeavesTheParentsAlo
   const Pair plain = unix_pair();
   const Pair polled = unix_pair();
   const Pair written = unix_pair();
+  const Pair piped = pipe_pair();
   Attachment attachment(driver(), attached.a, true);
   std::array<std::byte, 8> buffer{};
   Recorder stream(driver()), recv(driver()), poll(driver()), later(driver()), write(driver());
+  Recorder reads(driver());
   stream.recv_multishot(attached.a.get());
   recv.recv(plain.a.get(), buffer);
   poll.poll(polled.a.get(), POLLIN);
   later.timeout(Instant::now() + Duration::from_millis(1));
   fill(written.a);
   write.send(written.a.get(), bytes("x"));
-  for (Recorder* each : {&stream, &recv, &poll, &later, &write}) each->submit();
+  reads.read_multishot(piped.a.get());
+  for (Recorder* each : {&stream, &recv, &poll, &later, &write, &reads}) each->submit();
   fence(driver());
 
   EXPECT_TRUE(in_child([&] {
     put(attached.b, "for ");
+    put(piped.b, "by the ");
     put(plain.b, "all");
     recv.cancel();
     Recorder own(driver());
@@ -57,7 +61,7 @@ TEST_P(DriverContract, AForkedChildThatEndsItsCopyOfTheDriverLeavesTheParentsAlo
     attachment.detach();
     driver_.reset();
     return stopped && stream.result() == -ECANCELED && poll.result() == -ECANCELED &&
-           write.result() == -ECANCELED && stream.count() == 1;
+           write.result() == -ECANCELED && reads.result() == -ECANCELED && stream.count() == 1;
   }));
 
   put(attached.b, "the parent");
@@ -71,8 +75,13 @@ TEST_P(DriverContract, AForkedChildThatEndsItsCopyOfTheDriverLeavesTheParentsAlo
   (void)take(written.b);
   ASSERT_TRUE(run_until(driver(), [&] { return write.done(); }));
   EXPECT_EQ(write.result(), 1);
-  stream.cancel();
-  ASSERT_TRUE(run_until(driver(), [&] { return stream.done(); }));
+  put(piped.b, "parent");
+  ASSERT_TRUE(run_until(driver(), [&] { return reads.data_bytes() == 13; }));
+  EXPECT_EQ(reads.data(), "by the parent");
+  for (Recorder* each : {&stream, &reads}) {
+    each->cancel();
+    ASSERT_TRUE(run_until(driver(), [&] { return each->done(); }));
+  }
 }
 
 TEST_P(DriverContract, ACompletionThatForksEndsTheChildsTurn) {

@@ -111,6 +111,7 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
   const Pair stream = tcp_pair();
   const Pair bulk = tcp_pair();
   const Pair pipe = pipe_pair();
+  const Pair lines = pipe_pair();
   const Pair watched = unix_pair();
   const OwnedFd listener = tcp_listener();
   Attachment attachment(driver(), stream.a, true);
@@ -118,6 +119,7 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
   std::byte piped[16];
   Recorder recv(driver());
   Recorder multishot(driver());
+  Recorder reads(driver());
   Recorder read(driver());
   Recorder poll(driver());
   Recorder polls(driver());
@@ -125,12 +127,13 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
   Recorder timeout(driver());
   recv.recv(stream.a.get(), buffer);
   multishot.recv_multishot(bulk.a.get());
+  reads.read_multishot(lines.a.get());
   read.read(pipe.a.get(), piped);
   poll.poll(watched.a.get(), POLLIN);
   polls.poll_multishot(watched.b.get(), POLLIN);
   accept.accept_multishot(listener.get());
   timeout.timeout(Instant::now() + Duration::from_millis(20));
-  Recorder* const all[] = {&recv, &multishot, &read, &poll, &polls, &accept, &timeout};
+  Recorder* const all[] = {&recv, &multishot, &reads, &read, &poll, &polls, &accept, &timeout};
   for (Recorder* op : all) op->submit();
   put(bulk.b, "one");
   ASSERT_TRUE(run_until(driver(), [&] { return multishot.data() == "one"; }));
@@ -139,8 +142,10 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
 
   // Some arrives while the driver is bound but not looking, some while it is unbound, some later.
   put(bulk.b, "two");
+  put(lines.b, "read ");
   driver().unbind();
   put(bulk.b, "three");
+  put(lines.b, "unbound ");
   put(stream.b, "meanwhile");
   put(watched.b, "x");
   std::vector<OwnedFd> clients;
@@ -151,10 +156,11 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
     put(pipe.b, "after");
     put(watched.a, "y");
     put(bulk.b, "four");
+    put(lines.b, "later");
     clients.push_back(tcp_client(listener));
     EXPECT_TRUE(run_until(driver(), [&] {
       return read.done() && polls.count() > 0 && accept.count() >= 2 &&
-             multishot.data_bytes() >= 15;
+             multishot.data_bytes() >= 15 && reads.data_bytes() >= 18;
     }));
     driver().unbind();
   });
@@ -163,12 +169,13 @@ TEST_P(DriverContract, OperationsInFlightMigrateToAnotherThread) {
   EXPECT_EQ(timeout.result(), 0);
   EXPECT_EQ(read.result(), 5);
   EXPECT_EQ(multishot.data(), "onetwothreefour");
+  EXPECT_EQ(reads.data(), "read unbound later");
   EXPECT_EQ(accept.count(), 2U);
 
   bind_to_this_thread(driver());
-  for (Recorder* op : {&multishot, &polls, &accept}) op->cancel();
+  for (Recorder* op : {&multishot, &reads, &polls, &accept}) op->cancel();
   ASSERT_TRUE(run_until(driver(), [&] { return !driver().has_in_flight(); }));
-  for (Recorder* op : {&multishot, &polls, &accept}) EXPECT_EQ(op->result(), -ECANCELED);
+  for (Recorder* op : {&multishot, &reads, &polls, &accept}) EXPECT_EQ(op->result(), -ECANCELED);
   for (const Recorder::Seen& seen : accept.seen()) ::close(seen.result);
 }
 

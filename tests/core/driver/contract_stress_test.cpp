@@ -316,12 +316,15 @@ struct Flow {
   void start_recv(std::mt19937& random) {
     if (!recv.is_idle() || ended) return;
     in.resize(1 + random() % 70'000);
-    switch (random() % 3) {
+    switch (random() % 4) {
       case 0:
         recv.recv(to_fd, in);
         break;
       case 1:
         recv.read(to_fd, in);
+        break;
+      case 2:
+        recv.read_multishot(to_fd);
         break;
       default:
         recv.recv_multishot(to_fd);
@@ -341,8 +344,7 @@ struct Flow {
     EXPECT_TRUE(seen.result >= 0 || seen.result == -ECANCELED) << seen.result;
     if (seen.result > 0) {
       const auto count = static_cast<std::size_t>(seen.result);
-      const bool multishot = recv.kind() == OpKind::recv_multishot;
-      check(multishot ? bytes(seen.data) : std::span<const std::byte>(in).first(count));
+      check(recv.brings_data() ? bytes(seen.data) : std::span<const std::byte>(in).first(count));
     } else if (seen.result == 0) {
       ended = true;
     }

@@ -89,20 +89,26 @@ TEST_P(DriverContract, UrgentDataIsReadThoughAnOrdinaryReadWaitsAheadOfIt) {
 TEST_P(DriverContract, BlockingDescriptorsBlockNobody) {
   const Pair sockets = unix_pair();
   const Pair pipe = pipe_pair();
+  const Pair other_pipe = pipe_pair();
   fill(sockets.a);
-  for (const int fd : {sockets.a.get(), sockets.b.get(), pipe.a.get(), pipe.b.get()}) {
+  for (const int fd : {sockets.a.get(), sockets.b.get(), pipe.a.get(), pipe.b.get(),
+                       other_pipe.a.get(), other_pipe.b.get()}) {
     ok(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK));
   }
   std::byte buffer[4];
   Recorder recv(driver());
   Recorder send(driver());
   Recorder read(driver());
+  Recorder reads(driver());
   send.send(sockets.a.get(), bytes("x"));
   recv.recv(sockets.a.get(), buffer);
   read.read(pipe.a.get(), buffer);
-  for (Recorder* op : {&send, &recv, &read}) op->submit();
+  reads.read_multishot(other_pipe.a.get());
+  put(other_pipe.b, "one message");
+  for (Recorder* op : {&send, &recv, &read, &reads}) op->submit();
+  ASSERT_TRUE(run_until(driver(), [&] { return reads.data() == "one message"; }));
   fence(driver());
-  for (Recorder* op : {&send, &recv, &read}) {
+  for (Recorder* op : {&send, &recv, &read, &reads}) {
     EXPECT_FALSE(op->done());
     op->cancel();
     ASSERT_TRUE(run_until(driver(), [&] { return op->done(); }));
@@ -289,6 +295,116 @@ TEST_P(DriverContract, RecvMultishotMayBeCancelledByItsOwnCompletion) {
   put(ends.b, "second");
   fence(driver());
   EXPECT_EQ(take(ends.a), "second") << "what came after the end stays in the socket";
+}
+
+// ---- read_multishot
+// ------------------------------------------------------------------------------
+
+TEST_P(DriverContract, ReadMultishotBringsEveryByteInOrderAndThenTheEnd) {
+  for (const bool attached : {false, true}) {
+    SCOPED_TRACE(attached);
+    Pair ends = pipe_pair();
+    Attachment attachment(driver(), ends.a, attached);
+    Recorder op(driver());
+    std::string sent = "already there";
+    put(ends.b, sent);
+    op.read_multishot(ends.a.get());
+    op.submit();
+    for (int i = 0; i < 200; ++i) {
+      // At most what a pipe has room for, with what was written since the last look.
+      const std::string piece(static_cast<std::size_t>(1 + i * 37 % 5000),
+                              static_cast<char>('a' + i % 26));
+      put(ends.b, piece);
+      sent += piece;
+      if (i % 3 == 0) {
+        ASSERT_TRUE(run_until(driver(), [&] { return op.data_bytes() == sent.size(); }));
+      }
+      if (i % 10 == 0) fence(driver());
+    }
+    put(ends.b, "the end");
+    sent += "the end";
+    ends.b.reset();
+    ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+    EXPECT_EQ(op.result(), 0);
+    EXPECT_TRUE(op.data() == sent);
+    // It is at its end for the next one, too.
+    op.forget();
+    op.read_multishot(ends.a.get());
+    EXPECT_EQ(complete(op), 0);
+    EXPECT_EQ(op.data(), "");
+  }
+}
+
+TEST_P(DriverContract, ReadMultishotLeavesNoPacketAndKeepsThemApart) {
+  change_faults("short=0", "takes one piece for the whole");
+  const Pair ends = pipe_pair(O_DIRECT);
+  Recorder op(driver());
+  std::vector<std::size_t> sizes;
+  const auto write = [&](std::size_t bytes) {
+    put(ends.b, std::string(bytes, static_cast<char>('a' + sizes.size() % 26)));
+    sizes.push_back(bytes);
+  };
+  for (const std::size_t bytes : {1, 20, PIPE_BUF, 3}) write(bytes);
+  op.read_multishot(ends.a.get());
+  op.submit();
+  ASSERT_TRUE(run_until(driver(), [&] { return op.count() == 4; }));
+  for (const std::size_t bytes : {PIPE_BUF - 1, 7, PIPE_BUF}) write(bytes);
+  ASSERT_TRUE(run_until(driver(), [&] { return op.count() == 7; }));
+  op.cancel();
+  ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    EXPECT_EQ(op.seen()[i].data, std::string(sizes[i], static_cast<char>('a' + i % 26)));
+  }
+}
+
+TEST_P(DriverContract, ReadMultishotSurvivesExhaustedBuffers) {
+  Config config;
+  config.buffer_bytes = 256;
+  config.buffer_count = 1;
+  config.buffer_count_max = 2;
+  configure(config);
+  EXPECT_FALSE(driver().has_kernel_reads()) << "a packet may have more than 256 bytes";
+  Pair first = pipe_pair();
+  Pair second = pipe_pair();
+  Recorder a(driver());
+  Recorder b(driver());
+  a.read_multishot(first.a.get());
+  b.read_multishot(second.a.get());
+  const std::string data(60'000, 'x');
+  put(first.b, data + "1");
+  put(second.b, data + "2");
+  first.b.reset();
+  second.b.reset();
+  a.submit();
+  b.submit();
+  ASSERT_TRUE(run_until(driver(), [&] { return a.done() && b.done(); }));
+  EXPECT_TRUE(a.data() == data + "1");
+  EXPECT_TRUE(b.data() == data + "2");
+}
+
+TEST_P(DriverContract, ReadMultishotMayBeCancelledByItsOwnCompletion) {
+  const Pair ends = pipe_pair();
+  Recorder op(driver());
+  op.read_multishot(ends.a.get());
+  op.then = [&] { op.cancel(); };
+  put(ends.b, "first");
+  op.submit();
+  ASSERT_TRUE(run_until(driver(), [&] { return op.done(); }));
+  EXPECT_EQ(op.data(), "first");
+  EXPECT_EQ(op.result(), -ECANCELED);
+  put(ends.b, "second");
+  fence(driver());
+  EXPECT_EQ(take(ends.a), "second") << "what came after the end stays in the pipe";
+}
+
+TEST_P(DriverContract, ReadMultishotOfNoDescriptorAndOfAWritingEndFails) {
+  const Pair ends = pipe_pair();
+  Recorder op(driver());
+  for (const int fd : {kBadFd, -1, ends.b.get()}) {
+    SCOPED_TRACE(fd);
+    op.read_multishot(fd);
+    EXPECT_EQ(complete(op), -EBADF);
+  }
 }
 
 // ---- recvmsg and sendmsg

@@ -48,6 +48,38 @@ TEST_P(IoUringDriverTest, ExhaustedBuffersGrowAndDataStaysInOrder) {
   }
 }
 
+TEST_P(IoUringDriverTest, APipeIsReadInOrderFromFewBuffersAndAcrossMoves) {
+  make({.buffer_bytes = 256, .buffer_count = 1, .buffer_count_max = 4});
+  Pair pair = contract::pipe_pair();
+  Recorder reads(driver());
+  reads.read_multishot(pair.a.get());
+  reads.submit();
+  std::string sent;
+  for (char round = 0; round < 10; ++round) {
+    const std::string part = pattern(3000, round);
+    put(pair.b, part);
+    sent += part;
+    driver().collect();  // Read, not dispatched.
+    on_another_thread([&] {
+      put(pair.b, "between");
+      sent += "between";
+      ASSERT_TRUE(run_until(driver(), [&] { return reads.data_bytes() == sent.size(); }));
+    });
+  }
+  pair.b.reset();
+  ASSERT_TRUE(run_until(driver(), [&] { return reads.done(); }));
+  EXPECT_EQ(reads.result(), 0);
+  EXPECT_EQ(reads.data(), sent);
+}
+
+TEST_P(IoUringDriverTest, WhatTheKernelReadsByItselfDependsOnTheKernelAndTheBuffers) {
+  EXPECT_EQ(driver().has_kernel_reads(), GetParam().features().multishot_read);
+  make({.registered_buffers = Use::never});
+  EXPECT_FALSE(driver().has_kernel_reads());
+  make({.buffer_bytes = 2048});
+  EXPECT_FALSE(driver().has_kernel_reads()) << "what a packet has no room for is lost";
+}
+
 TEST_P(IoUringDriverTest, TwoBuffersServeManyConnectionsAtTheLimit) {
   make({.buffer_bytes = 256, .buffer_count = 2, .buffer_count_max = 2});
   constexpr std::size_t kPairs = 300;

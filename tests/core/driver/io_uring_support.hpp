@@ -30,6 +30,7 @@ inline Features newest() {
 inline Features like_6_0() {
   Features features = newest();
   features.defer_taskrun = false;
+  features.multishot_read = false;
   return features;
 }
 inline Features like_5_19() {

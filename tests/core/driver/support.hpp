@@ -69,9 +69,10 @@ struct Pair {
   ok(::socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), "socketpair");
   return {OwnedFd::adopt(ends[0]), OwnedFd::adopt(ends[1])};
 }
-[[nodiscard]] inline Pair pipe_pair() {
+/// `flags`: O_DIRECT for packet mode.
+[[nodiscard]] inline Pair pipe_pair(int flags = 0) {
   int ends[2] = {-1, -1};
-  ok(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), "pipe2");
+  ok(::pipe2(ends, flags | O_NONBLOCK | O_CLOEXEC), "pipe2");
   return {OwnedFd::adopt(ends[0]), OwnedFd::adopt(ends[1])};
 }
 [[nodiscard]] inline OwnedFd inet_socket(int type = SOCK_STREAM) {
@@ -315,7 +316,7 @@ class Recorder : public Operation {
   [[nodiscard]] std::int32_t result() const {
     return seen_.empty() ? INT32_MIN : seen_.back().result;
   }
-  /// Everything that recv_multishot brought, in order.
+  /// Everything that recv_multishot or read_multishot brought, in order.
   [[nodiscard]] std::string data() const {
     std::string all;
     for (const Seen& one : seen_) all += one.data;
@@ -335,9 +336,9 @@ class Recorder : public Operation {
     auto& self = static_cast<Recorder&>(operation);
     EXPECT_EQ(completion.more, !self.is_idle());
     EXPECT_TRUE(!completion.more || (self.is_multishot() && completion.result >= 0));
-    EXPECT_TRUE(completion.data.empty() || self.kind() == OpKind::recv_multishot ||
+    EXPECT_TRUE(completion.data.empty() || self.brings_data() ||
                 self.kind() == OpKind::accept_multishot);
-    if (self.kind() == OpKind::recv_multishot) {
+    if (self.brings_data()) {
       // Bytes come in completions with `more`; the last one says how the stream ended.
       EXPECT_EQ(completion.more, completion.result > 0) << completion.result;
       EXPECT_EQ(completion.data.size(), static_cast<std::size_t>(std::max(completion.result, 0)));

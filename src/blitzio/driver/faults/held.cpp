@@ -34,7 +34,7 @@ bool HeldCompletions::keep(Operation& operation, Completion& completion) {
     hold(operation, completion, static_cast<std::uint32_t>(below(kTurnsMax)));
     return true;
   }
-  if (operation.kind() != OpKind::recv_multishot) return false;
+  if (!operation.brings_data()) return false;
   const std::size_t bytes = completion.data.size();
   const std::size_t first = faults::perhaps_fewer(bytes);
   if (first == bytes) return false;

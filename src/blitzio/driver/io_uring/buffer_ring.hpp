@@ -1,5 +1,5 @@
-// `BufferRing`: the memory that recv_multishot receives into, shared by all connections of a
-// driver.
+// `BufferRing`: the memory that recv_multishot and read_multishot receive into, shared by all
+// connections and pipes of a driver.
 //
 // Idle connections hold no buffer: the kernel takes one from this ring when bytes arrive, the
 // driver puts it back as soon as the completion function has returned.

@@ -1,7 +1,7 @@
 // From completion queue entries to completion functions: the half of IoUringDriver that talks to
 // the operations' owners.
-#include <blitzio/base/syscalls.hpp>
 #include <blitzio/driver/io_uring/driver_impl.hpp>
+#include <blitzio/driver/readiness/perform.hpp>
 
 #include <poll.h>
 
@@ -19,7 +19,7 @@ namespace {
 bool waits_on_eagain(OpKind kind) noexcept {
   return kind == OpKind::read || kind == OpKind::readv || kind == OpKind::write ||
          kind == OpKind::writev || kind == OpKind::accept || kind == OpKind::accept_multishot ||
-         kind == OpKind::recv_multishot;
+         kind == OpKind::recv_multishot || kind == OpKind::read_multishot;
 }
 
 bool asks_for_urgent_data(const Operation& operation) noexcept {
@@ -114,7 +114,7 @@ std::size_t IoUringDriver::deliver(const Cqe& cqe) noexcept {
     case Tag::operation: {
       Operation& operation = operation_of(cqe.user_data);
       const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
-      if (operation.kind() == OpKind::recv_multishot) return deliver_bytes(operation, cqe);
+      if (operation.brings_data()) return deliver_bytes(operation, cqe);
       if (BLITZIO_UNLIKELY(asks_for_urgent_data(operation)) && cqe.result > 0) {
         return deliver_urgent(operation, cqe.result, more);
       }
@@ -220,7 +220,7 @@ std::size_t IoUringDriver::deliver_bytes(Operation& operation, const Cqe& cqe) n
 std::size_t IoUringDriver::deliver_readiness(Operation& operation, std::int32_t result) noexcept {
   if (is_cancelling(operation)) return deliver_last(operation, -ECANCELED);
   if (result >= 0 || result == -EINTR) {
-    if (operation.kind() == OpKind::recv_multishot && !has_provided_buffers()) {
+    if (operation.brings_data() && !has_provided_buffers()) {
       return receive_now(operation);
     }
     operation.backend_word &= ~kReadinessFirst;
@@ -236,15 +236,13 @@ std::size_t IoUringDriver::receive_now(Operation& operation) noexcept {
     return deliver_last(operation, -ENOMEM);
   }
   ++metrics_.syscalls;
-  const ssize_t count = sys::recv(operation.fd(), scratch_.data(), config_.buffer_bytes,
-                                  MSG_DONTWAIT, sys::Wait::level);
-  if (count == 0) return deliver_last(operation, 0);
-  if (count < 0 && errno != EAGAIN && errno != EINTR) return deliver_last(operation, -errno);
+  const std::span<std::byte> buffer{scratch_.data(), config_.buffer_bytes};
+  const std::int32_t count = readiness::receive(operation, buffer);
+  if (count <= 0 && count != readiness::kWouldBlock) return deliver_last(operation, count);
   // Armed before the owner hears of it, so that a cancel from there finds it.
   restart(operation);
-  if (count < 0) return 0;
-  const auto bytes = static_cast<std::size_t>(count);
-  finish(operation, {static_cast<std::int32_t>(count), true, {scratch_.data(), bytes}});
+  if (count == readiness::kWouldBlock) return 0;
+  finish(operation, {count, true, buffer.first(static_cast<std::size_t>(count))});
   return 1;
 }
 

@@ -21,7 +21,7 @@
 // backlog   waits for room in the submission queue, or for bind(). An operation in the background
 //           waits until the thread is about to sleep, or has been busy for 32 turns: a run that
 //           never sleeps mostly spares submitting it and taking it back.
-// starved   a recv_multishot without a provided buffer; goes back once buffers have returned.
+// starved   one that brings_data() without a provided buffer; goes back once buffers have returned.
 // ready     has its result in backend_result and waits for dispatch().
 // saved     its last CQE lies in saved_, taken out of the ring by reclaim().
 //
@@ -58,6 +58,7 @@
 #include <blitzio/driver/io_uring/ring.hpp>
 
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <vector>
 
@@ -72,6 +73,9 @@ class IoUringDriver final : public Driver {
   [[nodiscard]] Result<void> open() noexcept;
 
   [[nodiscard]] Backend backend() const noexcept override { return Backend::io_uring; }
+  [[nodiscard]] bool has_kernel_reads() const noexcept override {
+    return features_.multishot_read && has_provided_buffers() && config_.buffer_bytes >= PIPE_BUF;
+  }
   [[nodiscard]] Result<void> bind() noexcept override;
   void unbind() noexcept override;
   /// Registers it with the ring, if the Config says so; else there is nothing to do.
@@ -123,12 +127,11 @@ class IoUringDriver final : public Driver {
     const bool is_plain_transfer =
         (operation.kind() == OpKind::recv || operation.kind() == OpKind::send) &&
         (operation.args().socket_buffer.flags & ~MSG_NOSIGNAL) == 0;
-    return is_plain_transfer || operation.kind() == OpKind::recv_multishot ||
-           operation.kind() == OpKind::accept || operation.kind() == OpKind::accept_multishot;
+    return is_plain_transfer || operation.brings_data() || operation.kind() == OpKind::accept ||
+           operation.kind() == OpKind::accept_multishot;
   }
-  static bool may_run_out_of_memory(OpKind kind) noexcept {
-    return kind == OpKind::accept || kind == OpKind::accept_multishot ||
-           kind == OpKind::recv_multishot || kind == OpKind::poll_multishot;
+  static bool may_run_out_of_memory(const Operation& operation) noexcept {
+    return operation.is_multishot() || operation.kind() == OpKind::accept;
   }
 
   // ---- towards the kernel (io_uring_driver.cpp)
@@ -175,7 +178,7 @@ class IoUringDriver final : public Driver {
   Ring ring_;
   BufferRing buffers_;
   FileTable files_;
-  /// Where recv_multishot receives without provided buffers.
+  /// What those that bring data use without provided buffers.
   Mapping scratch_;
   bool bound_ = false;
   bool shutting_down_ = false;

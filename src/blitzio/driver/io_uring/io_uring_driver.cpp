@@ -276,11 +276,11 @@ void IoUringDriver::restart(Operation& operation) noexcept {
     make_ready(operation, -ECANCELED);
     return;
   }
-  if (operation.kind() == OpKind::recv_multishot && BLITZIO_UNLIKELY(!has_provided_buffers())) {
+  if (operation.brings_data() && BLITZIO_UNLIKELY(!has_provided_buffers())) {
     operation.backend_word |= kReadinessFirst;
   }
   if constexpr (faults::kBuiltIn) {
-    if (bound_ && operation.kind() == OpKind::recv_multishot && !readiness_first(operation) &&
+    if (bound_ && operation.brings_data() && !readiness_first(operation) &&
         faults::hit(faults::Fault::no_buffer)) {
       starve(operation);
       return;
@@ -299,7 +299,7 @@ void IoUringDriver::restart(Operation& operation) noexcept {
 
 // Returns false if there is no room; true if the operation is on its way, be it to a failure.
 bool IoUringDriver::try_prepare(Operation& operation) noexcept {
-  if (operation.kind() == OpKind::recv_multishot && has_provided_buffers() &&
+  if (operation.brings_data() && has_provided_buffers() &&
       BLITZIO_UNLIKELY(!buffers_.is_attached())) {
     std::vector<bool> held;
     for (const Cqe& cqe : saved_) {
@@ -314,7 +314,7 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
     }
   }
   if constexpr (faults::kBuiltIn) {
-    if (may_run_out_of_memory(operation.kind()) && faults::hit(faults::Fault::no_memory)) {
+    if (may_run_out_of_memory(operation) && faults::hit(faults::Fault::no_memory)) {
       make_ready(operation, -ENOMEM);
       return true;
     }
@@ -326,7 +326,8 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
   } else {
     const bool is_single = faults::hit(faults::Fault::single_shot);
     prepare(*sqe, operation,
-            {features_.multishot_accept && !is_single, features_.multishot_recv && !is_single},
+            {features_.multishot_accept && !is_single, features_.multishot_recv && !is_single,
+             features_.multishot_read && !is_single},
             ring_.timespec_of(*sqe));
   }
   if (files_.has(operation.fd()) && takes_registered_file(operation.kind())) {

@@ -16,6 +16,9 @@ inline constexpr std::uint32_t kFeatRecvSendBundle = 1U << 14;  // 6.10
 inline constexpr std::int32_t kRestartFirst = 512;
 inline constexpr std::int32_t kRestartLast = 516;
 
+// io_uring_sqe::opcode.
+inline constexpr int kOpReadMultishot = 49;  // 6.7
+
 // io_uring_buf_reg::flags, which liburing 2.3 calls `pad`.
 inline constexpr std::uint16_t kBufferRingIncremental = 1U << 1;  // 6.12
 

@@ -97,6 +97,12 @@ void fill(io_uring_sqe& sqe, const Operation& operation, Multishot multishot,
       sqe.flags |= IOSQE_BUFFER_SELECT;
       sqe.buf_group = kBufferGroup;
       return;
+    case OpKind::read_multishot:
+      io_uring_prep_rw(multishot.read ? kOpReadMultishot : IORING_OP_READ, &sqe, fd, nullptr, 0,
+                       kernel_offset(-1));
+      sqe.flags |= IOSQE_BUFFER_SELECT;
+      sqe.buf_group = kBufferGroup;
+      return;
     case OpKind::send:
       io_uring_prep_send(&sqe, fd, args.socket_buffer.data,
                          transfer_bytes(args.socket_buffer.bytes), args.socket_buffer.flags);
@@ -133,6 +139,7 @@ unsigned readiness_events(OpKind kind) noexcept {
   switch (kind) {
     case OpKind::read:
     case OpKind::readv:
+    case OpKind::read_multishot:
     case OpKind::recv:
     case OpKind::recv_multishot:
     case OpKind::recvmsg:

@@ -38,9 +38,10 @@ static_assert(alignof(Operation) > kTagMask);
 struct Multishot {
   bool accept;  ///< else one connection per request; the driver re-arms
   bool recv;    ///< else one arrival per request; the driver re-arms
+  bool read;    ///< likewise, of pipes
 };
 
-/// The group of provided buffers that recv_multishot takes from.
+/// The group of provided buffers that recv_multishot and read_multishot take from.
 inline constexpr std::uint16_t kBufferGroup = 0;
 
 /// Whether the fd of such an operation may be a registered one. Not a folder that a path begins at;

@@ -231,6 +231,7 @@ ProbeResult probe_now() {
   features.incremental_buffers = has_incremental_buffers(ring);
   features.multishot_accept = has_multishot_accept(ring);
   features.multishot_recv = has_multishot_recv(ring);
+  features.multishot_read = has_opcode(ring, kOpReadMultishot);
   // What the trials left armed ends before the memory it would use goes.
   prepare_cancel_all(*ring.next_sqe());
   ring.enter(0, nullptr);
@@ -251,6 +252,7 @@ std::vector<std::string> Features::names() const {
   add(registered_ring_fd, "registered_ring_fd");
   add(multishot_accept, "multishot_accept");
   add(multishot_recv, "multishot_recv");
+  add(multishot_read, "multishot_read");
   add(true, "provided_buffer_rings");
   add(true, "cqe_skip");
   add(msg_ring, "msg_ring");

@@ -18,6 +18,7 @@ struct Features {
   bool defer_taskrun = false;
   bool multishot_accept = false;
   bool multishot_recv = false;
+  bool multishot_read = false;
   bool registered_ring_fd = false;
   bool msg_ring = false;
   bool recv_send_bundle = false;

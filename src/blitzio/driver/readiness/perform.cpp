@@ -193,7 +193,12 @@ std::int32_t accept(Operation& operation, AddressBuffer& peer) noexcept {
   return accept_connection(operation.fd(), operation.args().accept, &peer);
 }
 
-std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept {
+std::int32_t receive(const Operation& operation, std::span<std::byte> buffer) noexcept {
+  const int fd = operation.fd();
+  if (operation.kind() == OpKind::read_multishot) {
+    const iovec vector{buffer.data(), buffer.size()};
+    return run_transfer({Way::in, fd, &vector, 1, -1});
+  }
   return or_would_block(
       uninterrupted([&] { return ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT); }));
 }
@@ -278,6 +283,7 @@ std::int32_t perform(Operation& operation) noexcept {
     case OpKind::poll:
     case OpKind::poll_multishot:
       return ready_now(fd, args.poll.events);
+    case OpKind::read_multishot:
     case OpKind::recv_multishot:
     case OpKind::timeout:
       break;

@@ -46,6 +46,7 @@ enum class Direction : std::uint8_t { none, read, write, poll };
       return Direction::none;
     case OpKind::read:
     case OpKind::readv:
+    case OpKind::read_multishot:
     case OpKind::accept:
     case OpKind::accept_multishot:
     case OpKind::recv:
@@ -81,17 +82,18 @@ enum class Direction : std::uint8_t { none, read, write, poll };
 [[nodiscard]] std::uint32_t events_of(const Operation& operation) noexcept;
 
 /// Tries `operation` once. Of accept_multishot it does one accept; poll kinds report what is ready
-/// now. Not for recv_multishot (see receive()) and timeout, which need the driver.
+/// now. Not for recv_multishot, read_multishot (see receive()) and timeout, which need the driver.
 /// Returns  the result as OpKind documents it, a negative errno, or kWouldBlock.
 [[nodiscard]] std::int32_t perform(Operation& operation) noexcept;
 
 /// As perform(), of accept_multishot; `peer`: who connected.
 [[nodiscard]] std::int32_t accept(Operation& operation, AddressBuffer& peer) noexcept;
 
-/// recv(2) without blocking.
-[[nodiscard]] std::int32_t receive(int fd, std::span<std::byte> buffer) noexcept;
-/// The same; `lost_control` tells whether there was ancillary data, such as descriptors, for which
-/// there was no room.
+/// One arrival for `operation`, which brings_data(): recv(2) or read(2) without blocking.
+[[nodiscard]] std::int32_t receive(const Operation& operation,
+                                   std::span<std::byte> buffer) noexcept;
+/// recv(2) without blocking; `lost_control` tells whether there was ancillary data, such as
+/// descriptors, for which there was no room.
 [[nodiscard]] std::int32_t receive(int fd, std::span<std::byte> buffer,
                                    bool& lost_control) noexcept;
 

@@ -20,7 +20,7 @@
 // waiting   in its descriptor's queue (timeouts: in the heap); nothing was consumed.
 // done      in ready_ with its result; a cancel changes nothing any more, so bytes received and
 //           connections accepted are never dropped.
-// runnable  a multishot operation in ready_: it performs in dispatch(), because recv_multishot
+// runnable  a multishot operation in ready_: it performs in dispatch(), because what brings data
 //           hands out the driver's one buffer.
 // running   in no list: dispatch() is performing it, a completion function may be on the stack.
 // The phase is in Operation::backend_word, the result of `done` in backend_result.
@@ -66,7 +66,7 @@ class ReadinessDriver : public Driver {
   void shutdown() noexcept final;
 
  protected:
-  /// recv_multishot reads into one buffer of this size; a read that fills it is followed by more.
+  /// What brings data reads into one buffer of this size; a read that fills it is followed by more.
   static constexpr std::size_t kReceiveBytes = 64 * 1024;
   // The share of one multishot operation per dispatch(); then the others get their turn.
   static constexpr int kReceivesPerTurn = 16;
@@ -106,8 +106,8 @@ class ReadinessDriver : public Driver {
   static constexpr std::uint32_t kWaiting = 0xFFFF'FFFC;
   static constexpr std::uint32_t kLargestHeapIndex = 0xFFFF'FFFB;
 
-  // backend_result of a recv_multishot or accept_multishot that is not done: its first wait must
-  // reach the kernel, later ones only if the registration was lost.
+  // backend_result of a multishot operation that receives or accepts and is not done: its first
+  // wait must reach the kernel, later ones only if the registration was lost.
   static constexpr std::int32_t kNeverWaited = 0;
   static constexpr std::int32_t kHasWaited = 1;
 
@@ -147,7 +147,7 @@ class ReadinessDriver : public Driver {
 
   std::size_t run_ready() noexcept;
   void run(Operation& operation) noexcept;
-  void run_recv(Operation& operation) noexcept;
+  void run_arrivals(Operation& operation) noexcept;
   void run_accept(Operation& operation) noexcept;
   void run_poll(Operation& operation) noexcept;
   /// One completion of a running multishot operation, which may have been cancelled by it.

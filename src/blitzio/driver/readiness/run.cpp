@@ -19,8 +19,9 @@ void ReadinessDriver::run(Operation& operation) noexcept {
   BLITZIO_CHECK(operation.backend_word == kRunnable, operation.backend_word, operation.kind());
   operation.backend_word = kRunning;
   switch (operation.kind()) {
+    case OpKind::read_multishot:
     case OpKind::recv_multishot:
-      run_recv(operation);
+      run_arrivals(operation);
       return;
     case OpKind::accept_multishot:
       run_accept(operation);
@@ -41,16 +42,18 @@ bool ReadinessDriver::report(Operation& operation, const Completion& completion)
   return false;
 }
 
-void ReadinessDriver::run_recv(Operation& operation) noexcept {
+void ReadinessDriver::run_arrivals(Operation& operation) noexcept {
   const int fd = operation.fd();
   for (int turn = 1;; ++turn) {
     const std::span<std::byte> buffer{receive_buffer_.get(), kReceiveBytes};
     FdEntry* entry = table_.find(fd);
-    const ShortRead short_read = entry == nullptr ? ShortRead::says_nothing : ask(*entry, fd);
+    const bool is_recv = operation.kind() == OpKind::recv_multishot;
+    const ShortRead short_read =
+        entry == nullptr || !is_recv ? ShortRead::says_nothing : ask(*entry, fd);
     bool took_fds = false;
     const std::int32_t result = short_read == ShortRead::drains_unless_it_took_fds
                                     ? receive(fd, buffer, took_fds)
-                                    : receive(fd, buffer);
+                                    : receive(operation, buffer);
     if (result == kWouldBlock) {
       if (entry != nullptr) entry->note_drained();
       wait_again(operation);

@@ -1,0 +1,296 @@
+"""A pipe that nobody else reads, as a child's output: after many small messages the driver may read
+ahead, and its protocol must not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import select
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.python.loop.pipe_support import PipeRecorder, pipe_ends, put
+from tests.python.loop.support import soon, turns
+from tests.python.process.support import BELONGS_TO_PARENT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+#: After so many small messages in a row the driver reads.
+MANY = 20
+
+
+class Messages(PipeRecorder):
+    """Keeps what came apart, and does what the test says with each."""
+
+    def __init__(self, then: Callable[[Messages], None] = lambda self: None) -> None:
+        super().__init__()
+        self.messages: list[bytes] = []
+        self.then = then
+
+    def data_received(self, data: bytes) -> None:
+        self.messages.append(data)
+        super().data_received(data)
+        self.then(self)
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    loop: Any, folder: Path, kind: str = "pipe"
+) -> AsyncIterator[tuple[Any, Any, Messages]]:
+    """The writing end of a pipe, the transport of the reading one, and its protocol."""
+    with pipe_ends(kind, folder) as ends:
+        protocol = Messages()
+        made = loop.create_future()
+        transport = loop._make_read_pipe_transport(ends.reader, protocol, made, exclusive=True)
+        await made
+        yield ends.writer, transport, protocol
+        transport.close()
+        await soon(protocol.lost)
+
+
+@pytest.fixture(autouse=True)
+def native_only(native: None) -> None:
+    """Only our loops know what is exclusive."""
+
+
+async def pass_small(writer: Any, protocol: Messages, count: int = MANY) -> None:
+    for i in range(count):
+        put(writer, b"%d\n" % i)
+        await protocol.received(len(protocol.data) + 1)
+
+
+def test_messages_of_every_size_arrive_in_order(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, _transport, protocol):
+            sizes = [5] * MANY + [60_000] + [7] * MANY + [4096, *[4095] * MANY, 4097, 1]
+            total = b""
+            for size in sizes:
+                block = os.urandom(size)
+                put(writer, block)
+                total += block
+                assert await protocol.received(len(total)) == total
+            writer.close()
+            assert await soon(protocol.lost) is None
+            assert protocol.events == ["made", "data", "eof", "lost"]
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.no_faults("what a short read leaves of a message is lost", "short")
+def test_packets_stay_apart_and_whole(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path, "packets") as (writer, _transport, protocol):
+            await pass_small(writer, protocol)
+            protocol.messages.clear()
+            packets = [os.urandom(size) for size in (1, 30, select.PIPE_BUF, 2, select.PIPE_BUF)]
+            for packet in packets:
+                put(writer, packet)
+            await protocol.until(lambda _: len(protocol.messages) == len(packets))
+            assert protocol.messages == packets
+
+    loop.run_until_complete(main())
+
+
+def test_nothing_is_delivered_while_paused_and_everything_afterwards(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, transport, protocol):
+            await pass_small(writer, protocol)
+            for round_ in range(5):
+                seen = len(protocol.data)
+                # What is written first may have been read when the second call is made.
+                put(writer, b"before ")
+                transport.pause_reading()
+                put(writer, b"meanwhile ")
+                await turns(round_)
+                put(writer, b"later ")
+                await turns()
+                assert len(protocol.data) == seen
+                assert not transport.is_reading()
+                transport.resume_reading()
+                await protocol.received(seen + 23)
+                assert protocol.data[seen:] == b"before meanwhile later "
+
+    loop.run_until_complete(main())
+
+
+def test_pausing_and_resuming_at_random_loses_nothing(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+
+    def perhaps_pause(protocol: Messages) -> None:
+        outcome = chance.random()
+        if outcome < 0.4:
+            protocol.transport.pause_reading()
+            if outcome < 0.1:
+                protocol.transport.resume_reading()
+            else:
+                loop.call_later(outcome / 1000, protocol.transport.resume_reading)
+
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, _transport, protocol):
+            await pass_small(writer, protocol)
+            total = bytes(protocol.data)
+            protocol.then = perhaps_pause
+            for _ in range(400):
+                block = os.urandom(chance.choice((1, 10, 100, 1000, 5000)))
+                put(writer, block)
+                total += block
+                if len(total) - len(protocol.data) > 20_000 or chance.random() < 0.3:
+                    await protocol.received(len(total))
+                elif chance.random() < 0.5:
+                    await asyncio.sleep(0)
+            protocol.then = lambda self: None
+            assert await protocol.received(len(total)) == total
+
+    loop.run_until_complete(main())
+
+
+def test_the_end_is_told_after_what_was_held(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, transport, protocol):
+            await pass_small(writer, protocol)
+            seen = len(protocol.data)
+            put(writer, b"last words")
+            transport.pause_reading()
+            writer.close()
+            await turns(5)
+            assert protocol.events == ["made", "data"]
+            transport.resume_reading()
+            assert await soon(protocol.lost) is None
+            assert protocol.data[seen:] == b"last words"
+            assert protocol.events == ["made", "data", "eof", "lost"]
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_closing_ends_delivery(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, *, is_paused: bool
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, transport, protocol):
+            await pass_small(writer, protocol)
+            seen = len(protocol.data)
+            put(writer, b"unheard")
+            if is_paused:
+                transport.pause_reading()
+                await turns()
+            transport.close()
+            assert await soon(protocol.lost) is None
+            await turns()
+            assert len(protocol.data) == seen
+            with pytest.raises(BrokenPipeError):
+                os.write(writer.fileno(), b"nobody")
+
+    loop.run_until_complete(main())
+
+
+def test_a_failing_protocol_keeps_its_pipe(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+
+    def fail(_: Messages) -> None:
+        raise ValueError("no")
+
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, _transport, protocol):
+            await pass_small(writer, protocol)
+            protocol.then = fail
+            put(writer, b"first")
+            await protocol.until(lambda _: bool(reported))
+            protocol.then = lambda self: None
+            put(writer, b"second")
+            await protocol.until(lambda self: self.data.endswith(b"second"))
+
+    loop.run_until_complete(main())
+    assert str(reported[0]["exception"]) == "no"
+
+
+def test_a_protocol_that_forks_leaves_the_rest_to_the_parent(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    parent = os.getpid()
+    statuses: list[int] = []
+
+    def fork(protocol: Messages) -> None:
+        if os.getpid() != parent:
+            os._exit(3)  # Heard of another message.
+        if statuses:
+            return
+        child = os.fork()
+        if child != 0:
+            statuses.append(os.waitpid(child, 0)[1])
+
+    async def main() -> None:
+        async with reading(loop, tmp_path, "packets") as (writer, _transport, protocol):
+            await pass_small(writer, protocol)
+            seen = len(protocol.data)
+            protocol.then = fork
+            for i in range(5):
+                put(writer, b"packet %d, " % i)
+            await protocol.received(seen + 50)
+            expected = b"packet 0, packet 1, packet 2, packet 3, packet 4, "
+            assert protocol.data[seen:] == expected
+
+    try:
+        loop.run_until_complete(main())
+    except RuntimeError as exc:
+        assert os.getpid() != parent
+        os._exit(0 if BELONGS_TO_PARENT in str(exc) else 1)
+    finally:
+        if os.getpid() != parent:
+            os._exit(2)
+    assert statuses == [0]
+
+
+def test_a_loop_that_is_closed_meanwhile_leaves_nothing_behind(
+    new_loop: Any, tmp_path: Path
+) -> None:
+    loop = new_loop()
+    with pipe_ends("pipe", tmp_path) as ends:
+
+        async def main() -> tuple[Any, Messages]:
+            protocol = Messages()
+            transport = loop._make_read_pipe_transport(ends.reader, protocol, exclusive=True)
+            await pass_small(ends.writer, protocol)
+            return transport, protocol
+
+        transport, protocol = loop.run_until_complete(main())
+        put(ends.writer, b"after the run")
+        seen = len(protocol.data)
+        loop.close()
+        assert len(protocol.data) == seen
+        with pytest.warns(ResourceWarning, match="unclosed transport"):
+            del transport
+            protocol.transport = None
+
+
+def test_a_childs_lines_come_back_one_by_one_and_in_bulk(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec(
+            "cat", stdin=PIPE, stdout=PIPE, limit=1 << 20
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for size in [10] * MANY + [200_000] + [10] * MANY:
+            line = b"x" * size + b"\n"
+            process.stdin.write(line)
+            assert await soon(process.stdout.readline()) == line
+        process.stdin.close()
+        assert await soon(process.stdout.read()) == b""
+        assert await soon(process.wait()) == 0
+
+    loop.run_until_complete(main())

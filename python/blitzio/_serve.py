@@ -16,6 +16,7 @@ import importlib
 import inspect
 import operator
 import socket
+import ssl as ssl_module
 from typing import TYPE_CHECKING, Any
 
 from blitzio._balance import Balance
@@ -27,7 +28,6 @@ from blitzio.runtime import Runtime
 from blitzio.time import timeout
 
 if TYPE_CHECKING:
-    import ssl as ssl_module
     from collections.abc import Callable, Coroutine
     from typing import TypedDict
 
@@ -72,7 +72,7 @@ class Server:
         grace: how long that may take which shutdown() waits for; then it is aborted.
 
     Raises:
-        TypeError: `app` is neither; TLS with an ASGI application.
+        TypeError: `app` is neither; `ssl` is no SSLContext, or with an ASGI application.
         OSError: the address is not to be had.
         ImportError: uvicorn is missing.
 
@@ -100,6 +100,8 @@ class Server:
                 raise TypeError("ssl is for protocol factories; an ASGI application takes none")
             serve_socket = _asgi(app, backlog, grace, balance)
         else:
+            if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
+                raise TypeError("ssl argument must be an SSLContext or None")
             serve_socket = _protocols(app, ssl, backlog, grace, balance)
         self._stop = CancelToken()
         self._running: list[concurrent.futures.Future[None]] = []

@@ -193,6 +193,9 @@ def test_serve_does_not_block_a_loop() -> None:
         ({"grace": float("nan")}, ValueError),
         ({"port": 70_000}, OverflowError),  # It served another one.
         ({"port": -1}, OverflowError),
+        ({"ssl": 3}, TypeError),  # Each connection failed, when it came.
+        ({"ssl": ""}, TypeError),
+        ({"ssl": True}, TypeError),
     ],
 )
 def test_a_wrong_option_shows_at_once(options: dict[str, Any], error: type[Exception]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl as ssl_module
 from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._native import Address, TcpStream, _wait_blocking, spawn_blocking
@@ -12,7 +13,6 @@ from blitzio._runtime.blocking import check_may_block, deadline_of, time_left
 from blitzio._runtime.in_thread import run_within
 
 if TYPE_CHECKING:
-    import ssl as ssl_module
     from collections.abc import Iterable, Sequence
 
     from blitzio._duration import Seconds
@@ -121,16 +121,24 @@ async def connect(
     Raises:
         OSError: the error of the first attempt, if all of them fail; `socket.gaierror` if there is
             no address; `ssl.SSLError` if the handshake fails.
+        TypeError: `ssl` is no SSLContext.
+        ValueError: `port` is none; a `server_hostname` without `ssl`, or `ssl` without a name.
 
     Cancellation:
         gives up all attempts.
     """
-    if ssl is None and server_hostname is not None:
-        raise ValueError("server_hostname is only meaningful with ssl")
+    name = server_hostname or host
+    if ssl is None:
+        if server_hostname is not None:
+            raise ValueError("server_hostname is only meaningful with ssl")
+    elif not isinstance(ssl, ssl_module.SSLContext):
+        raise TypeError("ssl argument must be an SSLContext or None")
+    elif not name:
+        raise ValueError("You must set server_hostname when using ssl without a host")
     stream = await _connect_first(_interleaved(await resolve(host, port)))
     if ssl is None:
         return stream
-    return await start_tls(stream, ssl, server_hostname=server_hostname or host)
+    return await start_tls(stream, ssl, server_hostname=name)
 
 
 def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) -> TcpStream:

@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import socket
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ from blitzio._native import Address, TcpStream, UnixStream
 from blitzio._net.transport_options import TransportOptions
 
 if TYPE_CHECKING:
-    import ssl
-
     from typing_extensions import Buffer
 
 _LIMIT = 65536
@@ -295,17 +294,18 @@ async def start_tls(
         stream: a connection that has not been split.
         context: certificates, and what is asked of the peer's.
         server_side: whether this is the side that was connected to.
-        server_hostname: of the client's side: the name that the certificate must have.
+        server_hostname: of the client's side: the name that the certificate must have. If it is
+            empty no name is asked for, and any will do, as with asyncio.
 
     Raises:
         ssl.SSLError: the handshake failed; the connection is closed.
         OSError: the connection was lost; EBADF: it had been closed.
         RuntimeError: the stream has been split: it is its halves' then.
-        ValueError: a client needs server_hostname.
+        TypeError: `stream` is none that TLS can begin on, or `context` no SSLContext.
+        ValueError: a client needs server_hostname, and a server has none.
     """
     loop = asyncio.get_running_loop()
-    if not server_side and server_hostname is None:
-        raise ValueError("a client's TLS needs server_hostname")
+    _check_arguments(stream, context, server_side, server_hostname)
     if stream.is_closed:
         raise _bad_descriptor()
     reader = asyncio.StreamReader(limit=_LIMIT, loop=loop)
@@ -327,6 +327,24 @@ async def start_tls(
         raise
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     return TlsStream(reader, writer)
+
+
+def _check_arguments(
+    stream: object, context: object, server_side: bool, server_hostname: object
+) -> None:
+    """Refuses what cannot be while the stream is still its owner's. A loop would take no context
+    for no TLS, and go on in the clear."""
+    if not isinstance(stream, (TcpStream, UnixStream)):
+        raise TypeError(f"a TcpStream or UnixStream was expected, got {stream!r}")
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"context is expected to be an instance of ssl.SSLContext, got {context!r}")
+    if server_side:
+        if server_hostname is not None:
+            raise ValueError("server_hostname can only be specified in client mode")
+    elif server_hostname is None:
+        raise ValueError("a client's TLS needs server_hostname")
+    elif not isinstance(server_hostname, (str, bytes)):  # Bytes are what ssl takes, too.
+        raise TypeError(f"server_hostname must be a str, not {type(server_hostname).__name__}")
 
 
 class _Reading(asyncio.StreamReaderProtocol):

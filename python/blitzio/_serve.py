@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from blitzio._balance import Balance
 from blitzio._duration import Duration
+from blitzio._net.tls import address_of
 from blitzio._shutdown import Shutdown
 from blitzio._task.cancel_token import CancelToken
 from blitzio._unique import refuse_copy
@@ -141,6 +142,13 @@ class Server:
 
     def __exit__(self, *exc_info: object) -> None:
         self.shutdown()
+
+    def __repr__(self) -> str:
+        if self._runtime._is_shut_down:
+            state = "closed"
+        else:
+            state = "closing" if self._stop.cancel_requested else "serving"
+        return f"<Server {address_of(self.address)} workers={self._runtime.config.workers} {state}>"
 
     def _start(self, host: str, port: int, serve_socket: _ServeSocket) -> tuple[Any, ...]:
         address: tuple[Any, ...] = ()

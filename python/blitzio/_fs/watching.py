@@ -70,6 +70,11 @@ class Watcher:
             self._native.close()
         return self._native
 
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "open"
+        how = " recursive" if self._recursive else ""
+        return f"<Watcher {state} {' '.join(map(repr, self._paths))}{how}>"
+
     async def __aenter__(self) -> Watcher:
         await self._started()
         return self

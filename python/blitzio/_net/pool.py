@@ -206,6 +206,11 @@ class Pool(Locked, Generic[T]):
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        state = "closed" if self._permits.is_closed else "open"
+        lent = f"{self.lent_count}/{self._connections_max}"
+        return f"<Pool {state} lent={lent} idle={self.idle_count}>"
+
     @contextmanager
     def _told_if_closed(self) -> Iterator[None]:
         try:

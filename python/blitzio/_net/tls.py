@@ -227,6 +227,12 @@ class TlsStream(TransportOptions):
         self.close()
         await self.wait_closed()
 
+    def __repr__(self) -> str:
+        if self.is_closed:
+            return "<TlsStream closed>"
+        ends = f"local={self.local_address} peer={self.peer_address}"
+        return f"<TlsStream fd={self.fileno()} {ends} {self.ssl_object.version()}>"
+
     def __aiter__(self) -> TlsStream:
         return self
 

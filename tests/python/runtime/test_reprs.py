@@ -1,4 +1,5 @@
-"""What locks and channels say of themselves: their state, and how many wait, as asyncio's do."""
+"""What things say of themselves: locks and channels their state, and how many wait, as asyncio's
+do; servers, pools and streams whether they are open, and with whom they talk."""
 
 from __future__ import annotations
 
@@ -6,9 +7,13 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
-from blitzio import channel, sync
+import blitzio
+from blitzio import channel, fs, net, sync
+from tests.python.loop.support import client_context, server_context
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.python.runtime.conftest import Run
 
 
@@ -112,6 +117,67 @@ def test_channels_tell_what_is_in_them() -> None:
     assert repr(watched) == "<blitzio.channel.WatchReceiver [changed]>"
     watch.close()
     assert repr(watch) == "<blitzio.channel.Watch [closed]>"
+
+
+def test_a_pool_tells_how_much_of_it_is_lent(run: Run) -> None:
+    made: list[net.UnixStream] = []
+
+    async def connect() -> net.UnixStream:
+        ours, theirs = net.UnixStream.pair()
+        made.append(theirs)
+        return ours
+
+    async def main() -> None:
+        pool = net.Pool(connect, connections_max=3)
+        assert repr(pool) == "<Pool open lent=0/3 idle=0>"
+        async with pool.acquire():
+            async with pool.acquire():
+                assert repr(pool) == "<Pool open lent=2/3 idle=0>"
+            assert repr(pool) == "<Pool open lent=1/3 idle=1>"
+            pool.close()
+            assert repr(pool) == "<Pool closed lent=1/3 idle=0>"
+        assert repr(pool) == "<Pool closed lent=0/3 idle=0>"
+        for each in made:
+            each.close()
+
+    run(main())
+
+
+def test_a_server_tells_where_it_serves() -> None:
+    with blitzio.Server(asyncio.Protocol, "127.0.0.1", 0, workers=2) as server:
+        where = f"127.0.0.1:{server.address[1]} workers=2"
+        assert repr(server) == f"<Server {where} serving>"
+    assert repr(server) == f"<Server {where} closed>"
+
+
+def test_a_tls_stream_tells_with_whom_it_talks(run: Run, tmp_path: Path) -> None:
+    server, client = server_context(tmp_path), client_context()
+
+    async def main() -> None:
+        near, far = net.UnixStream.pair()
+        serving = asyncio.ensure_future(net.start_tls(far, server, server_side=True))
+        async with await net.start_tls(near, client, server_hostname="localhost") as stream:
+            other = await serving
+            assert repr(stream) == (
+                f"<TlsStream fd={stream.fileno()} local={stream.local_address} "
+                f"peer={stream.peer_address} TLSv1.3>"
+            )
+            await other.write_all(b"x")
+            assert await stream.read() == b"x"
+            other.close()
+        assert repr(stream) == "<TlsStream closed>"
+        await other.wait_closed()
+
+    run(main())
+
+
+def test_a_watcher_tells_what_it_watches(tmp_path: Path) -> None:
+    watcher = fs.watch(tmp_path, "file", recursive=True)
+    assert repr(watcher) == f"<Watcher open {str(tmp_path)!r} 'file' recursive>"
+    watcher.close()
+    assert repr(watcher).startswith("<Watcher closed")
+    with fs.blocking_watch(tmp_path) as watcher:
+        assert repr(watcher) == f"<Watcher open {str(tmp_path)!r}>"
 
 
 def test_any_thread_may_ask_meanwhile() -> None:

@@ -102,6 +102,17 @@ class Oneshot(Generic[_T]):
     >>> answer.send(42)
     >>> await answer.recv()
     42
+
+    It is one object for both sides, so it does not see that a sender is gone. Who may give up says
+    so, for the receiver would wait for ever: with `close()`, which does nothing once the value is
+    sent.
+
+    >>> import contextlib
+    >>> answer = channel.Oneshot()
+    >>> with contextlib.suppress(ZeroDivisionError), contextlib.closing(answer):
+    ...     answer.send(1 // 0)
+    >>> with contextlib.suppress(channel.Closed):
+    ...     await answer.recv()
     """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
@@ -126,7 +137,8 @@ class Oneshot(Generic[_T]):
         """recv() for threads. TimeoutError after `timeout` seconds."""
 
     def close(self) -> None:
-        """There will be no value, if there is none yet: the receiver is told."""
+        """There will be no value, if there is none yet: the receiver is told. Else, and again:
+        nothing."""
 
     def is_closed(self) -> bool:
         """Whether it was closed without a value."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -96,6 +97,27 @@ def test_closing_tells_the_task_that_waits(kind: Callable[[], Closing], run: Run
             made.again()
         with pytest.raises(Closed):
             await made.wait()
+
+    run(main())
+
+
+def test_a_sender_that_closes_whatever_happens_tells_the_receiver(run: Run) -> None:
+    async def answer(oneshot: Oneshot[int], divisor: int) -> None:
+        with contextlib.closing(oneshot):
+            await asyncio.sleep(0)
+            oneshot.send(42 // divisor)
+
+    async def main() -> None:
+        well: Oneshot[int] = Oneshot()
+        answering = asyncio.ensure_future(answer(well, 1))
+        assert await well.recv() == 42
+        await answering
+        badly: Oneshot[int] = Oneshot()
+        answering = asyncio.ensure_future(answer(badly, 0))
+        with pytest.raises(Closed):
+            await badly.recv()
+        with pytest.raises(ZeroDivisionError):
+            await answering
 
     run(main())
 

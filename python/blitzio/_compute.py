@@ -37,8 +37,10 @@ def compute(function: Callable[..., _T], /, *args: Any) -> JoinHandle[_T]:
 
     Cancellation: before the call begins; afterwards it runs to its end.
 
-    A call that blocks for others holds a thread, and if all do, there is none for the others; those
-    who wait for a parallel_map() or parallel_for() take part in it instead.
+    A function must not block until another compute() has ended: it holds a thread meanwhile, and if
+    all of them do, one on a machine with one processor, none is left for what they wait for, and
+    they wait for ever. It may for parallel_map() and parallel_for(), in which it takes part
+    instead. So split work by these, or have a task await one compute() after the other.
 
     >>> compute(sum, range(10)).blocking_join()
     45

@@ -186,6 +186,7 @@ class Runtime final : private Scheduler {
 
   /// Runs `function()`, which computes for long, on a thread of a pool that has as many as there
   /// are processors: more would get in each other's way, and those of spawn_blocking() may be many.
+  /// So it must not block until another compute() has ended: if all threads do, none is left.
   /// Cancel   as spawn_blocking().
   template <std::invocable F>
   JoinHandle<std::invoke_result_t<F&>> compute(F function) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
+from operator import index
 from typing import TYPE_CHECKING, Any, overload
 
 from blitzio._native import Address, TcpStream, _wait_blocking, spawn_blocking
@@ -37,8 +38,10 @@ async def resolve(host: str, port: int, *, family: int = socket.AF_UNSPEC) -> li
 
     Raises:
         socket.gaierror: the host has no such address, or the resolver failed.
+        TypeError, ValueError: `host` or `port` can be none.
     """
     loop = asyncio.get_running_loop()
+    port = _checked(host, port)
     found = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM)
     return _addresses(found, port)
 
@@ -59,7 +62,7 @@ def blocking_resolve(
     Raises:
         TimeoutError: after `timeout`.
         ValueError: `timeout` is negative.
-        socket.gaierror: as `resolve`.
+        socket.gaierror, TypeError, ValueError: as `resolve`.
         RuntimeError: an event loop runs in this thread.
     """
     check_may_block("blocking_resolve", "resolve()")
@@ -70,10 +73,25 @@ def _resolve_for(
     call: str, host: str, port: int, family: int, timeout: Seconds | None
 ) -> list[Address]:
     deadline_of(timeout)  # A wrong one is told before anything is begun.
+    port = _checked(host, port)
     answer = spawn_blocking(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
     return _addresses(_wait_blocking(answer.join(), call, timeout), port)
+
+
+def _checked(host: object, port: int) -> int:
+    """The port. Refuses what getaddrinfo() takes for something else: a number for another port, a
+    host for what stands in front of its NUL."""
+    port = index(port)
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"port must be from 0 to 65535, got {port}")
+    if isinstance(host, (str, bytes)):  # Bytes are what the socket module takes, too.
+        if (b"\0" if isinstance(host, bytes) else "\0") in host:  # type: ignore[operator]
+            raise ValueError("host: embedded null character")
+    elif host is not None:  # None is this machine, as the empty host is.
+        raise TypeError(f"host must be a str, not {type(host).__name__}")
+    return port
 
 
 def _addresses(found: Sequence[tuple[Any, ...]], port: int) -> list[Address]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import index
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from blitzio._runtime.in_thread import run_in_thread
@@ -65,20 +66,31 @@ async def copy(reader: ReadStream, writer: WriteStream, *, buffer_bytes: int = 6
 
     Raises:
         OSError: what reading or writing gives.
+        TypeError, ValueError: `buffer_bytes` is no int, or below 1.
 
     Cancellation:
         bytes that were read and not yet written are lost.
     """
+    _check_size(buffer_bytes)
+    # Who cannot write says so before a byte is read that would be lost.
+    read, write_all = reader.read, writer.write_all
     total = 0
-    while data := await reader.read(buffer_bytes):
-        await writer.write_all(data)
+    while data := await read(buffer_bytes):
+        await write_all(data)
         total += len(data)
     return total
 
 
+def _check_size(buffer_bytes: int) -> None:
+    """Refuses 0 as well: to read nothing looks like the end of the stream."""
+    if index(buffer_bytes) < 1:
+        raise ValueError(f"buffer_bytes must be at least 1, got {buffer_bytes}")
+
+
 async def _copy_and_finish(reader: ReadStream, writer: WriteStream, buffer_bytes: int) -> int:
+    shutdown = writer.shutdown
     total = await copy(reader, writer, buffer_bytes=buffer_bytes)
-    writer.shutdown("write")
+    shutdown("write")
     return total
 
 
@@ -112,10 +124,12 @@ async def copy_bidirectional(
 
     Raises:
         OSError: of the way that failed first; the other is given up.
+        TypeError, ValueError: as `copy`.
 
     Cancellation:
         as `copy`, each way.
     """
+    _check_size(buffer_bytes)
     ways = [
         asyncio.ensure_future(_copy_and_finish(a, b, buffer_bytes)),
         asyncio.ensure_future(_copy_and_finish(b, a, buffer_bytes)),
@@ -152,7 +166,7 @@ def blocking_copy(
 
     Raises:
         TimeoutError: after `timeout`.
-        ValueError: `timeout` is negative.
+        ValueError: `timeout` is negative, or `buffer_bytes` below 1.
         OSError: of a stream.
         RuntimeError: an event loop runs in this thread.
     """

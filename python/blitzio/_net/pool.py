@@ -58,7 +58,7 @@ class Pool(Locked, Generic[T]):
         blocking_connect: makes a connection for `blocking_acquire`, in the thread that calls it.
 
     Raises:
-        TypeError, ValueError: an argument is no number, or out of range.
+        TypeError, ValueError: an argument is no function, or no number, or out of range.
     """
 
     __reduce__ = refuse_copy
@@ -73,6 +73,11 @@ class Pool(Locked, Generic[T]):
         is_healthy: Callable[[T], bool] | None = None,
         blocking_connect: Callable[[], T] | None = None,
     ) -> None:
+        if not callable(connect):
+            raise TypeError(f"connect must be callable, not {connect!r}")
+        for name, function in (("is_healthy", is_healthy), ("blocking_connect", blocking_connect)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be callable or None, not {function!r}")
         connections_max = index(connections_max)
         if connections_max < 1:
             raise ValueError(f"connections_max must be at least 1, got {connections_max}")
@@ -88,7 +93,7 @@ class Pool(Locked, Generic[T]):
         self._permits = Semaphore(connections_max)
         self._idle_max = idle_max
         self._idle_timeout = unused_max.as_secs_f64()
-        self._is_healthy = is_healthy or _is_quiet
+        self._is_healthy = _is_quiet if is_healthy is None else is_healthy
         super().__init__()
         # Under the lock.
         self._idle: deque[tuple[T, float]] = deque()

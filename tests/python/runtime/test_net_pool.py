@@ -55,11 +55,17 @@ def test_pool_closes_a_connection_whose_health_cannot_be_told(run: Run) -> None:
         ({"idle_max": 1.5}, TypeError),
         ({"idle_timeout": -1}, ValueError),
         ({"idle_timeout": None}, TypeError),
+        # Whoever came first learned of these.
+        ({"connect": "127.0.0.1:80"}, TypeError),
+        ({"connect": None}, TypeError),
+        ({"is_healthy": True}, TypeError),
+        ({"is_healthy": 0}, TypeError),
+        ({"blocking_connect": "127.0.0.1:80"}, TypeError),
     ],
 )
-def test_a_pool_refuses_wrong_limits(option: dict[str, Any], error: type[Exception]) -> None:
+def test_a_pool_refuses_wrong_arguments(option: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
-        net.Pool(UnixStream.pair, **option)  # type: ignore[arg-type]
+        net.Pool(**{"connect": UnixStream.pair, **option})
 
 
 def test_pool_lends_again_and_serves_in_order(run: Run) -> None:

@@ -66,7 +66,8 @@ def run(
 
     Cancellation: the first Ctrl-C cancels `main` (3.10: leaves at once), a second one interrupts.
     """
-    factory: Callable[[], asyncio.AbstractEventLoop] = loop_factory or new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop]
+    factory = new_event_loop if loop_factory is None else loop_factory
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("blitzio.run() cannot be called from a running event loop")
     if sys.version_info >= (3, 11):

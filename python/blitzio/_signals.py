@@ -84,9 +84,11 @@ class SignalStream(Generic[_S]):
             TimeoutError: `timeout` was over first.
             RuntimeError: the stream is closed; a loop runs in this thread.
         """
+        return self._blocking_next("SignalStream.blocking_next", timeout)
+
+    def _blocking_next(self, call: str, timeout: Seconds | None) -> _S:
         self._take_all_back()
-        number = _wait_blocking(self._set.next(), "SignalStream.blocking_next", timeout)
-        return self._unless_closed(number)
+        return self._unless_closed(_wait_blocking(self._set.next(), call, timeout))
 
     def close(self) -> None:
         """Stops listening and ends what waits. Again: nothing.

@@ -113,4 +113,4 @@ def blocking_wait(*numbers: int, timeout: Seconds | None = None) -> _signals.Sig
         RuntimeError: a loop runs in this thread, which would stand still.
     """
     with SignalStream(*numbers) as arrivals:
-        return arrivals.blocking_next(timeout)
+        return arrivals._blocking_next("blocking_wait", timeout)

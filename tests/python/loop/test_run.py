@@ -61,6 +61,15 @@ def test_run_with_a_factory_of_ones_own() -> None:
     assert made[0].is_closed()
 
 
+@pytest.mark.parametrize("wrong", [0, "", (), "loop"])
+def test_run_refuses_what_is_no_factory(wrong: Any) -> None:
+    """What is false was taken for None."""
+    main = asyncio.sleep(0)
+    with pytest.raises(TypeError, match="is not callable"):
+        blitzio.run(main, loop_factory=wrong)
+    main.close()
+
+
 def test_run_cleans_up() -> None:
     cleaned: list[str] = []
 

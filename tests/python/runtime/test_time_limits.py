@@ -121,6 +121,7 @@ CALLS: dict[str, Callable[[], Callable[..., Any]]] = {
     ),
     "TcpListener.blocking_accept": lambda: of_listener,
     "SignalStream.blocking_next": lambda: signals.stream(signal.SIGUSR1).blocking_next,
+    "blocking_wait": lambda: functools.partial(signals.blocking_wait, signal.SIGUSR1),
     "Pool.blocking_acquire": lambda: of_pool,
     "Child.blocking_wait": lambda: of_child("blocking_wait"),
     "Child.blocking_wait_with_output": lambda: of_child("blocking_wait_with_output"),

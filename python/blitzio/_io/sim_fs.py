@@ -140,7 +140,7 @@ class SimFileSystem:
 
     async def write_text(self, path: _Path, text: str, encoding: str = "utf-8") -> None:
         """As write_file(), of text."""
-        await self.write_file(path, text.encode(encoding))
+        await self.write_file(path, _encoded(text, encoding))
 
     async def append(self, path: _Path, data: Buffer, mode: int = 0o666) -> None:
         """Adds to the end of a file, making it."""
@@ -148,7 +148,7 @@ class SimFileSystem:
 
     async def append_text(self, path: _Path, text: str, encoding: str = "utf-8") -> None:
         """As append(), of text."""
-        await self.append(path, text.encode(encoding))
+        await self.append(path, _encoded(text, encoding))
 
     # ---- paths -------------------------------------------------------------------------------
 
@@ -223,3 +223,9 @@ class SimFileSystem:
             SimDirEntry(name, posixpath.join(path, name), node.type)
             for name, node in sorted(folder.entries.items())
         ]
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    if not isinstance(text, str):
+        raise TypeError(f"text must be str, not {type(text).__name__}")
+    return text.encode(encoding)

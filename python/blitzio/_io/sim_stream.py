@@ -67,9 +67,12 @@ def _checked(n: int) -> int:
 
 
 def _writable(buffers: Iterable[Buffer]) -> list[memoryview]:
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
-    if any(view.readonly for view in views):
-        raise BufferError("Object is not writable.")
+    views = []
+    for buffer in buffers:
+        view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError(f"a writable buffer was expected, got {type(buffer).__name__}")
+        views.append(view)
     return views
 
 

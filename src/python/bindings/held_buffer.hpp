@@ -25,6 +25,11 @@ class HeldBuffer {
   /// `flags`: PyBUF_SIMPLE or PyBUF_WRITABLE. False with an error set.
   [[nodiscard]] bool hold(PyObject* object, int flags) noexcept {
     is_held_ = PyObject_GetBuffer(object, &view_, flags) == 0;
+    // What cannot be written to is the wrong type to recv_into() and readinto() of Python's, too.
+    if (!is_held_ && flags == PyBUF_WRITABLE && PyErr_ExceptionMatches(PyExc_BufferError) != 0) {
+      PyErr_Format(PyExc_TypeError, "a writable buffer was expected, got %.50s",
+                   Py_TYPE(object)->tp_name);
+    }
     return is_held_;
   }
   [[nodiscard]] std::span<std::byte> bytes() const noexcept {

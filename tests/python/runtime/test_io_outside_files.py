@@ -185,3 +185,22 @@ def test_a_name_has_255_bytes_at_most(io: Io, folder: str) -> None:
         assert await outcome(lambda: fs.mkdir_all(f"{folder}/{'n' * 256}/x")) == "ENAMETOOLONG"
 
     io.run(main)
+
+
+def test_wrong_types_are_told(io: Io, folder: str) -> None:
+    async def main() -> None:
+        fs: Any = io.fs
+        path = f"{folder}/file"
+        for write in (fs.write_text, fs.append_text):
+            for wrong in (None, 3, b"bytes"):
+                with pytest.raises(TypeError, match="text must be str, not "):
+                    await write(path, wrong)
+        assert not await fs.exists(path)
+        await fs.write_file(path, b"hello")
+        for buffering in (0, -1):
+            async with fs.open(path, "rb", buffering) as file:
+                for buffer in (b"read-only", "text", 3):
+                    assert await outcome(file.readinto, buffer) is TypeError
+                assert await file.read() == b"hello"
+
+    io.run(main)

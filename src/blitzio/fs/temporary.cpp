@@ -11,8 +11,13 @@ namespace blitzio::fs {
 
 namespace {
 
+// The empty path is where the program is, not the root, in front of what is joined to it.
+std::string folder_of(const std::string& parent) {
+  return parent.empty() ? "." : parent;
+}
+
 std::string name_pattern(std::string_view prefix, const std::string& parent) {
-  return parent + "/" + std::string(prefix) + "XXXXXX";
+  return folder_of(parent) + "/" + std::string(prefix) + "XXXXXX";
 }
 
 // An open file of a name nobody else has, and the name.
@@ -65,7 +70,7 @@ Result<NamedTempFile> blocking_named_temp_file(std::string_view prefix, const st
 }
 
 Result<File> blocking_temp_file(const std::string& parent) {
-  auto opened = detail::blocking_open(parent, O_TMPFILE | O_RDWR, 0600);
+  auto opened = detail::blocking_open(folder_of(parent), O_TMPFILE | O_RDWR, 0600);
   if (opened) return to_file(std::move(opened->fd));
   // What the file system, or an old kernel, says that has no such thing.
   if (!opened.error().is_os(EOPNOTSUPP) && !opened.error().is_os(EISDIR)) {

@@ -139,3 +139,23 @@ def test_what_cannot_be_removed_is_an_error(tmp_path: Path, run: Run) -> None:
         await made.remove()  # Once is enough.
 
     run(main())
+
+
+def test_the_empty_folder_is_where_the_program_is(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was the root."""
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        async with fs.temp_dir("a-", "") as path, fs.named_temp_file("b-", "") as named:
+            assert Path(path).resolve().parent == tmp_path
+            assert Path(named.path).resolve().parent == tmp_path
+        async with fs.temp_file("") as file:
+            assert os.fstat(file.fileno()).st_dev == tmp_path.stat().st_dev
+
+    run(main())
+    with fs.blocking_temp_dir(parent="") as path, fs.blocking_named_temp_file(parent="") as named:
+        assert {Path(path).name, Path(named.path).name} == set(os.listdir())
+    fs.blocking_temp_file("").blocking_close()
+    assert os.listdir() == []

@@ -15,6 +15,7 @@ import asyncio
 import errno
 import os
 from abc import ABC, abstractmethod
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from blitzio._net.split import ReadHalf, WriteHalf, split
@@ -61,7 +62,7 @@ def os_error(code: int) -> OSError:
 
 
 def _checked(n: int) -> int:
-    if n < 0:
+    if index(n) < 0:
         raise ValueError(f"n must be at least 0, got {n}")
     return n
 

@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 import sys
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from blitzio._native import Address, TcpStream, UnixStream
@@ -255,7 +256,7 @@ def _bad_descriptor() -> OSError:
 
 
 def _check_size(name: str, value: int) -> None:
-    if value < 0:
+    if index(value) < 0:  # A float is no size, though it compares.
         raise ValueError(f"{name} must be at least 0, got {value}")
 
 

@@ -84,6 +84,9 @@ def test_streams_refuse_bad_arguments(io: Io) -> None:
             for call in (a.read, a.peek, a.read_exact):
                 with pytest.raises(ValueError, match="n must be at least 0"):
                     await call(-1)
+                for wrong in (1.5, "1", None):
+                    with pytest.raises(TypeError, match="interpreted as an integer"):
+                        await call(wrong)
             with pytest.raises(ValueError, match="at least 0"):
                 a.try_read(-1)
             for readonly in (b"readonly", "text"):

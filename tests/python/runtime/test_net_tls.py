@@ -132,6 +132,9 @@ def test_sizes_are_checked(run: Run, connect: Connect) -> None:
                 for read in reads:
                     with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
                         await read(-1)
+                    for wrong in (1.5, float("nan"), "1", None):
+                        with pytest.raises(TypeError, match="interpreted as an integer"):
+                            await read(wrong)
             with pytest.raises(ValueError, match="the separator must have at least one byte"):
                 await far.read_until(b"")
 

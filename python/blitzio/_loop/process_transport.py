@@ -34,7 +34,7 @@ import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from blitzio._loop import _compat
-from blitzio._native import ChildOutputBase
+from blitzio._native import ChildOutputBase, ReadPipeTransport
 from blitzio._unique import refuse_copy
 
 if TYPE_CHECKING:
@@ -347,7 +347,9 @@ def _connect(
         proto.pipe = loop._make_write_pipe_transport(file, proto)
     else:
         proto = _ReadPipe(owner, fd)
-        proto.pipe = loop._make_read_pipe_transport(file, proto, exclusive=True)
+        proto.pipe = loop._make_read_pipe_transport(file, proto)
+        if isinstance(proto.pipe, ReadPipeTransport):
+            proto.pipe._set_exclusive()
     return proto
 
 

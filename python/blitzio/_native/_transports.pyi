@@ -100,10 +100,7 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
 
 @final
 class ReadPipeTransport(asyncio.ReadTransport):
-    """Transport of the reading end of a pipe, which it owns.
-
-    `exclusive`: nobody else reads the pipe, so it may be read ahead of resume_reading().
-    """
+    """Transport of the reading end of a pipe, which it owns."""
 
     def __init__(
         self,
@@ -112,9 +109,10 @@ class ReadPipeTransport(asyncio.ReadTransport):
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[Any] | None = None,
         extra: dict[str, Any] | None = None,
-        *,
-        exclusive: bool = False,
     ) -> None: ...
+    def _set_exclusive(self) -> None:
+        """Nobody else reads the pipe, so it may be read ahead of resume_reading()."""
+
     _loop: LoopBase | None
     _protocol: asyncio.BaseProtocol | None
     _pipe: Any

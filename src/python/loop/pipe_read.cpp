@@ -307,6 +307,11 @@ PyObject* method_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
   Py_RETURN_NONE;
 }
 
+PyObject* method_set_exclusive(PyObject* self, PyObject* /*unused*/) noexcept {
+  as_reader(self).is_exclusive = true;
+  Py_RETURN_NONE;
+}
+
 PyObject* get_paused(PyObject* self, void* /*unused*/) noexcept {
   return PyBool_FromLong(as_reader(self).paused ? 1 : 0);
 }
@@ -352,6 +357,9 @@ PyMethodDef read_pipe_methods[] = {
      PyDoc_STR("pause_reading($self)\n--\n\nNo data_received() until resume_reading().")},
     {"resume_reading", transport_method<method_resume_reading>, METH_NOARGS,
      PyDoc_STR("resume_reading($self)\n--\n\nUndo pause_reading().")},
+    {"_set_exclusive", transport_method<method_set_exclusive>, METH_NOARGS,
+     PyDoc_STR("_set_exclusive($self)\n--\n\n"
+               "Nobody else reads the pipe, so it may be read ahead of resume_reading().")},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <new>
@@ -202,20 +201,14 @@ int set_up(PipeTransport& t, PyObject* pipe, PyObject* protocol, PyObject* waite
   return scheduled;
 }
 
-struct Signature {
-  const char* format;
-  /// The first five, and for "p" a sixth.
-  std::array<const char*, 7> keywords;
-};
-
-int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const Signature& signature,
-               const char* refusal, int* flag = nullptr) noexcept {
+int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const char* format,
+               const char* refusal) noexcept {
+  static const char* const keywords[] = {"loop", "pipe", "protocol", "waiter", "extra", nullptr};
   PipeTransport& t = as_pipe(self);
   PyObject *loop = nullptr, *pipe = nullptr, *protocol = nullptr;
   PyObject *waiter = Py_None, *extra = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(
-          args, kwargs, signature.format, const_cast<char**>(signature.keywords.data()),
-          t.state->loop_type, &loop, &pipe, &protocol, &waiter, &extra, flag)) {
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(keywords),
+                                   t.state->loop_type, &loop, &pipe, &protocol, &waiter, &extra)) {
     return -1;
   }
   const LoopUse use(reinterpret_cast<LoopObject*>(loop));
@@ -228,20 +221,12 @@ int initialise(PyObject* self, PyObject* args, PyObject* kwargs, const Signature
 }
 
 int read_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
-  static constexpr Signature kSignature{
-      "O!OO|OO$p:ReadPipeTransport",
-      {"loop", "pipe", "protocol", "waiter", "extra", "exclusive", nullptr}};
-  int is_exclusive = 0;
-  const int outcome = initialise(self, args, kwargs, kSignature,
-                                 "Pipe transport is for pipes/sockets only.", &is_exclusive);
-  as_reader(self).is_exclusive = is_exclusive != 0;
-  return outcome;
+  return initialise(self, args, kwargs, "O!OO|OO:ReadPipeTransport",
+                    "Pipe transport is for pipes/sockets only.");
 }
 
 int write_pipe_init(PyObject* self, PyObject* args, PyObject* kwargs) noexcept {
-  static constexpr Signature kSignature{"O!OO|OO:WritePipeTransport",
-                                        {"loop", "pipe", "protocol", "waiter", "extra", nullptr}};
-  return initialise(self, args, kwargs, kSignature,
+  return initialise(self, args, kwargs, "O!OO|OO:WritePipeTransport",
                     "Pipe transport is only for pipes, sockets and character devices");
 }
 

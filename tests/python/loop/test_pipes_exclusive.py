@@ -47,7 +47,8 @@ async def reading(
     with pipe_ends(kind, folder) as ends:
         protocol = Messages()
         made = loop.create_future()
-        transport = loop._make_read_pipe_transport(ends.reader, protocol, made, exclusive=True)
+        transport = loop._make_read_pipe_transport(ends.reader, protocol, made)
+        transport._set_exclusive()
         await made
         yield ends.writer, transport, protocol
         transport.close()
@@ -264,7 +265,8 @@ def test_a_loop_that_is_closed_meanwhile_leaves_nothing_behind(
 
         async def main() -> tuple[Any, Messages]:
             protocol = Messages()
-            transport = loop._make_read_pipe_transport(ends.reader, protocol, exclusive=True)
+            transport = loop._make_read_pipe_transport(ends.reader, protocol)
+            transport._set_exclusive()
             await pass_small(ends.writer, protocol)
             return transport, protocol
 

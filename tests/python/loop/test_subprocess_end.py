@@ -316,7 +316,7 @@ def test_a_thread_finds_that_somebody_else_reaped(
 def test_a_pipe_that_cannot_be_connected_ends_the_process(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*args: Any, **options: Any) -> Any:
+    def refuse(*args: Any) -> Any:
         raise MemoryError("no transport")
 
     monkeypatch.setattr(loop, "_make_read_pipe_transport", refuse)

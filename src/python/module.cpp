@@ -104,7 +104,9 @@ bool fetch_objects(ModuleState& state) noexcept {
          fetch("asyncio.format_helpers", "extract_stack", &state.extract_stack) &&
          fetch("asyncio.format_helpers", "_format_callback_source",
                &state.format_callback_source) &&
-         fetch_class("socket", "socket", &state.socket_type) && running_loop_probe(state);
+         fetch_class("socket", "socket", &state.socket_type) &&
+         fetch_class("asyncio.trsock", "TransportSocket", &state.transport_socket) &&
+         running_loop_probe(state);
 }
 
 /// Before 3.12 what pybind11 stands on (PyGILState) knows the main interpreter alone, and waits for

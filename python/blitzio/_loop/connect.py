@@ -15,8 +15,9 @@ import sys
 from asyncio import staggered
 
 from blitzio._loop import _compat
-from blitzio._loop.names import NamesMixin, numeric_info
+from blitzio._loop.names import NamesMixin
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
+from blitzio._native import numeric_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import warnings
 from blitzio._loop import _compat
 from blitzio._loop.listen import set_reuse_port
 from blitzio._loop.names import NamesMixin
-from blitzio._native import DatagramTransport
+from blitzio._native import DatagramTransport, numeric_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("asyncio")
 
-
 _unset = object()
+# One system call less than to say so afterwards.
+_KIND = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 
 
 class DatagramMixin(NamesMixin):
@@ -164,13 +165,18 @@ class DatagramMixin(NamesMixin):
                 if sys.version_info < (3, 11):
                     raise AssertionError("2-tuple is expected")
                 raise TypeError("2-tuple is expected")
-            infos = await self._ensure_resolved(
-                address,
-                family=family,
-                type=socket.SOCK_DGRAM,
-                proto=proto,
-                flags=flags,
-                loop=self,
+            only = numeric_info(*address, family, socket.SOCK_DGRAM, proto)
+            infos = (
+                [only]
+                if only is not None
+                else await self._ensure_resolved(
+                    address,
+                    family=family,
+                    type=socket.SOCK_DGRAM,
+                    proto=proto,
+                    flags=flags,
+                    loop=self,
+                )
             )
             if not infos:
                 raise OSError("getaddrinfo() returned empty list")
@@ -201,12 +207,11 @@ class DatagramMixin(NamesMixin):
             for (family, proto), (local, remote) in candidates:
                 sock: socket.socket | None = None
                 try:
-                    sock = socket.socket(family=family, type=socket.SOCK_DGRAM, proto=proto)
+                    sock = socket.socket(family, _KIND, proto)
                     if reuse_port:
                         set_reuse_port(sock)
                     if allow_broadcast:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-                    sock.setblocking(False)
                     if is_bound:
                         sock.bind(local)
                     # A socket that is connected to a broadcast address hears no answer to it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 
-from blitzio._native import LoopBase, numeric_address
+from blitzio._native import LoopBase, numeric_address, numeric_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,44 +108,3 @@ class NamesMixin(LoopBase):
             address, family=sock.family, type=sock.type, proto=sock.proto
         )
         await self._sock_connect_resolved(sock, infos[0][4])
-
-
-def numeric_info(
-    host: Any, port: Any, family: int, type: int, proto: int, flow: int = 0, scope: int = 0
-) -> AddressInfo | None:
-    """The address of a numeric host and port of a stream or datagram socket, else None.
-
-    Unlike getaddrinfo it lets any port number pass: connect() and bind() say what is wrong with it.
-    """
-    if host is None or proto not in (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-        return None
-    if type == socket.SOCK_STREAM:
-        proto = socket.IPPROTO_TCP
-    elif type == socket.SOCK_DGRAM:
-        proto = socket.IPPROTO_UDP
-    else:
-        return None
-
-    if port is None or port in (b"", ""):
-        port = 0
-    else:
-        try:
-            port = int(port)
-        except (TypeError, ValueError):
-            return None  # A service name.
-
-    if isinstance(host, bytes):
-        host = host.decode("idna")
-    if "%" in host:
-        return None  # A scope: inet_pton does not know them.
-
-    families = (socket.AF_INET, socket.AF_INET6) if family == socket.AF_UNSPEC else (family,)
-    for candidate in families:
-        try:
-            socket.inet_pton(candidate, host)
-        except OSError:
-            continue
-        if candidate == socket.AF_INET6:
-            return candidate, type, proto, "", (host, port, flow, scope)
-        return candidate, type, proto, "", (host, port)
-    return None

@@ -86,6 +86,21 @@ def numeric_address(
 ) -> list[tuple[int, int, int, str, Any]] | None:
     """What getaddrinfo gives for a numeric host and port; None if it needs the resolver."""
 
+def numeric_info(
+    host: bytes | str | None,
+    port: bytes | str | int | None,
+    family: int,
+    type: int,
+    proto: int,
+    flow: int = 0,
+    scope: int = 0,
+    /,
+) -> tuple[int, int, int, str, Any] | None:
+    """The address of a numeric host and port of a stream or datagram socket, worded as they are.
+
+    Unlike getaddrinfo it lets any port number pass. None if they need the resolver.
+    """
+
 def _in_main_interpreter() -> bool:
     """Whether signal handlers of Python are the caller's."""
 

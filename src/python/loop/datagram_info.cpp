@@ -2,33 +2,48 @@
 // attributes that asyncio's own transport has.
 #include <python/loop/datagram_internal.hpp>
 
+#include <sys/socket.h>
+
 namespace blitzio::python {
 
 namespace {
 
-/// extra[key] = sock.method(), or None if that is an OSError.
-int add_address(DatagramTransport& t, PyObject* key, const char* method) noexcept {
-  PyRef value = PyRef::steal(PyObject_CallMethod(t.sock, method, nullptr));
-  if (!value) {
-    if (PyErr_ExceptionMatches(PyExc_OSError) == 0) return -1;
-    PyErr_Clear();  // Not bound, or not connected.
-    value = PyRef::borrow(Py_None);
-  }
-  return PyDict_SetItem(head_of(as_object(t)).extra, key, value.get());
+/// What `sock.method()` words, or None if that is an OSError.
+PyRef ask_socket(const DatagramTransport& t, const char* method) noexcept {
+  PyRef address = PyRef::steal(PyObject_CallMethod(t.sock, method, nullptr));
+  if (address || PyErr_ExceptionMatches(PyExc_OSError) == 0) return address;
+  PyErr_Clear();  // Not bound, or not connected.
+  return PyRef::borrow(Py_None);
+}
+
+PyRef local_address(const DatagramTransport& t, const AddressBuffer& local) noexcept {
+  if (!is_plain_family(t.family)) return ask_socket(t, "getsockname");
+  return address_object(local.storage, local.length);
+}
+
+/// Most endpoints are not connected: to learn that from the socket's method costs an exception.
+PyRef peer_address(const DatagramTransport& t) noexcept {
+  if (!is_plain_family(t.family)) return ask_socket(t, "getpeername");
+  AddressBuffer peer{};
+  if (::getpeername(t.fd, peer.generic(), &peer.length) != 0) return PyRef::borrow(Py_None);
+  return address_object(peer.storage, peer.length);
+}
+
+int put(PyObject* extra, PyObject* key, const PyRef& value) noexcept {
+  return value ? PyDict_SetItem(extra, key, value.get()) : -1;
 }
 
 }  // namespace
 
-int datagram_fill_extra(DatagramTransport& t) noexcept {
+int datagram_fill_extra(DatagramTransport& t, const AddressBuffer& local) noexcept {
   const Names& names = t.state->names;
   PyObject* extra = head_of(as_object(t)).extra;
-  const PyRef shown = make_transport_socket(t.sock);
-  if (!shown || PyDict_SetItem(extra, names.socket, shown.get()) != 0 ||
-      add_address(t, names.sockname, "getsockname") != 0) {
+  if (put(extra, names.socket, make_transport_socket(*t.state, t.sock)) != 0 ||
+      put(extra, names.sockname, local_address(t, local)) != 0) {
     return -1;
   }
   const int has_peer = PyDict_Contains(extra, names.peername);
-  if (has_peer < 0 || (has_peer == 0 && add_address(t, names.peername, "getpeername") != 0)) {
+  if (has_peer < 0 || (has_peer == 0 && put(extra, names.peername, peer_address(t)) != 0)) {
     return -1;
   }
   PyObject* peer = PyDict_GetItemWithError(extra, names.peername);

@@ -1,6 +1,7 @@
 // What the files of DatagramTransport share; see datagram_transport.hpp for who does what.
 #pragma once
 
+#include <blitzio/base/address_buffer.hpp>
 #include <python/loop/datagram_transport.hpp>
 #include <python/support/error.hpp>
 
@@ -56,8 +57,10 @@ void datagram_finalize(PyObject* self) noexcept;
 
 // ---- datagram_info.cpp --------------------------------------------------------------------------
 
-/// Puts what asyncio offers there into self._extra, and learns from it how to send.
-[[nodiscard]] int datagram_fill_extra(DatagramTransport& transport) noexcept;
+/// Puts what asyncio offers there into self._extra, and learns from it how to send. `local`: what
+/// the socket is bound to; looked at if the family is a plain one.
+[[nodiscard]] int datagram_fill_extra(DatagramTransport& transport,
+                                      const AddressBuffer& local) noexcept;
 
 PyObject* datagram_repr(PyObject* self) noexcept;
 PyObject* datagram_get_write_buffer_size(PyObject* self, PyObject* unused) noexcept;

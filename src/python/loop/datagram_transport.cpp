@@ -78,10 +78,14 @@ struct Parts {
   PyObject* extra = Py_None;
 };
 
-int take_socket(DatagramTransport& t, PyObject* sock) noexcept {
-  t.fd = PyObject_AsFileDescriptor(sock);
-  if (t.fd < 0) return -1;
-  if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
+/// The address tells the family, too, unless there is none.
+int ask_family(DatagramTransport& t, AddressBuffer& local) noexcept {
+  if (::getsockname(t.fd, local.generic(), &local.length) == 0 &&
+      is_plain_family(local.storage.ss_family)) {
+    t.family = static_cast<std::int16_t>(local.storage.ss_family);
+    return 0;
+  }
+  local.length = 0;
   int family = 0;
   socklen_t bytes = sizeof family;
   if (::getsockopt(t.fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) != 0) {
@@ -89,6 +93,14 @@ int take_socket(DatagramTransport& t, PyObject* sock) noexcept {
     return -1;
   }
   t.family = static_cast<std::int16_t>(family);
+  return 0;
+}
+
+int take_socket(DatagramTransport& t, PyObject* sock, AddressBuffer& local) noexcept {
+  t.fd = PyObject_AsFileDescriptor(sock);
+  if (t.fd < 0) return -1;
+  if (loop_check_closed(*t.loop) != 0) return -1;  // fileno() may run any code.
+  if (ask_family(t, local) != 0) return -1;
   t.sock = Py_NewRef(sock);
   t.fd_state = FdState::open;
   return 0;
@@ -99,9 +111,10 @@ int set_up(DatagramTransport& t, const Parts& parts) noexcept {
   PyObject* self = as_object(t);
   const Names& names = t.state->names;
   t.context = PyContext_CopyCurrent();
-  if (t.context == nullptr || take_socket(t, parts.sock) != 0) return -1;
+  AddressBuffer local{};
+  if (t.context == nullptr || take_socket(t, parts.sock, local) != 0) return -1;
   head_of(self).extra = parts.extra == Py_None ? PyDict_New() : Py_NewRef(parts.extra);
-  if (head_of(self).extra == nullptr || datagram_fill_extra(t) != 0) return -1;
+  if (head_of(self).extra == nullptr || datagram_fill_extra(t, local) != 0) return -1;
   const int has_address = PyObject_IsTrue(parts.address);
   if (has_address < 0) return -1;
   if (has_address != 0) t.address = Py_NewRef(parts.address);

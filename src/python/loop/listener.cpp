@@ -93,11 +93,9 @@ bool is_passing(int code) noexcept {
 
 void report(Listener& listener, int code, const char* message) noexcept {
   PyRef exception = make_os_error(code);
-  const PyRef module = PyRef::steal(PyImport_ImportModule("asyncio.trsock"));
-  const PyRef sock =
-      module && listener.sock != nullptr
-          ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", listener.sock))
-          : PyRef();
+  const PyRef sock = listener.sock != nullptr
+                         ? make_transport_socket(*listener.loop->state, listener.sock)
+                         : PyRef();
   if (exception) {
     // The report goes without the socket.
     if (!drop_exception()) loop_set_fatal(*listener.loop, take_exception());

@@ -10,8 +10,10 @@
 #include <array>
 #include <charconv>
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace blitzio::python {
@@ -124,24 +126,42 @@ bool is_plain(const Hints& hints) noexcept {
          (hints.flags & ~kHarmlessFlags) == 0;
 }
 
-bool read_hints(PyObject* const* args, Hints* hints) noexcept {
-  const std::array<long*, 4> targets{&hints->family, &hints->type, &hints->proto, &hints->flags};
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    *targets[i] = PyLong_AsLong(args[i]);
-    if (*targets[i] == -1 && PyErr_Occurred() != nullptr) return false;
+/// One of `args` for each of `targets`.
+bool read_hints(PyObject* const* args, std::span<long* const> targets) noexcept {
+  for (long* target : targets) {
+    *target = PyLong_AsLong(*args++);
+    if (*target == -1 && PyErr_Occurred() != nullptr) return false;
   }
   return true;
 }
 
-/// Appends (family, type, proto, '', address). Returns false with an error set.
+/// Of hints that are not numbers at all: the resolver says what is wrong with them.
+PyObject* none_if_no_numbers() noexcept {
+  if (PyErr_ExceptionMatches(PyExc_TypeError) == 0 &&
+      PyErr_ExceptionMatches(PyExc_OverflowError) == 0) {
+    return nullptr;
+  }
+  PyErr_Clear();  // Unusual: for the resolver to judge.
+  Py_RETURN_NONE;
+}
+
+/// (family, type, proto, '', address). Null with an error set.
+PyRef make_info(PyObject* family, PyObject* type, long proto, PyObject* address) noexcept {
+  const PyRef number = PyRef::steal(PyLong_FromLong(proto));
+  const PyRef canonical = PyRef::steal(PyUnicode_FromStringAndSize(nullptr, 0));
+  if (!number || !canonical) return {};
+  return PyRef::steal(PyTuple_Pack(5, family, type, number.get(), canonical.get(), address));
+}
+
+/// Returns false with an error set.
 bool append_info(const ModuleState& state, PyObject* list, const NumericAddress& address,
                  const Transport& transport) noexcept {
   const PyRef where = address_object(address.storage, address.bytes);
   if (!where) return false;
   PyObject* numbers = state.socket_numbers;
-  const PyRef info = PyRef::steal(Py_BuildValue(
-      "(OOlsO)", PyTuple_GET_ITEM(numbers, address.storage.ss_family == AF_INET ? kInet : kInet6),
-      PyTuple_GET_ITEM(numbers, transport.type_object), transport.proto, "", where.get()));
+  const PyRef info =
+      make_info(PyTuple_GET_ITEM(numbers, address.storage.ss_family == AF_INET ? kInet : kInet6),
+                PyTuple_GET_ITEM(numbers, transport.type_object), transport.proto, where.get());
   return info && PyList_Append(list, info.get()) == 0;
 }
 
@@ -150,14 +170,8 @@ PyObject* numeric_address(PyObject* module, PyObject* const* args, Py_ssize_t na
     return PyErr_Format(PyExc_TypeError, "numeric_address() takes 6 arguments (%zd given)", nargs);
   }
   Hints hints{};
-  if (!read_hints(args + 2, &hints)) {
-    // Not numbers at all: the resolver says what is wrong with them.
-    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0 &&
-        PyErr_ExceptionMatches(PyExc_OverflowError) == 0) {
-      return nullptr;
-    }
-    PyErr_Clear();  // Unusual: for the resolver to judge.
-    Py_RETURN_NONE;
+  if (!read_hints(args + 2, std::array{&hints.family, &hints.type, &hints.proto, &hints.flags})) {
+    return none_if_no_numbers();
   }
   const auto port = parse_port(args[1]);
   if (!port || !is_plain(hints)) Py_RETURN_NONE;
@@ -178,7 +192,105 @@ PyObject* numeric_address(PyObject* module, PyObject* const* args, Py_ssize_t na
   return list.release();
 }
 
+// ---- as asyncio takes literals ------------------------------------------------------------------
+
+/// What int() makes of a port; 0 for none. Null without an error: a service name.
+PyRef port_number(PyObject* port) noexcept {
+  if (PyLong_CheckExact(port) != 0) return PyRef::borrow(port);
+  const bool is_empty = port == Py_None ||
+                        (PyUnicode_Check(port) != 0 && PyUnicode_GET_LENGTH(port) == 0) ||
+                        (PyBytes_Check(port) != 0 && PyBytes_GET_SIZE(port) == 0);
+  if (is_empty) return PyRef::steal(PyLong_FromLong(0));
+  PyRef number = PyRef::steal(PyNumber_Long(port));
+  if (!number && (PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
+                  PyErr_ExceptionMatches(PyExc_ValueError) != 0)) {
+    PyErr_Clear();  // For the resolver to judge.
+  }
+  return number;
+}
+
+/// The family that `host` is a literal of; AF_UNSPEC: none that `family` allows.
+int family_of(const char* host, long family) noexcept {
+  std::array<std::byte, sizeof(in6_addr)> binary;
+  for (const int candidate : {AF_INET, AF_INET6}) {
+    if (family != AF_UNSPEC && family != candidate) continue;
+    if (::inet_pton(candidate, host, binary.data()) == 1) return candidate;
+  }
+  return AF_UNSPEC;
+}
+
+/// (host, port), or (host, port, flow, scope) with what stands in `more`, or zeros.
+PyRef literal_address(int family, PyObject* host, PyObject* port,
+                      std::span<PyObject* const> more) noexcept {
+  if (family == AF_INET) return PyRef::steal(PyTuple_Pack(2, host, port));
+  const PyRef zero = PyRef::steal(PyLong_FromLong(0));
+  if (!zero) return {};
+  return PyRef::steal(PyTuple_Pack(4, host, port, !more.empty() ? more[0] : zero.get(),
+                                   more.size() > 1 ? more[1] : zero.get()));
+}
+
+/// What asyncio's `'%' in host` and inet_pton() raise. Null with an error set, or None.
+PyObject* refuse_host(PyObject* host) noexcept {
+  const PyRef percent = PyRef::steal(PyUnicode_FromOrdinal('%'));
+  const int has_percent = percent ? PySequence_Contains(host, percent.get()) : -1;
+  if (has_percent > 0) Py_RETURN_NONE;
+  if (has_percent < 0) return nullptr;
+  return PyErr_Format(PyExc_TypeError, "inet_pton() argument 2 must be str, not %s",
+                      Py_TYPE(host)->tp_name);
+}
+
+PyObject* numeric_info(PyObject* module, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs < 5 || nargs > 7) {
+    return PyErr_Format(PyExc_TypeError, "numeric_info() takes 5 to 7 arguments (%zd given)",
+                        nargs);
+  }
+  Hints hints{};
+  if (args[0] == Py_None) Py_RETURN_NONE;
+  if (!read_hints(args + 2, std::array{&hints.family, &hints.type, &hints.proto})) {
+    return none_if_no_numbers();
+  }
+  const bool is_stream = hints.type == SOCK_STREAM;
+  if ((!is_stream && hints.type != SOCK_DGRAM) ||
+      (hints.proto != 0 && hints.proto != IPPROTO_TCP && hints.proto != IPPROTO_UDP)) {
+    Py_RETURN_NONE;
+  }
+  const PyRef port = port_number(args[1]);
+  if (!port) return PyErr_Occurred() != nullptr ? nullptr : Py_NewRef(Py_None);
+  const PyRef host = PyBytes_Check(args[0]) != 0
+                         ? PyRef::steal(PyUnicode_FromEncodedObject(args[0], "idna", nullptr))
+                         : PyRef::borrow(args[0]);
+  if (!host) return nullptr;
+  if (PyUnicode_Check(host.get()) == 0) return refuse_host(host.get());
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(host.get(), &size);
+  if (text == nullptr) return nullptr;
+  const std::string_view view(text, static_cast<std::size_t>(size));
+  if (view.find('%') != std::string_view::npos) Py_RETURN_NONE;  // asyncio leaves zones alone.
+  if (view.find('\0') != std::string_view::npos) {
+    PyErr_SetString(PyExc_ValueError, "embedded null character");
+    return nullptr;
+  }
+  const int family = family_of(text, hints.family);
+  if (family == AF_UNSPEC) Py_RETURN_NONE;
+
+  const auto& state = *static_cast<ModuleState*>(PyModule_GetState(module));
+  PyObject* family_object =
+      hints.family != AF_UNSPEC
+          ? args[2]
+          : PyTuple_GET_ITEM(state.socket_numbers, family == AF_INET ? kInet : kInet6);
+  const PyRef where = literal_address(family, host.get(), port.get(),
+                                      std::span(args, static_cast<std::size_t>(nargs)).subspan(5));
+  return where
+             ? make_info(family_object, args[3], is_stream ? IPPROTO_TCP : IPPROTO_UDP, where.get())
+                   .release()
+             : nullptr;
+}
+
 PyMethodDef functions[] = {
+    {"numeric_info", fast(numeric_info), METH_FASTCALL,
+     PyDoc_STR("numeric_info(host, port, family, type, proto, flow=0, scope=0, /)\n--\n\n"
+               "The address of a numeric host and port of a stream or datagram socket, worded as "
+               "they are; None if they need the resolver.")},
     {"numeric_address", fast(numeric_address), METH_FASTCALL,
      PyDoc_STR("numeric_address(host, port, family, type, proto, flags, /)\n--\n\n"
                "What socket.getaddrinfo() returns for a numeric host and port; None if they need "

@@ -4,6 +4,9 @@
 // It answers only what it knows for sure, the plain cases: an IPv4 or IPv6 literal, a decimal port,
 // stream or datagram sockets. For everything else (names, service names, short forms like "127.1",
 // unusual flags, errors) it says None, and the caller asks the resolver.
+//
+// `numeric_info()`: the same for one socket type and as asyncio's own code takes literals: worded
+// as the program did, and with any port number, of which connect() and bind() say what is wrong.
 #pragma once
 
 #include <python/support/state.hpp>

@@ -4,7 +4,11 @@
 #include <arpa/inet.h>
 #include <sys/un.h>
 
+#include <array>
+#include <bit>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 
 namespace blitzio::python {
 
@@ -23,22 +27,42 @@ PyRef unix_address(const sockaddr_un& address, socklen_t bytes) noexcept {
       PyUnicode_DecodeFSDefaultAndSize(address.sun_path, static_cast<Py_ssize_t>(length)));
 }
 
+/// As inet_ntop(3), which goes through printf(3): most of what a datagram's address costs.
+PyRef inet_host(const in_addr& address) noexcept {
+  const auto octets = std::bit_cast<std::array<std::uint8_t, sizeof address>>(address);
+  std::array<char, INET_ADDRSTRLEN> text;
+  char* end = text.data();
+  for (const std::uint8_t octet : octets) {
+    if (end != text.data()) *end++ = '.';
+    end = std::to_chars(end, text.data() + text.size(), octet).ptr;
+  }
+  return PyRef::steal(PyUnicode_FromStringAndSize(text.data(), end - text.data()));
+}
+
 }  // namespace
+
+PyRef inet_address_object(const sockaddr_in& address) noexcept {
+  const PyRef host = inet_host(address.sin_addr);
+  const PyRef port = PyRef::steal(PyLong_FromLong(ntohs(address.sin_port)));
+  return host && port ? PyRef::steal(PyTuple_Pack(2, host.get(), port.get())) : PyRef();
+}
+
+PyRef inet6_address_object(const sockaddr_in6& address) noexcept {
+  std::array<char, INET6_ADDRSTRLEN> host;
+  ::inet_ntop(AF_INET6, &address.sin6_addr, host.data(), host.size());
+  return PyRef::steal(Py_BuildValue("(siII)", host.data(),
+                                    static_cast<int>(ntohs(address.sin6_port)),
+                                    ntohl(address.sin6_flowinfo), address.sin6_scope_id));
+}
 
 PyRef address_object(const sockaddr_storage& address, socklen_t bytes) noexcept {
   if (bytes == 0) return PyRef::borrow(Py_None);
   BLITZIO_CHECK(is_plain_family(address.ss_family), address.ss_family);
-  char text[INET6_ADDRSTRLEN];
   if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    return PyRef::steal(Py_BuildValue("(si)", text, static_cast<int>(ntohs(v4.sin_port))));
+    return inet_address_object(reinterpret_cast<const sockaddr_in&>(address));
   }
   if (address.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-    return PyRef::steal(Py_BuildValue("(siII)", text, static_cast<int>(ntohs(v6.sin6_port)),
-                                      ntohl(v6.sin6_flowinfo), v6.sin6_scope_id));
+    return inet6_address_object(reinterpret_cast<const sockaddr_in6&>(address));
   }
   return unix_address(reinterpret_cast<const sockaddr_un&>(address), bytes);
 }

@@ -13,7 +13,11 @@ namespace blitzio::python {
   return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
 }
 
-/// (host, port), (host, port, flow, scope), a path, or None if `bytes` is 0: nobody's address.
+/// (host, port). Null with an error set.
+[[nodiscard]] PyRef inet_address_object(const sockaddr_in& address) noexcept;
+/// (host, port, flow, scope). Null with an error set.
+[[nodiscard]] PyRef inet6_address_object(const sockaddr_in6& address) noexcept;
+/// One of these, a path, or None if `bytes` is 0: nobody's address.
 /// The family must be a plain one. Returns null with an error set.
 [[nodiscard]] PyRef address_object(const sockaddr_storage& address, socklen_t bytes) noexcept;
 

@@ -1,9 +1,9 @@
 // What a transport tells about itself: repr, extra info, water marks, and the private attributes
 // that asyncio's own TLS and sendfile code reads from a transport.
 #include <blitzio/base/address_buffer.hpp>
+#include <python/loop/sock_address.hpp>
 #include <python/loop/stream_internal.hpp>
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -13,18 +13,10 @@ namespace blitzio::python {
 
 namespace {
 
-/// ("192.0.2.1", 80) or ("2001:db8::1", 80, 0, 0), as the socket module words addresses.
-PyRef address_object(const StoredAddress& address) noexcept {
-  std::array<char, INET6_ADDRSTRLEN> host{};
-  if (address.generic().sa_family == AF_INET) {
-    const auto& inet = *reinterpret_cast<const sockaddr_in*>(address.bytes.data());
-    if (::inet_ntop(AF_INET, &inet.sin_addr, host.data(), host.size()) == nullptr) return {};
-    return PyRef::steal(Py_BuildValue("(si)", host.data(), ntohs(inet.sin_port)));
-  }
-  const auto& inet6 = *reinterpret_cast<const sockaddr_in6*>(address.bytes.data());
-  if (::inet_ntop(AF_INET6, &inet6.sin6_addr, host.data(), host.size()) == nullptr) return {};
-  return PyRef::steal(Py_BuildValue("(siII)", host.data(), ntohs(inet6.sin6_port),
-                                    ntohl(inet6.sin6_flowinfo), inet6.sin6_scope_id));
+PyRef object_of(const StoredAddress& address) noexcept {
+  return address.generic().sa_family == AF_INET
+             ? inet_address_object(*reinterpret_cast<const sockaddr_in*>(address.bytes.data()))
+             : inet6_address_object(*reinterpret_cast<const sockaddr_in6*>(address.bytes.data()));
 }
 
 using AskKernel = int (*)(int, sockaddr*, socklen_t*);
@@ -100,11 +92,11 @@ PyRef make_extra(StreamTransport& t, PyObject* key) noexcept {
   if (PyUnicode_Compare(key, names.socket) == 0) {
     PyRef sock = PyRef::borrow(stream_socket(t));
     if (!sock && PyErr_Occurred() == nullptr) sock = closed_socket(t);
-    if (sock) value = make_transport_socket(sock.get());
+    if (sock) value = make_transport_socket(*t.state, sock.get());
   } else if (PyUnicode_Compare(key, names.peername) == 0) {
-    value = t.peer.is_known() ? address_object(t.peer) : PyRef::borrow(Py_None);
+    value = t.peer.is_known() ? object_of(t.peer) : PyRef::borrow(Py_None);
   } else if (PyUnicode_Compare(key, names.sockname) == 0) {
-    value = t.local.is_known() ? address_object(t.local) : PyRef::borrow(Py_None);
+    value = t.local.is_known() ? object_of(t.local) : PyRef::borrow(Py_None);
   }
   if (value && put_extra(t, key, value.get()) != 0) return {};
   return value;

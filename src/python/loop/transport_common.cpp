@@ -75,10 +75,8 @@ bool parse_extra_info(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames
   return false;
 }
 
-PyRef make_transport_socket(PyObject* sock) noexcept {
-  const PyRef module = PyRef::steal(PyImport_ImportModule("asyncio.trsock"));
-  return module ? PyRef::steal(PyObject_CallMethod(module.get(), "TransportSocket", "O", sock))
-                : PyRef();
+PyRef make_transport_socket(const ModuleState& state, PyObject* sock) noexcept {
+  return PyRef::steal(PyObject_CallOneArg(state.transport_socket, sock));
 }
 
 int wake_waiter(const ModuleState& state, PyObject* waiter) noexcept {

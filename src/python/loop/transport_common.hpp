@@ -71,7 +71,7 @@ struct ExtraInfoArguments {
 
 /// asyncio.trsock.TransportSocket(sock): what get_extra_info("socket") shows. Null with an error
 /// set.
-[[nodiscard]] PyRef make_transport_socket(PyObject* sock) noexcept;
+[[nodiscard]] PyRef make_transport_socket(const ModuleState& state, PyObject* sock) noexcept;
 
 /// Sets a waiter's result to None unless it was cancelled. Returns -1 with an error set.
 [[nodiscard]] int wake_waiter(const ModuleState& state, PyObject* waiter) noexcept;

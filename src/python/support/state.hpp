@@ -173,6 +173,7 @@ struct Names {
   X(get_running_loop)       /* asyncio._get_running_loop */                        \
   X(current_task)           /* asyncio.current_task; before 3.12 its dict */       \
   X(socket_type)            /* socket.socket */                                    \
+  X(transport_socket)       /* asyncio.trsock.TransportSocket */                   \
   X(logger)                 /* logging.getLogger("asyncio") */                     \
   X(socket_numbers)         /* (AF_INET, AF_INET6, SOCK_STREAM, …_DGRAM, …_RAW) */ \
   /* When first needed. */                                                         \

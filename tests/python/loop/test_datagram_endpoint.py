@@ -141,6 +141,63 @@ def test_extra_info(loop: Any) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("AF_INET", (HOST, 0)),
+        ("AF_INET", ("127.255.0.99", 0)),
+        ("AF_INET6", ("::1", 0)),
+        ("AF_UNIX", "path"),
+        ("AF_UNIX", b"\0blitzio-%d" % os.getpid()),
+        ("AF_NETLINK", (0, 0)),
+    ],
+)
+def test_addresses_are_worded_as_the_socket_words_them(
+    loop: Any, native: None, family: str, name: Any, tmp_path: Path
+) -> None:
+    if not hasattr(socket, family) or (family == "AF_INET6" and not socket.has_dualstack_ipv6()):
+        pytest.skip(f"no {family} here")
+    named, connected, fresh = (
+        socket.socket(getattr(socket, family), socket.SOCK_DGRAM) for _ in range(3)
+    )
+
+    async def check(sock: socket.socket) -> None:
+        expected: list[Any] = []
+        for ask in (sock.getsockname, sock.getpeername):
+            try:
+                expected.append(ask())
+            except OSError:
+                expected.append(None)
+        async with endpoint(sock=sock) as (transport, _):
+            told = [transport.get_extra_info(key) for key in ("sockname", "peername")]
+            assert told == expected
+            assert [type(address) for address in told] == [type(one) for one in expected]
+
+    async def main() -> None:
+        named.bind(str(tmp_path / name) if name == "path" else name)
+        # Netlink's 0 is the kernel, which everybody may connect to.
+        connected.connect(name if family == "AF_NETLINK" else named.getsockname())
+        for sock in (connected, named, fresh):
+            await check(sock)
+
+    with named, connected, fresh:
+        loop.run_until_complete(main())
+
+
+def test_a_socket_that_it_makes_does_not_block_whatever_the_default(loop: Any) -> None:
+    async def main() -> None:
+        async with endpoint() as (transport, _):
+            assert transport.get_extra_info("socket").gettimeout() == 0
+            assert not os.get_blocking(transport.get_extra_info("socket").fileno())
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(5)
+    try:
+        loop.run_until_complete(main())
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def test_reuse_port_lets_two_share_it(loop: Any) -> None:
     async def main() -> None:
         async with endpoint(local_addr=(HOST, 0), reuse_port=True) as (first, _):

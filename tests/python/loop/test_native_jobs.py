@@ -519,6 +519,38 @@ def test_numeric_address_takes_six_arguments() -> None:
         native.numeric_address("1.2.3.4", 80)
 
 
+def answer_of(function: Callable[..., Any], *call: Any) -> Any:
+    """What it returns with the types of all that, or what it raises."""
+    try:
+        info = function(*call)
+    except (ValueError, TypeError) as exc:
+        return type(exc), str(exc)
+    return info if info is None else (info, [type(part) for part in (*info, *info[4])])
+
+
+def test_a_literal_is_worded_as_asyncio_words_it() -> None:
+    native = pytest.importorskip("blitzio._native")
+    hosts = [*HOSTS, 5, [], ["%"]]
+    ports = [*PORTS, 1.5, [], False]
+    literals = 0
+    for call in itertools.chain(
+        itertools.product(hosts, ports, FAMILIES, [socket.SOCK_STREAM, socket.SOCK_DGRAM], [0]),
+        itertools.product(HOSTS, [80], FAMILIES, TYPES, PROTOCOLS),
+        [(host, 80, 0, socket.SOCK_STREAM, 0, 3, 4) for host in ("::1", "1.2.3.4")],
+    ):
+        expected = answer_of(asyncio.base_events._ipaddr_info, *call)  # type: ignore[attr-defined]
+        assert answer_of(native.numeric_info, *call) == expected, call
+        literals += expected is not None and isinstance(expected[1], list)
+    assert literals > 100
+
+
+def test_a_literal_with_a_strange_family_is_left_to_the_resolver() -> None:
+    native = pytest.importorskip("blitzio._native")
+    assert native.numeric_info("::1", 80, "inet6", socket.SOCK_STREAM, 0) is None
+    with pytest.raises(TypeError):
+        native.numeric_info("::1", 80, 0, 0)
+
+
 def test_getaddrinfo_answers_numbers_without_a_thread(loop: Any, native: None) -> None:
     async def main() -> None:
         infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)

@@ -488,6 +488,15 @@ TEST_P(IoUringDriverTest, AWakeReachesTheDriverOnEveryThreadItMovesTo) {
   }
 }
 
+TEST_P(IoUringDriverTest, AnOwnerThatNeverSleepsEntersTheKernelForNothing) {
+  const auto syscalls = driver().metrics().syscalls;
+  for (int i = 0; i < 10; ++i) {
+    driver().wait(Duration::zero());
+    driver().dispatch();
+  }
+  EXPECT_EQ(driver().metrics().syscalls, syscalls);
+}
+
 TEST_P(IoUringDriverTest, WakesWhileTheOwnerIsAwakeCostNoSyscall) {
   fence(driver());
   const auto wakes = driver().metrics().wakes;

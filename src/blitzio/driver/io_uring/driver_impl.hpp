@@ -34,7 +34,8 @@
 // overflowed, it ran out of buffers, it is too old for multishot); the driver arms it again after
 // the last CQE, which keeps the order of data, and its owner sees nothing of it.
 //
-// Wake-up: an eventfd that is never read, with a multishot poll on it; each write is one CQE.
+// Wake-up: an eventfd that is never read, with a multishot poll on it from the first sleep on;
+// each write is one CQE.
 //
 // Cancel requests name the operation's address. They can not hit a later operation at the same
 // address, because both go through the same queue: the older request is looked at first.
@@ -151,7 +152,7 @@ class IoUringDriver final : public Driver {
   [[nodiscard]] io_uring_sqe* sqe_or_flush() noexcept;
   void flush_backlog() noexcept;
   void bring_forward() noexcept;
-  void arm_wake() noexcept;
+  [[nodiscard]] bool arm_wake() noexcept;
   void enter(std::uint32_t wait_for, const __kernel_timespec* timeout) noexcept;
   void reclaim() noexcept;
   void save_completions() noexcept;

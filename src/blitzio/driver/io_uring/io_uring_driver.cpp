@@ -52,7 +52,7 @@ std::uint64_t this_thread_serial() noexcept {
   return serial;
 }
 
-std::uint32_t default_entries() noexcept {
+std::uint32_t entries_for_memory() noexcept {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
   const long page_bytes = ::sysconf(_SC_PAGESIZE);
   if (pages <= 0 || page_bytes <= 0) return kDefaultEntriesMin;
@@ -60,6 +60,12 @@ std::uint32_t default_entries() noexcept {
       static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(memory / kMemoryPerEntry, kDefaultEntriesMin, kDefaultEntriesMax));
+}
+
+// The memory of the machine is asked for once.
+std::uint32_t default_entries() noexcept {
+  static const std::uint32_t entries = entries_for_memory();
+  return entries;
 }
 
 // What to ask the ring for: the best that the kernel has and the user does not forbid.
@@ -129,7 +135,6 @@ Result<void> IoUringDriver::bind() noexcept {
   }
   bound_ = true;
   if (registers_files()) files_.sync(ring_);
-  if (!wake_armed_) arm_wake();
   flush_backlog();
   return {};
 }
@@ -406,12 +411,14 @@ void IoUringDriver::bring_forward() noexcept {
   while (!background_.is_empty()) backlog_.push_back(*background_.pop_front());
 }
 
-void IoUringDriver::arm_wake() noexcept {
+// False if there is no room now.
+bool IoUringDriver::arm_wake() noexcept {
   io_uring_sqe* sqe = sqe_or_flush();
-  // Without room now, collect() tries again; it runs before every wait.
-  if (sqe == nullptr) return;
+  if (sqe == nullptr) return false;
   prepare_wake(*sqe, wake_fd_.get());
   wake_armed_ = true;
+  // Flushing for room may have brought completions.
+  return !has_completions();
 }
 
 void IoUringDriver::interrupt() noexcept {
@@ -464,7 +471,6 @@ void IoUringDriver::hand_over() noexcept {
 
 void IoUringDriver::collect() noexcept {
   if (BLITZIO_UNLIKELY(!can_reach_kernel())) return;
-  if (BLITZIO_UNLIKELY(!wake_armed_)) arm_wake();
   if (BLITZIO_UNLIKELY(!background_.is_empty()) && ++left_behind_ == kBackgroundTurns) {
     bring_forward();
   }
@@ -491,8 +497,11 @@ void IoUringDriver::wait(Duration timeout) noexcept {
     bring_forward();
     flush_backlog();
   }
-  if (timeout <= Duration::zero() || has_completions() || !backlog_.is_empty() ||
-      !uncancelled_.is_empty() || !wake_armed_) {
+  bool may_sleep = timeout > Duration::zero() && !has_completions() && backlog_.is_empty() &&
+                   uncancelled_.is_empty();
+  // Only who sleeps is interrupted: a ring that never does has nothing to arm, or to take back.
+  if (BLITZIO_UNLIKELY(!wake_armed_) && may_sleep) may_sleep = arm_wake();
+  if (!may_sleep) {
     collect();
     return;
   }

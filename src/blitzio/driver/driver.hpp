@@ -95,7 +95,7 @@ struct Config {
   Use defer_taskrun = Use::automatic;
   /// io_uring: recv_multishot and read_multishot receive into buffers that were registered with the
   /// ring, so idle connections hold none. Without it is as with the other backends: the driver
-  /// waits, then reads.
+  /// waits, then reads. So it goes on with `automatic`, too, where they cannot be registered.
   Use registered_buffers = Use::automatic;
   /// io_uring: attached descriptors are registered with the ring, which saves looking them up each
   /// time, and costs two system calls for each. `automatic` does not.

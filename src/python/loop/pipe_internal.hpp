@@ -62,7 +62,7 @@ struct ReadPipe final : PipeTransport {
   bool paused = false;
   bool was_polled = false;       ///< the last poll told of this very pipe
   bool event_said_end = false;   ///< a short read does not mean that all was read
-  bool is_exclusive = false;     ///< nobody else reads this pipe
+  bool may_read_ahead = false;   ///< nobody else reads this pipe, and the driver can
   std::uint8_t small_reads = 0;  ///< so many messages were small, so the next may be
   std::uint32_t read_bytes = 0;  ///< size of the next `bytes`
   /// What the driver had read when reading was paused, oldest first; null: nothing.

@@ -44,7 +44,7 @@ bool wants_data(const ReadPipe& t) noexcept {
 }
 
 bool wants_kernel_reads(const ReadPipe& t) noexcept {
-  return t.small_reads == kSmallReadsMax && t.is_exclusive &&
+  return t.small_reads == kSmallReadsMax && t.may_read_ahead &&
          loop_driver(*t.loop).has_kernel_reads();
 }
 
@@ -257,14 +257,13 @@ void on_last(ReadPipe& t, std::int32_t result) noexcept {
     }
   } else {
     deliver_held(t);
-    // Behind what is held still; the next read meets it anew.
-    if (t.held != nullptr) return;
   }
-  if (!wants_data(t)) return;
-  if (is_failure(result)) {
+  if (!wants_data(t)) return;  // Whoever looks next, once that has changed, meets it anew.
+  if (kind == driver::OpKind::read_multishot) {
+    if (result == 0) end(t);
+    if (is_failure(result)) t.may_read_ahead = false;  // Of memory, say. read(2) meets what stays.
+  } else if (is_failure(result)) {
     fail(t, -result);
-  } else if (kind == driver::OpKind::read_multishot && result == 0) {
-    end(t);
   }
 }
 
@@ -308,7 +307,7 @@ PyObject* method_resume_reading(PyObject* self, PyObject* /*unused*/) noexcept {
 }
 
 PyObject* method_set_exclusive(PyObject* self, PyObject* /*unused*/) noexcept {
-  as_reader(self).is_exclusive = true;
+  as_reader(self).may_read_ahead = true;
   Py_RETURN_NONE;
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import blitzio
 from tests.python.loop.pipe_support import PipeRecorder, pipe_ends, put
 from tests.python.loop.support import soon, turns
 from tests.python.process.support import BELONGS_TO_PARENT
@@ -108,7 +109,6 @@ def test_nothing_is_delivered_while_paused_and_everything_afterwards(
             await pass_small(writer, protocol)
             for round_ in range(5):
                 seen = len(protocol.data)
-                # What is written first may have been read when the second call is made.
                 put(writer, b"before ")
                 transport.pause_reading()
                 put(writer, b"meanwhile ")
@@ -157,22 +157,158 @@ def test_pausing_and_resuming_at_random_loses_nothing(
     loop.run_until_complete(main())
 
 
+# ---- what the driver has read already ----
+#
+# Packets that are there together come in one turn, one after the other, so what the protocol does
+# with the first of them finds the others read.
+
+PACKETS = [b"packet %d, " % i for i in range(6)]
+
+
+def put_packets(writer: Any) -> None:
+    for packet in PACKETS:
+        put(writer, packet)
+
+
+def once(action: Callable[[Messages], None]) -> Callable[[Messages], None]:
+    """What `action` does with the first message alone."""
+
+    def then(protocol: Messages) -> None:
+        protocol.then = lambda _: None
+        action(protocol)
+
+    return then
+
+
+def pause(protocol: Messages) -> None:
+    protocol.transport.pause_reading()
+
+
+no_cuts = pytest.mark.no_faults("a packet that is cut is none", "short", "late")
+
+
+@no_cuts
+def test_a_pause_holds_what_was_read_and_resuming_delivers_it(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
+            await pass_small(writer, protocol)
+            protocol.messages.clear()
+            protocol.then = once(pause)
+            put_packets(writer)
+            await protocol.until(lambda _: bool(protocol.messages))
+            await turns(5)
+            assert protocol.messages == PACKETS[:1]
+            put(writer, b"later")
+            # A pause in what was held holds the rest of it.
+            protocol.then = once(pause)
+            transport.resume_reading()
+            await protocol.until(lambda _: len(protocol.messages) > 1)
+            await turns(5)
+            assert protocol.messages == PACKETS[:2]
+            transport.resume_reading()
+            await protocol.until(lambda _: len(protocol.messages) == len(PACKETS) + 1)
+            assert protocol.messages == [*PACKETS, b"later"]
+            # And it reads on.
+            put(writer, b"last")
+            await protocol.until(lambda self: self.data.endswith(b"last"))
+
+    loop.run_until_complete(main())
+
+
+@no_cuts
+def test_what_comes_while_something_is_held_waits_for_it(backend: str, tmp_path: Path) -> None:
+    if backend != "io_uring":
+        pytest.skip("others read when they are asked")
+    # A kernel that reads as soon as something is there, and another pipe's protocol that resumes
+    # this one in the turn in which it was paused.
+    loop = blitzio.new_event_loop(blitzio.Config(backend="io_uring", defer_taskrun=False))
+
+    async def main() -> None:
+        async with (
+            reading(loop, tmp_path, "packets") as (writer, transport, protocol),
+            reading(loop, tmp_path, "packets") as (other_writer, _, other),
+        ):
+            await pass_small(writer, protocol)
+            await pass_small(other_writer, other)
+            protocol.messages.clear()
+
+            def resume(_: Messages) -> None:
+                transport.resume_reading()
+                for packet in PACKETS[2:]:
+                    put(writer, packet)
+
+            protocol.then = once(pause)
+            other.then = once(resume)
+            put(writer, PACKETS[0])
+            put(writer, PACKETS[1])
+            put(other_writer, b"now")
+            await protocol.until(lambda _: len(protocol.messages) == len(PACKETS))
+            assert protocol.messages == PACKETS
+
+    loop.run_until_complete(main())
+    loop.close()
+
+
+@no_cuts
 def test_the_end_is_told_after_what_was_held(
     loop: asyncio.AbstractEventLoop, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        async with reading(loop, tmp_path) as (writer, transport, protocol):
+        async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
             await pass_small(writer, protocol)
-            seen = len(protocol.data)
-            put(writer, b"last words")
-            transport.pause_reading()
+            protocol.messages.clear()
+            protocol.then = once(pause)
+            put_packets(writer)
             writer.close()
+            await protocol.until(lambda _: bool(protocol.messages))
             await turns(5)
+            assert protocol.messages == PACKETS[:1]
             assert protocol.events == ["made", "data"]
             transport.resume_reading()
             assert await soon(protocol.lost) is None
-            assert protocol.data[seen:] == b"last words"
+            assert protocol.messages == PACKETS
             assert protocol.events == ["made", "data", "eof", "lost"]
+
+    loop.run_until_complete(main())
+
+
+@no_cuts
+def test_closing_in_data_received_drops_what_was_read(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path, "packets") as (writer, _transport, protocol):
+            await pass_small(writer, protocol)
+            protocol.messages.clear()
+            protocol.then = once(lambda self: self.transport.close())
+            put_packets(writer)
+            assert await soon(protocol.lost) is None
+            await turns()
+            assert protocol.messages == PACKETS[:1]
+
+    loop.run_until_complete(main())
+
+
+@no_cuts
+def test_of_a_pipe_that_others_may_read_a_pause_takes_nothing(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with pipe_ends("packets", tmp_path) as ends:
+            transport, protocol = await loop.connect_read_pipe(Messages, ends.reader)
+            await pass_small(ends.writer, protocol)
+            protocol.messages.clear()
+            protocol.then = once(pause)
+            put_packets(ends.writer)
+            await protocol.until(lambda _: bool(protocol.messages))
+            await turns(5)
+            assert protocol.messages == PACKETS[:1]
+            left = [os.read(ends.reader.fileno(), 100) for _ in PACKETS[1:]]
+            assert left == PACKETS[1:]
+            transport.close()
+            await soon(protocol.lost)
 
     loop.run_until_complete(main())
 
@@ -220,13 +356,15 @@ def test_a_failing_protocol_keeps_its_pipe(loop: asyncio.AbstractEventLoop, tmp_
     assert str(reported[0]["exception"]) == "no"
 
 
+@no_cuts
+@pytest.mark.parametrize("is_held", [False, True])
 def test_a_protocol_that_forks_leaves_the_rest_to_the_parent(
-    loop: asyncio.AbstractEventLoop, tmp_path: Path
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, *, is_held: bool
 ) -> None:
     parent = os.getpid()
     statuses: list[int] = []
 
-    def fork(protocol: Messages) -> None:
+    def fork(_: Messages) -> None:
         if os.getpid() != parent:
             os._exit(3)  # Heard of another message.
         if statuses:
@@ -236,15 +374,17 @@ def test_a_protocol_that_forks_leaves_the_rest_to_the_parent(
             statuses.append(os.waitpid(child, 0)[1])
 
     async def main() -> None:
-        async with reading(loop, tmp_path, "packets") as (writer, _transport, protocol):
+        async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
             await pass_small(writer, protocol)
-            seen = len(protocol.data)
-            protocol.then = fork
-            for i in range(5):
-                put(writer, b"packet %d, " % i)
-            await protocol.received(seen + 50)
-            expected = b"packet 0, packet 1, packet 2, packet 3, packet 4, "
-            assert protocol.data[seen:] == expected
+            protocol.messages.clear()
+            protocol.then = pause if is_held else fork
+            put_packets(writer)
+            if is_held:
+                await protocol.until(lambda _: bool(protocol.messages))
+                protocol.then = fork
+                transport.resume_reading()
+            await protocol.until(lambda _: len(protocol.messages) == len(PACKETS))
+            assert protocol.messages == PACKETS
 
     try:
         loop.run_until_complete(main())
@@ -278,6 +418,41 @@ def test_a_loop_that_is_closed_meanwhile_leaves_nothing_behind(
         with pytest.warns(ResourceWarning, match="unclosed transport"):
             del transport
             protocol.transport = None
+
+
+def test_a_driver_that_cannot_read_ahead_is_done_without(
+    loop: asyncio.AbstractEventLoop, tmp_path: Path, faults: Callable[[str], dict[str, int]]
+) -> None:
+    async def main() -> None:
+        async with reading(loop, tmp_path) as (writer, _transport, protocol):
+            await pass_small(writer, protocol, 3)
+            faults("memory=1,seed=1")
+            await pass_small(writer, protocol)
+            await pass_small(writer, protocol)
+            if loop.backend == "io_uring":  # type: ignore[attr-defined]
+                assert faults("")["memory"] == 1
+
+    loop.run_until_complete(main())
+
+
+def test_a_loop_may_make_pipe_transports_its_own_way(new_loop: Any) -> None:
+    made: list[Any] = []
+
+    async def main() -> bytes:
+        process = await asyncio.create_subprocess_exec("echo", "heard", stdout=PIPE)
+        return (await soon(process.communicate()))[0]
+
+    loop = new_loop()
+    original = loop._make_read_pipe_transport
+
+    def make(pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
+        made.append(original(pipe, protocol, waiter, extra))
+        return made[-1]
+
+    loop._make_read_pipe_transport = make
+    assert loop.run_until_complete(main()) == b"heard\n"
+    assert len(made) == 1
+    loop.close()
 
 
 def test_a_childs_lines_come_back_one_by_one_and_in_bulk(loop: asyncio.AbstractEventLoop) -> None:

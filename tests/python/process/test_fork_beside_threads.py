@@ -94,7 +94,7 @@ class Connection:
     def close(self):
         pass
 
-pool = blitzio.net.Pool(None, connections_max=10, blocking_connect=Connection)
+pool = blitzio.net.Pool(Connection, connections_max=10, blocking_connect=Connection)
 
 def beside(name):
     with pool.blocking_acquire():

@@ -2,8 +2,8 @@
 //
 // Every completion of a driver passes Driver::finish(). Here it may be kept for a few dispatches,
 // with a copy of the bytes it carries, while those of other operations overtake it; and an arrival
-// of recv_multishot may be cut in two, of which the second part is kept. From the owner's view the
-// operation is still in flight. From the backend's it is not, which is why the driver does not ask
+// of bytes may be cut in two, of which the second part is kept. From the owner's view the operation
+// is still in flight. From the backend's it is not, which is why the driver does not ask
 // the backend to cancel an operation whose last completion is here.
 //
 // Invariant: the completions of one operation keep their order. Owner thread of the driver.

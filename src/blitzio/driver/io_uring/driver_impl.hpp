@@ -173,7 +173,7 @@ class IoUringDriver final : public Driver {
   void feed_starved(std::uint32_t buffers) noexcept;
   void recycle(const Cqe& cqe) noexcept;
 
-  const Config config_;
+  Config config_;
   const Features features_;
   const OwnedFd wake_fd_;
   Ring ring_;

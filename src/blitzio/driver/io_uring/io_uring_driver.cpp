@@ -314,8 +314,13 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
       held[id] = true;
     }
     if (const auto attached = buffers_.attach(ring_, held); !attached) {
-      make_ready(operation, -attached.error().code());
-      return true;
+      if (config_.registered_buffers == Use::always) {
+        make_ready(operation, -attached.error().code());
+        return true;
+      }
+      // The limit of locked memory, as a rule: from now on as with `never`.
+      config_.registered_buffers = Use::never;
+      operation.backend_word |= kReadinessFirst;
     }
   }
   if constexpr (faults::kBuiltIn) {

@@ -186,13 +186,15 @@ def _counts(report: Path) -> str:
 
 
 def _failed(report: Path) -> list[str] | None:
-    """Returns the names of the tests that failed; None if one took its process along."""
+    """Returns the names of the tests that failed; None if one took its process along, or if a file
+    of them, or a process that should share them, had none to run."""
     if not report.exists():
         return None
     names: dict[str, None] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         for verdict in (*case.iter("failure"), *case.iter("error")):
-            if "crashed" in verdict.get("message", ""):
+            message = verdict.get("message", "")
+            if "crashed" in message or message == "collection failure":
                 return None
             names[case.get("name", "")] = None
     return list(names)

@@ -1,4 +1,5 @@
-"""A C++ test that fails is run once more, alone, if it is one of few and no sanitizer spoke."""
+"""A test that fails is run once more, alone, if it is one of few and nothing worse happened: no
+sanitizer spoke of C++'s, and Python's did not crash and could all be collected."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devtools import native
+from devtools import native, python_tests
 from devtools.process import Failed
 
 if TYPE_CHECKING:
@@ -65,3 +66,21 @@ def test_many_that_fail_are_no_accident(run: Run) -> None:
     number = native.SECOND_VERDICTS + 1
     with pytest.raises(Failed, match="ctest of anything"):
         run(**{f"shy_{i}": _PASSES_THE_SECOND_TIME for i in range(number)})
+
+
+@pytest.mark.parametrize(
+    ("verdict", "names"),
+    [
+        ("", []),
+        ('<failure message="assert 1 == 2"/>', ["one"]),
+        ('<error message="failed on setup"/>', ["one"]),
+        ('<failure message="worker &apos;gw0&apos; crashed while running one"/>', None),
+        ('<error message="collection failure"/>', None),
+    ],
+)
+def test_what_is_run_again_of_pythons(
+    tmp_path: Path, verdict: str, names: list[str] | None
+) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(f'<testsuite><testcase name="one">{verdict}</testcase></testsuite>')
+    assert python_tests._failed(report) == names

@@ -13,6 +13,7 @@ from blitzio._io.sim_bound import Bound, SimListener, to_address
 from blitzio._io.sim_stream import Flow, SimStream, os_error
 from blitzio._io.sim_unix import SimUnixNetwork
 from blitzio._native import Address
+from blitzio._net.connect import checked_port
 from blitzio.time import sleep
 
 if TYPE_CHECKING:
@@ -116,8 +117,12 @@ class SimNetwork(SimUnixNetwork):
 
         Raises:
             socket.gaierror: it has none.
+            TypeError, ValueError: `host` or `port` can be none.
         """
+        port = checked_port(host, port)
         await sleep(0)
+        if not host:  # This machine, as of the real one.
+            return [self._host.address.with_port(port)]
         try:
             return [Address(host, port)]
         except ValueError:

@@ -293,8 +293,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
         family, type_, proto, _, address = info
         sock: socket.socket | None = None
         try:
-            # Non-blocking from the start: no system call is needed to make it so.
-            sock = socket.socket(family, type_ | socket.SOCK_NONBLOCK, proto)
+            sock = _compat.make_socket(family, type_, proto)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, own_failures)
             await self.sock_connect(sock, address)

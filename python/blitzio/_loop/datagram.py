@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 _unset = object()
-# One system call less than to say so afterwards.
-_KIND = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 
 
 class DatagramMixin(NamesMixin):
@@ -207,7 +205,7 @@ class DatagramMixin(NamesMixin):
             for (family, proto), (local, remote) in candidates:
                 sock: socket.socket | None = None
                 try:
-                    sock = socket.socket(family, _KIND, proto)
+                    sock = _compat.make_socket(family, socket.SOCK_DGRAM, proto)
                     if reuse_port:
                         set_reuse_port(sock)
                     if allow_broadcast:

@@ -77,7 +77,7 @@ class UnixMixin(ListenMixin, ConnectMixin):
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
             path = os.fspath(path)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = _compat.make_socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 await self._connect_unix(sock, path)
             except BaseException:

@@ -41,7 +41,7 @@ async def resolve(host: str, port: int, *, family: int = socket.AF_UNSPEC) -> li
         TypeError, ValueError: `host` or `port` can be none.
     """
     loop = asyncio.get_running_loop()
-    port = _checked(host, port)
+    port = checked_port(host, port)
     found = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM)
     return _addresses(found, port)
 
@@ -73,14 +73,14 @@ def _resolve_for(
     call: str, host: str, port: int, family: int, timeout: Seconds | None
 ) -> list[Address]:
     deadline_of(timeout)  # A wrong one is told before anything is begun.
-    port = _checked(host, port)
+    port = checked_port(host, port)
     answer = spawn_blocking(
         socket.getaddrinfo, host or None, port, family, socket.SOCK_STREAM, name="resolve"
     )
     return _addresses(_wait_blocking(answer.join(), call, timeout), port)
 
 
-def _checked(host: object, port: int) -> int:
+def checked_port(host: object, port: int) -> int:
     """The port. Refuses what getaddrinfo() takes for something else: a number for another port, a
     host for what stands in front of its NUL."""
     port = index(port)
@@ -139,8 +139,9 @@ async def connect(
     Raises:
         OSError: the error of the first attempt, if all of them fail; `socket.gaierror` if there is
             no address; `ssl.SSLError` if the handshake fails.
-        TypeError: `ssl` is no SSLContext.
-        ValueError: `port` is none; a `server_hostname` without `ssl`, or `ssl` without a name.
+        TypeError: `ssl` is no SSLContext; or as `resolve`.
+        ValueError: `host` or `port` can be none; a `server_hostname` without `ssl`, or `ssl`
+            without a name.
 
     Cancellation:
         gives up all attempts.
@@ -176,7 +177,7 @@ def blocking_connect(host: str, port: int, *, timeout: Seconds | None = None) ->
     Raises:
         TimeoutError: after `timeout`.
         ValueError: `timeout` is negative.
-        OSError: as `connect`.
+        OSError, TypeError, ValueError: as `connect`.
         RuntimeError: an event loop runs in this thread.
     """
     check_may_block("blocking_connect", "connect()")

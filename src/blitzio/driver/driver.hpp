@@ -147,7 +147,7 @@ class Driver {
   [[nodiscard]] Use ring_files() const noexcept { return ring_files_; }
 
   /// Whether a read_multishot costs no system call per read, and leaves nothing of a packet behind
-  /// that a pipe can have.
+  /// that a pipe can have. May become false, see Config::registered_buffers.
   [[nodiscard]] virtual bool has_kernel_reads() const noexcept { return false; }
 
   /// Makes the calling thread the owner. Must be unbound.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from tests.python.loop.support import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Scenario = Callable[[asyncio.AbstractEventLoop], Any]
     Compare = Callable[[Scenario], tuple[Any, ...]]
@@ -113,6 +115,44 @@ def test_whoever_replaces_the_socket_class_sees_the_connection(
             connect(*address)(loop)
         monkeypatch.undo()
         assert connect(*address)(loop) == "connected"
+
+
+def test_a_replaced_socket_class_may_know_no_flags(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Proxied(socket.socket):  # As PySocks' is, which says so itself.
+        def __init__(self, family: int = socket.AF_INET, type: int = -1, *args: Any) -> None:
+            if type not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                raise ValueError(f"a type, and no flags: {type}")
+            super().__init__(family, type, *args)
+
+    async def main() -> None:
+        datagrams, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=(HOST, 0)
+        )
+        assert not os.get_blocking(datagrams.get_extra_info("socket").fileno())
+        datagrams.close()
+        path = str(tmp_path / "unix")
+        with socket.create_server((HOST, 0)) as internet, listening_at(path):
+            monkeypatch.setattr(socket, "socket", Proxied)
+            for connecting in (
+                loop.create_connection(asyncio.Protocol, *internet.getsockname()),
+                loop.create_unix_connection(asyncio.Protocol, path),
+                loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=(HOST, 0)),
+            ):
+                transport, _ = await connecting
+                assert not os.get_blocking(transport.get_extra_info("socket").fileno())
+                transport.close()
+            monkeypatch.undo()
+
+    loop.run_until_complete(main())
+
+
+def listening_at(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.listen()
+    return sock
 
 
 @pytest.mark.no_refleaks("an audit hook stays for good")

@@ -255,6 +255,22 @@ def test_datagrams_arrive(io: Io) -> None:
     io.run(main)
 
 
+def test_wrong_hosts_and_ports_are_refused_before_anything_is_resolved(io: Io) -> None:
+    async def main() -> None:
+        assert await io.net.resolve("", 80)  # This machine.
+        for port in (-1, 65_536, 2**70):
+            with pytest.raises(ValueError, match="port must be from 0 to 65535"):
+                await io.net.resolve("127.0.0.1", port)
+        with pytest.raises(ValueError, match="null character"):
+            await io.net.resolve("a\0b", 80)
+        wrong: Any
+        for wrong in (0, []):
+            with pytest.raises(TypeError, match="host must be a str"):
+                await io.net.resolve(wrong, 80)
+
+    io.run(main)
+
+
 def test_time_passes_on_the_ios_clock(io: Io) -> None:
     async def main() -> None:
         began = io.now()

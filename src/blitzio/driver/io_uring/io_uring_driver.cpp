@@ -281,12 +281,9 @@ void IoUringDriver::restart(Operation& operation) noexcept {
     make_ready(operation, -ECANCELED);
     return;
   }
-  if (operation.brings_data() && BLITZIO_UNLIKELY(!has_provided_buffers())) {
-    operation.backend_word |= kReadinessFirst;
-  }
   if constexpr (faults::kBuiltIn) {
-    if (bound_ && operation.brings_data() && !readiness_first(operation) &&
-        faults::hit(faults::Fault::no_buffer)) {
+    if (bound_ && operation.brings_data() && has_provided_buffers() &&
+        !readiness_first(operation) && faults::hit(faults::Fault::no_buffer)) {
       starve(operation);
       return;
     }
@@ -320,8 +317,10 @@ bool IoUringDriver::try_prepare(Operation& operation) noexcept {
       }
       // The limit of locked memory, as a rule: from now on as with `never`.
       config_.registered_buffers = Use::never;
-      operation.backend_word |= kReadinessFirst;
     }
+  }
+  if (operation.brings_data() && BLITZIO_UNLIKELY(!has_provided_buffers())) {
+    operation.backend_word |= kReadinessFirst;
   }
   if constexpr (faults::kBuiltIn) {
     if (may_run_out_of_memory(operation) && faults::hit(faults::Fault::no_memory)) {

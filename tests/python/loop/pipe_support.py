@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tests.python.loop.support import soon
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 
 class PipeRecorder(asyncio.Protocol):
@@ -141,6 +141,16 @@ async def writing_end(
 def put(end: Any, data: bytes) -> None:
     """Writes all of a little `data` into the bare end."""
     assert os.write(end.fileno(), data) == len(data)
+
+
+async def pass_blocks(writer: Any, protocol: PipeRecorder, sizes: Iterable[int]) -> None:
+    """Writes a block of each size, which must have arrived before the next."""
+    total = b""
+    for size in sizes:
+        block = os.urandom(size)
+        put(writer, block)
+        total += block
+        assert await protocol.received(len(total)) == total
 
 
 def fill_pipe(end: Any) -> int:

@@ -15,9 +15,9 @@ import pytest
 
 import blitzio
 from blitzio import _native
-from tests.python.loop.pipe_support import PipeRecorder, pipe_ends, put
+from tests.python.loop.pipe_support import PipeRecorder, pass_blocks, pipe_ends, put
 from tests.python.loop.support import soon, turns
-from tests.python.process.support import BELONGS_TO_PARENT
+from tests.python.process.support import child_ends_with_the_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -76,12 +76,7 @@ def test_messages_of_every_size_arrive_in_order(
     async def main() -> None:
         async with reading(loop, tmp_path) as (writer, _transport, protocol):
             sizes = [5] * MANY + [60_000] + [7] * MANY + [4096, *[4095] * MANY, 4097, 1]
-            total = b""
-            for size in sizes:
-                block = os.urandom(size)
-                put(writer, block)
-                total += block
-                assert await protocol.received(len(total)) == total
+            await pass_blocks(writer, protocol, sizes)
             writer.close()
             assert await soon(protocol.lost) is None
             assert protocol.events == ["made", "data", "eof", "lost"]
@@ -168,7 +163,11 @@ def test_pausing_and_resuming_at_random_loses_nothing(
 PACKETS = [b"packet %d, " % i for i in range(6)]
 
 
-def put_packets(writer: Any) -> None:
+async def pass_packets(writer: Any, protocol: Messages, then: Callable[[Messages], None]) -> None:
+    """Small messages until the driver reads, then the packets; `then` is what each leads to."""
+    await pass_small(writer, protocol)
+    protocol.messages.clear()
+    protocol.then = then
     for packet in PACKETS:
         put(writer, packet)
 
@@ -196,10 +195,7 @@ def test_a_pause_holds_what_was_read_and_resuming_delivers_it(
 ) -> None:
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
-            await pass_small(writer, protocol)
-            protocol.messages.clear()
-            protocol.then = once(pause)
-            put_packets(writer)
+            await pass_packets(writer, protocol, once(pause))
             await protocol.until(lambda _: bool(protocol.messages))
             await turns(5)
             assert protocol.messages == PACKETS[:1]
@@ -260,10 +256,7 @@ def test_the_end_is_told_after_what_was_held(
 ) -> None:
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
-            await pass_small(writer, protocol)
-            protocol.messages.clear()
-            protocol.then = once(pause)
-            put_packets(writer)
+            await pass_packets(writer, protocol, once(pause))
             writer.close()
             await protocol.until(lambda _: bool(protocol.messages))
             await turns(5)
@@ -283,10 +276,7 @@ def test_closing_in_data_received_drops_what_was_read(
 ) -> None:
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, _transport, protocol):
-            await pass_small(writer, protocol)
-            protocol.messages.clear()
-            protocol.then = once(lambda self: self.transport.close())
-            put_packets(writer)
+            await pass_packets(writer, protocol, once(lambda self: self.transport.close()))
             assert await soon(protocol.lost) is None
             await turns()
             assert protocol.messages == PACKETS[:1]
@@ -301,10 +291,7 @@ def test_of_a_pipe_that_others_may_read_a_pause_takes_nothing(
     async def main() -> None:
         with pipe_ends("packets", tmp_path) as ends:
             transport, protocol = await loop.connect_read_pipe(Messages, ends.reader)
-            await pass_small(ends.writer, protocol)
-            protocol.messages.clear()
-            protocol.then = once(pause)
-            put_packets(ends.writer)
+            await pass_packets(ends.writer, protocol, once(pause))
             await protocol.until(lambda _: bool(protocol.messages))
             await turns(5)
             assert protocol.messages == PACKETS[:1]
@@ -378,10 +365,7 @@ def test_a_protocol_that_forks_leaves_the_rest_to_the_parent(
 
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
-            await pass_small(writer, protocol)
-            protocol.messages.clear()
-            protocol.then = pause if is_held else fork
-            put_packets(writer)
+            await pass_packets(writer, protocol, pause if is_held else fork)
             if is_held:
                 await protocol.until(lambda _: bool(protocol.messages))
                 protocol.then = fork
@@ -389,14 +373,8 @@ def test_a_protocol_that_forks_leaves_the_rest_to_the_parent(
             await protocol.until(lambda _: len(protocol.messages) == len(PACKETS))
             assert protocol.messages == PACKETS
 
-    try:
+    with child_ends_with_the_run():
         loop.run_until_complete(main())
-    except RuntimeError as exc:
-        assert os.getpid() != parent
-        os._exit(0 if BELONGS_TO_PARENT in str(exc) else 1)
-    finally:
-        if os.getpid() != parent:
-            os._exit(2)
     assert statuses == [0]
 
 

@@ -15,6 +15,7 @@ from tests.python.loop.pipe_support import (
     KINDS,
     PipeRecorder,
     fill_pipe,
+    pass_blocks,
     pipe_ends,
     put,
     reading_end,
@@ -22,18 +23,7 @@ from tests.python.loop.pipe_support import (
 from tests.python.loop.support import soon, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-
-async def pass_blocks(writer: Any, protocol: PipeRecorder, sizes: Iterable[int]) -> None:
-    """Writes a block of each size, which must have arrived before the next."""
-    total = b""
-    for size in sizes:
-        block = os.urandom(size)
-        put(writer, block)
-        total += block
-        assert await protocol.received(len(total)) == total
 
 
 @pytest.mark.parametrize("kind", KINDS)

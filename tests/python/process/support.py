@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # How long a test waits for what is bound to happen. Long: it is spent by failures only.
 PATIENCE = 30
@@ -40,6 +41,22 @@ def in_child(body: Callable[[], object]) -> str:
     _, status = os.waitpid(child, 0)
     assert status == 0, f"the child ended with status {status}: {text}"
     return text
+
+
+@contextlib.contextmanager
+def child_ends_with_the_run() -> Iterator[None]:
+    """Around a run in which a callback forks and returns: the child, which is told whose the loop
+    is, ends here, with status 0 if that is what it was told."""
+    parent = os.getpid()
+    try:
+        yield
+    except RuntimeError as exc:
+        if os.getpid() == parent:
+            raise
+        os._exit(0 if BELONGS_TO_PARENT in str(exc) else 1)
+    finally:
+        if os.getpid() != parent:
+            os._exit(2)
 
 
 def refusal(call: Callable[[], object]) -> str:

@@ -17,7 +17,13 @@ import pytest
 import blitzio
 from tests.python.asleep import do_wait
 from tests.python.loop.support import Recorder, raw_pair, soon, turns
-from tests.python.process.support import BELONGS_TO_PARENT, in_child, program, refusal, silent
+from tests.python.process.support import (
+    child_ends_with_the_run,
+    in_child,
+    program,
+    refusal,
+    silent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,15 +242,8 @@ def test_a_fork_in_the_middle_of_an_arrival_leaves_the_rest_to_the_parent(
         await soon(protocol.lost)
         return protocol
 
-    parent = os.getpid()
-    try:
+    with child_ends_with_the_run():
         protocol = loop.run_until_complete(main())
-    except RuntimeError as exc:
-        assert os.getpid() != parent
-        os._exit(0 if BELONGS_TO_PARENT in str(exc) else 1)
-    finally:
-        if os.getpid() != parent:
-            os._exit(2)
     assert protocol.status == 0
     assert len(protocol.data) == size
 

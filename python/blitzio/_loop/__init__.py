@@ -15,6 +15,7 @@ needs), so every file type-checks alone and says by its bases what it stands on:
     listen      create_server; server: what it returns
     unix        create_unix_connection, create_unix_server
     datagram    create_datagram_endpoint
+    sockets     no mixin: making a socket, sharing its port
     pipes       connect_read_pipe, connect_write_pipe
     sendfile    sock_sendfile, sendfile
     forking     no mixin: the loops of the parent, in a forked child

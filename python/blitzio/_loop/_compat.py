@@ -7,24 +7,12 @@ own functions use say which form they have.
 
 from __future__ import annotations
 
-import socket
 import sys
 from asyncio import base_events, format_helpers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-
-def make_socket(family: int, kind: int, proto: int = 0) -> socket.socket:
-    """A socket that does not block."""
-    # One system call less than to say so afterwards. But what a program has put in the place of the
-    # class, as PySocks does, may refuse flags.
-    if socket.socket.__module__ == "socket":
-        return socket.socket(family, kind | socket.SOCK_NONBLOCK, proto)
-    sock = socket.socket(family, kind, proto)
-    sock.setblocking(False)
-    return sock
 
 
 def _names_used_by(function: Any) -> tuple[str, ...]:

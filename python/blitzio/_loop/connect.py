@@ -16,6 +16,7 @@ from asyncio import staggered
 
 from blitzio._loop import _compat
 from blitzio._loop.names import NamesMixin
+from blitzio._loop.sockets import make_socket
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
 from blitzio._native import numeric_info
 
@@ -293,7 +294,7 @@ class ConnectMixin(NamesMixin, TlsMixin):
         family, type_, proto, _, address = info
         sock: socket.socket | None = None
         try:
-            sock = _compat.make_socket(family, type_, proto)
+            sock = make_socket(family, type_, proto)
             if local_infos is not None:
                 _bind_local(sock, family, local_infos, own_failures)
             await self.sock_connect(sock, address)

@@ -13,8 +13,8 @@ import sys
 import warnings
 
 from blitzio._loop import _compat
-from blitzio._loop.listen import set_reuse_port
 from blitzio._loop.names import NamesMixin
+from blitzio._loop.sockets import make_socket, set_reuse_port
 from blitzio._native import DatagramTransport, numeric_info
 
 TYPE_CHECKING = False
@@ -205,7 +205,7 @@ class DatagramMixin(NamesMixin):
             for (family, proto), (local, remote) in candidates:
                 sock: socket.socket | None = None
                 try:
-                    sock = _compat.make_socket(family, socket.SOCK_DGRAM, proto)
+                    sock = make_socket(family, socket.SOCK_DGRAM, proto)
                     if reuse_port:
                         set_reuse_port(sock)
                     if allow_broadcast:

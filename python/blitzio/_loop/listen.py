@@ -17,6 +17,7 @@ from blitzio._loop import _compat
 from blitzio._loop.errors import ErrorsMixin
 from blitzio._loop.names import NamesMixin
 from blitzio._loop.server import Server
+from blitzio._loop.sockets import set_reuse_port
 from blitzio._loop.tls import TlsMixin, check_not_ssl_socket, check_timeouts, ssl_protocol_class
 
 TYPE_CHECKING = False
@@ -229,14 +230,3 @@ class ListenMixin(NamesMixin, TlsMixin, ErrorsMixin):
                     "transport": transport,
                 }
             )
-
-
-def set_reuse_port(sock: socket.socket) -> None:
-    if not hasattr(socket, "SO_REUSEPORT"):
-        raise ValueError("reuse_port not supported by socket module")
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    except OSError:
-        raise ValueError(
-            "reuse_port not supported by socket module, SO_REUSEPORT defined but not implemented."
-        ) from None

@@ -16,6 +16,7 @@ from blitzio._loop import _compat
 from blitzio._loop.connect import ConnectMixin
 from blitzio._loop.listen import ListenMixin
 from blitzio._loop.server import Server
+from blitzio._loop.sockets import make_socket
 from blitzio._loop.tls import check_timeouts
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ class UnixMixin(ListenMixin, ConnectMixin):
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
             path = os.fspath(path)
-            sock = _compat.make_socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock = make_socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 await self._connect_unix(sock, path)
             except BaseException:

@@ -186,6 +186,14 @@ def pause(protocol: Messages) -> None:
     protocol.transport.pause_reading()
 
 
+async def pause_at_the_first(writer: Any, protocol: Messages) -> None:
+    """The packets, of which the first one pauses: the others are read and not delivered."""
+    await pass_packets(writer, protocol, once(pause))
+    await protocol.until(lambda _: bool(protocol.messages))
+    await turns(5)
+    assert protocol.messages == PACKETS[:1]
+
+
 no_cuts = pytest.mark.no_faults("a packet that is cut is none", "short", "late")
 
 
@@ -195,10 +203,7 @@ def test_a_pause_holds_what_was_read_and_resuming_delivers_it(
 ) -> None:
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
-            await pass_packets(writer, protocol, once(pause))
-            await protocol.until(lambda _: bool(protocol.messages))
-            await turns(5)
-            assert protocol.messages == PACKETS[:1]
+            await pause_at_the_first(writer, protocol)
             put(writer, b"later")
             # A pause in what was held holds the rest of it.
             protocol.then = once(pause)
@@ -257,7 +262,7 @@ def test_the_end_is_told_after_what_was_held(
     async def main() -> None:
         async with reading(loop, tmp_path, "packets") as (writer, transport, protocol):
             await pass_packets(writer, protocol, once(pause))
-            writer.close()
+            writer.close()  # Before anything is read: the end comes with the packets.
             await protocol.until(lambda _: bool(protocol.messages))
             await turns(5)
             assert protocol.messages == PACKETS[:1]
@@ -291,10 +296,7 @@ def test_of_a_pipe_that_others_may_read_a_pause_takes_nothing(
     async def main() -> None:
         with pipe_ends("packets", tmp_path) as ends:
             transport, protocol = await loop.connect_read_pipe(Messages, ends.reader)
-            await pass_packets(ends.writer, protocol, once(pause))
-            await protocol.until(lambda _: bool(protocol.messages))
-            await turns(5)
-            assert protocol.messages == PACKETS[:1]
+            await pause_at_the_first(ends.writer, protocol)
             left = [os.read(ends.reader.fileno(), 100) for _ in PACKETS[1:]]
             assert left == PACKETS[1:]
             transport.close()
